@@ -1,0 +1,1 @@
+"""raynas: fair one-shot neural architecture search for image classifiers, on Ray."""

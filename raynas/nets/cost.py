@@ -1,0 +1,67 @@
+"""Exact costs by torch's own counter on the meta device: no memory, no data, no convention.
+
+``FlopCounterMode`` counts a multiply-add as two; its total halved is what papers call FLOPs
+(``ALGORITHMS`` 4.1 and 13.4). Batch norms, activations, pooling and additions count zero.
+"""
+
+from functools import cache
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from raynas.costs import Cost, CostTable
+from raynas.space import Operation, SearchSpace
+
+
+def cost_table(
+    space: SearchSpace, resolution: int, in_channels: int, num_classes: int
+) -> CostTable:
+    """Return what every candidate of every layer costs for images of that shape.
+
+    Args:
+        space: The search space.
+        resolution: Height and width of the images in pixels.
+        in_channels: Channels of the images.
+        num_classes: Classes of the task.
+    """
+    with torch.device("meta"):
+        images = torch.empty(1, in_channels, resolution, resolution)
+        stem, features = _measure(space.stem.build(in_channels), images)
+        measured = cache(_measure_candidate)  # layers of a stage repeat
+        rows = []
+        for block in space.blocks:
+            shape = tuple(features.shape)
+            row = [
+                measured(candidate, block.out_channels, block.stride, shape)
+                for candidate in block.candidates
+            ]
+            features = torch.empty(row[0][1])
+            rows.append([cost for cost, _ in row])
+        head, _ = _measure(space.head.build(features.shape[1], num_classes), features)
+    return CostTable(
+        macs=tuple(tuple(cost.macs for cost in row) for row in rows),
+        params=tuple(tuple(cost.params for cost in row) for row in rows),
+        fixed=Cost(stem.macs + head.macs, stem.params + head.params),
+    )
+
+
+def module_cost(module: nn.Module, images: torch.Tensor) -> Cost:
+    """Return the cost of a module for the given input, N = 1."""
+    return _measure(module, images)[0]
+
+
+def _measure_candidate(
+    candidate: Operation, out_channels: int, stride: int, shape: tuple[int, ...]
+) -> tuple[Cost, tuple[int, ...]]:
+    module = candidate.build(shape[1], out_channels, stride)
+    cost, output = _measure(module, torch.empty(shape))
+    return cost, tuple(output.shape)
+
+
+def _measure(module: nn.Module, images: torch.Tensor) -> tuple[Cost, torch.Tensor]:
+    module.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        output = module(images)
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(counter.get_total_flops() // 2, params), output

@@ -1,0 +1,70 @@
+"""Stems and heads: the fixed parts of a network before and after its searched layers.
+
+Sources: MobileNetV2 as in BN-NAS, ShuffleNetV2 as in SPOS, NAS-Bench-Macro
+(``ALGORITHMS`` section 3).
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from raynas.nets.operations import Activation, activation_layer, conv, depthwise
+
+
+@dataclass(frozen=True)
+class ConvStem:
+    """A 3x3 convolution, batch norm and activation."""
+
+    out_channels: int
+    stride: int
+    activation: Activation = "relu"
+
+    def build(self, in_channels: int) -> nn.Module:
+        """Return the stem for images of that many channels."""
+        return nn.Sequential(
+            conv(in_channels, self.out_channels, 3, self.stride),
+            nn.BatchNorm2d(self.out_channels),
+            activation_layer(self.activation),
+        )
+
+
+@dataclass(frozen=True)
+class MobileStem:
+    """A strided 3x3 convolution and MobileNetV2's first block, whose expansion is 1."""
+
+    width: int
+    out_channels: int
+
+    def build(self, in_channels: int) -> nn.Module:
+        """Return the stem for images of that many channels."""
+        return nn.Sequential(
+            conv(in_channels, self.width, 3, 2),
+            nn.BatchNorm2d(self.width),
+            nn.ReLU6(inplace=True),
+            depthwise(self.width, 3),
+            nn.BatchNorm2d(self.width),
+            nn.ReLU6(inplace=True),
+            conv(self.width, self.out_channels),
+            nn.BatchNorm2d(self.out_channels),
+        )
+
+
+@dataclass(frozen=True)
+class PooledHead:
+    """A 1x1 convolution, batch norm, activation, global average pooling and a classifier."""
+
+    width: int
+    activation: Activation = "relu"
+    bias: bool = True
+
+    def build(self, in_channels: int, num_classes: int) -> nn.Module:
+        """Return the head; its dropout does nothing until retraining sets its probability."""
+        return nn.Sequential(
+            conv(in_channels, self.width),
+            nn.BatchNorm2d(self.width),
+            activation_layer(self.activation),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.0),
+            nn.Linear(self.width, num_classes, bias=self.bias),
+        )

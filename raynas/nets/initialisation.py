@@ -1,0 +1,121 @@
+"""Frozen weights: orthogonal by QR, exactly isometric shifts, or Gaussian as in BN-NAS.
+
+Source: the paper's section 3.1.2 and appendix A (QR of a Gaussian matrix), Xiao et al. 2018
+(delta-orthogonal), BN-NAS (Gaussian); ``ALGORITHMS`` 8.4 for what fits which convolution.
+Every module draws from a generator of its own, seeded by where it stands, so any machine
+rebuilds the same weights, in any order.
+"""
+
+import math
+import zlib
+from typing import Literal
+
+import torch
+from torch import nn
+
+from raynas.nets.supernet import LayerIndicator, Supernet
+from raynas.space import SearchSpace
+
+Initialisation = Literal["qr", "shift", "gaussian", "delta"]
+
+
+def frozen_supernet(  # noqa: PLR0913 - everything that defines the weights
+    space: SearchSpace,
+    in_channels: int,
+    num_classes: int,
+    layer_indicator: LayerIndicator,
+    initialisation: Initialisation,
+    seed: int,
+) -> Supernet:
+    """Return the supernet with the weights that belong to the seed, on the CPU.
+
+    Parameters of a person's own operations that are neither convolutions, batch norms nor
+    linear layers keep what their constructor drew, which is seeded too.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(seed)
+        supernet = Supernet(space, in_channels, num_classes, layer_indicator)
+    initialise_(supernet, initialisation, seed)
+    return supernet
+
+
+@torch.no_grad()
+def initialise_(module: nn.Module, initialisation: Initialisation, seed: int) -> None:
+    """Fill all convolutions, linear layers and batch norms of a module in place."""
+    for name, part in module.named_modules():
+        generator = torch.Generator().manual_seed(_seed_of(seed, name))
+        if isinstance(part, nn.Conv2d):
+            _initialise_conv_(part, initialisation, generator)
+        elif isinstance(part, nn.Linear):
+            nn.init.orthogonal_(part.weight, generator=generator)
+            if part.bias is not None:
+                part.bias.zero_()
+        elif isinstance(part, nn.BatchNorm2d) and part.affine:
+            part.weight.fill_(1.0)
+            part.bias.zero_()
+
+
+def _seed_of(seed: int, name: str) -> int:
+    """Return a seed for the module of that name; CRC-32 is the same in every process."""
+    return (seed << 32) + zlib.crc32(name.encode())
+
+
+def _initialise_conv_(
+    conv: nn.Conv2d, initialisation: Initialisation, generator: torch.Generator
+) -> None:
+    if conv.bias is not None:
+        conv.bias.zero_()
+    is_depthwise = conv.groups == conv.in_channels == conv.out_channels > 1
+    if initialisation == "gaussian":
+        gaussian_(conv.weight, generator)
+    elif is_depthwise and initialisation == "shift":
+        shift_(conv.weight, generator)
+    elif is_depthwise and initialisation == "delta":
+        delta_depthwise_(conv.weight, generator)
+    elif is_depthwise:
+        orthogonal_depthwise_(conv.weight, generator)
+    else:
+        orthogonal_(conv.weight, generator)
+
+
+def gaussian_(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill with N(0, 2 / (k k C_out)), BN-NAS's, in place; weight is C_out x C_in/groups x k x k."""
+    out_channels, _, height, width = weight.shape
+    std = math.sqrt(2 / (height * width * out_channels))
+    weight.normal_(0.0, std, generator=generator)
+
+
+def orthogonal_(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill with the Q of a Gaussian's QR in place; weight is C_out x C_in/groups x k x k.
+
+    Where C_out < fan_in the orthonormal rows are scaled by sqrt(fan_in / C_out), so that
+    phi = 1 without batch norm.
+    """
+    nn.init.orthogonal_(weight, generator=generator)
+    rows, columns = weight.shape[0], weight[0].numel()
+    if rows < columns:
+        weight.mul_(math.sqrt(columns / rows))
+
+
+def orthogonal_depthwise_(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill with the QR of the C x (k k) matrix, then unit rows, in place: phi = 1."""
+    nn.init.orthogonal_(weight, generator=generator)
+    weight.div_(weight.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None])
+
+
+def shift_(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill with one tap of +1 or -1 at a random place per channel in place: an isometry."""
+    channels, _, height, width = weight.shape
+    taps = torch.randint(height * width, (channels,), generator=generator)
+    signs = torch.randint(2, (channels,), generator=generator) * 2.0 - 1.0
+    weight.zero_().flatten(1)[torch.arange(channels), taps] = signs
+
+
+def delta_depthwise_(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill with +1 or -1 at the centre in place: all kernel sizes are then one function.
+
+    For diagnostics only; settings refuse it for a search.
+    """
+    channels, _, height, width = weight.shape
+    signs = torch.randint(2, (channels,), generator=generator) * 2.0 - 1.0
+    weight.zero_()[:, 0, height // 2, width // 2] = signs

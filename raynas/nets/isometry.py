@@ -1,0 +1,135 @@
+"""How near each candidate is to dynamical isometry: moments of its input-output Jacobian.
+
+Source: the paper's eq. 9 to 12 (a module is isometric iff phi(J J^T) = 1 and
+varphi(J J^T) = 0); ``ALGORITHMS`` 8.5 for the estimators: exact where the input is small,
+Hutchinson's with Rademacher vectors and power iteration elsewhere.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call, jvp, vjp, vmap
+
+from raynas.nets.supernet import Supernet, batch_norms
+
+Map = Callable[[torch.Tensor], torch.Tensor]
+_EXACT_SIZE = 600  # inputs with at most this many numbers get the whole Jacobian
+_NUM_VECTORS = 8
+_NUM_ITERATIONS = 12
+_CALIBRATION_BATCH = 64
+_LARGEST_SIDE = 8  # pixels; the spectrum of a convolution hardly depends on more
+
+
+@dataclass(frozen=True)
+class Isometry:
+    """Moments of J J^T, whose traces are divided by min(inputs, outputs).
+
+    Attributes:
+        phi: Mean squared singular value of the Jacobian; 1 is isometric.
+        varphi: Variance of the squared singular values; 0 is isometric.
+        largest_singular_value: Of the Jacobian.
+        output_variance: Variance of the output for inputs of unit variance.
+    """
+
+    phi: float
+    varphi: float
+    largest_singular_value: float
+    output_variance: float
+
+
+def measure_supernet(supernet: Supernet, seed: int) -> list[tuple[int, int, Isometry]]:
+    """Return layer, candidate and isometry of every candidate of a supernet.
+
+    Inputs are Gaussian of unit variance, what a batch norm with gamma = 1 hands on.
+    """
+    rows = []
+    side = _LARGEST_SIDE
+    for layer, choice, module in supernet.candidates():
+        generator = torch.Generator().manual_seed((seed << 16) + layer)
+        channels = supernet.space.blocks[layer].in_channels
+        images = torch.randn(_CALIBRATION_BATCH, channels, side, side, generator=generator)
+        rows.append((layer, choice, measure(module, images, generator)))
+    return rows
+
+
+def measure(
+    module: nn.Module,
+    images: torch.Tensor,
+    generator: torch.Generator,
+    exact_size: int = _EXACT_SIZE,
+) -> Isometry:
+    """Measure one module at the first of a batch of inputs, N x C x H x W.
+
+    Batch norms are calibrated with the whole batch and then fixed: with batch statistics the
+    Jacobian would couple the images.
+    """
+    fixed = _calibrated(module, images)
+    with torch.no_grad():
+        variance = float(fixed(images).var())
+    tensors = dict(fixed.named_parameters()) | dict(fixed.named_buffers())
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = functional_call(fixed, tensors, (x[None],))
+        return output[0]
+
+    image = images[0]
+    if image.numel() <= exact_size:
+        moments = _exact(function, image)
+    else:
+        moments = _estimated(function, image, generator)
+    return Isometry(*moments, output_variance=variance)
+
+
+def _calibrated(module: nn.Module, images: torch.Tensor) -> nn.Module:
+    """Return a copy whose batch norms hold the statistics of the batch, in eval mode."""
+    fixed = copy.deepcopy(module).requires_grad_(False).train()
+    for norm in batch_norms(fixed):
+        norm.track_running_stats, norm.momentum = True, None
+        norm.running_mean = torch.zeros_like(norm.weight)
+        norm.running_var = torch.ones_like(norm.weight)
+        norm.num_batches_tracked = torch.tensor(0)
+    for part in fixed.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = False  # forward-mode derivatives need the input unchanged
+    with torch.no_grad():
+        fixed(images)
+    return fixed.eval()
+
+
+def _exact(function: Map, image: torch.Tensor) -> tuple[float, float, float]:
+    """Return phi, varphi and the largest singular value from the whole Jacobian.
+
+    phi(A) = tr(A) / n (eq. 9),  varphi(A) = phi(A^2) - phi(A)^2 (eq. 10),  A = J J^T
+    """
+    basis = torch.eye(image.numel(), dtype=image.dtype).view(-1, *image.shape)
+    rows = vmap(lambda v: jvp(function, (image,), (v,))[1])(basis)  # J^T, inputs x outputs
+    singular = torch.linalg.svdvals(rows.flatten(1).double())  # noqa: E501
+    eigenvalues = singular**2
+    phi, second = float(eigenvalues.mean()), float((eigenvalues**2).mean())
+    return phi, second - phi**2, float(singular.max())
+
+
+def _estimated(
+    function: Map, image: torch.Tensor, generator: torch.Generator
+) -> tuple[float, float, float]:
+    """Return the same by Hutchinson's estimator: E|J v|^2 = tr A,  E|J^T J v|^2 = tr A^2."""
+    output, transpose = vjp(function, image)
+    n = min(image.numel(), output.numel())
+
+    def gram(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        forward = jvp(function, (image,), (v,))[1]
+        return forward, transpose(forward)[0]
+
+    shape = (_NUM_VECTORS, *image.shape)
+    signs = torch.randint(2, shape, generator=generator).to(image.dtype) * 2 - 1
+    forward, back = vmap(gram)(signs)
+    phi = float((forward**2).sum()) / (_NUM_VECTORS * n)
+    second = float((back**2).sum()) / (_NUM_VECTORS * n)
+    vector = torch.randn(image.shape, generator=generator, dtype=image.dtype)
+    for _ in range(_NUM_ITERATIONS):
+        vector = gram(vector / vector.norm())[1]
+    return phi, second - phi**2, math.sqrt(float(vector.norm()))

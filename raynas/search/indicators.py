@@ -1,0 +1,132 @@
+"""Block and layer indicators, and the scores F0 to F5 made of them.
+
+Source: BN-NAS (the block indicator), the paper's section 3.3 (the layer indicator),
+``ALGORITHMS`` sections 9 and 10 (formulas and their reasons). Symbols: ``c[l][i]`` is the
+mean of |gamma| of candidate i's last batch norm in layer l, ``g[l]`` that of the batch norm
+after the layer's identity.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from raynas.settings import SearchSettings
+from raynas.space import Architecture, SearchSpace
+
+Array = npt.NDArray[np.float64]
+_CLAMP = 1e-3  # g below this share of its stage's mean counts as that share (10.4)
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Indicators:
+    """What the batch norms say after pretraining.
+
+    Attributes:
+        block: Per layer the candidates' indicators c[l]; NaN for an identity.
+        layer: The layer indicators g, one per layer; NaN where there is none (reduction
+            layers, fixed identities, or no layer indicator at all).
+    """
+
+    block: tuple[Array, ...]
+    layer: Array
+
+
+def score_table(
+    indicators: Indicators, space: SearchSpace, settings: SearchSettings
+) -> list[Array]:
+    """Return T[l][i], what candidate i of layer l adds to a score (``ALGORITHMS`` 10.3).
+
+    A candidate without a finite value gets -inf: architectures that use it are never taken.
+    """
+    layer = _clamped(indicators.layer, space)
+    weight = _layer_weights(layer, space, settings.layer_weight_sign)
+    table = []
+    for position, block in enumerate(space.blocks):
+        c, g, w = indicators.block[position], layer[position], weight[position]
+        if block.size == 1:  # a constant of the space, such as a fixed identity
+            table.append(np.zeros(1))
+            continue
+        row = _block_scores(c, g, w, settings)
+        if block.identity is not None:
+            others = np.delete(c, block.identity)
+            row[block.identity] = _identity_score(others, g, w, settings)
+        table.append(np.where(np.isfinite(row), row, -np.inf))
+    return table
+
+
+def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Array:
+    mean, spread = np.nanmean(c), max(float(np.nanstd(c)), _TINY)
+    reference = g if np.isfinite(g) else mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        match settings.score:
+            case "bnnas" | "additive":  # F0, F5
+                return c.copy()
+            case "identity_ratio":  # F1 = c / g, or c / cbar in a reduction layer
+                return c / reference
+            case "layer_weighted":  # F2 = w c / cbar
+                return w * c / mean
+            case "log_ratio":  # F3 = log(c / g)
+                return np.log(c / reference)
+            case "zscore":  # F4 = w (c - cbar) / sd
+                return w * (c - mean) / spread
+
+
+def _identity_score(others: Array, g: float, w: float, settings: SearchSettings) -> float:
+    """Return what a chosen identity contributes (10.2)."""
+    mean, spread = float(np.mean(others)), max(float(np.std(others)), _TINY)
+    match settings.score:
+        case "bnnas":
+            return 0.0
+        case "identity_ratio":  # g / g
+            return 1.0
+        case "layer_weighted":
+            return w * g / mean
+        case "log_ratio":  # log(g / g)
+            return 0.0
+        case "zscore":
+            return w * (g - mean) / spread
+        case "additive":
+            return settings.identity_weight * g
+
+
+def _clamped(layer: Array, space: SearchSpace) -> Array:
+    """Return g with values near zero raised to a share of their stage's mean."""
+    return np.fmax(layer, _CLAMP * _stage_means(layer, space))
+
+
+def _layer_weights(layer: Array, space: SearchSpace, sign: int) -> Array:
+    """Return w[l] = (g[l] / mean of g over the stage)^s; 1 where there is no g."""
+    weight = (layer / _stage_means(layer, space)) ** sign
+    return np.where(np.isfinite(weight), weight, 1.0)
+
+
+def _stage_means(layer: Array, space: SearchSpace) -> Array:
+    """Return for each layer the mean of g over the layers of its stage that have one."""
+    stages = np.array(space.stages)
+    means = np.full(len(layer), np.nan)
+    for stage in np.unique(stages):
+        values = layer[stages == stage]
+        known = values[np.isfinite(values)]
+        if known.size:
+            means[stages == stage] = known.mean()
+    return means
+
+
+class AdditiveScorer:
+    """Scores architectures by a sum of table entries, one per layer; higher is better."""
+
+    def __init__(self, table: Sequence[Array]) -> None:
+        """Pad the table to a rectangle so that many architectures are scored at once."""
+        width = max(map(len, table))
+        self._table = np.stack(
+            [np.pad(row, (0, width - len(row)), constant_values=-np.inf) for row in table]
+        )
+
+    def __call__(self, architectures: Iterable[Architecture]) -> Array:
+        """Return one score per architecture, S(a) = sum over l of T[l][a_l]."""
+        choices = np.array(list(architectures), dtype=np.int64)
+        scores: Array = self._table[np.arange(len(self._table)), choices].sum(axis=1)
+        return scores

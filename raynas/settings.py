@@ -1,0 +1,302 @@
+"""The numbers of a run: typed, documented, read from a method's TOML file and from flags.
+
+The text under each field is its ``--help``. Defaults that differ from the paper's are the
+ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from raynas.costs import Limits, parse_quantity
+from raynas.errors import UserError
+
+Quantity = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N[k|M|G]",
+        instance_from_str=lambda args: parse_quantity(args[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+
+Score = Literal["bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive"]
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """How images become batches."""
+
+    resolution: int | None = None
+    """Height and width in pixels; unset: the images' own if they agree, else the space's."""
+    val_fraction: float = 0.15
+    """Share of the training images held out for validation where the data names no split."""
+    test_fraction: float = 0.2
+    """Share of all images held out for the test where the data names no split."""
+    augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
+    """Random crops, with mirror images or not; auto: mirror colour images, not grey ones."""
+    max_corrupt: float = 0.02
+    """Share of images that may be unreadable; they are skipped, counted and named."""
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """The supernet: what is trained, how paths are drawn, and by how many workers."""
+
+    epochs: float = 20.0
+    """Passes over the training images; parts of one are allowed."""
+    batch: int = 64
+    """Images in a step's batch; all paths of a step see the same ones."""
+    initialisation: Literal["qr", "shift", "gaussian", "delta"] = "qr"
+    """Frozen weights: orthogonal (qr; shift is exactly isometric) or Gaussian as in BN-NAS."""
+    trainable: Literal["last_bn", "all_bn"] = "all_bn"
+    """Batch norms that learn: the last one of each candidate (as published), or all."""
+    layer_indicator: Literal["path", "parallel", "none"] = "path"
+    """Identity and its batch norm: one more path (R1), always parallel (R2), or none."""
+    sampling: Literal["fair_identity", "fair", "uniform"] = "fair_identity"
+    """Paths of a step: every candidate once, identity among them; without it; or one path."""
+    extra: Literal["rotate", "random"] = "rotate"
+    """Which candidate a reduction layer repeats beside the identity path."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Optimiser of the batch norms."""
+    learning_rate: float = 0.01
+    """Peak learning rate of the batch norms."""
+    classifier_rate: float = 0.001
+    """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
+    momentum: float = 0.9
+    """Momentum of SGD (Adam's first beta)."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How learning rates fall to zero."""
+    label_smoothing: float = 0.1
+    """Share of the target spread over all classes, in [0, 1)."""
+    clip: float = 5.0
+    """Gradients are clipped by value to plus or minus this; 0 clips nothing."""
+    workers: int | None = None
+    """Ray actors; unset: one per GPU, or per CPU where there are none."""
+    shards: int | None = None
+    """Data shards of a batch; unset: one, or more once there are more workers than paths."""
+    cpus_per_worker: int = 1
+    """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
+    gpus_per_worker: float | None = None
+    """GPUs of a worker; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
+    checkpoint_seconds: float = 1.0
+    """Longest stretch of work, in seconds, that is redone after a crash of the driver."""
+    records: int = 10
+    """How many times during pretraining the indicators are written to their table."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """SPOS evolution over architectures and the score that it maximises."""
+
+    score: Score = "identity_ratio"
+    """Formula F0 to F5 that turns indicators into a score (README, Scores)."""
+    layer_weight_sign: Literal[-1, 0, 1] = 1
+    """Sign s of the layer weight in layer_weighted and zscore."""
+    identity_weight: float = 1.0
+    """Weight lambda of the layer indicator in additive."""
+    generations: int = 20
+    """Generations of the evolution."""
+    population: int = 50
+    """Architectures scored in each generation."""
+    parents: int = 10
+    """Best architectures so far that breed the next generation."""
+    mutations: int = 25
+    """Children by mutation in each generation."""
+    crossovers: int = 25
+    """Children by crossover in each generation."""
+    mutation_probability: float = 0.1
+    """Probability that a mutation redraws a layer's candidate."""
+
+
+@dataclass(frozen=True)
+class RetrainSettings:
+    """Training of the best architectures from scratch, as Ray Tune trials."""
+
+    top_k: int = 3
+    """Best architectures to retrain."""
+    epochs: int = 20
+    """Passes over the training images."""
+    batch: int = 64
+    """Images in a batch."""
+    learning_rate: float = 0.05
+    """Peak learning rate of SGD, cosine to zero."""
+    momentum: float = 0.9
+    """Nesterov momentum of SGD."""
+    weight_decay: float = 5e-4
+    """Weight decay of convolutions and classifier; none on batch norms and biases."""
+    label_smoothing: float = 0.1
+    """Share of the target spread over all classes, in [0, 1)."""
+    clip: float = 5.0
+    """Gradients are clipped to this norm; 0 clips nothing."""
+    dropout: float = 0.1
+    """Dropout before the classifier."""
+    ema_decay: float = 0.99
+    """Decay per step of the averaged weights that are evaluated; 0 evaluates the last ones."""
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    """fifo gives every trial all epochs; asha stops the weaker ones early."""
+    asha_grace_epochs: int = 3
+    """Epochs that asha leaves to every trial."""
+    asha_reduction: int = 3
+    """asha keeps one trial in this many at each rung."""
+    max_failures: int = 2
+    """Times that a failing trial is tried again before it is recorded as failed."""
+    cpus_per_trial: int = 1
+    """CPU threads of a trial."""
+    gpus_per_trial: float | None = None
+    """GPUs of a trial; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
+    concurrent: int | None = None
+    """Trials at a time; unset: as many as the cluster has resources for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run's result; recorded with it and compared on resume."""
+
+    space: str = "small_mobile"
+    """Search space: a name in search_spaces/ or a path to a Python file with a SPACE."""
+    data: str = "digits"
+    """digits, cifar10, cifar100, fashion-mnist, a folder of class folders (with or without
+    train/ and val/), or a folder of Parquet files with image and label."""
+    method: str = "fair_isometry"
+    """Method: a name in launch/settings/ or a path to a TOML file of settings."""
+    max_macs: Quantity | None = None
+    """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
+    max_params: Quantity | None = None
+    """Most parameters, such as 3.5M; unset: no limit."""
+    seed: int = 0
+    """Seed of everything random."""
+    images: ImageSettings = field(default_factory=ImageSettings)
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    retrain: RetrainSettings = field(default_factory=RetrainSettings)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def limits(self) -> Limits:
+        """The two limits as one value."""
+        return Limits(self.max_macs, self.max_params)
+
+    def to_json(self) -> str:
+        """Return the settings as a JSON object, the form in which runs record them."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def check(settings: Settings) -> None:
+    """Refuse numbers that cannot work, before anything starts.
+
+    Raises:
+        UserError: Names the setting, what it is and what it must be.
+    """
+    pretrain, search, retrain, images = (
+        settings.pretrain, settings.search, settings.retrain, settings.images,
+    )  # fmt: skip
+    rules = [
+        ("seed", settings.seed, settings.seed >= 0, "at least 0"),
+        ("images.resolution", images.resolution, (images.resolution or 1) >= 1, "at least 1"),
+        ("images.val-fraction", images.val_fraction, 0 < images.val_fraction < 1, "in (0, 1)"),
+        ("images.test-fraction", images.test_fraction, 0 < images.test_fraction < 1, "in (0, 1)"),
+        ("images.max-corrupt", images.max_corrupt, 0 <= images.max_corrupt < 1, "in [0, 1)"),
+        ("pretrain.epochs", pretrain.epochs, pretrain.epochs > 0, "more than 0"),
+        ("pretrain.batch", pretrain.batch, pretrain.batch >= 2, "at least 2"),
+        ("pretrain.learning-rate", pretrain.learning_rate, pretrain.learning_rate > 0, "above 0"),
+        ("pretrain.workers", pretrain.workers, (pretrain.workers or 1) >= 1, "at least 1"),
+        ("pretrain.shards", pretrain.shards, (pretrain.shards or 1) >= 1, "at least 1"),
+        ("search.generations", search.generations, search.generations >= 1, "at least 1"),
+        ("search.population", search.population, search.population >= 1, "at least 1"),
+        ("search.parents", search.parents, search.parents >= 1, "at least 1"),
+        ("retrain.top-k", retrain.top_k, retrain.top_k >= 1, "at least 1"),
+        ("retrain.epochs", retrain.epochs, retrain.epochs >= 1, "at least 1"),
+        ("retrain.batch", retrain.batch, retrain.batch >= 2, "at least 2"),
+        ("retrain.ema-decay", retrain.ema_decay, 0 <= retrain.ema_decay < 1, "in [0, 1)"),
+        ("retrain.max-failures", retrain.max_failures, retrain.max_failures >= 0, "at least 0"),
+    ]
+    for name, got, holds, wanted in rules:
+        if not holds:
+            raise UserError(f"--{name}: got {got}, wanted {wanted}")
+    if pretrain.initialisation == "delta":
+        raise UserError(
+            "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
+            "function (ALGORITHMS 1.3), so it cannot rank them; use qr, shift or gaussian"
+        )
+
+
+def differences(recorded: str, settings: Settings) -> list[str]:
+    """Return a line ``name: recorded A, now B`` for every setting that differs."""
+    old, new = json.loads(recorded), json.loads(settings.to_json())
+    names = sorted({*_flatten(old), *_flatten(new)})
+    pairs = [(name, _flatten(old).get(name), _flatten(new).get(name)) for name in names]
+    return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key.replace('_', '-')}"
+        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def load_method(method: str, folder: Path) -> Settings:
+    """Return the settings of a method: ``folder/method.toml``, or a TOML file by its path.
+
+    Raises:
+        UserError: No such file, no valid TOML, or a setting that does not exist.
+    """
+    path = Path(method) if method.endswith(".toml") else folder / f"{method}.toml"
+    if not path.is_file():
+        known = sorted(file.stem for file in folder.glob("*.toml"))
+        raise UserError(f"method {method!r}: no such file as {path}; {_nearest(method, known)}")
+    try:
+        tree = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
+    settings = _replaced(Settings(method=method), tree, str(path))
+    return settings
+
+
+def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:  # noqa: ANN401 - any dataclass
+    """Return a dataclass with the tree's values, refusing names that it does not have."""
+    known = {item.name: item for item in fields(settings)}
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UserError(f"{where}: no setting {key!r}; {_nearest(name, known)}")
+        inner = getattr(settings, name)
+        if is_dataclass(inner) != isinstance(value, dict):
+            raise UserError(f"{where}: {key!r} is {'a' if is_dataclass(inner) else 'no'} table")
+        nested = is_dataclass(inner)
+        values[name] = _replaced(inner, value, f"{where} [{key}]") if nested else value
+        if not nested and not _fits(value, known[name].type):
+            raise UserError(f"{where}: {key} = {value!r} is not of type {known[name].type}")
+    return dataclasses.replace(settings, **values)
+
+
+def _fits(value: object, kind: object) -> bool:
+    """Return whether a TOML value fits a field's type."""
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(kind, type):
+        return isinstance(value, kind)
+    arguments: tuple[object, ...] = getattr(kind, "__args__", ())
+    if getattr(kind, "__metadata__", None):
+        return isinstance(value, int)
+    is_literal = getattr(kind, "__origin__", None) is Literal
+    return value in arguments if is_literal else any(_fits(value, kind) for kind in arguments)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"

@@ -1,0 +1,149 @@
+"""The run folder: its tables and files, on a local path or any pyarrow filesystem URI.
+
+A table is a folder of Parquet parts. A part has a name, and writing a name again replaces it:
+work that is redone after a crash overwrites what it had written. Every file appears whole or
+not at all (a rename locally, a finished upload in an object store).
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from raynas.errors import UserError
+from raynas.tables import SCHEMAS
+
+Row = Mapping[str, Any]
+
+
+class RunStore:
+    """The only reader and writer of a run folder; a picklable value without open files."""
+
+    def __init__(self, uri: str) -> None:
+        """Point at a run folder, which need not exist.
+
+        Args:
+            uri: A local path or a URI such as ``s3://bucket/run``.
+        """
+        self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        try:
+            filesystem, path = pafs.FileSystem.from_uri(self.uri)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"run folder {uri}: not a path or URI that works: {error}") from error
+        self.name = path.rstrip("/").rsplit("/", 1)[-1]
+        self._is_local = isinstance(filesystem, pafs.LocalFileSystem)
+        self._files = pafs.SubTreeFileSystem(path, filesystem)
+
+    @classmethod
+    def create(cls, uri: str) -> Self:
+        """Open a run folder for writing and create it where it is missing.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        store = cls(uri)
+        try:
+            store._files.create_dir(".", recursive=True)
+            store.write_bytes(".writable", b"")
+            store.delete(".writable")
+        except OSError as error:
+            raise UserError(
+                f"run folder {uri}: cannot write there ({error}); choose another --run"
+            ) from error
+        return store
+
+    @classmethod
+    def open(cls, uri: str) -> Self:
+        """Open a run folder for reading.
+
+        Raises:
+            UserError: There is no run in that folder.
+        """
+        store = cls(uri)
+        if not store.parts("runs"):
+            raise UserError(f"run folder {uri}: no run there (no tables/runs); check the path")
+        return store
+
+    def append(self, table: str, rows: Sequence[Row], part: str) -> None:
+        """Write rows as the part of that name, replacing an earlier part of the same name.
+
+        Raises:
+            KeyError: No such table, or a row with a column that the table does not have.
+        """
+        schema = SCHEMAS[table]
+        unknown = {name for row in rows for name in row} - set(schema.names)
+        if unknown:
+            raise KeyError(f"table {table} has no columns {sorted(unknown)}")
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink)
+        self.write_bytes(f"tables/{table}/{part}.parquet", sink.getvalue().to_pybytes())
+
+    def parts(self, table: str) -> list[str]:
+        """Return the names of a table's parts in order."""
+        names = self.list_files(f"tables/{table}")
+        return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet"))
+
+    def drop(self, table: str, outdated: Callable[[str], bool]) -> None:
+        """Delete the parts whose name is outdated."""
+        for part in filter(outdated, self.parts(table)):
+            self.delete(f"tables/{table}/{part}.parquet")
+
+    def table(self, name: str) -> pa.Table:
+        """Return a whole table; one that was never written has no rows."""
+        schema = SCHEMAS[name]
+        parts = [
+            pq.read_table(pa.BufferReader(self.read_bytes(f"tables/{name}/{part}.parquet")))
+            for part in self.parts(name)
+        ]
+        return pa.concat_tables([schema.empty_table(), *parts], promote_options="default")
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Return a whole table as a list of dictionaries."""
+        rows: list[dict[str, Any]] = self.table(name).to_pylist()
+        return rows
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file of the run folder so that it appears whole or not at all."""
+        parent, _, name = path.rpartition("/")
+        self._files.create_dir(parent or ".", recursive=True)
+        target = f"{parent}/.{name}.{uuid.uuid4().hex}" if self._is_local else path
+        with self._files.open_output_stream(target) as stream:
+            stream.write(content)
+        if target != path:
+            self._files.move(target, path)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of a file of the run folder.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        with self._files.open_input_file(path) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def has(self, path: str) -> bool:
+        """Return whether the run folder holds that file."""
+        return bool(self._files.get_file_info(path).type == pafs.FileType.File)
+
+    def delete(self, path: str) -> None:
+        """Delete a file of the run folder."""
+        self._files.delete_file(path)
+
+    def list_files(self, folder: str) -> list[str]:
+        """Return the names of the visible files in a folder of the run folder."""
+        selector = pafs.FileSelector(folder, allow_not_found=True)
+        infos = self._files.get_file_info(selector)
+        return [
+            info.base_name
+            for info in infos
+            if info.type == pafs.FileType.File and not info.base_name.startswith(".")
+        ]
+
+    def locate(self, path: str) -> str:
+        """Return the full path or URI of a file of the run folder, for a person to read."""
+        return f"{self.uri.rstrip('/')}/{path}"

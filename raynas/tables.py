@@ -1,0 +1,56 @@
+"""The Arrow schemas of a run's tables: the contract with everyone who reads them.
+
+Names carry units: ``seconds``, ``macs`` (multiply-adds, what papers call FLOPs), ``accuracy``
+in [0, 1]. Columns may be added, never renamed.
+"""
+
+import pyarrow as pa
+
+_STRING, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+_TIME = pa.timestamp("us", tz="UTC")
+
+SCHEMAS: dict[str, pa.Schema] = {
+    # one row: the run
+    "runs": pa.schema({
+        "run": _STRING, "space": _STRING, "settings": _STRING, "method": _STRING, "seed": _INT,
+        "versions": _STRING, "git_commit": _STRING, "started": _TIME, "finished": _TIME,
+        "nodes": _INT, "cpus": _FLOAT, "gpus": _FLOAT,
+        "plan": _STRING,  # JSON: what was read from data and cluster and must not change on resume
+    }),
+    # a pretraining step
+    "steps": pa.schema({
+        "step": _INT, "epoch": _FLOAT, "loss": _FLOAT, "learning_rate": _FLOAT,
+        "seconds": _FLOAT, "images_per_second": _FLOAT, "workers": _INT,
+    }),
+    # a candidate after pretraining
+    "ledger": pa.schema({
+        "layer": _INT, "candidate": _INT, "operation": _STRING, "updates": _INT,
+    }),
+    # a candidate at initialisation
+    "isometry": pa.schema({
+        "layer": _INT, "candidate": _INT, "operation": _STRING, "phi": _FLOAT, "varphi": _FLOAT,
+        "largest_singular_value": _FLOAT, "output_variance": _FLOAT,
+    }),
+    # an indicator at a recorded step; candidate is null for a layer indicator
+    "indicators": pa.schema({
+        "step": _INT, "layer": _INT, "candidate": _INT, "operation": _STRING, "kind": _STRING,
+        "value": _FLOAT,
+    }),
+    # an architecture scored by the search
+    "architectures": pa.schema({
+        "order": _INT, "generation": _INT, "architecture": _STRING, "origin": _STRING,
+        "parents": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
+    }),
+    # an epoch of a retraining trial
+    "trials": pa.schema({
+        "trial": _STRING, "architecture": _STRING, "epoch": _INT, "train_loss": _FLOAT,
+        "val_loss": _FLOAT, "val_accuracy": _FLOAT, "seconds": _FLOAT, "learning_rate": _FLOAT,
+    }),
+    # an architecture that was retrained
+    "outcomes": pa.schema({
+        "rank": _INT, "architecture": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
+        "val_accuracy": _FLOAT, "test_accuracy": _FLOAT, "epochs": _INT, "status": _STRING,
+        "error": _STRING, "checkpoint": _STRING,
+    }),
+}  # fmt: skip
+"""Table name to schema, in the order in which a run fills them."""

@@ -1,0 +1,1 @@
+"""Search spaces, one readable file each; copy one and edit it to make your own."""
