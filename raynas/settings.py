@@ -43,7 +43,8 @@ class ImageSettings:
     test_fraction: float = 0.2
     """Share of all images held out for the test where the data names no split."""
     augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
-    """Random crops, with mirror images or not; auto: mirror colour images, not grey ones."""
+    """Random crops, with mirror images or not; auto: mirror colour images, not grey ones,
+    and leave images of less than 16 pixels as they are."""
     max_corrupt: float = 0.02
     """Share of images that may be unreadable; they are skipped, counted and named."""
 
@@ -52,7 +53,7 @@ class ImageSettings:
 class PretrainSettings:
     """The supernet: what is trained, how paths are drawn, and by how many workers."""
 
-    epochs: float = 20.0
+    epochs: float = 24.0
     """Passes over the training images; parts of one are allowed."""
     batch: int = 64
     """Images in a step's batch; all paths of a step see the same ones."""
@@ -68,9 +69,9 @@ class PretrainSettings:
     """Which candidate a reduction layer repeats beside the identity path."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Optimiser of the batch norms."""
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     """Peak learning rate of the batch norms."""
-    classifier_rate: float = 0.001
+    classifier_rate: float = 0.01
     """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
     momentum: float = 0.9
     """Momentum of SGD (Adam's first beta)."""

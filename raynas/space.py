@@ -226,6 +226,11 @@ class SearchSpace:
         return self.check(Architecture.parse(text))
 
 
+def space_module_name(name: str) -> str:
+    """Return the name under which ``load_space`` imports the file of a space."""
+    return f"raynas_space_{Path(name).stem}"
+
+
 def load_space(name: str, folder: Path) -> SearchSpace:
     """Load ``SPACE`` from ``folder/name.py``, or from a path to a person's own Python file.
 
@@ -238,7 +243,7 @@ def load_space(name: str, folder: Path) -> SearchSpace:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         raise UserError(f"space {name!r}: no such file as {path}; {hint}")
-    module_name = f"raynas_space_{path.stem}"
+    module_name = space_module_name(name)
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"space {name!r}: {path} is not a Python file that can be imported")

@@ -21,7 +21,7 @@ SPACE = SearchSpace(
         ChoiceBlock(CANDIDATES, 48, 48, stride=1),
         ChoiceBlock(CANDIDATES, 48, 48, stride=1),
     ),
-    head=PooledHead(width=128, activation="relu6"),
+    head=PooledHead(width=256, activation="relu6"),
     resolution=8,
     in_channels=1,
     num_classes=10,

@@ -38,6 +38,16 @@ class FrozenSupernet:
             self.segments.append(Segment(start, start + parameter.numel(), *place))
             self._parameters.append(parameter.requires_grad_())
         self.vector = torch.cat([parameter.detach().flatten() for parameter in self._parameters])
+        self._view()
+
+    def to(self, device: torch.device) -> None:
+        """Move network and vector to a device."""
+        self.supernet.to(device)
+        self.vector = self.vector.to(device)
+        self._view()
+
+    def _view(self) -> None:
+        """Make every trained parameter a view into the vector."""
         for parameter, part in zip(self._parameters, self.segments, strict=True):
             parameter.data = self.vector[part.start : part.stop].view_as(parameter)
 

@@ -7,6 +7,7 @@ Hutchinson's with Rademacher vectors and power iteration elsewhere.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,7 +53,10 @@ def measure_supernet(supernet: Supernet, seed: int) -> list[tuple[int, int, Isom
         generator = torch.Generator().manual_seed((seed << 16) + layer)
         channels = supernet.space.blocks[layer].in_channels
         images = torch.randn(_CALIBRATION_BATCH, channels, side, side, generator=generator)
-        rows.append((layer, choice, measure(module, images, generator)))
+        with warnings.catch_warnings():
+            # torch's own derivative rules still import torch.jit, which warns of its end
+            warnings.simplefilter("ignore", FutureWarning)
+            rows.append((layer, choice, measure(module, images, generator)))
     return rows
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from raynas.errors import StageError
 from raynas.settings import SearchSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.trainable import Segment
 
 Array = npt.NDArray[np.float64]
 _CLAMP = 1e-3  # g below this share of its stage's mean counts as that share (10.4)
@@ -130,3 +132,31 @@ class AdditiveScorer:
         choices = np.array(list(architectures), dtype=np.int64)
         scores: Array = self._table[np.arange(len(self._table)), choices].sum(axis=1)
         return scores
+
+
+def read_indicators(
+    segments: Sequence[Segment], vector: npt.NDArray[np.float32], space: SearchSpace
+) -> Indicators:
+    """Read the indicators off the batch norms: the mean over channels of |gamma| (10).
+
+    Args:
+        segments: What the parts of the vector are.
+        vector: The trained numbers.
+        space: The space that was pretrained.
+
+    Raises:
+        StageError: An indicator is not finite.
+    """
+    block = tuple(np.full(choice_block.size, np.nan) for choice_block in space.blocks)
+    layer = np.full(space.num_layers, np.nan)
+    for part in segments:
+        if not part.is_indicator or part.layer is None:
+            continue
+        value = float(np.abs(vector[part.start : part.stop].astype(np.float64)).mean())
+        if not np.isfinite(value):
+            raise StageError(f"indicators: layer {part.layer} has the value {value}")
+        if part.candidate in {None, space.blocks[part.layer].identity}:
+            layer[part.layer] = value
+        else:
+            block[part.layer][part.candidate] = value
+    return Indicators(block, layer)

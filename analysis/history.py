@@ -1,0 +1,126 @@
+"""Draw the search: the score of every architecture in the order of scoring, by origin.
+
+    python analysis/history.py RUN...
+
+The score has the unit of its formula (``search.score`` of the run's settings); higher is better.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from raynas import figures
+from raynas.errors import UserError
+from raynas.store import RunStore
+
+ORIGINS = {
+    "random": (figures.GREY, "o"),
+    "mutation": (figures.BLUE, "^"),
+    "crossover": (figures.VERMILION, "s"),
+    "exact": (figures.GREEN, "D"),
+    "given": (figures.PURPLE, "P"),
+}
+"""Origin to colour and marker."""
+_MOST_LABELS = 20  # generations that are numbered before every other one is left out
+
+
+@dataclass(frozen=True)
+class Options:
+    """Score of every architecture that the search scored, with the best so far."""
+
+    runs: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN...", help_behavior_hint="(at least one)"),
+    ]
+    """Run folders: local paths or URIs such as s3://bucket/run; each gets a panel."""
+    figure: figures.Place = field(default_factory=figures.Place)
+
+
+@figures.drawing
+def draw(stores: Sequence[RunStore]) -> Figure:
+    """Return a figure with a panel per run.
+
+    Raises:
+        UserError: A run that has scored nothing yet.
+    """
+    figure = Figure(figsize=(8, 0.8 + 3.4 * len(stores)), layout="constrained")
+    panels = figure.subplots(len(stores), 1, squeeze=False)[:, 0]
+    for axes, store in zip(panels, stores, strict=True):
+        _draw_run(axes, store)
+    entries = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def _draw_run(axes: Axes, store: RunStore) -> None:
+    rows = figures.read_rows(store, "architectures", "the search").sort_values("order")
+    rows = rows[np.isfinite(rows["score"])]
+    _draw_generations(axes, rows)
+    for origin, group in rows.groupby("origin", sort=False):
+        colour, marker = ORIGINS.get(str(origin), (figures.BLACK, "x"))
+        axes.scatter(
+            group["order"], group["score"], s=14, c=colour, marker=marker, alpha=0.75,
+            linewidths=0 if marker != "x" else 1, label=str(origin),
+        )  # fmt: skip
+    axes.step(
+        rows["order"], rows["score"].cummax(), where="post", color=figures.BLACK, linewidth=1.4,
+        label="best so far",
+    )  # fmt: skip
+    axes.set_title(figures.describe(store))
+    axes.set_xlabel("Architecture, in the order of scoring")
+    axes.set_ylabel(f"Score ({_formula(store)}), higher is better")
+    axes.margins(x=0.01)
+
+
+def _draw_generations(axes: Axes, rows: pd.DataFrame) -> None:
+    """Rule off the generations and number them along the upper edge."""
+    firsts = rows.groupby("generation")["order"].min()
+    if len(firsts) < 2:
+        return
+    for first in firsts.iloc[1:]:
+        axes.axvline(first - 0.5, color=figures.FAINT, linewidth=0.8, zorder=0)
+    axes.grid(visible=False, axis="x")
+    middles = (
+        rows.groupby("generation")["order"].median().iloc[:: 1 + (len(firsts) - 1) // _MOST_LABELS]
+    )
+    upper = axes.secondary_xaxis("top")
+    upper.set_xticks(middles.tolist(), [str(int(generation)) for generation in middles.index])
+    upper.tick_params(length=0, labelsize=8, labelcolor=figures.GREY)
+    upper.spines["top"].set_visible(False)
+    upper.set_xlabel("Generation", fontsize=8, color=figures.GREY)
+
+
+def _formula(store: RunStore) -> str:
+    settings = json.loads(store.rows("runs")[0]["settings"] or "{}")
+    return str(settings.get("search", {}).get("score", "unnamed formula"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Save the figure, print its path and return the exit code."""
+    options = tyro.cli(
+        Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
+    )
+    try:
+        stores = figures.open_runs(options.runs)
+        print(figures.save(draw(stores), stores[0], "history", options.figure))
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""Print a run in one screen: the run, pretraining, search, and the outcomes by rank.
+
+    python analysis/summary.py RUN [--json]
+
+Works while the run is going on. ``macs`` are multiply-adds of one image, losses are in nats,
+times in seconds; accuracies are percentages in the table and in [0, 1] with ``--json``.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raynas.costs import show_quantity
+from raynas.errors import UserError
+from raynas.store import RunStore
+
+
+@dataclass(frozen=True)
+class Options:
+    """A run's header, pretraining, search, and outcomes ranked by validation accuracy."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder: a local path or a URI such as s3://bucket/run."""
+    json: bool = False
+    """Print one JSON object instead; accuracies in [0, 1], times in seconds."""
+
+
+@dataclass(frozen=True)
+class Updates:
+    """Layers whose candidates were updated between ``least`` and ``most`` times."""
+
+    layers: list[int]
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What tables steps and ledger say; without rows, zero steps and None."""
+
+    steps: int
+    first_loss: float | None
+    last_loss: float | None
+    seconds: float
+    updates: list[Updates]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What table architectures says; without rows, zero and None."""
+
+    scored: int
+    generations: int
+    best_score: float | None
+    best_architecture: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that is printed."""
+
+    run: dict[str, Any]
+    pretraining: Pretraining
+    search: Search
+    outcomes: list[dict[str, Any]]
+
+
+def summarise(store: RunStore) -> Summary:
+    """Return the summary of a run, however far it has come."""
+    run = dict(store.rows("runs")[0])
+    finished, started = run["finished"], run["started"]
+    run["seconds"] = (finished - started).total_seconds() if finished and started else None
+    run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
+    outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
+    return Summary(run, _pretraining(store), _search(store), outcomes)
+
+
+def _parsed(text: str | None) -> Any:
+    """Return what a JSON text holds, or a text that is no JSON as it is."""
+    try:
+        return json.loads(text or "null")
+    except json.JSONDecodeError:
+        return text
+
+
+def _pretraining(store: RunStore) -> Pretraining:
+    steps = store.table("steps").to_pandas().sort_values("step")
+    losses = steps["loss"].tolist() or [None]
+    return Pretraining(
+        len(steps), losses[0], losses[-1], float(steps["seconds"].sum()), _updates(store)
+    )
+
+
+def _updates(store: RunStore) -> list[Updates]:
+    """Return the layers grouped by the least and most updates of their candidates."""
+    layers = store.table("ledger").to_pandas().groupby("layer")["updates"].agg(["min", "max"])
+    return [
+        Updates([int(layer) for layer in group.index], int(least), int(most))
+        for (least, most), group in layers.groupby(["min", "max"])
+    ]
+
+
+def _search(store: RunStore) -> Search:
+    rows = store.table("architectures").to_pandas().sort_values("order")
+    if rows.empty:
+        return Search(0, 0, None, None)
+    best = rows.loc[rows["score"].idxmax()]
+    return Search(
+        len(rows), rows["generation"].nunique(), float(best["score"]), best["architecture"]
+    )
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print the header and the outcomes for a person."""
+    header = Table.grid(padding=(0, 2))
+    lines = {
+        **_run_lines(summary.run),
+        "pretraining": _pretraining_line(summary.pretraining),
+        "fairness": _fairness_line(summary.pretraining.updates),
+        "search": _search_line(summary.search),
+    }
+    for name, text in lines.items():
+        header.add_row(Text(name, style="bold"), Text(text))
+    console.print(header)
+    console.print(_outcomes_table(summary.outcomes) if summary.outcomes else "no outcomes yet")
+    for row in summary.outcomes:
+        if row["error"]:
+            last = row["error"].strip().splitlines()[-1]
+            console.print(Text(f"{row['architecture']} {row['status']}: {last}"))
+
+
+def _run_lines(run: dict[str, Any]) -> dict[str, str]:
+    seconds, finished = run["seconds"], "not yet"
+    if seconds is not None:
+        finished = f"{_time(run['finished'])}, after {seconds:,.0f} s"
+    cluster = [("nodes", "nodes"), ("cpus", "CPUs"), ("gpus", "GPUs")]
+    amounts = [f"{run[key]:g} {name}" for key, name in cluster if run[key] is not None]
+    return {
+        "run": str(run["run"]),
+        "space": str(run["space"]),
+        "method": f"{run['method']}, seed {run['seed']}",
+        "started": _time(run["started"]),
+        "finished": finished,
+        "cluster": ", ".join(amounts),
+        "versions": _versions(run["versions"]),
+    }
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "not recorded"
+
+
+def _versions(recorded: dict[str, str] | str | None) -> str:
+    if isinstance(recorded, dict):
+        return ", ".join(f"{name} {version}" for name, version in recorded.items())
+    return recorded or "not recorded"
+
+
+def _pretraining_line(pretraining: Pretraining) -> str:
+    if not pretraining.steps:
+        return "no steps yet"
+    first, last = pretraining.first_loss, pretraining.last_loss
+    took = f"{pretraining.seconds:,.1f} s"
+    return f"{pretraining.steps:,} steps in {took}, loss from {first:.4f} to {last:.4f} nats"
+
+
+def _fairness_line(updates: list[Updates]) -> str:
+    match updates:
+        case []:
+            return "not counted yet"
+        case [Updates(_, least, most)] if least == most:
+            return f"every candidate updated {least:,} times"
+    parts = [f"{_span(row)} times in {_layers(row.layers)}" for row in updates]
+    return f"candidates updated {'; '.join(parts)}"
+
+
+def _span(row: Updates) -> str:
+    return f"{row.least:,}" if row.least == row.most else f"{row.least:,} to {row.most:,}"
+
+
+def _layers(layers: list[int]) -> str:
+    """Return ``layers 0-2, 5`` for 0, 1, 2 and 5."""
+    starts = [layer for layer in layers if layer - 1 not in layers]
+    ends = [layer for layer in layers if layer + 1 not in layers]
+    spans = [f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True)]
+    return f"layer{'s' * (len(layers) > 1)} {', '.join(spans)}"
+
+
+def _search_line(search: Search) -> str:
+    if not search.scored:
+        return "nothing scored yet"
+    rounds = "1 generation" if search.generations == 1 else f"{search.generations} generations"
+    return f"{search.scored:,} architectures in {rounds}, best score {search.best_score:.6g}"
+
+
+def _outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("rank", "architecture", "score", "MACs", "params", "val %", "test %", "epochs"):
+        is_text = name == "architecture"
+        table.add_column(
+            name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
+        )
+    table.add_column("status", no_wrap=True)
+    for row in outcomes:
+        table.add_row(*map(Text, _cells(row)))
+    return table
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    """Return an outcome's texts; a dash where there is no value."""
+    shown: dict[str, Callable[[Any], str]] = {
+        "score": "{:.6g}".format,
+        "macs": show_quantity,
+        "params": show_quantity,
+        "val_accuracy": lambda value: f"{100 * value:.2f}",
+        "test_accuracy": lambda value: f"{100 * value:.2f}",
+    }
+    names = [
+        "rank", "architecture", "score", "macs", "params", "val_accuracy", "test_accuracy",
+        "epochs", "status",
+    ]  # fmt: skip
+    return ["-" if row[name] is None else shown.get(name, str)(row[name]) for name in names]
+
+
+def to_json(summary: Summary) -> str:
+    """Return the summary as one JSON object; NaN becomes null, for JSON has none."""
+    return json.dumps(_plain(dataclasses.asdict(summary)), indent=2, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case datetime():
+            return value.isoformat()
+        case float():
+            return value if math.isfinite(value) else None
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the summary and return the exit code."""
+    options = tyro.cli(
+        Options, args=arguments, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    try:
+        summary = summarise(RunStore.open(options.run))
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(to_json(summary))
+    else:
+        console = Console(highlight=False)
+        # a pipe or file has no width of its own: keep each outcome on one line there
+        print_summary(summary, console if console.is_terminal else Console(width=160))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

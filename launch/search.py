@@ -1,0 +1,255 @@
+"""Find, train and record the best networks for your images: the whole story of a run.
+
+From the root of the project, on one machine or as the entry point of a Ray job:
+
+    python launch/search.py
+    python launch/search.py --data DIR --space mobilenet_v2 --max-macs 330M --run RUN
+    ray job submit --working-dir . -- python launch/search.py --data s3://... --run s3://...
+
+Running the same command again continues where it stopped. Exit codes: 0 done, 1 a stage
+failed, 2 a mistake in the request, 130 interrupted.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from raynas.cluster.connection import Resources, connected, ship_by_value
+from raynas.cluster.plan import Plan, forecast, forecast_lines, make_plan, plan_lines
+from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.shards import PathWorkers
+from raynas.cluster.trials import TrialRecorder, run_trials
+from raynas.console import Stages
+from raynas.costs import show_quantity
+from raynas.errors import StageError, UserError
+from raynas.nets.isometry import measure_supernet
+from raynas.search.evolution import Evolution
+from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
+from raynas.settings import Settings, differences, load_method
+from raynas.space import load_space, space_module_name
+from raynas.store import RunStore
+from raynas.training import records
+from raynas.training.gradients import build_supernet
+from raynas.training.images import Dataset, load_dataset
+from raynas.training.journal import CHECKPOINT, Journal
+from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
+from raynas.training.pretraining import Pretraining, learned_nothing
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Command:
+    """Find, train and record the best networks for your images."""
+
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    run: str | None = None
+    """Run folder, a path or URI; unset: one under runs/, named by data, space and settings."""
+    dry_run: bool = False
+    """Print the plan and the forecast, and stop there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the stages share: where results go, what to do, on what, and where to show it."""
+
+    store: RunStore
+    settings: Settings
+    dataset: Dataset
+    plan: Plan
+    resources: Resources
+    stages: Stages
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    console = Console(soft_wrap=True)
+    try:
+        command = parse(sys.argv[1:] if argv is None else argv)
+        search(command, console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except StageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """Return the command: flags over the method's TOML file over the defaults."""
+    named = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == "--method"]
+    named += [word.removeprefix("--method=") for word in argv if word.startswith("--method=")]
+    method = named[-1] if named else Settings().method
+    default = Command(load_method(method, ROOT / "launch" / "settings"))
+    return tyro.cli(
+        Command, args=argv, default=default, description=__doc__,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )  # fmt: skip
+
+
+def search(command: Command, console: Console) -> None:
+    """Plan, pretrain, read the indicators, search and retrain, report."""
+    settings = command.settings
+    store = RunStore(command.run or default_folder(settings))
+    recorded = recorded_run(store, settings)
+    if recorded and recorded["finished"] and not command.dry_run:
+        report(store, console)
+        return
+    space = load_space(settings.space, ROOT / "search_spaces")
+    dataset = load_dataset(settings.data, settings.images, settings.seed, space.resolution)
+    with connected() as resources, Stages(console) as stages:
+        ship_by_value(space_module_name(settings.space))
+        facts = json.loads(recorded["plan"]) if recorded else None
+        plan = make_plan(space, dataset, settings, resources, facts)
+        for line in plan_lines(plan, settings, resources):
+            stages.print(line)
+        if command.dry_run or not recorded:
+            for line in forecast_lines(forecast(plan, dataset, settings)):
+                stages.print(line)
+        if command.dry_run:
+            return
+        run = Run(RunStore.create(store.uri), settings, dataset, plan, resources, stages)
+        row = recorded or begin(run)
+        indicators = pretrain(run)
+        search_and_retrain(run, indicators)
+        end(run, row)
+    report(store, console)
+
+
+def default_folder(settings: Settings) -> str:
+    """Return runs/DATA-SPACE-HASH: the same settings continue in the same folder."""
+    digest = hashlib.sha256(settings.to_json().encode()).hexdigest()[:6]
+    return f"runs/{Path(settings.data).name}-{Path(settings.space).stem}-{digest}"
+
+
+def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
+    """Return the row of a run that the folder already holds, or None.
+
+    Raises:
+        UserError: It was made with other settings.
+    """
+    rows = store.rows("runs")
+    if not rows:
+        return None
+    differing = differences(rows[0]["settings"], settings)
+    if differing:
+        raise UserError(
+            f"run folder {store.uri} holds a run of other settings ({'; '.join(differing)}); "
+            "choose another --run, or give the recorded settings to continue"
+        )
+    return rows[0]
+
+
+def begin(run: Run) -> dict[str, Any]:
+    """Record the run's row before anything is trained."""
+    row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
+        "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
+    }  # fmt: skip
+    run.store.append("runs", [row], part="run")
+    return row
+
+
+def pretrain(run: Run) -> Indicators:
+    """Train the supernet's batch norms on Ray actors; return the indicators read off them."""
+    plan, settings, store = run.plan, run.settings, run.store
+    frozen = build_supernet(plan.space, settings.pretrain, run.dataset, settings.seed)
+    if not store.parts("isometry"):
+        measured = measure_supernet(frozen.supernet, settings.seed)
+        store.append("isometry", records.isometry_rows(plan.space, measured), part="initial")
+    state = Pretraining(
+        plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
+        plan.num_steps, plan.num_shards,
+    )  # fmt: skip
+    if store.has(CHECKPOINT):
+        state.restore(store.read_bytes(CHECKPOINT))
+    journal = Journal(store, state, plan.space, settings.pretrain, len(run.dataset.train))
+    if state.step < state.num_steps:
+        advance = run.stages.stage("pretrain", state.num_steps, "steps")
+        with PathWorkers(
+            plan.space, run.dataset, settings, plan.workers, plan.num_shards, plan.gpus_per_worker
+        ) as workers:
+            for step in state.run(workers):
+                journal.add(step, len(workers.healthy))
+                advance(state.step, f"loss {step.loss:.3f}")
+    warning = learned_nothing(journal.losses(), run.dataset.num_classes)
+    if warning:
+        run.stages.print(f"warning: {warning}")
+    return read_indicators(state.segments, state.vector.numpy(), plan.space)
+
+
+def search_and_retrain(run: Run, indicators: Indicators) -> None:
+    """Evolve architectures inside Tune's searcher, and train its winners as Tune trials."""
+    plan, settings, store = run.plan, run.settings, run.store
+    scorer = AdditiveScorer(score_table(indicators, plan.space, settings.search))
+    evolution = Evolution(plan.sampler, settings.search, settings.seed)
+    if store.has(SEARCH_STATE):
+        evolution.restore(json.loads(store.read_bytes(SEARCH_STATE)))
+    generations = run.stages.stage("search", settings.search.generations, "generations")
+    chronicle = Chronicle(store, plan.costs, generations)
+    outcomes = Outcomes(store, evolution, plan.costs)
+    retrain = settings.retrain
+    searcher = EvolutionSearcher(evolution, scorer, retrain.top_k, chronicle, outcomes.settled())
+    advance = run.stages.stage("retrain", retrain.top_k * retrain.epochs, "epochs")
+    recorder = TrialRecorder(store, retrain.epochs, advance, outcomes.add)
+    run_trials(
+        searcher, recorder, plan.space, run.dataset, settings, store, plan.gpus_per_trial,
+        plan.concurrent,
+    )  # fmt: skip
+
+
+def end(run: Run, row: dict[str, Any]) -> None:
+    """Mark the run as finished, unless trials failed: the same command tries those again.
+
+    Raises:
+        StageError: No trial succeeded.
+    """
+    outcomes = run.store.rows("outcomes")
+    failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
+    if failed and len(failed) == len(outcomes):
+        raise StageError(f"retraining: all {len(failed)} trials failed; the first one by:\n"
+                         f"{failed[0]['error']}")
+    if not failed:
+        run.store.append("runs", [{**row, "finished": datetime.now(UTC)}], part="run")
+
+
+def report(store: RunStore, console: Console) -> None:
+    """Print the outcomes, what failed and why, and where everything lies."""
+    table = Table(title=f"Outcomes of {store.name}")
+    for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
+                 "test accuracy", "epochs", "status"):  # fmt: skip
+        table.add_column(name, justify="left" if name in {"architecture", "status"} else "right")
+    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
+    for row in outcomes:
+        table.add_row(
+            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
+            show_quantity(row["macs"]), show_quantity(row["params"]),
+            _share(row["val_accuracy"]), _share(row["test_accuracy"]),
+            str(row["epochs"]), row["status"],
+        )  # fmt: skip
+    console.print(table)
+    for row in outcomes:
+        if row["error"]:
+            print(f"{row['architecture']} failed: {row['error']}")
+            print("run the same command again to try it again")
+    print(f"run folder: {store.uri}")
+
+
+def _share(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{accuracy:.4f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

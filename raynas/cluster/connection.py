@@ -1,0 +1,103 @@
+"""Joining or starting a Ray cluster, quietly, and what it has to offer."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from raynas.errors import UserError
+
+# Ray reads these when it starts; a person's own values win.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cluster has."""
+
+    nodes: int
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def connected(num_cpus: int | None = None) -> Iterator[Resources]:
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine; leave it at the end.
+
+    Args:
+        num_cpus: CPUs of a cluster started here; unset: all of the machine.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    started_here = not os.environ.get("RAY_ADDRESS")
+    if started_here:
+        # without it a local start writes a token that breaks later `ray start` (RAY.md, section 7)
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray  # noqa: PLC0415 - after the environment is set
+
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if started_here:
+        options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+    try:
+        ray.init(**options)
+    except ConnectionError as error:
+        raise UserError(
+            f"RAY_ADDRESS {os.environ.get('RAY_ADDRESS')}: no Ray cluster answers there; start "
+            "one, or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
+    try:
+        total = ray.cluster_resources()
+        nodes = sum(node["Alive"] for node in ray.nodes())
+        yield Resources(nodes, total.get("CPU", 0.0), total.get("GPU", 0.0))
+    finally:
+        ray.shutdown()
+
+
+def ship_by_value(module_name: str) -> None:
+    """Let workers receive the classes of a module that only the driver can import."""
+    from ray import cloudpickle  # noqa: PLC0415 - after the environment is set
+
+    cloudpickle.register_pickle_by_value(sys.modules[module_name])
+
+
+def gpus_each(asked: float | None, resources: Resources, setting: str) -> float:
+    """Return the GPUs of a worker or trial: what was asked for, or 1 where there are any.
+
+    Raises:
+        UserError: More were asked for than the cluster has.
+    """
+    if asked is None:
+        return 1.0 if resources.gpus >= 1 else 0.0
+    if asked > resources.gpus:
+        raise UserError(
+            f"--{setting} {asked:g}: the cluster has {resources.gpus:g} GPUs; set it to "
+            f"{resources.gpus:g} or leave it out to use what is there"
+        )
+    return asked
+
+
+def places(resources: Resources, cpus: int, gpus: float, setting: str) -> int:
+    """Return how many workers or trials of that size fit the cluster at a time.
+
+    Raises:
+        UserError: Not even one fits.
+    """
+    by_gpus = resources.gpus // gpus if gpus else float("inf")
+    fitting = int(min(resources.cpus // cpus, by_gpus))
+    if fitting < 1:
+        raise UserError(
+            f"--{setting} {cpus}: the cluster has {resources.cpus:g} CPUs; lower it"
+        )
+    return fitting

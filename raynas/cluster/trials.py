@@ -1,0 +1,202 @@
+"""Retraining as Ray Tune trials: each winner from scratch, scheduled, resumable, recorded.
+
+A trial writes its own checkpoint into the run folder after each epoch and starts from
+it when it is tried again, by Tune after a failure or by a person who runs the same command.
+Tune's own folder is temporary: raynas resumes from its tables and never restores from pickles.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from raynas.console import Advance
+from raynas.settings import RetrainSettings, Settings
+from raynas.space import Architecture, SearchSpace
+from raynas.store import RunStore
+from raynas.training.images import Dataset
+from raynas.training.outcomes import TrialEnd
+from raynas.training.retraining import Retraining
+
+_ERROR_LINES = 6
+
+
+def checkpoint_path(architecture: str) -> str:
+    """Return where a trial keeps what continuing needs."""
+    return f"checkpoints/{architecture}.safetensors"
+
+
+def model_path(architecture: str) -> str:
+    """Return where the weights of a finished trial lie."""
+    return f"models/{architecture}.safetensors"
+
+
+def retrain_trial(  # noqa: PLR0913 - what a trial is made of
+    config: dict[str, Any],
+    space: SearchSpace,
+    dataset: Dataset,
+    settings: Settings,
+    store: RunStore,
+    gpus: float,
+) -> None:
+    """Train ``config["architecture"]`` to its last epoch, reporting after each."""
+    torch.set_num_threads(settings.retrain.cpus_per_trial)
+    text = config["architecture"]
+    retraining = Retraining(
+        space,
+        Architecture.parse(text),
+        dataset,
+        settings.retrain,
+        settings.images.augment,
+        settings.seed,
+        "cuda" if gpus else "cpu",
+    )
+    if store.has(checkpoint_path(text)):
+        retraining.restore(store.read_bytes(checkpoint_path(text)))
+    while retraining.epoch < settings.retrain.epochs:
+        retraining.run_epoch()
+        store.write_bytes(checkpoint_path(text), retraining.to_bytes())
+        if retraining.epoch < settings.retrain.epochs:
+            tune.report(_report(retraining))
+    test = retraining.evaluate("test")  # the one time that anyone looks at the test part
+    store.write_bytes(model_path(text), retraining.weights())
+    tune.report(_report(retraining) | {"test_accuracy": test.accuracy})
+
+
+def _report(retraining: Retraining) -> dict[str, Any]:
+    last = retraining.history[-1]
+    history = [asdict(epoch) for epoch in retraining.history]
+    return {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "history": history}
+
+
+class TrialRecorder(tune.Callback):  # type: ignore[misc]  # Ray's class has no types
+    """Writes the table ``trials`` as epochs arrive and hands on how trials end."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        epochs: int,
+        advance: Advance,
+        on_end: Callable[[TrialEnd], None],
+    ) -> None:
+        """Keep where to write and whom to tell.
+
+        Args:
+            store: The run folder.
+            epochs: Epochs of a finished trial.
+            advance: Moves the stage's bar on.
+            on_end: Told how a trial ended.
+        """
+        self._store = store
+        self._epochs = epochs
+        self._advance = advance
+        self._done = {part: len(rows) for part, rows in _by_architecture(store).items()}
+        self._on_end = on_end
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks, but nothing is ever restored from there."""
+        return {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write the trial's epochs so far; the part is replaced each time."""
+        del iteration, trials, info
+        text = trial.config["architecture"]
+        rows = [
+            {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in result["history"]
+        ]
+        self._store.append("trials", rows, part=text)
+        self._done[text] = result["epoch"]
+        self._advance(sum(self._done.values()), f"{text} {result['val_accuracy']:.3f}")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell how the trial ended."""
+        del iteration, trials, info
+        last = trial.last_result
+        epochs = last.get("epoch", 0)
+        status = "finished" if epochs == self._epochs else "stopped"
+        text = trial.config["architecture"]
+        accuracies = last.get("val_accuracy"), last.get("test_accuracy")
+        checkpoint = model_path(text) if status == "finished" else None
+        self._on_end(TrialEnd(text, epochs, *accuracies, status, None, checkpoint))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell that the trial failed for good, and why."""
+        del iteration, trials, info
+        last = trial.last_result or {}
+        lines = str(trial.get_error()).strip().splitlines()
+        error = "\n".join(lines[-_ERROR_LINES:])
+        text, epochs = trial.config["architecture"], last.get("epoch", 0)
+        self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
+
+
+def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in store.rows("trials"):
+        grouped.setdefault(row["architecture"], []).append(row)
+    return grouped
+
+
+class _Silence(tune.ProgressReporter):  # type: ignore[misc]  # Ray's class has no types
+    """Prints nothing; the launch script draws its own progress."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        del trials, done
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: dict[str, Any]) -> None:
+        del trials, done, sys_info
+
+
+def run_trials(  # noqa: PLR0913 - what an experiment is made of
+    searcher: Searcher,
+    recorder: TrialRecorder,
+    space: SearchSpace,
+    dataset: Dataset,
+    settings: Settings,
+    store: RunStore,
+    gpus: float,
+    concurrent: int,
+) -> None:
+    """Run the searcher's trials to their ends."""
+    retrain = settings.retrain
+    trainable = tune.with_parameters(
+        retrain_trial, space=space, dataset=dataset, settings=settings, store=store, gpus=gpus
+    )
+    with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
+        tune.Tuner(
+            tune.with_resources(trainable, {"cpu": retrain.cpus_per_trial, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                metric="val_accuracy",
+                mode="max",
+                search_alg=searcher,
+                scheduler=_scheduler(retrain),
+                num_samples=-1,
+                max_concurrent_trials=concurrent,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                verbose=0,
+                progress_reporter=_Silence(),
+                callbacks=[recorder],
+                failure_config=tune.FailureConfig(max_failures=retrain.max_failures),
+            ),
+        ).fit()
+
+
+def _scheduler(settings: RetrainSettings) -> TrialScheduler:
+    if settings.scheduler == "fifo":
+        return FIFOScheduler()
+    return ASHAScheduler(
+        time_attr="epoch",
+        max_t=settings.epochs,
+        grace_period=min(settings.asha_grace_epochs, settings.epochs),
+        reduction_factor=settings.asha_reduction,
+    )

@@ -1,0 +1,119 @@
+"""Batches as a pure function of (seed, stream, step, shard): any worker can make any of them."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from raynas.training.images import Dataset, Images
+
+Augmentation = Literal["none", "crop", "crop_flip"]
+PRETRAINING, RETRAINING = 2, 4  # streams of random numbers
+
+
+def batch_indices(
+    num_images: int, batch: int, seed: int, stream: int, step: int
+) -> npt.NDArray[np.int64]:
+    """Return the images of a step: every image once per epoch, in a new order each time."""
+    positions = np.arange(step * batch, (step + 1) * batch)
+    epochs, places = np.divmod(positions, num_images)
+    orders = {
+        int(epoch): np.random.default_rng([seed, stream, int(epoch)]).permutation(num_images)
+        for epoch in np.unique(epochs)
+    }
+    return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)])
+
+
+class Batches:
+    """Makes augmented, normalised batches of a data set's training part."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch: int,
+        augmentation: Augmentation,
+        seed: int,
+        stream: int,
+        shards: int = 1,
+    ) -> None:
+        """Keep what defines the batches; nothing is drawn yet.
+
+        Args:
+            dataset: The data.
+            batch: Images of a whole step.
+            augmentation: Random crops and mirror images, or none.
+            seed: Seed of the run.
+            stream: Which of the run's streams of random numbers.
+            shards: Parts into which a step's batch is cut.
+        """
+        self._dataset = dataset
+        self._batch = batch
+        self._augmentation = augmentation
+        self._key = (seed, stream)
+        self._shards = shards
+
+    def __call__(self, step: int, shard: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images, N x C x H x W, of unit variance, and labels, N."""
+        train = self._dataset.train
+        chosen = batch_indices(len(train), self._batch, *self._key, step)[shard :: self._shards]
+        rng = np.random.default_rng([*self._key, step, shard])
+        pixels = torch.from_numpy(train.pixels[chosen])
+        augmented = augment(pixels, self._augmentation, rng)
+        return normalise(augmented, self._dataset), torch.from_numpy(train.labels[chosen])
+
+
+def resolve_augmentation(name: str, channels: int, resolution: int) -> Augmentation:
+    """Return what "auto" means for images of that kind.
+
+    Digits and letters have no mirror images, and one pixel is too much of a tiny image.
+    """
+    match name:
+        case "none" | "crop" | "crop_flip":
+            return name
+        case _ if resolution < 16:
+            return "none"
+        case _:
+            return "crop" if channels == 1 else "crop_flip"
+
+
+def augment(
+    pixels: torch.Tensor, augmentation: Augmentation, rng: np.random.Generator
+) -> torch.Tensor:
+    """Return each image shifted by up to an eighth of its side, and maybe mirrored.
+
+    Args:
+        pixels: N x C x H x W.
+        augmentation: What to do.
+        rng: Draws one shift and one coin per image.
+    """
+    if augmentation == "none":
+        return pixels
+    count, _, height, width = pixels.shape
+    reach = max(height // 8, 1)
+    padded = functional.pad(pixels, (reach, reach, reach, reach))
+    shift_y, shift_x = rng.integers(2 * reach + 1, size=(2, count))
+    rows = torch.from_numpy(shift_y[:, None] + np.arange(height))
+    columns = shift_x[:, None] + np.arange(width)
+    if augmentation == "crop_flip":
+        mirrored = rng.random(count) < 0.5
+        columns[mirrored] = columns[mirrored, ::-1]
+    images = torch.arange(count)[:, None, None]
+    moved = padded.movedim(1, -1)[images, rows[:, :, None], torch.from_numpy(columns)[:, None, :]]
+    return moved.movedim(-1, 1).contiguous()
+
+
+def normalise(pixels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
+    """Return pixels, N x C x H x W uint8, as floats of mean 0 and variance 1 per channel."""
+    mean = torch.tensor(dataset.mean, device=pixels.device)[:, None, None]
+    std = torch.tensor(dataset.std, device=pixels.device)[:, None, None]
+    return (pixels.float() / 255 - mean) / std
+
+
+def in_order(images: Images, batch: int) -> Iterator[Images]:
+    """Yield all images in pieces, in their order."""
+    for start in range(0, len(images), batch):
+        piece = slice(start, start + batch)
+        yield Images(images.pixels[piece], images.labels[piece])

@@ -1,0 +1,42 @@
+"""Loss and accuracy of a network on held-out images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from raynas.training.batches import in_order, normalise
+from raynas.training.images import Dataset, Images
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy, and the share of images classified correctly, in [0, 1]."""
+
+    loss: float
+    accuracy: float
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, images: Images, dataset: Dataset, device: torch.device, batch: int = 256
+) -> Evaluation:
+    """Evaluate a network in eval mode, and leave it in that mode.
+
+    Args:
+        network: Maps N x C x H x W to logits.
+        images: The images to look at.
+        dataset: Gives the normalisation.
+        device: Where the network is.
+        batch: Images at a time; no influence on the result but rounding.
+    """
+    network.eval()
+    loss = correct = 0.0
+    for piece in in_order(images, batch):
+        pixels = torch.from_numpy(piece.pixels.copy()).to(device)
+        labels = torch.from_numpy(piece.labels.copy()).to(device)
+        logits = network(normalise(pixels, dataset)).float()
+        loss += functional.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(dim=1) == labels).sum().item()
+    return Evaluation(loss / len(images), correct / len(images))

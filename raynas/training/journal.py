@@ -1,0 +1,104 @@
+"""The record of a pretraining as it goes: steps, indicators, ledger, and the checkpoint.
+
+The checkpoint is written last, so the tables never lack what it has passed; rows of steps that a
+crash has undone are dropped when the run continues.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from raynas.search.indicators import read_indicators
+from raynas.settings import PretrainSettings
+from raynas.space import SearchSpace
+from raynas.store import RunStore
+from raynas.training.pretraining import Pretraining, StepReport
+from raynas.training.records import indicator_rows, ledger_rows
+
+CHECKPOINT = "checkpoints/pretraining.safetensors"
+_ROWS = 1000  # steps in a part of the table; the last part is rewritten while it grows
+
+
+class Journal:
+    """Writes what a pretraining does into a run folder."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        state: Pretraining,
+        space: SearchSpace,
+        settings: PretrainSettings,
+        num_images: int,
+    ) -> None:
+        """Continue the record at the state's step, dropping what a crash has undone.
+
+        Args:
+            store: The run folder.
+            state: The pretraining, fresh or restored.
+            space: The space that is pretrained.
+            settings: Its numbers.
+            num_images: Training images of an epoch.
+        """
+        self._store = store
+        self._state = state
+        self._space = space
+        self._settings = settings
+        self._epoch_steps = num_images / settings.batch
+        first = state.step - state.step % _ROWS
+        store.drop("steps", lambda part: int(part) > first)
+        self._rows = [row for row in store.rows("steps") if first <= row["step"] < state.step]
+        points = np.linspace(0, state.num_steps, max(settings.records, 1) + 1)
+        self._points = {round(float(point)) for point in points[1:]}
+        self._saved = self._last = time.monotonic()
+
+    def add(self, step: StepReport, workers: int) -> None:
+        """Record a step, and save if it is time."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._rows.append(
+            {
+                "step": step.step,
+                "epoch": (step.step + 1) / self._epoch_steps,
+                "loss": step.loss,
+                "learning_rate": step.learning_rate,
+                "seconds": seconds,
+                "images_per_second": self._settings.batch * step.num_paths / seconds,
+                "workers": workers,
+            }
+        )
+        done = self._state.step
+        if done in self._points:
+            self._write_indicators()
+        is_last = done == self._state.num_steps
+        if is_last:
+            rows = ledger_rows(self._space, self._state.updates)
+            self._store.append("ledger", rows, part="final")
+        if is_last or now - self._saved >= self._settings.checkpoint_seconds:
+            self._save()
+        elif done % _ROWS == 0:
+            self._write_steps()
+
+    def losses(self) -> list[float]:
+        """Return the loss of every step so far."""
+        rows: list[dict[str, Any]] = self._store.rows("steps")
+        return [row["loss"] for row in sorted(rows, key=lambda row: row["step"])]
+
+    def _save(self) -> None:
+        self._write_steps()
+        self._store.write_bytes(CHECKPOINT, self._state.to_bytes())
+        self._saved = time.monotonic()
+
+    def _write_steps(self) -> None:
+        if not self._rows:
+            return
+        first = self._rows[0]["step"]
+        self._store.append("steps", self._rows, part=f"{first - first % _ROWS:09d}")
+        if self._state.step % _ROWS == 0:
+            self._rows = []
+
+    def _write_indicators(self) -> None:
+        state = self._state
+        indicators = read_indicators(state.segments, state.vector.numpy(), self._space)
+        rows = indicator_rows(self._space, indicators, state.step)
+        self._store.append("indicators", rows, part=f"{state.step:09d}")

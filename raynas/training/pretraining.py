@@ -1,0 +1,213 @@
+"""BN-only pretraining of the supernet: the driver's side, without knowing who computes.
+
+Source: FairNAS (sum over the paths of a step, one update), the paper's Algorithm 1, BN-NAS
+(optimiser); ``ALGORITHMS`` sections 5.2, 7 and 9.3. Gradients are summed over paths and averaged
+over shards, always in the same order and in float64, so the result does not depend on who
+computed which piece or who answered first.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+
+from raynas.errors import StageError
+from raynas.search.sampling import count_updates, fair_paths, uniform_paths
+from raynas.settings import PretrainSettings
+from raynas.space import Architecture, SearchSpace
+from raynas.trainable import Segment, indices_on, units
+from raynas.training.checkpoints import read_metadata
+from raynas.training.gradients import Gradient, Piece, Vector
+
+
+class ComputePieces(Protocol):
+    """The seam to the workers: all pieces of a step to their gradients, in the same order."""
+
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        """Return a gradient per piece."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did.
+
+    Attributes:
+        step: Its number, from 0.
+        loss: Mean over its pieces.
+        learning_rate: Of the batch norms.
+        num_paths: Paths that it trained.
+    """
+
+    step: int
+    loss: float
+    learning_rate: float
+    num_paths: int
+
+
+class Pretraining:
+    """The trained vector, its optimiser and the ledger of updates; advances step by step."""
+
+    def __init__(  # noqa: PLR0913 - the state's parts
+        self,
+        space: SearchSpace,
+        segments: Sequence[Segment],
+        vector: torch.Tensor,
+        settings: PretrainSettings,
+        seed: int,
+        num_steps: int,
+        num_shards: int,
+    ) -> None:
+        """Start at step 0.
+
+        Args:
+            space: The space that is searched.
+            segments: What the parts of the vector are.
+            vector: The starting point, float32 on the CPU; copied.
+            settings: Numbers of the pretraining.
+            seed: Seed of the run.
+            num_steps: Steps in all; the schedule ends there.
+            num_shards: Parts of each step's batch.
+        """
+        self.step = 0
+        self.num_steps = num_steps
+        self.vector = vector.detach().clone()
+        self.segments = segments
+        self._settings = settings
+        self._seed = seed
+        self._num_shards = num_shards
+        self._sizes = [block.size for block in space.blocks]
+        self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
+        self._units = units(segments)
+        self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
+        self._optimiser = self._make_optimiser()
+
+    def _make_optimiser(self) -> torch.optim.Optimizer:
+        """Return SGD or Adam over the units; the classifier has a rate of its own."""
+        settings = self._settings
+        groups = [
+            {"params": views, "peak": rate}
+            for rate, views in (
+                (settings.learning_rate, self._select(is_classifier=False)),
+                (settings.classifier_rate, self._select(is_classifier=True)),
+            )
+            if views
+        ]
+        if settings.optimiser == "adam":
+            return torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999))
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+
+    def _select(self, is_classifier: bool) -> list[torch.Tensor]:
+        pairs = zip(self._units, self._views, strict=True)
+        return [view for unit, view in pairs if (unit.role == "classifier") == is_classifier]
+
+    def run(self, compute: ComputePieces) -> Iterator[StepReport]:
+        """Train to the last step, yielding after each one.
+
+        Raises:
+            StageError: The loss is not finite any more.
+        """
+        while self.step < self.num_steps:
+            paths = self.paths(self.step)
+            pieces = [Piece(path, shard) for path in paths for shard in range(self._num_shards)]
+            gradients = compute(self.vector.numpy(), self.step, pieces)
+            loss = math.fsum(gradient.loss for gradient in gradients) / len(gradients)
+            if not math.isfinite(loss):
+                raise StageError(
+                    f"pretraining, step {self.step}: the loss is {loss}; the batch norms diverged, "
+                    f"so lower --pretrain.learning-rate (now {self._settings.learning_rate})"
+                )
+            rate = self._apply(pieces, gradients)
+            self.updates += count_updates(self._sizes, paths)
+            self.step += 1
+            yield StepReport(self.step - 1, loss, rate, len(paths))
+
+    def paths(self, step: int) -> list[Architecture]:
+        """Return the paths of a step."""
+        if self._settings.sampling == "uniform":
+            return uniform_paths(self._sizes, self._seed, step)
+        return fair_paths(self._sizes, self._seed, step, self._settings.extra)
+
+    def _apply(self, pieces: Sequence[Piece], gradients: Sequence[Gradient]) -> float:
+        """Add up the gradients in order and update once; return the learning rate."""
+        total = np.zeros(len(self.vector), dtype=np.float64)
+        used = np.zeros(len(self.vector), dtype=bool)
+        for piece, gradient in zip(pieces, gradients, strict=True):
+            indices = indices_on(self.segments, piece.path)
+            total[indices] += gradient.values.astype(np.float64) / self._num_shards
+            used[indices] = True
+        if self._settings.clip > 0:
+            np.clip(total, -self._settings.clip, self._settings.clip, out=total)
+        summed = torch.from_numpy(total.astype(np.float32))
+        for unit, view in zip(self._units, self._views, strict=True):
+            # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)
+            view.grad = summed[unit.start : unit.stop] if used[unit.start] else None
+        factor = self._decay(self.step)
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        self._optimiser.step()
+        return self._settings.learning_rate * factor
+
+    def _decay(self, step: int) -> float:
+        """Return the share of the peak learning rate at a step."""
+        done = step / self.num_steps
+        match self._settings.schedule:
+            case "cosine":
+                return 0.5 * (1 + math.cos(math.pi * done))
+            case "linear":
+                return 1 - done
+            case "constant":
+                return 1.0
+
+    def to_bytes(self) -> bytes:
+        """Return everything that continuing needs as one safetensors file."""
+        tensors = {"vector": self.vector, "updates": torch.from_numpy(self.updates)}
+        for index, view in enumerate(self._views):
+            for name, value in self._optimiser.state.get(view, {}).items():
+                if value is not None:
+                    tensors[f"optimiser.{index}.{name}"] = torch.as_tensor(value)
+        content: bytes = safetensors.torch.save(
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            metadata={"step": str(self.step)},
+        )
+        return content
+
+    def restore(self, content: bytes) -> None:
+        """Continue from ``to_bytes``."""
+        tensors = safetensors.torch.load(content)
+        self.step = int(read_metadata(content)["step"])
+        self.vector.copy_(tensors.pop("vector"))
+        self.updates = tensors.pop("updates").numpy().copy()
+        for name, value in tensors.items():
+            _, index, entry = name.split(".")
+            self._optimiser.state[self._views[int(index)]][entry] = value.clone()
+
+
+def num_steps(num_images: int, settings: PretrainSettings, cycle: int) -> int:
+    """Return the steps of a pretraining: its epochs, rounded up to a whole fairness cycle.
+
+    Args:
+        num_images: Training images.
+        settings: Epochs and batch.
+        cycle: Steps after which every candidate has had the same number of updates.
+    """
+    steps = math.ceil(settings.epochs * num_images / settings.batch)
+    return math.ceil(steps / cycle) * cycle
+
+
+def learned_nothing(losses: Sequence[float], num_classes: int) -> str | None:
+    """Return a plain sentence if the loss did not fall below chance, else None."""
+    tenth = max(len(losses) // 10, 1)
+    first, last = np.mean(losses[:tenth]), np.mean(losses[-tenth:])
+    chance = math.log(num_classes)
+    if last < min(0.98 * chance, first):
+        return None
+    return (
+        f"pretraining learned nothing: loss {first:.3f} at first, {last:.3f} at last, {chance:.3f} "
+        "by chance; its indicators are noise (more --pretrain.epochs, another learning rate, or "
+        "--pretrain.trainable all_bn with adam)"
+    )

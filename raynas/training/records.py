@@ -1,0 +1,137 @@
+"""Rows of the tables, made of what the stages found (``DESIGN`` section 6)."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raynas.costs import CostTable
+from raynas.nets.isometry import Isometry
+from raynas.search.evolution import Scored
+from raynas.search.indicators import Indicators
+from raynas.settings import Settings
+from raynas.space import SearchSpace
+
+Rows = list[dict[str, Any]]
+_PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")
+
+
+def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of ``runs`` for a run that begins now."""
+    versions = {name: metadata.version(name) for name in _PACKAGES if _is_installed(name)}
+    return {
+        "run": run,
+        "space": settings.space,
+        "settings": settings.to_json(),
+        "method": settings.method,
+        "seed": settings.seed,
+        "versions": json.dumps({"python": platform.python_version(), **versions}),
+        "git_commit": git_commit(),
+        "started": datetime.now(UTC),
+        "finished": None,
+        "plan": json.dumps(plan),
+    }
+
+
+def _is_installed(package: str) -> bool:
+    """A cluster's nodes may run raynas from an uploaded folder, without an installation."""
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def git_commit() -> str | None:
+    """Return the commit of the source tree, or None outside of one."""
+    folder = Path(__file__).parent
+    command = ("git", "-C", str(folder), "rev-parse", "HEAD")
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def ledger_rows(space: SearchSpace, updates: npt.NDArray[np.int64]) -> Rows:
+    """Return how often each candidate was updated."""
+    return [
+        {**candidate, "updates": int(updates[candidate["layer"], candidate["candidate"]])}
+        for candidate in _candidates(space)
+    ]
+
+
+def isometry_rows(space: SearchSpace, measured: Iterable[tuple[int, int, Isometry]]) -> Rows:
+    """Return the isometry of each candidate at initialisation."""
+    return [
+        {
+            "layer": layer,
+            "candidate": choice,
+            "operation": space.blocks[layer].candidates[choice].name,
+            "phi": isometry.phi,
+            "varphi": isometry.varphi,
+            "largest_singular_value": isometry.largest_singular_value,
+            "output_variance": isometry.output_variance,
+        }
+        for layer, choice, isometry in measured
+    ]
+
+
+def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Rows:
+    """Return block and layer indicators after a step; what does not exist has no row."""
+    blocks = [
+        {"step": step, **place, "kind": "block",
+         "value": float(indicators.block[place["layer"]][place["candidate"]])}
+        for place in _candidates(space)
+    ]  # fmt: skip
+    layers = [
+        {"step": step, "layer": layer, "candidate": None, "operation": "identity",
+         "kind": "layer", "value": float(value)}
+        for layer, value in enumerate(indicators.layer)
+    ]  # fmt: skip
+    return [row for row in (*blocks, *layers) if np.isfinite(row["value"])]
+
+
+def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:
+    """Return what the search scored."""
+    rows = []
+    for item in scored:
+        cost = costs.of(item.child.architecture)
+        rows.append(
+            {
+                "order": item.order,
+                "generation": item.generation,
+                "architecture": str(item.child.architecture),
+                "origin": item.child.origin,
+                "parents": " ".join(map(str, item.child.parents)),
+                "score": item.score,
+                "macs": cost.macs,
+                "params": cost.params,
+            }
+        )
+    return rows
+
+
+def ranked_outcomes(rows: Iterable[dict[str, Any]]) -> Rows:
+    """Return outcomes with their ranks: finished ones by validation accuracy, failed ones last."""
+    order = {"finished": 0, "stopped": 1, "failed": 2}
+    best_first = sorted(
+        rows,
+        key=lambda row: (order[row["status"]], -(row["val_accuracy"] or 0.0), -row["score"]),
+    )
+    return [{**row, "rank": rank} for rank, row in enumerate(best_first, start=1)]
+
+
+def _candidates(space: SearchSpace) -> list[dict[str, Any]]:
+    return [
+        {"layer": layer, "candidate": choice, "operation": candidate.name}
+        for layer, block in enumerate(space.blocks)
+        for choice, candidate in enumerate(block.candidates)
+    ]

@@ -1,0 +1,225 @@
+"""Training of a subnet from scratch, all weights, epoch by epoch, with checkpoints.
+
+Source: ``ALGORITHMS`` 5.4 and 6.2 (label smoothing, decay on convolutions and classifier only,
+dropout before the classifier); cosine schedule and averaged weights as settings.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from raynas.errors import StageError
+from raynas.nets.subnet import subnet
+from raynas.settings import RetrainSettings
+from raynas.space import Architecture, SearchSpace
+from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
+from raynas.training.evaluation import Evaluation, evaluate
+from raynas.training.checkpoints import read_metadata
+from raynas.training.images import Dataset
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch did: a row of the table ``trials``.
+
+    Attributes:
+        epoch: Its number, from 1.
+        train_loss: Mean cross-entropy with label smoothing.
+        val_loss: Mean cross-entropy on the validation part, of the averaged weights.
+        val_accuracy: Share of validation images classified correctly, in [0, 1].
+        seconds: Wall time of training and validation.
+        learning_rate: At its end.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    learning_rate: float
+
+
+class Retraining:
+    """A subnet, its averaged weights and its optimiser; advances epoch by epoch."""
+
+    def __init__(  # noqa: PLR0913 - everything that defines the result
+        self,
+        space: SearchSpace,
+        architecture: Architecture,
+        dataset: Dataset,
+        settings: RetrainSettings,
+        augment: str,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        """Draw new weights from the seed."""
+        self.history: list[Epoch] = []
+        self._settings = settings
+        self._dataset = dataset
+        self._seed = seed
+        self._device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.random.manual_seed(seed)
+            network = subnet(
+                space, architecture, dataset.channels, dataset.num_classes, settings.dropout
+            )
+        self._network = network.to(self._device)
+        self._averaged = (
+            AveragedModel(
+                self._network,
+                multi_avg_fn=_warming_average(settings.ema_decay),
+                use_buffers=True,
+            )
+            if settings.ema_decay > 0
+            else None
+        )
+        self._optimiser = _make_optimiser(self._network, settings)
+        augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
+        self._batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING)
+        self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
+
+    @property
+    def epoch(self) -> int:
+        """The number of finished epochs."""
+        return len(self.history)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that counts: the averaged one where there is one."""
+        return self._network if self._averaged is None else self._averaged.module
+
+    def run_epoch(self) -> Epoch:
+        """Train for one epoch and look at the validation part.
+
+        Raises:
+            StageError: The loss is not finite any more.
+        """
+        started = time.monotonic()
+        self._network.train()
+        with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else None):
+            torch.random.manual_seed((self._seed << 20) + self.epoch)  # dropout, also on resume
+            first = self.epoch * self.steps_per_epoch
+            losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
+        train_loss = float(torch.stack(losses).mean())
+        if not math.isfinite(train_loss):
+            raise StageError(
+                f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
+                f"--retrain.learning-rate (now {self._settings.learning_rate})"
+            )
+        val = self.evaluate("val")
+        rate = self._optimiser.param_groups[0]["lr"]
+        seconds = time.monotonic() - started
+        epoch = Epoch(self.epoch + 1, train_loss, val.loss, val.accuracy, seconds, rate)
+        self.history.append(epoch)
+        return epoch
+
+    def train_step(self, step: int) -> torch.Tensor:
+        """Update the weights once; return the loss, a scalar on the device."""
+        settings = self._settings
+        progress = step / (self.steps_per_epoch * settings.epochs)
+        for group in self._optimiser.param_groups:
+            group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        images, labels = (part.to(self._device) for part in self._batches(step))
+        with torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"
+        ):
+            logits = self._network(images)
+        loss = functional.cross_entropy(
+            logits.float(), labels, label_smoothing=settings.label_smoothing
+        )
+        self._optimiser.zero_grad()
+        loss.backward()
+        if settings.clip > 0:
+            nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip)
+        self._optimiser.step()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._network)
+        return loss.detach()
+
+    def evaluate(self, part: str) -> Evaluation:
+        """Return loss and accuracy on "val" or "test"."""
+        images = {"val": self._dataset.val, "test": self._dataset.test}[part]
+        return evaluate(self.evaluated, images, self._dataset, self._device)
+
+    def weights(self) -> bytes:
+        """Return the evaluated network's weights as a safetensors file."""
+        state = {name: value.cpu() for name, value in self.evaluated.state_dict().items()}
+        content: bytes = safetensors.torch.save(state)
+        return content
+
+    def to_bytes(self) -> bytes:
+        """Return everything that continuing needs as one safetensors file."""
+        tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
+        if self._averaged is not None:
+            averaged = self._averaged.state_dict()
+            tensors |= {f"averaged.{name}": value for name, value in averaged.items()}
+        for index, state in self._optimiser.state_dict()["state"].items():
+            tensors[f"optimiser.{index}"] = state["momentum_buffer"]
+        content: bytes = safetensors.torch.save(
+            {name: value.detach().cpu().clone() for name, value in tensors.items()},
+            metadata={"history": json.dumps([asdict(epoch) for epoch in self.history])},
+        )
+        return content
+
+    def restore(self, content: bytes) -> None:
+        """Continue from ``to_bytes``."""
+        tensors = safetensors.torch.load(content)
+        history = json.loads(read_metadata(content)["history"])
+        self.history = [Epoch(**row) for row in history]
+        self._network.load_state_dict(_under("network.", tensors))
+        if self._averaged is not None:
+            self._averaged.load_state_dict(_under("averaged.", tensors))
+        state = self._optimiser.state_dict()
+        state["state"] = {
+            int(index): {"momentum_buffer": value}
+            for index, value in _under("optimiser.", tensors).items()
+        }
+        self._optimiser.load_state_dict(state)
+
+
+def _warming_average(decay: float) -> Callable[..., None]:
+    """Return torch's exponential average with a decay that starts low: min(d, (1+n)/(10+n)).
+
+    Without that, the random weights of the beginning would weigh for 1 / (1 - d) steps.
+    """
+
+    def update(
+        averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor
+    ) -> None:
+        count = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(
+            averaged, current, num_averaged
+        )
+
+    return update
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim.SGD:
+    """Return SGD with weight decay on convolutions and classifier only."""
+    parameters = list(network.parameters())
+    groups = [
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim > 1],
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1]},
+    ]
+    return torch.optim.SGD(
+        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True
+    )

@@ -1,0 +1,226 @@
+"""Where images come from: scikit-learn's digits, torchvision's sets, folders, Parquet files.
+
+A source names its images and their classes and opens them one by one; decoding, resizing and
+splitting happen elsewhere, the same way for all of them.
+"""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from PIL import Image
+
+from raynas.errors import UserError
+
+_SPLITS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "dev": "val", "test": "test", "testing": "test",
+}  # fmt: skip
+_IMAGE_ENDINGS = frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"})
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """One image that has not been decoded.
+
+    Attributes:
+        name: For messages: a path, or a table and row.
+        label: Index of its class.
+        split: train, val or test where the data says so.
+        open: Opens it; raises whatever a broken file makes a decoder raise.
+    """
+
+    name: str
+    label: int
+    split: str | None
+    open: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Source:
+    """All images of a data set, and the names of its classes."""
+
+    images: Sequence[RawImage]
+    class_names: tuple[str, ...]
+
+
+def open_source(data: str) -> Source:
+    """Return the source that ``--data`` names.
+
+    Raises:
+        UserError: No such name, folder or URI, or nothing usable in it.
+    """
+    if data == "digits":
+        return _digits()
+    if data in {"cifar10", "cifar100", "fashion-mnist"} and not Path(data).exists():
+        return _torchvision(data)
+    return _folder(data)
+
+
+def _digits() -> Source:
+    """scikit-learn's digits: 1,797 grey images of 8 x 8 pixels with values 0 to 16."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, rarely needed
+
+    bunch = load_digits()
+    pixels = np.minimum(bunch.images * 16, 255).astype(np.uint8)
+    names = tuple(str(name) for name in bunch.target_names)
+    return _arrays("digits", names, [(None, pixels, bunch.target)])
+
+
+def _torchvision(data: str) -> Source:
+    """A set that torchvision downloads into ~/.cache/raynas, if the network allows it."""
+    from torchvision import datasets  # noqa: PLC0415 - slow to import, rarely needed
+
+    kind = {
+        "cifar10": datasets.CIFAR10,
+        "cifar100": datasets.CIFAR100,
+        "fashion-mnist": datasets.FashionMNIST,
+    }[data]
+    root = Path.home() / ".cache" / "raynas"
+    try:
+        parts = [(s, kind(root, train=s == "train", download=True)) for s in ("train", "test")]
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"data {data}: torchvision could not download it to {root} ({error}); put it there "
+            "yourself, or give a folder of images"
+        ) from error
+    arrays = [(s, np.asarray(part.data), np.asarray(part.targets)) for s, part in parts]
+    return _arrays(data, tuple(parts[0][1].classes), arrays)
+
+
+def _arrays(
+    data: str,
+    class_names: tuple[str, ...],
+    parts: Sequence[tuple[str | None, npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
+) -> Source:
+    images = [
+        RawImage(f"{data} {split or ''} {row}", int(label), split, _opener_of_array(pixels[row]))
+        for split, pixels, labels in parts
+        for row, label in enumerate(labels)
+    ]
+    return Source(images, class_names)
+
+
+def _opener_of_array(pixels: npt.NDArray[np.uint8]) -> Callable[[], Image.Image]:
+    return lambda: Image.fromarray(pixels)
+
+
+def _folder(data: str) -> Source:
+    """A folder of class folders, with or without split folders above, or of Parquet files."""
+    uri = data if "://" in data else str(Path(data).expanduser().absolute())
+    try:
+        filesystem, root = pafs.FileSystem.from_uri(uri)
+        infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"data {data}: no such folder, nor one of digits, cifar10, cifar100, fashion-mnist "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    root = root.rstrip("/")
+    files = sorted(
+        info.path[len(root) + 1 :]
+        for info in infos
+        if info.type == pafs.FileType.File and not info.base_name.startswith(".")
+    )
+    tables = [file for file in files if file.endswith(".parquet")]
+    if tables:
+        return _parquet(data, filesystem, root, tables)
+    return _tree(data, filesystem, root, files)
+
+
+def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str]) -> Source:
+    images = [file for file in files if file.rpartition(".")[2].lower() in _IMAGE_ENDINGS]
+    if not images:
+        raise UserError(
+            f"data {data}: no images in it (looked for {', '.join(sorted(_IMAGE_ENDINGS))}); "
+            "wanted one sub-folder per class"
+        )
+    firsts = {file.split("/")[0] for file in images}
+    has_splits = firsts <= set(_SPLITS) and "train" in {_SPLITS[first] for first in firsts}
+    depth = 1 if has_splits else 0
+    loose = [file for file in images if file.count("/") <= depth]
+    if loose:
+        raise UserError(
+            f"data {data}: {loose[0]} lies in no class folder; wanted "
+            f"{'train/CLASS/image' if has_splits else 'CLASS/image'}"
+        )
+    class_names = tuple(sorted({file.split("/")[depth] for file in images}))
+    indices = {name: index for index, name in enumerate(class_names)}
+    return Source(
+        [
+            RawImage(
+                file,
+                indices[file.split("/")[depth]],
+                _SPLITS[file.split("/")[0]] if has_splits else None,
+                _opener_of_file(filesystem, f"{root}/{file}"),
+            )
+            for file in images
+        ],
+        class_names,
+    )
+
+
+def _opener_of_file(filesystem: pafs.FileSystem, path: str) -> Callable[[], Image.Image]:
+    def opener() -> Image.Image:
+        with filesystem.open_input_file(path) as stream:
+            return Image.open(io.BytesIO(stream.read()))
+
+    return opener
+
+
+def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str]) -> Source:
+    """Parquet in the layout of Hugging Face: image is a struct {bytes, path}, label an int."""
+    images: list[RawImage] = []
+    names: tuple[str, ...] = ()
+    for file in files:
+        with filesystem.open_input_file(f"{root}/{file}") as stream:
+            table = pq.read_table(stream)
+        image_column, label_column = _columns(data, file, table.schema)
+        names = names or _class_names(table.schema, label_column)
+        split = next((_SPLITS[w] for w in _words(file) if w in _SPLITS), None)
+        contents = table[image_column].combine_chunks().field("bytes")
+        labels = table[label_column].to_pylist()
+        images += [
+            RawImage(f"{file} row {row}", int(label), split, _opener_of_bytes(contents[row]))
+            for row, label in enumerate(labels)
+        ]
+    count = max((raw.label for raw in images), default=-1) + 1
+    if any(raw.label < 0 for raw in images):
+        raise UserError(f"data {data}: a label is negative; wanted classes counted from 0")
+    return Source(images, names or tuple(map(str, range(count))))
+
+
+def _words(file: str) -> list[str]:
+    """Return the words of a path such as data/train-00000-of-00001.parquet."""
+    return file.lower().replace("/", " ").replace("-", " ").replace("_", " ").replace(".", " ").split()
+
+
+def _opener_of_bytes(content: Any) -> Callable[[], Image.Image]:  # noqa: ANN401 - an Arrow scalar
+    return lambda: Image.open(io.BytesIO(content.as_py()))
+
+
+def _columns(data: str, file: str, schema: pa.Schema) -> tuple[str, str]:
+    image = next((f.name for f in schema if pa.types.is_struct(f.type)), None)
+    label = next(
+        (name for name in ("label", "labels", "fine_label", "class") if name in schema.names), None
+    )
+    if image is None or label is None:
+        raise UserError(
+            f"data {data}: {file} has the columns {', '.join(schema.names)}; wanted image "
+            "(a struct with bytes) and label (an integer), as Hugging Face writes them"
+        )
+    return image, label
+
+
+def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
+    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = described.get("info", {}).get("features", {}).get(label, {})
+    return tuple(feature.get("names", ()))

@@ -1,0 +1,160 @@
+"""The picture of accuracy against multiply-adds."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from analysis import front
+from raynas.errors import UserError
+from tests.analysis.invented import InventedRun, Row
+
+
+def outcome(
+    rank: int, macs: int, val: float | None, test: float | None = None, status: str = "finished"
+) -> Row:
+    return {
+        "rank": rank, "architecture": f"{rank}-0", "macs": macs, "val_accuracy": val,
+        "test_accuracy": test, "status": status,
+    }  # fmt: skip
+
+
+def panel(run: InventedRun, rows: list[Row]) -> Axes:
+    run.start()
+    run.store.append("outcomes", rows, "all")
+    return front.draw([run.store]).axes[0]
+
+
+def stairs(axes: Axes) -> dict[str, list[list[float]]]:
+    return {
+        str(line.get_linestyle()): np.asarray(line.get_xydata()).tolist() for line in axes.lines
+    }
+
+
+def test_the_front_holds_what_nothing_as_cheap_equals() -> None:
+    points = pd.DataFrame(
+        {
+            "macs": [100, 100, 200, 300, 300, 400],
+            "val_accuracy": [0.5, 0.6, 0.6, 0.7, 0.65, 0.69],
+        }
+    )
+
+    found = front.pareto(points, "val_accuracy")
+    assert found[["macs", "val_accuracy"]].to_numpy().tolist() == [[100, 0.6], [300, 0.7]]
+
+
+def test_both_fronts_are_stairs_that_go_on_to_the_dearest_point(
+    invent: Callable[..., InventedRun],
+) -> None:
+    rows = [outcome(1, 300, 0.7, 0.6), outcome(2, 200, 0.6, 0.65), outcome(3, 400, 0.5, 0.5)]
+    axes = panel(invent(), rows)
+
+    assert stairs(axes) == {
+        "--": [[200, 0.6], [300, 0.7], [400, 0.7]],
+        "-": [[200, 0.65], [400, 0.65]],
+    }
+    assert {line.get_drawstyle() for line in axes.lines} == {"steps-post"}
+
+
+def test_validation_is_hollow_and_test_filled_at_the_same_macs(
+    invent: Callable[..., InventedRun],
+) -> None:
+    axes = panel(invent(), [outcome(1, 300, 0.7, 0.6), outcome(2, 200, 0.6, 0.65)])
+
+    _, hollow, filled = axes.collections
+    assert np.asarray(hollow.get_offsets()).tolist() == [[300, 0.7], [200, 0.6]]
+    assert np.asarray(filled.get_offsets()).tolist() == [[300, 0.6], [200, 0.65]]
+    assert len(hollow.get_facecolor()) == 0
+    assert len(filled.get_facecolor()) == 1
+
+
+def test_stopped_and_failed_outcomes_are_left_out(invent: Callable[..., InventedRun]) -> None:
+    rows = [
+        outcome(1, 300, 0.7, 0.6),
+        outcome(2, 100, 0.9, status="stopped"),
+        outcome(3, 200, None, status="failed"),
+    ]
+    axes = panel(invent(), rows)
+
+    assert [text.get_text() for text in axes.texts] == ["1"]
+    assert stairs(axes)["--"] == [[300, 0.7], [300, 0.7]]
+
+
+def test_an_outcome_without_test_accuracy_is_drawn_by_its_validation(
+    invent: Callable[..., InventedRun],
+) -> None:
+    axes = panel(invent(), [outcome(1, 300, 0.7), outcome(2, 200, 0.6, 0.65)])
+
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+    assert stairs(axes)["-"] == [[200, 0.65], [300, 0.65]]
+
+
+def test_the_list_below_says_what_each_label_stands_for(full_run: InventedRun) -> None:
+    figure = front.draw([full_run.store])
+
+    rows = [row for row in full_run.store.rows("outcomes") if row["status"] == "finished"]
+    lines = figure.axes[1].texts[0].get_text().splitlines()
+    assert len(lines) == 3
+    for line, row in zip(lines, rows, strict=True):
+        val, test = 100 * row["val_accuracy"], 100 * row["test_accuracy"]
+        macs = f"{row['macs'] / 1e6:.3f}M"
+        assert line.split("  ")[-4:] == [
+            row["architecture"], macs, f"val {val:.2f} %", f"test {test:.2f} %",
+        ]  # fmt: skip
+
+
+def test_labels_of_close_points_do_not_cover_each_other(invent: Callable[..., InventedRun]) -> None:
+    places = [(300, 0.9), (305, 0.902), (500, 0.8), (503, 0.797), (900, 0.5)]
+    rows = [outcome(rank, macs, val, val - 0.005) for rank, (macs, val) in enumerate(places)]
+    run = invent()
+    panel(run, rows)
+    figure = front.draw([run.store])
+    figure.draw_without_rendering()
+
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_runs_differ_in_marker_and_colour_and_labels_begin_with_their_letter(
+    invent: Callable[..., InventedRun],
+) -> None:
+    runs = [invent(f"run-{seed}", seed).finish() for seed in range(2)]
+    waiting = invent("run-2")
+    waiting.start()
+
+    figure = front.draw([run.store for run in [*runs, waiting]])
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["A1", "A2", "B1", "B2"]
+    legend = axes.get_legend()
+    assert legend is not None
+    entries = {line.get_label(): line for line in legend.get_lines()}
+    assert list(entries)[-3:] == ["run A", "run B", "run C"]
+    assert entries["run A"].get_marker() != entries["run B"].get_marker()
+    assert entries["run A"].get_color() != entries["run B"].get_color()
+    below = figure.axes[1].texts[0].get_text()
+    assert "A  run-0: fair_isometry on mobilenet_v2, seed 0\n" in below
+    assert below.endswith("C  run-2: fair_isometry on mobilenet_v2, seed 0 (nothing finished yet)")
+
+
+def test_a_long_list_is_cut_and_says_by_how_much(invent: Callable[..., InventedRun]) -> None:
+    run = invent()
+    panel(run, [outcome(rank, 300 + rank, 0.9 - rank / 100, 0.5) for rank in range(1, 31)])
+
+    lines = front.draw([run.store]).axes[1].texts[0].get_text().splitlines()
+    assert len(lines) == 25
+    assert lines[-1].strip() == "and 6 more"
+
+
+def test_axes_say_what_they_measure(small_run: InventedRun) -> None:
+    axes = front.draw([small_run.store]).axes[0]
+
+    assert axes.get_xlabel() == "Multiply-adds of one image (MACs)"
+    assert axes.get_ylabel() == "Accuracy (%)"
+
+
+def test_runs_without_a_finished_outcome_are_refused(invent: Callable[..., InventedRun]) -> None:
+    with pytest.raises(UserError, match="no finished row in table outcomes yet"):
+        panel(invent(), [outcome(1, 100, 0.9, status="stopped")])

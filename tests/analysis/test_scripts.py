@@ -1,0 +1,135 @@
+"""What all analysis scripts have in common, as a person meets them on the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from analysis import aggregate, curves, front, history, indicators, summary
+from tests.analysis.invented import InventedRun
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = (aggregate, curves, front, history, indicators, summary)
+FIGURES = (curves, front, history, indicators)
+
+
+def name_of(script: ModuleType) -> str:
+    return script.__name__.rpartition(".")[2]
+
+
+def run_python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python elsewhere, with raynas importable as an installation makes it."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_every_script_of_the_folder_is_tested_here() -> None:
+    written = {path.stem for path in (ROOT / "analysis").glob("*.py")}
+
+    assert written == {name_of(script) for script in SCRIPTS}
+
+
+@pytest.mark.usefixtures("small_run")
+@pytest.mark.parametrize("script", [curves, front], ids=name_of)
+def test_a_figure_script_started_in_any_folder_prints_the_path_of_its_picture(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    done = run_python(str(script.__file__), "run-a", folder=tmp_path)
+
+    picture = tmp_path / "run-a" / "figures" / f"{name_of(script)}.png"
+    assert (done.stdout, done.stderr, done.returncode) == (f"{picture}\n", "", 0)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("small_run")
+def test_summary_and_aggregate_work_from_any_folder(tmp_path: Path) -> None:
+    printed = run_python(str(summary.__file__), "run-a", folder=tmp_path)
+    joined = run_python(str(aggregate.__file__), "run-a", "--out", "all.parquet", folder=tmp_path)
+
+    assert "fair_isometry, seed 0" in printed.stdout
+    assert joined.stdout == f"4 rows of outcomes from 1 run: {tmp_path / 'all.parquet'}\n"
+    assert printed.stderr + joined.stderr == ""
+
+
+def test_no_script_imports_torch_or_ray(tmp_path: Path) -> None:
+    names = ", ".join(f"analysis.{name_of(script)}" for script in SCRIPTS)
+    code = f"import sys, {names}; print(sorted({{'torch', 'ray', 'pandas'}} & set(sys.modules)))"
+    done = run_python("-c", code, folder=tmp_path)
+
+    assert (done.stdout, done.stderr) == ("['pandas']\n", "")
+
+
+def test_a_mistake_on_the_command_line_is_one_sentence_without_traceback(tmp_path: Path) -> None:
+    done = run_python(str(history.__file__), "nowhere", folder=tmp_path)
+
+    wanted = "error: run folder nowhere: no run there (no tables/runs); check the path\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", wanted)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_a_missing_run_folder_is_one_sentence_and_exit_code_2(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
+
+    assert script.main([str(tmp_path / "nowhere"), *more]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: run folder ")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", [*FIGURES, aggregate], ids=name_of)
+def test_a_run_without_the_rows_that_are_needed_is_one_sentence_and_exit_code_2(
+    script: ModuleType, young_run: InventedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
+
+    assert script.main([young_run.store.uri, *more]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert "yet" in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "all.parquet").exists()
+    assert not young_run.store.list_files("figures")
+
+
+@pytest.mark.parametrize("script", [history, front, aggregate], ids=name_of)
+def test_a_script_for_several_runs_refuses_none(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
+
+    assert script.main(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: run folders: got none, wanted at least one")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_help_says_what_a_script_does_and_in_which_units(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        script.main(["--help"])
+
+    assert left.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert str(script.__doc__).splitlines()[0] in text
+    assert any(word in text for word in ("unit", "percentages", "nats"))
+
+
+@pytest.mark.parametrize("script", [history, front], ids=name_of)
+def test_several_runs_are_drawn_into_the_first_ones_folder(
+    script: ModuleType, invent: Callable[..., InventedRun]
+) -> None:
+    first, second = invent("run-a").finish(), invent("run-b", seed=1).finish()
+
+    assert script.main([first.store.uri, second.store.uri]) == 0
+    assert first.store.list_files("figures") == [f"{name_of(script)}.png"]
+    assert second.store.list_files("figures") == []

@@ -1,0 +1,206 @@
+"""The printed summary of a run."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from analysis import summary
+from tests.analysis.invented import STARTED, InventedRun, Row, Size
+
+
+@pytest.fixture
+def known_run(young_run: InventedRun) -> InventedRun:
+    """Return a run of a few numbers that can be checked by eye."""
+    store = young_run.store
+    young_run.start(STARTED + timedelta(seconds=90))
+    losses = (2.5, 2.0, 1.25)
+    rows: list[Row] = [
+        {"step": step, "loss": loss, "seconds": 0.5} for step, loss in enumerate(losses)
+    ]
+    store.append("steps", rows[2:], "b")
+    store.append("steps", rows[:2], "c")  # names of parts say nothing about the order
+    store.append("ledger", ledger({0: (6, 7), 1: (5, 5), 2: (5, 5), 3: (6, 7)}), "all")
+    scores = [(0, 1.0), (0, 3.5), (1, 2.0)]
+    scored: list[Row] = [
+        {"order": order, "generation": generation, "architecture": f"{order}-1", "score": score}
+        for order, (generation, score) in enumerate(scores)
+    ]
+    store.append("architectures", scored, "all")
+    store.append("outcomes", [OUTCOMES[2], OUTCOMES[0], OUTCOMES[1]], "all")
+    return young_run
+
+
+OUTCOMES: list[Row] = [
+    {
+        "rank": 1, "architecture": "1-1", "score": 3.5, "macs": 330_000_000, "params": 3_500_000,
+        "val_accuracy": 0.9375, "test_accuracy": 0.925, "epochs": 20, "status": "finished",
+        "error": None, "checkpoint": "models/1.safetensors",
+    },
+    {
+        "rank": 2, "architecture": "2-1", "score": float("nan"), "macs": 47_000, "params": 950,
+        "val_accuracy": 0.5, "test_accuracy": None, "epochs": 3, "status": "stopped",
+        "error": None, "checkpoint": None,
+    },
+    {
+        "rank": None, "architecture": "0-1", "score": 1.0, "macs": 1_000, "params": 1_000,
+        "val_accuracy": None, "test_accuracy": None, "epochs": None, "status": "failed",
+        "error": "Traceback\n  File x\nRuntimeError: [red]out of memory\n", "checkpoint": None,
+    },
+]  # fmt: skip
+
+
+def ledger(updates: dict[int, tuple[int, int]]) -> list[Row]:
+    return [
+        {"layer": layer, "candidate": candidate, "updates": count}
+        for layer, counts in updates.items()
+        for candidate, count in enumerate(counts)
+    ]
+
+
+def printed(run: InventedRun, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    assert summary.main([run.store.uri, *flags]) == 0
+    return capsys.readouterr().out
+
+
+def lines(text: str) -> dict[str, str]:
+    """Return the header: first word to the rest of its line."""
+    pairs = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def test_the_header_says_whose_run_it_is_and_what_became_of_it(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = lines(printed(known_run, capsys))
+
+    wanted = {
+        "run": "young",
+        "space": "mobilenet_v2",
+        "method": "fair_isometry, seed 0",
+        "started": "2026-03-01 12:00:00 UTC",
+        "finished": "2026-03-01 12:01:30 UTC, after 90 s",
+        "cluster": "2 nodes, 16 CPUs, 2 GPUs",
+        "versions": "raynas 0.1.0, ray 2.60.0, torch 2.9.1",
+        "pretraining": "3 steps in 1.5 s, loss from 2.5000 to 1.2500 nats",
+        "fairness": "candidates updated 5 times in layers 1-2; 6 to 7 times in layers 0, 3",
+        "search": "3 architectures in 2 generations, best score 3.5",
+    }
+    assert {name: header[name] for name in wanted} == wanted
+
+
+def test_outcomes_are_printed_by_rank_with_units(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(known_run, capsys)
+
+    rows = [line.split() for line in text.splitlines() if line.rstrip().endswith("ed")]
+    assert "val %" in text
+    assert rows[0] == ["1", "1-1", "3.5", "330M", "3.5M", "93.75", "92.50", "20", "finished"]
+    assert rows[1] == ["2", "2-1", "nan", "47k", "950", "50.00", "-", "3", "stopped"]
+    assert rows[2] == ["-", "0-1", "1", "1k", "1k", "-", "-", "-", "failed"]
+
+
+def test_of_an_error_the_last_line_is_printed_as_it_is(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(known_run, capsys)
+
+    assert text.splitlines()[-1] == "0-1 failed: RuntimeError: [red]out of memory"
+    assert "Traceback" not in text
+
+
+def test_the_name_of_an_architecture_of_20_layers_stays_on_one_line(
+    full_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = printed(full_run, capsys).splitlines()
+
+    for outcome in full_run.store.rows("outcomes"):
+        (row,) = [row for row in rows if f" {outcome['architecture']} " in row]
+        assert row.split()[-1] == outcome["status"]
+
+
+def test_json_is_one_object_with_the_numbers_of_the_tables(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    told: dict[str, Any] = json.loads(printed(known_run, capsys, "--json"), parse_constant=refuse)
+    assert set(told) == {"run", "pretraining", "search", "outcomes"}
+    run = told["run"]
+    assert (run["run"], run["space"], run["method"], run["seed"], run["seconds"]) == (
+        "young", "mobilenet_v2", "fair_isometry", 0, 90.0,
+    )  # fmt: skip
+    assert (run["started"], run["versions"]["ray"]) == ("2026-03-01T12:00:00+00:00", "2.60.0")
+    assert run["settings"]["search"]["score"] == "identity_ratio"
+    assert told["pretraining"] == {
+        "steps": 3, "first_loss": 2.5, "last_loss": 1.25, "seconds": 1.5,
+        "updates": [
+            {"layers": [1, 2], "least": 5, "most": 5},
+            {"layers": [0, 3], "least": 6, "most": 7},
+        ],
+    }  # fmt: skip
+    assert told["search"] == {
+        "scored": 3, "generations": 2, "best_score": 3.5, "best_architecture": "1-1",
+    }  # fmt: skip
+    assert told["outcomes"] == [OUTCOMES[0], OUTCOMES[1] | {"score": None}, OUTCOMES[2]]
+
+
+def test_equal_updates_are_said_in_one_clause(
+    young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    young_run.store.append("ledger", ledger({0: (1500, 1500), 1: (1500, 1500)}), "all")
+
+    assert lines(printed(young_run, capsys))["fairness"] == "every candidate updated 1,500 times"
+
+
+def test_a_run_that_has_only_started_says_so(
+    young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = lines(printed(young_run, capsys))
+
+    assert header["finished"] == "not yet"
+    assert header["pretraining"] == "no steps yet"
+    assert header["fairness"] == "not counted yet"
+    assert header["search"] == "nothing scored yet"
+    assert header["no"] == "outcomes yet"
+
+
+def test_the_json_of_a_run_that_has_only_started_holds_nulls_and_no_rows(
+    young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = json.loads(printed(young_run, capsys, "--json"))
+
+    assert told["run"]["finished"] is None
+    assert told["run"]["seconds"] is None
+    assert told["pretraining"] == {
+        "steps": 0, "first_loss": None, "last_loss": None, "seconds": 0.0, "updates": [],
+    }  # fmt: skip
+    assert told["search"]["scored"] == 0
+    assert told["outcomes"] == []
+
+
+def test_a_run_in_the_middle_of_its_search_is_summed_up_so_far(
+    invent: Callable[..., InventedRun], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = invent("half", size=Size())
+    run.start()
+    run.pretrain()
+    run.search(generations=1)
+
+    header = lines(printed(run, capsys))
+    best = max(row["score"] for row in run.scored)
+    assert header["search"] == f"50 architectures in 1 generation, best score {best:.6g}"
+    assert header["pretraining"].startswith("1,500 steps in 375.0 s, loss from ")
+
+
+def test_versions_recorded_as_plain_text_are_printed_as_they_are(
+    young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = young_run.store.rows("runs")[0]
+    young_run.store.append("runs", [row | {"versions": "torch 2.9"}], "run")
+
+    assert lines(printed(young_run, capsys))["versions"] == "torch 2.9"

@@ -1,0 +1,195 @@
+"""Draws within limits: always legal, uniform, never hanging, never giving up too early."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from raynas.costs import Cost, CostTable, Limits
+from raynas.errors import UserError
+from raynas.search.legal import LegalSampler, all_legal, refuse_impossible
+from raynas.space import Architecture
+from tests.builders import build_costs, run_python, shipped_costs
+
+SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)
+SEEDS = st.integers(0, 1000)
+
+
+def quantile_limits(costs: CostTable, share_macs: float, share_params: float) -> Limits:
+    """Return limits at quantiles of a small space's costs; a share of 1 sets no limit."""
+    every = [costs.of(a) for a in all_legal(costs, Limits())]
+
+    def limit(values: list[int], share: float) -> int | None:
+        return None if share == 1 else int(np.quantile(values, share))
+
+    return Limits(
+        limit([cost.macs for cost in every], share_macs),
+        limit([cost.params for cost in every], share_params),
+    )
+
+
+def is_feasible(costs: CostTable, limits: Limits) -> bool:
+    """Return whether any architecture is legal, by looking at all."""
+    return any(True for _ in all_legal(costs, limits))
+
+
+SHARES = st.sampled_from([0.0, 0.05, 0.3, 0.7, 1])
+
+
+@given(SIZES, SEEDS, SHARES, SHARES)
+def test_every_draw_is_within_the_limits(
+    sizes: list[int], seed: int, share_macs: float, share_params: float
+) -> None:
+    costs = build_costs(sizes, seed)
+    limits = quantile_limits(costs, share_macs, share_params)
+    assume(is_feasible(costs, limits))
+    sampler = LegalSampler(costs, limits)
+    rng = np.random.default_rng(seed)
+    drawn = [architecture for _ in range(20) if (architecture := sampler.draw(rng)) is not None]
+
+    for architecture in drawn:
+        assert limits.allow(costs.of(architecture))
+        assert sampler.allows(architecture)
+    assert drawn
+
+
+@given(SIZES, SEEDS, SHARES, SHARES)
+def test_limits_are_refused_exactly_when_no_architecture_keeps_them(
+    sizes: list[int], seed: int, share_macs: float, share_params: float
+) -> None:
+    costs = build_costs(sizes, seed)
+    limits = quantile_limits(costs, share_macs, share_params)
+    if is_feasible(costs, limits):
+        refuse_impossible(costs, limits)
+    else:
+        with pytest.raises(UserError):
+            refuse_impossible(costs, limits)
+
+
+@given(SIZES, SEEDS)
+def test_all_legal_lists_each_legal_architecture_once(sizes: list[int], seed: int) -> None:
+    costs = build_costs(sizes, seed)
+    limits = quantile_limits(costs, 0.5, 0.5)
+    listed = list(all_legal(costs, limits))
+    every = itertools.product(*map(range, sizes))
+
+    assert listed == [a for a in every if limits.allow(costs.of(a))]
+    assert all(isinstance(architecture, Architecture) for architecture in listed)
+
+
+@pytest.mark.parametrize(
+    ("share_macs", "share_params"), [(1, 1), (0.3, 1), (1, 0.6), (0.5, 0.5), (0.05, 1)]
+)
+def test_the_legal_draw_is_uniform(share_macs: float, share_params: float) -> None:
+    costs = build_costs((3, 4, 3, 2), seed=3)
+    limits = quantile_limits(costs, share_macs, share_params)
+    legal = list(all_legal(costs, limits))
+    sampler = LegalSampler(costs, limits)
+    rng = np.random.default_rng(0)
+    counts = Counter(sampler.draw(rng) for _ in range(40 * len(legal)))
+
+    assert set(counts) == set(legal)  # those that reach a limit exactly are among them
+    assert stats.chisquare([counts[a] for a in legal]).pvalue > 1e-3
+
+
+def test_a_limit_at_the_minimum_leaves_the_smallest_architecture() -> None:
+    costs = build_costs((4, 4, 4))
+    sampler = LegalSampler(costs, Limits(max_macs=costs.smallest.macs))
+    rng = np.random.default_rng(0)
+    smallest = tuple(int(np.argmin(row)) for row in costs.macs)
+
+    assert {sampler.draw(rng) for _ in range(20)} == {smallest}
+
+
+def test_a_limit_below_the_minimum_is_refused_and_the_minimum_named() -> None:
+    costs = build_costs()
+    least = costs.smallest
+
+    with pytest.raises(UserError, match=rf"--max-macs .* needs .*\({least.macs}\)"):
+        LegalSampler(costs, Limits(max_macs=least.macs - 1))
+    with pytest.raises(UserError, match=rf"--max-params .* needs .*\({least.params}\)"):
+        LegalSampler(costs, Limits(max_params=least.params - 1))
+
+
+def test_two_limits_that_exclude_each_other_are_refused_with_the_macs_that_are_needed() -> None:
+    costs = CostTable(macs=((10, 90),), params=((90, 10),), fixed=Cost(5, 5))
+
+    with pytest.raises(UserError, match=r"need at least 95 MACs \(95\); raise one of the limits"):
+        LegalSampler(costs, Limits(max_macs=50, max_params=50))
+
+
+@given(st.integers(0, 30))
+def test_two_limits_are_judged_exactly_where_costs_are_large(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    macs, params = (
+        tuple(tuple(map(int, rng.integers(1, scale, 4))) for _ in range(5)) for scale in (10**9, 10**7)
+    )
+    costs = CostTable(macs, params, Cost(10**8, 10**6))
+    every = [costs.of(a) for a in all_legal(costs, Limits())]
+    max_params = int(np.quantile([cost.params for cost in every], 0.2))
+    least = min(cost.macs for cost in every if cost.params <= max_params)
+
+    refuse_impossible(costs, Limits(least, max_params))
+    with pytest.raises(UserError):
+        refuse_impossible(costs, Limits(least - 1, max_params))
+
+
+@pytest.mark.parametrize(
+    ("name", "slack_macs", "slack_params"),
+    [
+        ("shufflenet_v2", 1.0, None),
+        ("shufflenet_v2", 1.001, None),
+        ("shufflenet_v2", 1.05, 1.05),
+        ("mobilenet_v2", 1.0, None),
+        ("mobilenet_v2", 1.01, 1.01),
+        ("mobilenet_v2_bnnas", 1.0, 1.0),
+        ("nas_bench_macro", 1.0, 1.3),
+    ],
+)
+def test_feasible_limits_near_the_smallest_architecture_still_give_draws(
+    name: str, slack_macs: float, slack_params: float | None
+) -> None:
+    costs = shipped_costs(name)
+    least = costs.smallest
+    max_params = None if slack_params is None else int(least.params * slack_params)
+    sampler = LegalSampler(costs, Limits(int(least.macs * slack_macs), max_params))
+    rng = np.random.default_rng(0)
+
+    assert None not in [sampler.draw(rng) for _ in range(10)]
+
+
+def test_draws_are_as_varied_as_the_seed_and_the_same_for_the_same_seed() -> None:
+    sampler = LegalSampler(build_costs((6,) * 10), Limits(max_macs=5000))
+
+    def draws(seed: int) -> list[Architecture | None]:
+        rng = np.random.default_rng(seed)
+        return [sampler.draw(rng) for _ in range(5)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+
+
+def test_another_process_draws_the_same_legal_architectures() -> None:
+    costs, limits = build_costs((6,) * 10), Limits(5000, 5000)
+    program = (
+        "import numpy as np\n"
+        "from raynas.costs import Cost, CostTable, Limits\n"
+        "from raynas.search.legal import LegalSampler\n"
+        "rng = np.random.default_rng(3)\n"
+        f"sampler = LegalSampler({costs!r}, {limits!r})\n"
+        "print([sampler.draw(rng) for _ in range(5)])"
+    )
+    rng = np.random.default_rng(3)
+    sampler = LegalSampler(costs, limits)
+
+    assert run_python(program) == str([sampler.draw(rng) for _ in range(5)])
+
+
+def test_a_draw_that_misses_too_often_gives_up() -> None:
+    sampler = LegalSampler(build_costs(), Limits())
+
+    assert sampler.draw(np.random.default_rng(0), attempts=0) is None
