@@ -112,7 +112,7 @@ def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
     """Draw validation and test of an architecture on one vertical line with its label."""
     columns = ["val_accuracy", "test_accuracy"]
     lowest, highest = points[columns].min(axis=1), points[columns].max(axis=1)
-    axes.vlines(points["macs"], lowest, highest, color=figures.FAINT, linewidth=1, zorder=0)
+    axes.vlines(points["macs"], lowest, highest, color=figures.FAINT, linewidth=1, zorder=0.7)
     for run, rows in points.groupby("run"):
         colour, marker = _look(int(str(run)))
         for column, filling in zip(columns, ("none", colour), strict=True):
@@ -154,7 +154,7 @@ def _draw_fronts(axes: Axes, points: pd.DataFrame) -> None:
         front = pareto(points, column)
         axes.step(
             [*front["macs"], points["macs"].max()], [*front[column], front[column].max()],
-            where="post", color=figures.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.5,
+            where="post", color=figures.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.8,
         )  # fmt: skip
 
 

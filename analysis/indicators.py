@@ -81,12 +81,13 @@ def _grid(rows: pd.DataFrame, num_layers: int) -> Array:
 
 
 def _names(blocks: pd.DataFrame) -> list[str]:
-    """Return candidate index to operation; where layers differ, the index and both names."""
+    """Return the candidates' operations; where layers differ, the index and two of the names."""
     names = []
     for candidate in range(int(blocks["candidate"].max()) + 1):
         operations = blocks.loc[blocks["candidate"] == candidate, "operation"].dropna().unique()
-        shared = len(operations) == 1
-        names.append(operations[0] if shared else "\n".join([f"{candidate}:", *operations[:2]]))
+        index = f"{candidate}: " if len(operations) != 1 else ""
+        more = " ..." if len(operations) > 2 else ""
+        names.append(index + " /\n".join(operations[:2]) + more)
     return names
 
 
@@ -139,8 +140,8 @@ def _draw_cells(axes: Axes, left: float, grid: Array, norm: Normalize) -> None:
 def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
     """Draw the candidates of every layer, and its layer indicator in black, over the steps."""
     layers = sorted(rows["layer"].unique())
-    panels = part.subplots(-(-len(layers) // _ABREAST), _ABREAST, sharex=True, sharey=True).flat
-    for axes, layer in zip(panels, layers, strict=False):
+    panels = part.subplots(-(-len(layers) // _ABREAST), _ABREAST, sharex=True, sharey=True).ravel()
+    for index, (axes, layer) in enumerate(zip(panels, layers, strict=False)):
         here = rows[rows["layer"] == layer].sort_values("step")
         for candidate, group in here[here["kind"] == "block"].groupby("candidate"):
             colour, dashes = figures.line_look(int(candidate))
@@ -148,8 +149,8 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
         group = here[here["kind"] == "layer"]
         axes.plot(group["step"], group["value"], color=figures.BLACK, linewidth=1.8)
         axes.set_title(f"layer {layer}", fontsize=8, pad=2)
-        axes.tick_params(labelsize=8)
-    for axes in list(panels):
+        axes.tick_params(labelsize=8, labelbottom=index + _ABREAST >= len(layers))
+    for axes in panels[len(layers) :]:
         axes.set_visible(False)
     part.supxlabel("Pretraining step", fontsize=9)
     part.supylabel(f"Indicator ({UNIT})", fontsize=9)
@@ -157,7 +158,8 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
         Line2D([], [], color=colour, linestyle=dashes, linewidth=2, label=name.replace("\n", " "))
         for name, (colour, dashes) in zip(names, map(figures.line_look, range(99)), strict=False)
     ]
-    entries.append(Line2D([], [], color=figures.BLACK, linewidth=2, label="layer indicator"))
+    if "layer" in set(rows["kind"]):
+        entries.append(Line2D([], [], color=figures.BLACK, linewidth=2, label="layer indicator"))
     part.legend(handles=entries, loc="outside upper center", ncols=7)
 
 

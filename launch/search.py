@@ -31,10 +31,11 @@ from raynas.cluster.trials import TrialRecorder, run_trials
 from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
+from raynas.methods import load_method
 from raynas.nets.isometry import measure_supernet
 from raynas.search.evolution import Evolution
-from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
-from raynas.settings import Settings, differences, load_method
+from raynas.search.indicators import AdditiveScorer, Indicators, score_table
+from raynas.settings import Settings, differences
 from raynas.space import load_space, space_module_name
 from raynas.store import RunStore
 from raynas.training import records
@@ -187,7 +188,7 @@ def pretrain(run: Run) -> Indicators:
     warning = learned_nothing(journal.losses(), run.dataset.num_classes)
     if warning:
         run.stages.print(f"warning: {warning}")
-    return read_indicators(state.segments, state.vector.numpy(), plan.space)
+    return state.indicators()
 
 
 def search_and_retrain(run: Run, indicators: Indicators) -> None:
@@ -219,8 +220,9 @@ def end(run: Run, row: dict[str, Any]) -> None:
     outcomes = run.store.rows("outcomes")
     failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
     if failed and len(failed) == len(outcomes):
-        raise StageError(f"retraining: all {len(failed)} trials failed; the first one by:\n"
-                         f"{failed[0]['error']}")
+        raise StageError(
+            f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
+        )
     if not failed:
         run.store.append("runs", [{**row, "finished": datetime.now(UTC)}], part="run")
 

@@ -5,12 +5,8 @@ ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
 """
 
 import dataclasses
-import difflib
 import json
-import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -29,7 +25,9 @@ Quantity = Annotated[
     ),
 ]
 
-Score = Literal["bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive"]
+Score = Literal[
+    "bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive", "taylor"
+]
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ class PretrainSettings:
 class SearchSettings:
     """SPOS evolution over architectures and the score that it maximises."""
 
-    score: Score = "identity_ratio"
-    """Formula F0 to F5 that turns indicators into a score (README, Scores)."""
+    score: Score = "taylor"
+    """Formula F0 to F6 that turns indicators into a score (README, Scores)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0
@@ -168,7 +166,7 @@ class Settings:
     data: str = "digits"
     """digits, cifar10, cifar100, fashion-mnist, a folder of class folders (with or without
     train/ and val/), or a folder of Parquet files with image and label."""
-    method: str = "fair_isometry"
+    method: str = "fair_taylor"
     """Method: a name in launch/settings/ or a path to a TOML file of settings."""
     max_macs: Quantity | None = None
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
@@ -226,10 +224,30 @@ def check(settings: Settings) -> None:
     for name, got, holds, wanted in rules:
         if not holds:
             raise UserError(f"--{name}: got {got}, wanted {wanted}")
+    _refuse_misfits(pretrain, search)
     if pretrain.initialisation == "delta":
         raise UserError(
             "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
             "function (ALGORITHMS 1.3), so it cannot rank them; use qr, shift or gaussian"
+        )
+
+
+def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
+    """Refuse samplings and scores that do not fit the layer indicator."""
+    indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
+    if (sampling == "fair_identity") != (indicator == "path") and sampling != "uniform":
+        raise UserError(
+            f"--pretrain.sampling {sampling} with --pretrain.layer-indicator {indicator}: the "
+            "identity path is trained by fair_identity and only there; use fair_identity with "
+            "path, fair with parallel or none, or uniform with any"
+        )
+    needs_layer = score in {"identity_ratio", "log_ratio", "additive"} or (
+        score in {"layer_weighted", "zscore"} and search.layer_weight_sign != 0
+    )
+    if indicator == "none" and needs_layer:
+        raise UserError(
+            f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
+            "is none; use bnnas or taylor, or path"
         )
 
 
@@ -247,57 +265,3 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key.replace('_', '-')}"
         flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
-
-
-def load_method(method: str, folder: Path) -> Settings:
-    """Return the settings of a method: ``folder/method.toml``, or a TOML file by its path.
-
-    Raises:
-        UserError: No such file, no valid TOML, or a setting that does not exist.
-    """
-    path = Path(method) if method.endswith(".toml") else folder / f"{method}.toml"
-    if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.toml"))
-        raise UserError(f"method {method!r}: no such file as {path}; {_nearest(method, known)}")
-    try:
-        tree = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
-    settings = _replaced(Settings(method=method), tree, str(path))
-    return settings
-
-
-def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:  # noqa: ANN401 - any dataclass
-    """Return a dataclass with the tree's values, refusing names that it does not have."""
-    known = {item.name: item for item in fields(settings)}
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise UserError(f"{where}: no setting {key!r}; {_nearest(name, known)}")
-        inner = getattr(settings, name)
-        if is_dataclass(inner) != isinstance(value, dict):
-            raise UserError(f"{where}: {key!r} is {'a' if is_dataclass(inner) else 'no'} table")
-        nested = is_dataclass(inner)
-        values[name] = _replaced(inner, value, f"{where} [{key}]") if nested else value
-        if not nested and not _fits(value, known[name].type):
-            raise UserError(f"{where}: {key} = {value!r} is not of type {known[name].type}")
-    return dataclasses.replace(settings, **values)
-
-
-def _fits(value: object, kind: object) -> bool:
-    """Return whether a TOML value fits a field's type."""
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(kind, type):
-        return isinstance(value, kind)
-    arguments: tuple[object, ...] = getattr(kind, "__args__", ())
-    if getattr(kind, "__metadata__", None):
-        return isinstance(value, int)
-    is_literal = getattr(kind, "__origin__", None) is Literal
-    return value in arguments if is_literal else any(_fits(value, kind) for kind in arguments)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"

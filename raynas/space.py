@@ -31,6 +31,8 @@ class Operation(Protocol):
     *last* is the one whose scale the block indicator reads.
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def name(self) -> str:
         """A short name, unique within its choice block, for tables and plots."""
@@ -104,6 +106,11 @@ class ChoiceBlock:
             raise UserError("choice block: got no candidates, wanted at least one operation")
         if len(set(names)) < len(names):
             raise UserError(f"choice block: candidates share a name: {', '.join(names)}")
+        if any(type(candidate).__hash__ is None for candidate in self.candidates):
+            raise UserError(
+                f"choice block: an operation of {', '.join(names)} is not a value that can be "
+                "compared; write it as a @dataclass(frozen=True)"
+            )
         if self.is_reduction and IDENTITY in names:
             raise UserError(
                 f"choice block: identity cannot turn {self.in_channels} channels into "

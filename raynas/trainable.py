@@ -50,6 +50,24 @@ def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[n
     )
 
 
+def owners(segments: Sequence[Segment], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Return for each number of the vector the candidate whose scale it is.
+
+    Args:
+        segments: What the parts of the vector are.
+        shape: L x max(sizes); candidate i of layer l is the cell l * max(sizes) + i.
+
+    Returns:
+        The cell of each scale (gamma); the number of cells for everything else.
+    """
+    layers, width = shape
+    owner = np.full(segments[-1].stop, layers * width, dtype=np.int64)
+    for part in segments:
+        if part.role == "gamma" and part.layer is not None and part.candidate is not None:
+            owner[part.start : part.stop] = part.layer * width + part.candidate
+    return owner
+
+
 def units(segments: Sequence[Segment]) -> list[Segment]:
     """Return neighbours of one owner joined: what the optimiser treats as one tensor.
 

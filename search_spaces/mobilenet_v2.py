@@ -24,13 +24,13 @@ class LastBlockHead:
     """Row 20, fixed to k3e6, and the head."""
 
     block_channels: int = 432
-    head: PooledHead = PooledHead(width=1728, activation="relu6")
+    head_width: int = 1728
 
     def build(self, in_channels: int, num_classes: int) -> nn.Module:
         """Return the block 256 -> 432 and the head 432 -> classes."""
         return nn.Sequential(
             MBConv(3, 6).build(in_channels, self.block_channels, 1),
-            self.head.build(self.block_channels, num_classes),
+            PooledHead(self.head_width, "relu6").build(self.block_channels, num_classes),
         )
 
 

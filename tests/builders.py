@@ -112,7 +112,7 @@ def build_evolution(
     costs: CostTable | None = None,
     limits: Limits | None = None,
     seed: int = 0,
-    **settings: Any,  # noqa: ANN401 - the fields of SearchSettings
+    **settings: Any,
 ) -> Evolution:
     """Return an evolution of few small generations over a space of a thousand architectures."""
     sampler = LegalSampler(costs or build_costs((4,) * 5), limits or Limits())
@@ -189,6 +189,13 @@ def build_images(
     return torch.randn(count, channels, side, side, dtype=dtype, generator=build_generator())
 
 
+def indicators_of(
+    block: Sequence[npt.NDArray[np.float64]], layer: npt.NDArray[np.float64]
+) -> Indicators:
+    """Return indicators of which first-order importance does not matter."""
+    return Indicators(tuple(block), layer, tuple(np.full(len(row), np.nan) for row in block))
+
+
 def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
     """Return random indicators; a layer has one if identity is among its choices."""
     rng = np.random.default_rng(seed)
@@ -198,7 +205,8 @@ def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
         if choices.identity is not None:
             block[position][choices.identity] = np.nan
             layer[position] = rng.uniform(0.5, 1.5) if choices.size > 1 else np.nan
-    return Indicators(tuple(block), layer)
+    taylor = tuple(rng.uniform(0.5, 1.5, layer.size) for layer in space.blocks)
+    return Indicators(tuple(block), layer, taylor)
 
 
 def score_of(table: Sequence[npt.NDArray[np.float64]], architecture: Sequence[int]) -> float:

@@ -8,6 +8,6 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile(
-    "raynas", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+    "raynas", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("raynas")

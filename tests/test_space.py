@@ -1,6 +1,7 @@
 """Architectures, choice blocks and search spaces as values."""
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
-from raynas.space import Architecture, ChoiceBlock, SearchSpace, load_space
+from raynas.space import Architecture, ChoiceBlock, SearchSpace, load_space, space_module_name
 from tests.builders import SPACES, Named, build_block, build_space, shipped_space
 
 CHOICES = st.lists(st.integers(-1, 30), min_size=1, max_size=30)
@@ -192,6 +193,13 @@ def test_a_persons_own_file_loads_by_path(tmp_path: Path) -> None:
     copy.write_text((SPACES / "small_mobile.py").read_text())
 
     assert load_space(str(copy), SPACES) == shipped_space("small_mobile")
+
+
+def test_the_module_of_a_space_is_found_under_its_name_so_that_its_classes_can_be_pickled() -> None:
+    space = shipped_space("mobilenet_v2")
+
+    assert sys.modules[space_module_name("mobilenet_v2")].SPACE == space
+    assert type(space.head).__module__ == space_module_name("mobilenet_v2")
 
 
 def test_a_missing_space_names_the_nearest_one() -> None:

@@ -4,7 +4,7 @@ import pickle
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,16 +46,17 @@ NAMES = [
 class FailingStream:
     """A stream that takes half of what it is given and then has no room left."""
 
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a pyarrow stream
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def __enter__(self) -> "FailingStream":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def write(self, content: bytes) -> None:
+        """Write half and fail."""
         self._stream.write(content[: len(content) // 2])
         raise OSError("no space left on device")
 
@@ -63,17 +64,19 @@ class FailingStream:
 class FailingFiles:
     """A file system whose writes, or whose renames, fail."""
 
-    def __init__(self, files: Any, failing: str) -> None:  # noqa: ANN401 - a pyarrow file system
+    def __init__(self, files: Any, failing: str) -> None:
         self._files, self._failing = files, failing
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the file system has it
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._files, name)
 
-    def open_output_stream(self, path: str) -> Any:  # noqa: ANN401 - a stream
+    def open_output_stream(self, path: str) -> Any:
+        """Open a stream that may fail."""
         stream = self._files.open_output_stream(path)
         return FailingStream(stream) if self._failing == "write" else stream
 
     def move(self, source: str, target: str) -> None:
+        """Rename, or fail."""
         if self._failing == "move":
             raise OSError("the machine went away")
         self._files.move(source, target)
@@ -190,7 +193,7 @@ def test_a_failing_write_leaves_the_old_content(
     store.append("steps", steps(0.1), "00")
     whole = store._files
     store._files = FailingFiles(whole, failing)
-    with pytest.raises(OSError, match="no space left|went away"):
+    with pytest.raises(OSError, match=r"no space left|went away"):
         store.append("steps", steps(0.2), "00")
     store._files = whole
 
@@ -302,7 +305,7 @@ def test_opening_a_folder_without_a_run_is_refused(store: RunStore, tmp_path: Pa
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(UserError, match="cannot write there .*; choose another --run"):
+    with pytest.raises(UserError, match=r"cannot write there .*; choose another --run"):
         RunStore.create(str(tmp_path / "file" / "run"))
 
 

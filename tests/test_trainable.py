@@ -1,29 +1,32 @@
 """The trained numbers as one vector: who owns which part of it."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.search.sampling import fair_paths
 from raynas.space import Architecture
-from raynas.trainable import Segment, indices_on, units
+from raynas.trainable import Role, Segment, indices_on, owners, units
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 
 
 def build_segments(sizes: list[int], length: int = 2) -> list[Segment]:
     """Return a stem, scale and shift per candidate and per layer beside it, and a classifier."""
-    owners: list[tuple[int | None, int | None]] = [(None, None)]
-    for layer, size in enumerate(sizes):
-        owners += [(layer, candidate) for candidate in range(size)]
-        owners.append((layer, None))
+    owned_by: list[tuple[int | None, int | None]] = [(None, None)]
+    for place, size in enumerate(sizes):
+        owned_by += [(place, choice) for choice in range(size)]
+        owned_by.append((place, None))
     segments: list[Segment] = []
-    for layer, candidate in owners:
-        for role in ("gamma", "beta"):
+    roles: tuple[Role, Role] = ("gamma", "beta")
+    for layer, candidate in owned_by:
+        for role in roles:
             start = segments[-1].stop if segments else 0
             is_indicator = role == "gamma" and layer is not None
             stop = start + length
-            segments.append(Segment(start, stop, role, layer, candidate, is_indicator))  # type: ignore[arg-type] # literals
+            segments.append(Segment(start, stop, role, layer, candidate, is_indicator))
     stop = segments[-1].stop
     segments.append(Segment(stop, stop + 5, "classifier"))
     segments.append(Segment(stop + 5, stop + 6, "classifier"))
@@ -78,7 +81,7 @@ def test_units_cover_the_vector_end_to_end_one_for_each_owner(sizes: list[int]) 
 
     assert joined[0].start == 0
     assert joined[-1].stop == segments[-1].stop
-    assert all(a.stop == b.start for a, b in zip(joined, joined[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(joined))
     # a stem, each candidate, each layer's part beside its candidates, and the classifier
     assert len(joined) == 1 + sum(sizes) + len(sizes) + 1
 
@@ -106,3 +109,16 @@ def test_no_parts_make_no_units() -> None:
 
 def test_a_path_that_trains_nothing_has_no_indices() -> None:
     assert indices_on([Segment(0, 4, "gamma", 0, 1)], Architecture((0,))).tolist() == []
+
+
+@given(SIZES)
+def test_the_owner_of_a_number_is_the_candidate_whose_scale_it_is(sizes: list[int]) -> None:
+    segments = build_segments(sizes)
+    width = max(sizes)
+    found = owners(segments, (len(sizes), width))
+
+    assert len(found) == segments[-1].stop
+    for part in segments:
+        owned = part.role == "gamma" and part.layer is not None and part.candidate is not None
+        cell = (part.layer or 0) * width + (part.candidate or 0) if owned else len(sizes) * width
+        assert set(found[part.start : part.stop]) == {cell}

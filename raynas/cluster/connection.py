@@ -47,11 +47,14 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
     import ray  # noqa: PLC0415 - after the environment is set
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if started_here:
-        options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
     try:
-        ray.init(**options)
+        ray.init(
+            "local" if started_here else None,
+            num_cpus=num_cpus if started_here else None,
+            include_dashboard=False if started_here else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except ConnectionError as error:
         raise UserError(
             f"RAY_ADDRESS {os.environ.get('RAY_ADDRESS')}: no Ray cluster answers there; start "
@@ -97,7 +100,5 @@ def places(resources: Resources, cpus: int, gpus: float, setting: str) -> int:
     by_gpus = resources.gpus // gpus if gpus else float("inf")
     fitting = int(min(resources.cpus // cpus, by_gpus))
     if fitting < 1:
-        raise UserError(
-            f"--{setting} {cpus}: the cluster has {resources.cpus:g} CPUs; lower it"
-        )
+        raise UserError(f"--{setting} {cpus}: the cluster has {resources.cpus:g} CPUs; lower it")
     return fitting

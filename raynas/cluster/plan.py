@@ -106,9 +106,7 @@ def make_plan(
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     trial_gpus = gpus_each(retrain.gpus_per_trial, resources, "retrain.gpus-per-trial")
-    fitting = places(
-        resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker"
-    )
+    fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset)
     if recorded:
         _refuse_other_data(recorded, facts)
@@ -225,27 +223,33 @@ def _median_seconds(work: Callable[[], object]) -> float:
 def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
     """Return the plan as lines for a person."""
     facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
-    skipped = facts["skipped"]
-    lines = [
-        f"data      {settings.data}: {facts['train']} training, {facts['val']} validation and "
-        f"{facts['test']} test images, {len(facts['classes'])} classes, {facts['channels']} x "
-        f"{facts['resolution']} x {facts['resolution']}",
-        f"space     {plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} "
-        f"networks, {show_quantity(low.macs)} to {show_quantity(high.macs)} MACs, "
-        f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters",
-        f"method    {settings.method}, seed {settings.seed}",
-        f"cluster   {resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
-        f"pretrain  {plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards, "
-        f"{plan.workers} workers",
-        f"search    {settings.search.generations} generations of {settings.search.population}"
+    shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
+    images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
+    macs = f"{show_quantity(low.macs)} to {show_quantity(high.macs)} MACs"
+    params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
+    steps = f"{plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards"
+    search, retrain = settings.search, settings.retrain
+    sections = {
+        "data": f"{settings.data}: {images}, {len(facts['classes'])} classes, {shape}",
+        "skipped": _skipped_words(facts["skipped"]),
+        "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
+        "costs": f"{macs}, {params}",
+        "method": f"{settings.method}, seed {settings.seed}",
+        "cluster": f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
+        "pretrain": f"{steps}, {plan.workers} workers",
+        "search": f"{search.generations} generations of {search.population}"
         + _limits_words(settings),
-        f"retrain   {settings.retrain.top_k} networks for {settings.retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {settings.retrain.scheduler}",
-    ]
-    if skipped:
-        names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        lines.insert(1, f"          skipped {len(skipped)} images that cannot be read: {names}")
-    return lines
+        "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
+        f"{plan.concurrent} at a time, {retrain.scheduler}",
+    }
+    return [f"{name:<9} {text}" for name, text in sections.items() if text]
+
+
+def _skipped_words(skipped: list[str]) -> str:
+    if not skipped:
+        return ""
+    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    return f"{len(skipped)} images that cannot be read: {names}"
 
 
 def _limits_words(settings: Settings) -> str:
@@ -260,11 +264,11 @@ def _limits_words(settings: Settings) -> str:
 
 def forecast_lines(forecast: Forecast) -> list[str]:
     """Return the forecast as lines for a person."""
-    return [
-        f"forecast  pretrain {_show_seconds(forecast.pretrain_seconds)}, search seconds, "
-        f"retrain {_show_seconds(forecast.retrain_seconds)}, "
-        f"{forecast.disk_bytes / 2**20:.1f} MiB on disk (from a probe of {_PROBES} steps)"
-    ]
+    pretrain = _show_seconds(forecast.pretrain_seconds)
+    retrain = _show_seconds(forecast.retrain_seconds)
+    disk = f"{forecast.disk_bytes / 2**20:.1f} MiB on disk"
+    text = f"pretrain {pretrain}, search seconds, retrain {retrain}, {disk}"
+    return [f"{'forecast':<9} {text} (from a probe of {_PROBES} steps)"]
 
 
 def _show_seconds(seconds: float) -> str:

@@ -19,7 +19,7 @@ from raynas.space import Architecture
 Record = Callable[[Evolution], None]
 
 
-class EvolutionSearcher(Searcher):  # type: ignore[misc]  # Ray's class has no types
+class EvolutionSearcher(Searcher):
     """Suggests the best architectures of an evolution, best first, each once."""
 
     def __init__(
@@ -58,7 +58,9 @@ class EvolutionSearcher(Searcher):  # type: ignore[misc]  # Ray's class has no t
         del metric, mode, config, spec
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
         """Return the next winner as a trial's config, or FINISHED."""
         self.evolve()
         for architecture in self.winners():

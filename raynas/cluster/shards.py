@@ -153,7 +153,7 @@ class PathWorkers:
         shares = [list(indices[rank :: len(workers)]) for rank in range(len(workers))]
         return [(worker, share) for worker, share in zip(workers, shares, strict=True) if share]
 
-    def _lose(self, worker: Any) -> None:  # noqa: ANN401 - an actor handle has no type
+    def _lose(self, worker: Any) -> None:
         self._probes[worker] = worker.ready.remote(), time.monotonic() + _PROBE_EVERY
 
     def _readmit(self) -> None:
@@ -166,7 +166,7 @@ class PathWorkers:
                 self._lose(worker)
 
 
-def _succeeded(question: Any) -> bool:  # noqa: ANN401 - an object reference
+def _succeeded(question: Any) -> bool:
     try:
         ray.get(question)
     except ray.exceptions.RayActorError:
@@ -175,11 +175,11 @@ def _succeeded(question: Any) -> bool:  # noqa: ANN401 - an object reference
 
 
 def _reserve(bundles: list[dict[str, float]], patience: float = 60.0) -> PlacementGroup:
-    group = placement_group(bundles, strategy="SPREAD")
+    group: PlacementGroup = placement_group(bundles, strategy="SPREAD")
     if not group.wait(patience):
         remove_placement_group(group)
         raise UserError(
-            f"--pretrain.workers {len(bundles)}: the cluster had no room for {len(bundles)} workers "
-            f"of {bundles[0]} within {patience:.0f} s; ask for fewer or smaller ones"
+            f"--pretrain.workers {len(bundles)}: the cluster had no room for workers of "
+            f"{bundles[0]} within {patience:.0f} s; ask for fewer or smaller ones"
         )
     return group

@@ -74,7 +74,7 @@ def _report(retraining: Retraining) -> dict[str, Any]:
     return {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "history": history}
 
 
-class TrialRecorder(tune.Callback):  # type: ignore[misc]  # Ray's class has no types
+class TrialRecorder(tune.Callback):
     """Writes the table ``trials`` as epochs arrive and hands on how trials end."""
 
     def __init__(
@@ -143,14 +143,14 @@ def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
     return grouped
 
 
-class _Silence(tune.ProgressReporter):  # type: ignore[misc]  # Ray's class has no types
+class _Silence(tune.ProgressReporter):
     """Prints nothing; the launch script draws its own progress."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
         del trials, done
         return False
 
-    def report(self, trials: list[Any], done: bool, *sys_info: dict[str, Any]) -> None:
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
         del trials, done, sys_info
 
 

@@ -4,6 +4,7 @@
 (``ALGORITHMS`` 4.1 and 13.4). Batch norms, activations, pooling and additions count zero.
 """
 
+import math
 from functools import cache
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from raynas.costs import Cost, CostTable
+from raynas.errors import UserError
 from raynas.space import Operation, SearchSpace
 
 
@@ -36,6 +38,7 @@ def cost_table(
                 measured(candidate, block.out_channels, block.stride, shape)
                 for candidate in block.candidates
             ]
+            _check_shapes(space, len(rows), [output for _, output in row], features)
             features = torch.empty(row[0][1])
             rows.append([cost for cost, _ in row])
         head, _ = _measure(space.head.build(features.shape[1], num_classes), features)
@@ -44,6 +47,21 @@ def cost_table(
         params=tuple(tuple(cost.params for cost in row) for row in rows),
         fixed=Cost(stem.macs + head.macs, stem.params + head.params),
     )
+
+
+def _check_shapes(
+    space: SearchSpace, layer: int, outputs: list[tuple[int, ...]], features: torch.Tensor
+) -> None:
+    """Refuse candidates that do not map to the block's shape: paths would not fit together."""
+    block = space.blocks[layer]
+    height, width = (math.ceil(side / block.stride) for side in features.shape[2:])
+    wanted = (1, block.out_channels, height, width)
+    for candidate, output in zip(block.candidates, outputs, strict=True):
+        if output != wanted:
+            raise UserError(
+                f"{space.name}, layer {layer}: operation {candidate.name} maps to {output[1:]}, "
+                f"wanted {wanted[1:]} (channels, height, width); mend its build()"
+            )
 
 
 def module_cost(module: nn.Module, images: torch.Tensor) -> Cost:

@@ -36,7 +36,8 @@ class FrozenSupernet:
         for parameter, place in _trained(supernet, trained, train_classifier):
             start = self.segments[-1].stop if self.segments else 0
             self.segments.append(Segment(start, start + parameter.numel(), *place))
-            self._parameters.append(parameter.requires_grad_())
+            parameter.requires_grad_()
+            self._parameters.append(parameter)
         self.vector = torch.cat([parameter.detach().flatten() for parameter in self._parameters])
         self._view()
 

@@ -79,7 +79,7 @@ def _initialise_conv_(
 
 
 def gaussian_(weight: torch.Tensor, generator: torch.Generator) -> None:
-    """Fill with N(0, 2 / (k k C_out)), BN-NAS's, in place; weight is C_out x C_in/groups x k x k."""
+    """Fill with N(0, 2 / (k k C_out)), BN-NAS's, in place; weight: C_out x C_in/groups x k x k."""
     out_channels, _, height, width = weight.shape
     std = math.sqrt(2 / (height * width * out_channels))
     weight.normal_(0.0, std, generator=generator)

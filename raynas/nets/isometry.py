@@ -97,7 +97,7 @@ def _calibrated(module: nn.Module, images: torch.Tensor) -> nn.Module:
         norm.running_var = torch.ones_like(norm.weight)
         norm.num_batches_tracked = torch.tensor(0)
     for part in fixed.modules():
-        if hasattr(part, "inplace"):
+        if isinstance(part, nn.ReLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
             part.inplace = False  # forward-mode derivatives need the input unchanged
     with torch.no_grad():
         fixed(images)
@@ -111,7 +111,7 @@ def _exact(function: Map, image: torch.Tensor) -> tuple[float, float, float]:
     """
     basis = torch.eye(image.numel(), dtype=image.dtype).view(-1, *image.shape)
     rows = vmap(lambda v: jvp(function, (image,), (v,))[1])(basis)  # J^T, inputs x outputs
-    singular = torch.linalg.svdvals(rows.flatten(1).double())  # noqa: E501
+    singular = torch.linalg.svdvals(rows.flatten(1).double())
     eigenvalues = singular**2
     phi, second = float(eigenvalues.mean()), float((eigenvalues**2).mean())
     return phi, second - phi**2, float(singular.max())
@@ -121,7 +121,7 @@ def _estimated(
     function: Map, image: torch.Tensor, generator: torch.Generator
 ) -> tuple[float, float, float]:
     """Return the same by Hutchinson's estimator: E|J v|^2 = tr A,  E|J^T J v|^2 = tr A^2."""
-    output, transpose = vjp(function, image)
+    output, transpose = vjp(function, image)  # type: ignore[misc]  # a pair without has_aux
     n = min(image.numel(), output.numel())
 
     def gram(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -127,14 +127,14 @@ class Evolution:
 
     def _mutation(self, parents: Sequence[Architecture]) -> Child:
         """Redraw each layer's candidate with a small probability; it may stay the same."""
-        parent = parents[self._rng.integers(len(parents))]
+        parent = parents[int(self._rng.integers(len(parents)))]
         redraw = self._rng.random(len(parent)) < self._settings.mutation_probability
         drawn = self._rng.integers(self._sampler.sizes)
         return Child(Architecture(map(int, np.where(redraw, drawn, parent))), "mutation", (parent,))
 
     def _crossover(self, parents: Sequence[Architecture]) -> Child:
         """Take each layer's candidate from one of two parents, which may be equal."""
-        first, second = (parents[self._rng.integers(len(parents))] for _ in range(2))
+        first, second = (parents[int(self._rng.integers(len(parents)))] for _ in range(2))
         coin = self._rng.random(len(first)) < 0.5
         return Child(
             Architecture(map(int, np.where(coin, first, second))), "crossover", (first, second)

@@ -1,4 +1,4 @@
-"""Block and layer indicators, and the scores F0 to F5 made of them.
+"""Block and layer indicators, and the scores F0 to F6 made of them.
 
 Source: BN-NAS (the block indicator), the paper's section 3.3 (the layer indicator),
 ``ALGORITHMS`` sections 9 and 10 (formulas and their reasons). Symbols: ``c[l][i]`` is the
@@ -30,10 +30,13 @@ class Indicators:
         block: Per layer the candidates' indicators c[l]; NaN for an identity.
         layer: The layer indicators g, one per layer; NaN where there is none (reduction
             layers, fixed identities, or no layer indicator at all).
+        taylor: Per layer the candidates' first-order importance, identities included; NaN where
+            a candidate was never trained.
     """
 
     block: tuple[Array, ...]
     layer: Array
+    taylor: tuple[Array, ...]
 
 
 def score_table(
@@ -51,8 +54,11 @@ def score_table(
         if block.size == 1:  # a constant of the space, such as a fixed identity
             table.append(np.zeros(1))
             continue
-        row = _block_scores(c, g, w, settings)
-        if block.identity is not None:
+        if settings.score == "taylor":  # F6
+            row = indicators.taylor[position].copy()
+        else:
+            row = _block_scores(c, g, w, settings)
+        if block.identity is not None and settings.score != "taylor":
             others = np.delete(c, block.identity)
             row[block.identity] = _identity_score(others, g, w, settings)
         table.append(np.where(np.isfinite(row), row, -np.inf))
@@ -72,7 +78,7 @@ def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Arr
                 return w * c / mean
             case "log_ratio":  # F3 = log(c / g)
                 return np.log(c / reference)
-            case "zscore":  # F4 = w (c - cbar) / sd
+            case _:  # F4 zscore = w (c - cbar) / sd
                 return w * (c - mean) / spread
 
 
@@ -90,13 +96,13 @@ def _identity_score(others: Array, g: float, w: float, settings: SearchSettings)
             return 0.0
         case "zscore":
             return w * (g - mean) / spread
-        case "additive":
+        case _:  # F5 additive
             return settings.identity_weight * g
 
 
 def _clamped(layer: Array, space: SearchSpace) -> Array:
     """Return g with values near zero raised to a share of their stage's mean."""
-    return np.fmax(layer, _CLAMP * _stage_means(layer, space))
+    return np.maximum(layer, _CLAMP * _stage_means(layer, space))  # NaN where there is no g
 
 
 def _layer_weights(layer: Array, space: SearchSpace, sign: int) -> Array:
@@ -135,7 +141,10 @@ class AdditiveScorer:
 
 
 def read_indicators(
-    segments: Sequence[Segment], vector: npt.NDArray[np.float32], space: SearchSpace
+    segments: Sequence[Segment],
+    vector: npt.NDArray[np.float32],
+    space: SearchSpace,
+    importance: Array,
 ) -> Indicators:
     """Read the indicators off the batch norms: the mean over channels of |gamma| (10).
 
@@ -143,6 +152,7 @@ def read_indicators(
         segments: What the parts of the vector are.
         vector: The trained numbers.
         space: The space that was pretrained.
+        importance: L x max(sizes), mean first-order importance per update; NaN without one.
 
     Raises:
         StageError: An indicator is not finite.
@@ -159,4 +169,5 @@ def read_indicators(
             layer[part.layer] = value
         else:
             block[part.layer][part.candidate] = value
-    return Indicators(block, layer)
+    taylor = tuple(importance[i, : each.size].copy() for i, each in enumerate(space.blocks))
+    return Indicators(block, layer, taylor)

@@ -96,6 +96,7 @@ def _least_macs(costs: CostTable, max_params: int) -> int:
             optimize.LinearConstraint(params[None], ub=max_params - costs.fixed.params),
         ],
     )
+    assert solution.x is not None, "the limit of parameters alone can be kept"
     chosen = np.flatnonzero(np.round(solution.x))
     return costs.of(int(i - np.searchsorted(layers, layers[i])) for i in chosen).macs
 

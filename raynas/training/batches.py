@@ -30,7 +30,7 @@ def batch_indices(
 class Batches:
     """Makes augmented, normalised batches of a data set's training part."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that defines the batches
         self,
         dataset: Dataset,
         batch: int,

@@ -88,9 +88,7 @@ class PathGradients:
         """Return the gradient of one piece at the given trained numbers."""
         self._frozen.vector.copy_(torch.from_numpy(vector))
         images, labels = (part.to(self._device) for part in self._batches(step, piece.shard))
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"
-        ):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._frozen.supernet(images, piece.path)
         loss = functional.cross_entropy(
             logits.float(), labels, label_smoothing=self._settings.label_smoothing

@@ -64,12 +64,12 @@ class Dataset:
     @property
     def channels(self) -> int:
         """1 for grey images, 3 for colour."""
-        return self.train.pixels.shape[1]
+        return int(self.train.pixels.shape[1])
 
     @property
     def resolution(self) -> int:
         """Height and width in pixels."""
-        return self.train.pixels.shape[2]
+        return int(self.train.pixels.shape[2])
 
     @property
     def num_classes(self) -> int:
@@ -77,9 +77,7 @@ class Dataset:
         return len(self.class_names)
 
 
-def load_dataset(
-    data: str, settings: ImageSettings, seed: int, usual_resolution: int
-) -> Dataset:
+def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution: int) -> Dataset:
     """Read, decode, resize and split the images.
 
     Args:
@@ -133,7 +131,9 @@ def _dataset(
                 "bring more images, or raise its fraction"
             )
     train = images.take(parts["train"])
-    scaled = [train.pixels[:, channel] / np.float32(255) for channel in range(train.pixels.shape[1])]
+    scaled = [
+        train.pixels[:, channel] / np.float32(255) for channel in range(train.pixels.shape[1])
+    ]
     return Dataset(
         train,
         images.take(parts["val"]),

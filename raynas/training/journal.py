@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from raynas.search.indicators import read_indicators
 from raynas.settings import PretrainSettings
 from raynas.space import SearchSpace
 from raynas.store import RunStore
@@ -99,6 +98,5 @@ class Journal:
 
     def _write_indicators(self) -> None:
         state = self._state
-        indicators = read_indicators(state.segments, state.vector.numpy(), self._space)
-        rows = indicator_rows(self._space, indicators, state.step)
+        rows = indicator_rows(self._space, state.indicators(), state.step)
         self._store.append("indicators", rows, part=f"{state.step:09d}")

@@ -17,10 +17,11 @@ import safetensors.torch
 import torch
 
 from raynas.errors import StageError
+from raynas.search.indicators import Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings import PretrainSettings
 from raynas.space import Architecture, SearchSpace
-from raynas.trainable import Segment, indices_on, units
+from raynas.trainable import Segment, indices_on, owners, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector
 
@@ -77,11 +78,14 @@ class Pretraining:
         self.num_steps = num_steps
         self.vector = vector.detach().clone()
         self.segments = segments
+        self._space = space
         self._settings = settings
         self._seed = seed
         self._num_shards = num_shards
         self._sizes = [block.size for block in space.blocks]
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
+        self._importance = np.zeros_like(self.updates, dtype=np.float64)
+        self._owners = owners(segments, self.updates.shape)
         self._units = units(segments)
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._optimiser = self._make_optimiser()
@@ -136,10 +140,11 @@ class Pretraining:
         """Add up the gradients in order and update once; return the learning rate."""
         total = np.zeros(len(self.vector), dtype=np.float64)
         used = np.zeros(len(self.vector), dtype=bool)
-        for piece, gradient in zip(pieces, gradients, strict=True):
+        for piece, values in self._mean_over_shards(pieces, gradients):
             indices = indices_on(self.segments, piece.path)
-            total[indices] += gradient.values.astype(np.float64) / self._num_shards
+            total[indices] += values
             used[indices] = True
+            self._add_importance(indices, values)
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
         summed = torch.from_numpy(total.astype(np.float32))
@@ -151,6 +156,32 @@ class Pretraining:
             group["lr"] = group["peak"] * factor
         self._optimiser.step()
         return self._settings.learning_rate * factor
+
+    def _mean_over_shards(
+        self, pieces: Sequence[Piece], gradients: Sequence[Gradient]
+    ) -> Iterator[tuple[Piece, npt.NDArray[np.float64]]]:
+        """Yield each path's gradient; the shards of a path are neighbours."""
+        for first in range(0, len(pieces), self._num_shards):
+            shards = gradients[first : first + self._num_shards]
+            total = np.zeros(len(shards[0].values))
+            for shard in shards:
+                total += shard.values
+            yield pieces[first], total / self._num_shards
+
+    def _add_importance(
+        self, indices: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> None:
+        """Add |gamma dL/dgamma| over all batch norms of each candidate on a path (F6, 10.6)."""
+        change = np.abs(self.vector.numpy()[indices] * values)
+        cells = self._importance.size
+        sums = np.bincount(self._owners[indices], weights=change, minlength=cells + 1)
+        self._importance += sums[:cells].reshape(self._importance.shape)
+
+    def indicators(self) -> Indicators:
+        """Read the indicators off the batch norms as they are now."""
+        with np.errstate(invalid="ignore"):
+            importance = np.where(self.updates > 0, self._importance / self.updates, np.nan)
+        return read_indicators(self.segments, self.vector.numpy(), self._space, importance)
 
     def _decay(self, step: int) -> float:
         """Return the share of the peak learning rate at a step."""
@@ -165,7 +196,11 @@ class Pretraining:
 
     def to_bytes(self) -> bytes:
         """Return everything that continuing needs as one safetensors file."""
-        tensors = {"vector": self.vector, "updates": torch.from_numpy(self.updates)}
+        tensors = {
+            "vector": self.vector,
+            "updates": torch.from_numpy(self.updates),
+            "importance": torch.from_numpy(self._importance),
+        }
         for index, view in enumerate(self._views):
             for name, value in self._optimiser.state.get(view, {}).items():
                 if value is not None:
@@ -182,6 +217,7 @@ class Pretraining:
         self.step = int(read_metadata(content)["step"])
         self.vector.copy_(tensors.pop("vector"))
         self.updates = tensors.pop("updates").numpy().copy()
+        self._importance = tensors.pop("importance").numpy().copy()
         for name, value in tensors.items():
             _, index, entry = name.split(".")
             self._optimiser.state[self._views[int(index)]][entry] = value.clone()
@@ -202,7 +238,7 @@ def num_steps(num_images: int, settings: PretrainSettings, cycle: int) -> int:
 def learned_nothing(losses: Sequence[float], num_classes: int) -> str | None:
     """Return a plain sentence if the loss did not fall below chance, else None."""
     tenth = max(len(losses) // 10, 1)
-    first, last = np.mean(losses[:tenth]), np.mean(losses[-tenth:])
+    first, last = math.fsum(losses[:tenth]) / tenth, math.fsum(losses[-tenth:]) / tenth
     chance = math.log(num_classes)
     if last < min(0.98 * chance, first):
         return None

@@ -87,8 +87,9 @@ def isometry_rows(space: SearchSpace, measured: Iterable[tuple[int, int, Isometr
 def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Rows:
     """Return block and layer indicators after a step; what does not exist has no row."""
     blocks = [
-        {"step": step, **place, "kind": "block",
-         "value": float(indicators.block[place["layer"]][place["candidate"]])}
+        {"step": step, **place, "kind": kind,
+         "value": float(values[place["layer"]][place["candidate"]])}
+        for kind, values in (("block", indicators.block), ("taylor", indicators.taylor))
         for place in _candidates(space)
     ]  # fmt: skip
     layers = [

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -21,8 +22,8 @@ from raynas.nets.subnet import subnet
 from raynas.settings import RetrainSettings
 from raynas.space import Architecture, SearchSpace
 from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
-from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.checkpoints import read_metadata
+from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Dataset
 
 
@@ -128,9 +129,7 @@ class Retraining:
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         images, labels = (part.to(self._device) for part in self._batches(step))
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"
-        ):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._network(images)
         loss = functional.cross_entropy(
             logits.float(), labels, label_smoothing=settings.label_smoothing
@@ -213,7 +212,7 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 def _make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim.SGD:
     """Return SGD with weight decay on convolutions and classifier only."""
     parameters = list(network.parameters())
-    groups = [
+    groups: list[dict[str, Any]] = [
         {
             "params": [parameter for parameter in parameters if parameter.ndim > 1],
             "weight_decay": settings.weight_decay,

@@ -24,7 +24,9 @@ _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "dev": "val", "test": "test", "testing": "test",
 }  # fmt: skip
-_IMAGE_ENDINGS = frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"})
+_IMAGE_ENDINGS = frozenset(
+    {"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"}
+)
 
 
 @dataclass(frozen=True)
@@ -200,10 +202,12 @@ def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[
 
 def _words(file: str) -> list[str]:
     """Return the words of a path such as data/train-00000-of-00001.parquet."""
-    return file.lower().replace("/", " ").replace("-", " ").replace("_", " ").replace(".", " ").split()
+    return (
+        file.lower().replace("/", " ").replace("-", " ").replace("_", " ").replace(".", " ").split()
+    )
 
 
-def _opener_of_bytes(content: Any) -> Callable[[], Image.Image]:  # noqa: ANN401 - an Arrow scalar
+def _opener_of_bytes(content: Any) -> Callable[[], Image.Image]:
     return lambda: Image.open(io.BytesIO(content.as_py()))
 
 

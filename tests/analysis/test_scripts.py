@@ -1,6 +1,7 @@
 """What all analysis scripts have in common, as a person meets them on the command line."""
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from analysis import aggregate, curves, front, history, indicators, summary
+from raynas import figures
 from tests.analysis.invented import InventedRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,15 +39,29 @@ def test_every_script_of_the_folder_is_tested_here() -> None:
 
 
 @pytest.mark.usefixtures("small_run")
-@pytest.mark.parametrize("script", [curves, front], ids=name_of)
-def test_a_figure_script_started_in_any_folder_prints_the_path_of_its_picture(
-    script: ModuleType, tmp_path: Path
+def test_a_figure_script_works_from_any_folder_and_prints_the_path_of_its_picture(
+    tmp_path: Path,
 ) -> None:
-    done = run_python(str(script.__file__), "run-a", folder=tmp_path)
+    done = run_python(str(front.__file__), "run-a", folder=tmp_path)
 
-    picture = tmp_path / "run-a" / "figures" / f"{name_of(script)}.png"
+    picture = tmp_path / "run-a" / "figures" / "front.png"
     assert (done.stdout, done.stderr, done.returncode) == (f"{picture}\n", "", 0)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("script", FIGURES, ids=name_of)
+def test_a_figure_lies_beside_the_tables_and_its_path_is_printed(
+    script: ModuleType,
+    small_run: InventedRun,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")  # drawing again takes time
+    assert script.main([small_run.store.uri]) == 0
+
+    path = small_run.store.locate(f"figures/{name_of(script)}.png")
+    assert capsys.readouterr().out == f"{path}\n"
+    assert Path(path).read_bytes() == b"drawn"
 
 
 @pytest.mark.usefixtures("small_run")
@@ -66,24 +82,23 @@ def test_no_script_imports_torch_or_ray(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("['pandas']\n", "")
 
 
-def test_a_mistake_on_the_command_line_is_one_sentence_without_traceback(tmp_path: Path) -> None:
-    done = run_python(str(history.__file__), "nowhere", folder=tmp_path)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_a_missing_run_folder_is_one_sentence_and_exit_code_2_of_the_script(
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = ["--out", "all.parquet"] if script is aggregate else []
+    monkeypatch.setattr(sys, "argv", [str(script.__file__), "nowhere", *more])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(script.__file__), run_name="__main__")
 
     wanted = "error: run folder nowhere: no run there (no tables/runs); check the path\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", wanted)
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
-def test_a_missing_run_folder_is_one_sentence_and_exit_code_2(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
-
-    assert script.main([str(tmp_path / "nowhere"), *more]) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("error: run folder ")
-    assert printed.err.count("\n") == 1
+    assert (left.value.code, printed.out, printed.err) == (2, "", wanted)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("script", [*FIGURES, aggregate], ids=name_of)
@@ -126,10 +141,11 @@ def test_help_says_what_a_script_does_and_in_which_units(
 
 @pytest.mark.parametrize("script", [history, front], ids=name_of)
 def test_several_runs_are_drawn_into_the_first_ones_folder(
-    script: ModuleType, invent: Callable[..., InventedRun]
+    script: ModuleType, invent: Callable[..., InventedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")
     first, second = invent("run-a").finish(), invent("run-b", seed=1).finish()
 
-    assert script.main([first.store.uri, second.store.uri]) == 0
-    assert first.store.list_files("figures") == [f"{name_of(script)}.png"]
+    assert script.main([first.store.uri, second.store.uri, "--format", "svg"]) == 0
+    assert first.store.list_files("figures") == [f"{name_of(script)}.svg"]
     assert second.store.list_files("figures") == []

@@ -125,6 +125,7 @@ class OffsetModule(nn.Module):
         self.offset = nn.Parameter(torch.randn(channels, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the input, shifted."""
         return x + self.offset
 
 
@@ -135,6 +136,7 @@ class Offset:
     name: str = "offset"
 
     def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:  # noqa: ARG002
+        """Build the shift."""
         return OffsetModule(in_channels)
 
 

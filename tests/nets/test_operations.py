@@ -73,6 +73,7 @@ def test_two_builds_share_no_weights() -> None:
 
 def test_an_mbconv_is_eight_parts_and_expands_its_input_width() -> None:
     module = MBConv(5, 3).build(4, 10, 2)
+    assert isinstance(module, nn.Sequential)
 
     assert [type(part) for part in module] == [
         nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Conv2d,
@@ -169,6 +170,7 @@ def test_the_branches_have_the_published_widths() -> None:
 
 def test_a_downsample_is_a_convolution_and_a_batch_norm() -> None:
     module = Downsample().build(4, 8, 2)
+    assert isinstance(module, nn.Sequential)
 
     assert [type(part) for part in module] == [nn.Conv2d, nn.BatchNorm2d]
     assert shapes(module) == [(8, 4, 1, 1)]
@@ -198,6 +200,7 @@ def test_the_mobile_stem_is_a_strided_convolution_and_a_block_without_expansion(
 @pytest.mark.parametrize("side", [1, 4, 7])
 def test_a_head_pools_any_resolution_to_logits(bias: bool, side: int) -> None:
     module = PooledHead(6, bias=bias).build(4, 3)
+    assert isinstance(module, nn.Sequential)
 
     assert module(build_images(2, 4, side)).shape == (2, 3)
     assert (module[-1].bias is not None) is bias

@@ -112,7 +112,7 @@ def test_candidates_are_listed_layer_by_layer_in_the_order_of_their_indices(
 def test_a_backward_pass_reaches_the_candidates_on_the_path_and_no_others() -> None:
     supernet = build_supernet(build_space("RNRN", identity=True))
     path = Architecture((0, 3, 2, 1))
-    supernet(build_images(), path).square().sum().backward()
+    torch.autograd.backward(supernet(build_images(), path).square().sum())
 
     for layer, choice, module in supernet.candidates():
         on_path = path[layer] == choice

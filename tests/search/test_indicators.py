@@ -13,7 +13,14 @@ from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators
 from raynas.settings import Score, SearchSettings
 from raynas.space import Architecture, ChoiceBlock, SearchSpace
 from raynas.trainable import Segment
-from tests.builders import Named, build_block, build_indicators, build_space, score_of
+from tests.builders import (
+    Named,
+    build_block,
+    build_indicators,
+    build_space,
+    indicators_of,
+    score_of,
+)
 
 NAN = math.nan
 FORMULAS: tuple[Score, ...] = (
@@ -24,6 +31,7 @@ FORMULAS: tuple[Score, ...] = (
     "zscore",
     "additive",
 )
+EVERY: tuple[Score, ...] = (*FORMULAS, "taylor")
 
 
 def golden() -> tuple[Indicators, SearchSpace]:
@@ -38,7 +46,7 @@ def golden() -> tuple[Indicators, SearchSpace]:
         np.array([4.0, 1.0, 1.0, NAN]),
     )
     space = build_space("RNN", identity=True)
-    return Indicators(block, np.array([NAN, 2.0, 6.0])), space
+    return indicators_of(block, np.array([NAN, 2.0, 6.0])), space
 
 
 SD1, SD2 = math.sqrt(2 / 3), math.sqrt(2)  # of (1, 2, 3) and of (4, 1, 1), over the population
@@ -101,7 +109,7 @@ def test_a_reduction_layer_scores_the_same_whatever_its_stages_layer_indicators(
 ) -> None:
     indicators, space = golden()
     settings = SearchSettings(score=formula)
-    larger = Indicators(indicators.block, indicators.layer * np.array([1, 10, 3]))
+    larger = indicators_of(indicators.block, indicators.layer * np.array([1, 10, 3]))
 
     np.testing.assert_allclose(
         score_table(larger, space, settings)[0], score_table(indicators, space, settings)[0]
@@ -111,7 +119,7 @@ def test_a_reduction_layer_scores_the_same_whatever_its_stages_layer_indicators(
 def test_a_layer_indicator_near_zero_counts_as_a_thousandth_of_its_stages_mean() -> None:
     block = tuple(np.ones(4) for _ in range(2))
     space = build_space("NN", identity=True)
-    table = score_table(Indicators(block, np.array([0.0, 4.0])), space, SearchSettings())
+    table = score_table(indicators_of(block, np.array([0.0, 4.0])), space, SearchSettings())
 
     np.testing.assert_allclose(table[0][:3], 1 / (1e-3 * 2))  # mean of 0 and 4 is 2
     np.testing.assert_allclose(table[1][:3], 1 / 4)
@@ -120,7 +128,7 @@ def test_a_layer_indicator_near_zero_counts_as_a_thousandth_of_its_stages_mean()
 def test_the_clamp_is_the_mean_of_the_layers_own_stage() -> None:
     space = build_space("NRN", identity=True)
     block = (np.ones(4), np.ones(3), np.ones(4))
-    lone = score_table(Indicators(block, np.array([1e-6, NAN, 4.0])), space, SearchSettings())
+    lone = score_table(indicators_of(block, np.array([1e-6, NAN, 4.0])), space, SearchSettings())
 
     assert lone[0][0] == pytest.approx(1e6)  # alone in its stage, it is its own mean
 
@@ -133,7 +141,7 @@ def test_a_candidate_without_a_finite_indicator_is_never_taken_and_spoils_no_oth
     space = build_space("RN", identity=True)
     block = (np.array([1.0, bad, 3.0]), np.array([1.0, bad, 3.0, NAN]))
     table = score_table(
-        Indicators(block, np.array([NAN, 2.0])), space, SearchSettings(score=formula)
+        indicators_of(block, np.array([NAN, 2.0])), space, SearchSettings(score=formula)
     )
 
     for row in table:
@@ -147,7 +155,7 @@ def test_a_candidate_without_a_finite_indicator_is_never_taken_and_spoils_no_oth
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_layer_whose_candidates_are_all_equal_prefers_none(formula: Score) -> None:
     table = score_table(
-        Indicators((np.full(3, 0.7),), np.array([NAN])),
+        indicators_of((np.full(3, 0.7),), np.array([NAN])),
         build_space("R"),
         SearchSettings(score=formula),
     )
@@ -158,21 +166,47 @@ def test_a_layer_whose_candidates_are_all_equal_prefers_none(formula: Score) -> 
 
 def test_without_any_layer_indicator_f1_divides_by_the_layers_mean() -> None:
     block = (np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
-    table = score_table(Indicators(block, np.full(2, NAN)), build_space("RN"), SearchSettings())
+    table = score_table(indicators_of(block, np.full(2, NAN)), build_space("RN"), SearchSettings())
 
     np.testing.assert_allclose(table, [[0.5, 1, 1.5], [0.5, 1, 1.5]])
+
+
+def test_f6_adds_the_first_order_importance_of_each_candidate_identities_included() -> None:
+    space = build_space("RN", identity=True)
+    taylor = (np.array([3.0, 1.0, 2.0]), np.array([0.5, NAN, 0.1, 0.7]))
+    block, layer = (np.full(3, NAN), np.full(4, NAN)), np.full(2, NAN)
+    indicators = Indicators(block, layer, taylor)
+    table = score_table(indicators, space, SearchSettings(score="taylor"))
+
+    assert table[0].tolist() == [3, 1, 2]
+    assert table[1].tolist() == [0.5, -math.inf, 0.1, 0.7]
+
+
+def test_scoring_leaves_the_indicators_as_they_were() -> None:
+    space = build_space("RN", identity=True)
+    indicators, same = build_indicators(space), build_indicators(space)
+    for formula in EVERY:
+        table = score_table(indicators, space, SearchSettings(score=formula))
+        for row in table:
+            row.fill(0)
+
+    for mine, other in zip(indicators.block, same.block, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    for mine, other in zip(indicators.taylor, same.taylor, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    np.testing.assert_array_equal(indicators.layer, same.layer)
 
 
 def test_a_fixed_identity_adds_nothing() -> None:
     block = (np.array([1.0, 2.0, 3.0]), np.array([NAN]), np.array([1.0, 2.0, 3.0]))
     table = score_table(
-        Indicators(block, np.full(3, NAN)), build_space("RIN"), SearchSettings(score="bnnas")
+        indicators_of(block, np.full(3, NAN)), build_space("RIN"), SearchSettings(score="bnnas")
     )
 
     assert table[1].tolist() == [0.0]
 
 
-@given(st.integers(0, 1000), st.sampled_from(FORMULAS), st.booleans())
+@given(st.integers(0, 1000), st.sampled_from(EVERY), st.booleans())
 def test_a_score_is_the_sum_of_one_entry_of_each_layer(
     seed: int, formula: Score, identity: bool
 ) -> None:
@@ -220,6 +254,7 @@ READ_SEGMENTS = [
     Segment(12, 14, "gamma", 1, 1, is_indicator=True),
     Segment(14, 20, "classifier"),
 ]
+IMPORTANCE = np.array([[0.1, 0.2], [0.3, 0.4]])
 
 
 def test_indicators_are_means_of_absolute_scales_of_the_marked_batch_norms() -> None:
@@ -229,11 +264,12 @@ def test_indicators_are_means_of_absolute_scales_of_the_marked_batch_norms() -> 
     vector[8:10] = (-0.5, -0.5)
     vector[10:12] = (0, 3)
     vector[12:14] = (-4, 4)
-    indicators = read_indicators(READ_SEGMENTS, vector, build_read_space())
+    indicators = read_indicators(READ_SEGMENTS, vector, build_read_space(), IMPORTANCE)
 
     np.testing.assert_array_equal(indicators.block[0], [2, 0.5])
     np.testing.assert_array_equal(indicators.block[1], [1.5, NAN])
     np.testing.assert_array_equal(indicators.layer, [NAN, 4])
+    np.testing.assert_array_equal(indicators.taylor, IMPORTANCE)
 
 
 def test_the_batch_norm_beside_a_layers_candidates_is_its_layer_indicator() -> None:
@@ -244,7 +280,7 @@ def test_the_batch_norm_beside_a_layers_candidates_is_its_layer_indicator() -> N
     vector = np.array([1, 1, 5, 7], dtype=np.float32)
 
     np.testing.assert_array_equal(
-        read_indicators(beside, vector, build_read_space()).layer, [NAN, 6]
+        read_indicators(beside, vector, build_read_space(), IMPORTANCE).layer, [NAN, 6]
     )
 
 
@@ -254,4 +290,4 @@ def test_an_indicator_that_is_not_finite_stops_the_stage_with_its_layer_named(ba
     vector[11] = bad
 
     with pytest.raises(StageError, match="layer 1"):
-        read_indicators(READ_SEGMENTS, vector, build_read_space())
+        read_indicators(READ_SEGMENTS, vector, build_read_space(), IMPORTANCE)

@@ -67,7 +67,12 @@ def test_rotating_counts_are_equal_after_every_cycle_and_not_before(
 
 @pytest.mark.parametrize(
     ("sizes", "extra", "cycle"),
-    [((7, 6), "rotate", 6), ((6, 6), "rotate", 1), ((7, 4, 6), "rotate", 12), ((7, 6), "random", 1)],
+    [
+        ((7, 6), "rotate", 6),
+        ((6, 6), "rotate", 1),
+        ((7, 4, 6), "rotate", 12),
+        ((7, 6), "random", 1),
+    ],
 )
 def test_a_cycle_is_as_long_as_the_slowest_layer_needs(
     sizes: tuple[int, ...], extra: str, cycle: int
