@@ -105,6 +105,7 @@ def search(command: Command, console: Console) -> None:
     """Plan, pretrain, read the indicators, search and retrain, report."""
     settings = command.settings
     store = RunStore(command.run or default_folder(settings))
+    store.refuse_unwritable()
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
         report(store, console)
@@ -196,19 +197,24 @@ def search_and_retrain(run: Run, indicators: Indicators) -> None:
     plan, settings, store = run.plan, run.settings, run.store
     scorer = AdditiveScorer(score_table(indicators, plan.space, settings.search))
     evolution = Evolution(plan.sampler, settings.search, settings.seed)
+    generations = run.stages.stage("search", settings.search.generations, "generations")
     if store.has(SEARCH_STATE):
         evolution.restore(json.loads(store.read_bytes(SEARCH_STATE)))
-    generations = run.stages.stage("search", settings.search.generations, "generations")
+        generations(evolution.generation, "continued")
     chronicle = Chronicle(store, plan.costs, generations)
     outcomes = Outcomes(store, evolution, plan.costs)
     retrain = settings.retrain
     searcher = EvolutionSearcher(evolution, scorer, retrain.top_k, chronicle, outcomes.settled())
     advance = run.stages.stage("retrain", retrain.top_k * retrain.epochs, "epochs")
     recorder = TrialRecorder(store, retrain.epochs, advance, outcomes.add)
+    if searcher.exhausted:
+        return
     run_trials(
         searcher, recorder, plan.space, run.dataset, settings, store, plan.gpus_per_trial,
         plan.concurrent,
     )  # fmt: skip
+    if not searcher.exhausted:
+        raise StageError("retraining ended early; run the same command again to continue")
 
 
 def end(run: Run, row: dict[str, Any]) -> None:

@@ -36,6 +36,8 @@ class ImageSettings:
 
     resolution: int | None = None
     """Height and width in pixels; unset: the images' own if they agree, else the space's."""
+    share: float = 1.0
+    """Share of the training and validation images that is used, for quick trials."""
     val_fraction: float = 0.15
     """Share of the training images held out for validation where the data names no split."""
     test_fraction: float = 0.2
@@ -204,6 +206,7 @@ def check(settings: Settings) -> None:
     rules = [
         ("seed", settings.seed, settings.seed >= 0, "at least 0"),
         ("images.resolution", images.resolution, (images.resolution or 1) >= 1, "at least 1"),
+        ("images.share", images.share, 0 < images.share <= 1, "in (0, 1]"),
         ("images.val-fraction", images.val_fraction, 0 < images.val_fraction < 1, "in (0, 1)"),
         ("images.test-fraction", images.test_fraction, 0 < images.test_fraction < 1, "in (0, 1)"),
         ("images.max-corrupt", images.max_corrupt, 0 <= images.max_corrupt < 1, "in [0, 1)"),

@@ -5,6 +5,7 @@ work that is redone after a crash overwrites what it had written. Every file app
 not at all (a rename locally, a finished upload in an object store).
 """
 
+import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,19 @@ class RunStore:
                 f"run folder {uri}: cannot write there ({error}); choose another --run"
             ) from error
         return store
+
+    def refuse_unwritable(self) -> None:
+        """Say early, without making anything, that a local run folder cannot be written.
+
+        Raises:
+            UserError: The nearest folder that exists is none, or may not be written.
+        """
+        path = Path(self.uri)
+        if not self._is_local or "://" in self.uri:
+            return
+        nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise UserError(f"run folder {path}: {nearest} cannot be written; choose another --run")
 
     @classmethod
     def open(cls, uri: str) -> Self:

@@ -71,6 +71,11 @@ class EvolutionSearcher(Searcher):
         finished: str = Searcher.FINISHED
         return finished
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no generation and no winner is left to run."""
+        return self.evolution.finished and self._done.issuperset(map(str, self.winners()))
+
     def evolve(self) -> None:
         """Run the generations that are left; does nothing once they are through."""
         while not self.evolution.finished:

@@ -29,33 +29,34 @@ _PROBE_EVERY = 1.0  # seconds between questions to a lost worker
 class PathWorker:
     """Computes pieces on one device; stateless between calls."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        dataset: list[Any],
-        settings: Settings,
-        shards: int,
-        gpus: float,
-    ) -> None:
-        """Rebuild the supernet; the list holds the one reference to the data set."""
+    def __init__(self, space: SearchSpace, settings: Settings, shards: int, gpus: float) -> None:
+        """Keep what defines the supernet; the first call with the data set builds it."""
         torch.set_num_threads(settings.pretrain.cpus_per_worker)
-        self._compute = PathGradients(
-            space,
-            ray.get(dataset[0]),
-            settings.pretrain,
-            settings.images.augment,
-            settings.seed,
-            shards,
-            "cuda" if gpus else "cpu",
-        )
+        self._parts = space, settings, shards, "cuda" if gpus else "cpu"
+        self._compute: PathGradients | None = None
 
-    def gradients(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return the gradients of pieces at the given trained numbers."""
-        return [self._compute(vector, step, piece) for piece in pieces]
-
-    def ready(self) -> bool:
-        """Answer, once the constructor is through."""
+    def ready(self, dataset: list[Any]) -> bool:
+        """Build the supernet unless it is there; the list holds a reference to the data set."""
+        if self._compute is None:
+            space, settings, shards, device = self._parts
+            self._compute = PathGradients(
+                space,
+                ray.get(dataset[0]),
+                settings.pretrain,
+                settings.images.augment,
+                settings.seed,
+                shards,
+                device,
+            )
         return True
+
+    def gradients(
+        self, dataset: list[Any], vector: Vector, step: int, pieces: Sequence[Piece]
+    ) -> list[Gradient]:
+        """Return the gradients of pieces at the given trained numbers."""
+        self.ready(dataset)
+        assert self._compute is not None
+        return [self._compute(vector, step, piece) for piece in pieces]
 
 
 class PathWorkers:
@@ -78,7 +79,8 @@ class PathWorkers:
         cpus = settings.pretrain.cpus_per_worker
         bundle = {"CPU": float(cpus)} | ({"GPU": gpus} if gpus else {})
         self._group = _reserve([bundle] * count)
-        # held here: a restarted worker reads it again; in a list, or Ray would hold it itself
+        # goes with every call: a restarted worker knows nothing, and Ray forgets what only a
+        # constructor was given; in a list, or Ray would unpack it for each call
         self._dataset = [ray.put(dataset)]
         self._workers: list[Any] = [
             PathWorker.options(  # type: ignore[attr-defined]  # ray.remote adds options
@@ -87,11 +89,11 @@ class PathWorkers:
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
                     self._group, placement_group_bundle_index=index
                 ),
-            ).remote(space, self._dataset, settings, shards, gpus)
+            ).remote(space, settings, shards, gpus)
             for index in range(count)
         ]
         self._probes: dict[Any, tuple[Any, float]] = {}  # lost worker: question, when to ask again
-        ray.get([worker.ready.remote() for worker in self._workers])
+        ray.get([worker.ready.remote(self._dataset) for worker in self._workers])
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +128,7 @@ class PathWorkers:
                 self._readmit()
                 for worker, indices in self._deal(waiting):
                     parts = [pieces[index] for index in indices]
-                    call = worker.gradients.remote(reference, step, parts)
+                    call = worker.gradients.remote(self._dataset, reference, step, parts)
                     calls[call] = worker, indices
             (done, *_), _ = ray.wait(list(calls))
             worker, indices = calls.pop(done)
@@ -154,7 +156,7 @@ class PathWorkers:
         return [(worker, share) for worker, share in zip(workers, shares, strict=True) if share]
 
     def _lose(self, worker: Any) -> None:
-        self._probes[worker] = worker.ready.remote(), time.monotonic() + _PROBE_EVERY
+        self._probes[worker] = worker.ready.remote(self._dataset), time.monotonic() + _PROBE_EVERY
 
     def _readmit(self) -> None:
         """Take back the lost workers whose restarted process answers."""

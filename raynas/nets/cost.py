@@ -31,7 +31,7 @@ def cost_table(
         images = torch.empty(1, in_channels, resolution, resolution)
         stem, features = _measure(space.stem.build(in_channels), images)
         measured = cache(_measure_candidate)  # layers of a stage repeat
-        rows = []
+        rows: list[list[Cost]] = []
         for block in space.blocks:
             shape = tuple(features.shape)
             row = [

@@ -20,23 +20,24 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, images: Images, dataset: Dataset, device: torch.device, batch: int = 256
+    network: nn.Module, part: Images, dataset: Dataset, device: torch.device, batch: int = 256
 ) -> Evaluation:
     """Evaluate a network in eval mode, and leave it in that mode.
 
     Args:
         network: Maps N x C x H x W to logits.
-        images: The images to look at.
+        part: The images to look at.
         dataset: Gives the normalisation.
         device: Where the network is.
         batch: Images at a time; no influence on the result but rounding.
     """
     network.eval()
     loss = correct = 0.0
-    for piece in in_order(images, batch):
+    for piece in in_order(part, batch):
         pixels = torch.from_numpy(piece.pixels.copy()).to(device)
         labels = torch.from_numpy(piece.labels.copy()).to(device)
-        logits = network(normalise(pixels, dataset)).float()
+        images = normalise(pixels, dataset).contiguous(memory_format=torch.channels_last)
+        logits = network(images).float()
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(dim=1) == labels).sum().item()
-    return Evaluation(loss / len(images), correct / len(images))
+    return Evaluation(loss / len(part), correct / len(part))

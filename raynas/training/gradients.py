@@ -87,7 +87,9 @@ class PathGradients:
     def __call__(self, vector: Vector, step: int, piece: Piece) -> Gradient:
         """Return the gradient of one piece at the given trained numbers."""
         self._frozen.vector.copy_(torch.from_numpy(vector))
-        images, labels = (part.to(self._device) for part in self._batches(step, piece.shard))
+        images, labels = self._batches(step, piece.shard)
+        images = images.to(self._device, memory_format=torch.channels_last)
+        labels = labels.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._frozen.supernet(images, piece.path)
         loss = functional.cross_entropy(

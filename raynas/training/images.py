@@ -16,7 +16,7 @@ from raynas.errors import UserError
 from raynas.settings import ImageSettings
 from raynas.training.sources import RawImage, Source, open_source
 
-_SPLIT = 5  # stream of random numbers for splits
+_SPLIT, _SHARE = 5, 6  # streams of random numbers
 
 
 @dataclass(frozen=True)
@@ -91,24 +91,19 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
     """
     source = open_source(data)
     _refuse_unusable(data, source)
-    inspected = [_inspect(raw) for raw in source.images]
+    raws = _share(source.images, settings.share, seed)
+    inspected = [_inspect(raw) for raw in raws]
     grey = all(shape[0] == 1 for shape in inspected if shape)
     resolution = settings.resolution or _common_size(inspected) or usual_resolution
-    _refuse_too_large(data, len(source.images), resolution, 1 if grey else 3)
-    decoded = [_decode(raw, resolution, grey) for raw in source.images]
-    skipped = tuple(
-        raw.name for raw, pixels in zip(source.images, decoded, strict=True) if pixels is None
-    )
+    _refuse_too_large(data, len(raws), resolution, 1 if grey else 3)
+    decoded = [_decode(raw, resolution, grey) for raw in raws]
+    skipped = tuple(raw.name for raw, pixels in zip(raws, decoded, strict=True) if pixels is None)
     if len(skipped) > settings.max_corrupt * len(decoded):
         raise UserError(
             f"data {data}: {len(skipped)} of {len(decoded)} images cannot be read, such as "
             f"{skipped[0]}; mend them or raise --images.max-corrupt"
         )
-    kept = [
-        (raw, pixels)
-        for raw, pixels in zip(source.images, decoded, strict=True)
-        if pixels is not None
-    ]
+    kept = [(raw, pixels) for raw, pixels in zip(raws, decoded, strict=True) if pixels is not None]
     images = Images(
         np.stack([pixels for _, pixels in kept]),
         np.array([raw.label for raw, _ in kept], dtype=np.int64),
@@ -166,6 +161,14 @@ def _refuse_too_large(data: str, count: int, resolution: int, channels: int) -> 
             f"{need / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f}; "
             "lower --images.resolution"
         )
+
+
+def _share(images: Sequence[RawImage], share: float, seed: int) -> list[RawImage]:
+    """Return all test images, and a random share of the others."""
+    if share == 1:
+        return list(images)
+    kept = np.random.default_rng([seed, _SHARE]).random(len(images)) < share
+    return [raw for raw, keep in zip(images, kept, strict=True) if keep or raw.split == "test"]
 
 
 def _inspect(raw: RawImage) -> tuple[int, int, int] | None:

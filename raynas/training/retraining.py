@@ -72,7 +72,8 @@ class Retraining:
             network = subnet(
                 space, architecture, dataset.channels, dataset.num_classes, settings.dropout
             )
-        self._network = network.to(self._device)
+        # channels last, which convolutions prefer
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._averaged = (
             AveragedModel(
                 self._network,
@@ -128,7 +129,9 @@ class Retraining:
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        images, labels = (part.to(self._device) for part in self._batches(step))
+        images, labels = self._batches(step)
+        images = images.to(self._device, memory_format=torch.channels_last)
+        labels = labels.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._network(images)
         loss = functional.cross_entropy(

@@ -122,9 +122,10 @@ def _folder(data: str) -> Source:
         filesystem, root = pafs.FileSystem.from_uri(uri)
         infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except (pa.ArrowInvalid, OSError) as error:
+        why = "" if isinstance(error, FileNotFoundError) else f" ({str(error).splitlines()[0]})"
         raise UserError(
-            f"data {data}: no such folder, nor one of digits, cifar10, cifar100, fashion-mnist "
-            f"({str(error).splitlines()[0]})"
+            f"data {data}: no such folder{why}, nor one of digits, cifar10, cifar100, "
+            "fashion-mnist; check the path"
         ) from error
     root = root.rstrip("/")
     files = sorted(
