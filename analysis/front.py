@@ -190,12 +190,12 @@ def _listing(points: pd.DataFrame, stores: Sequence[RunStore]) -> list[str]:
 
 def _line(row: pd.Series) -> str:
     accuracies = [
-        f"{name} {100 * row[f'{name}_accuracy']:.2f} %"
+        f"{name} {100 * row[f'{name}_accuracy']:6.2f} %"
         for name in ("val", "test")
         if pd.notna(row[f"{name}_accuracy"])
     ]
     cost = show_quantity(int(row["macs"]))
-    return "  ".join([f"{row['label']:>4}", row["architecture"], cost, *accuracies])
+    return "  ".join([f"{row['label']:>4}", row["architecture"], f"{cost:>8}", *accuracies])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,9 +1,9 @@
 """Draw what the batch norms say: indicators by layer and candidate, and how they developed.
 
-    python analysis/indicators.py RUN
+    python analysis/indicators.py RUN [--kind block]
 
-Block and layer indicators are means of |gamma| over channels, without unit. Candidates compete
-within their layer, whose largest value is bold; hatched cells have no value.
+Block and layer indicators are means of |gamma| over channels, without unit, as other kinds are.
+Candidates compete within their layer, whose largest value is bold; hatched cells have no value.
 """
 
 import sys
@@ -27,7 +27,6 @@ from raynas.errors import UserError
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
-UNIT = "mean |gamma|"
 _COLOURS = "cividis"  # even in lightness, for any colour vision
 _ROW, _COLUMN = 0.27, 0.75  # inches of a cell
 _ABREAST = 5  # layers side by side
@@ -40,20 +39,20 @@ class Options:
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder: a local path or a URI such as s3://bucket/run."""
+    kind: str = "block"
+    """Kind of the candidates' indicators: block, or another that the run has, such as taylor."""
     figure: figures.Place = field(default_factory=figures.Place)
 
 
 @figures.drawing
-def draw(store: RunStore) -> Figure:
+def draw(store: RunStore, kind: str = "block") -> Figure:
     """Return a heat map and, where several steps were recorded, a small panel per layer.
 
     Raises:
-        UserError: No block indicators are recorded yet.
+        UserError: No indicators of that kind are recorded yet.
     """
-    rows = figures.read_rows(store, "indicators", "pretraining")
-    blocks, layers = rows[rows["kind"] == "block"], rows[rows["kind"] == "layer"]
-    if blocks.empty:
-        raise UserError(f"run folder {store.uri}: its indicators hold none of kind block")
+    rows = _read(store, kind)
+    blocks, layers = rows[rows["kind"] == kind], rows[rows["kind"] == "layer"]
     num_layers, names = int(rows["layer"].max()) + 1, _names(blocks)
     grid, strip = _grid(blocks, num_layers), _grid(layers.assign(candidate=0), num_layers)
     over_time = bool(blocks["step"].min() < blocks["step"].max())
@@ -64,11 +63,27 @@ def draw(store: RunStore) -> Figure:
     parts[0].suptitle(figures.describe(store), x=0.01, ha="left", fontsize=10)
     axes = parts[0].subplots()
     scale = _draw_map(axes, grid, strip, names)
-    axes.set_xlabel(f"Candidate operation, after step {blocks['step'].max():,}")
-    parts[0].colorbar(scale, ax=axes, label=f"Indicator ({UNIT})", aspect=30, pad=0.02)
+    axes.set_xlabel(f"Candidate operation, at recorded step {blocks['step'].max():,}")
+    parts[0].colorbar(scale, ax=axes, label=_quantity(kind), aspect=30, pad=0.02)
     if over_time:
         _draw_steps(parts[1], rows, names)
+        parts[1].supylabel(_quantity(kind), fontsize=9)
     return figure
+
+
+def _read(store: RunStore, kind: str) -> pd.DataFrame:
+    """Return the rows of a kind; layer indicators as well where they are the same quantity."""
+    rows = figures.read_rows(store, "indicators", "pretraining")
+    kinds = sorted(set(rows["kind"]) - {"layer"})
+    if kind not in kinds:
+        raise UserError(
+            f"--kind {kind}: run folder {store.uri} has indicators of {', '.join(kinds)}"
+        )
+    return rows[rows["kind"].isin({kind, "layer"} if kind == "block" else {kind})]
+
+
+def _quantity(kind: str) -> str:
+    return "Indicator (mean |gamma|)" if kind == "block" else f"Indicator ({kind})"
 
 
 def _grid(rows: pd.DataFrame, num_layers: int) -> Array:
@@ -143,7 +158,7 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
     panels = part.subplots(-(-len(layers) // _ABREAST), _ABREAST, sharex=True, sharey=True).ravel()
     for index, (axes, layer) in enumerate(zip(panels, layers, strict=False)):
         here = rows[rows["layer"] == layer].sort_values("step")
-        for candidate, group in here[here["kind"] == "block"].groupby("candidate"):
+        for candidate, group in here[here["kind"] != "layer"].groupby("candidate"):
             colour, dashes = figures.line_look(int(candidate))
             axes.plot(group["step"], group["value"], color=colour, linestyle=dashes, linewidth=1.2)
         group = here[here["kind"] == "layer"]
@@ -153,7 +168,6 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
     for axes in panels[len(layers) :]:
         axes.set_visible(False)
     part.supxlabel("Pretraining step", fontsize=9)
-    part.supylabel(f"Indicator ({UNIT})", fontsize=9)
     entries = [
         Line2D([], [], color=colour, linestyle=dashes, linewidth=2, label=name.replace("\n", " "))
         for name, (colour, dashes) in zip(names, map(figures.line_look, range(99)), strict=False)
@@ -170,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         store = RunStore.open(options.run)
-        print(figures.save(draw(store), store, "indicators", options.figure))
+        name = "indicators" if options.kind == "block" else f"indicators-{options.kind}"
+        print(figures.save(draw(store, options.kind), store, name, options.figure))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

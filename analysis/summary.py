@@ -144,8 +144,12 @@ def _run_lines(run: dict[str, Any]) -> dict[str, str]:
     seconds, finished = run["seconds"], "not yet"
     if seconds is not None:
         finished = f"{_time(run['finished'])}, after {seconds:,.0f} s"
-    cluster = [("nodes", "nodes"), ("cpus", "CPUs"), ("gpus", "GPUs")]
-    amounts = [f"{run[key]:g} {name}" for key, name in cluster if run[key] is not None]
+    cluster = [("nodes", "node"), ("cpus", "CPU"), ("gpus", "GPU")]
+    amounts = [
+        f"{run[key]:g} {name}{'s' * (run[key] != 1)}"
+        for key, name in cluster
+        if run[key] is not None
+    ]
     return {
         "run": str(run["run"]),
         "space": str(run["space"]),

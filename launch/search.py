@@ -73,7 +73,9 @@ class Run:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    console = Console(soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a log has no width to fit tables to
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
         search(command, console)
@@ -235,10 +237,11 @@ def end(run: Run, row: dict[str, Any]) -> None:
 
 def report(store: RunStore, console: Console) -> None:
     """Print the outcomes, what failed and why, and where everything lies."""
-    table = Table(title=f"Outcomes of {store.name}")
+    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
     for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
                  "test accuracy", "epochs", "status"):  # fmt: skip
-        table.add_column(name, justify="left" if name in {"architecture", "status"} else "right")
+        is_text = name in {"architecture", "status"}
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
     for row in outcomes:
         table.add_row(

@@ -71,7 +71,7 @@ class PretrainSettings:
     """Optimiser of the batch norms."""
     learning_rate: float = 0.02
     """Peak learning rate of the batch norms."""
-    classifier_rate: float = 0.01
+    classifier_rate: float = 0.003
     """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
     momentum: float = 0.9
     """Momentum of SGD (Adam's first beta)."""
@@ -255,10 +255,13 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 
 
 def differences(recorded: str, settings: Settings) -> list[str]:
-    """Return a line ``name: recorded A, now B`` for every setting that differs."""
-    old, new = json.loads(recorded), json.loads(settings.to_json())
-    names = sorted({*_flatten(old), *_flatten(new)})
-    pairs = [(name, _flatten(old).get(name), _flatten(new).get(name)) for name in names]
+    """Return a line ``name: recorded A, now B`` for every setting that differs.
+
+    A setting that was not there when the run was recorded had its default.
+    """
+    new = _flatten(json.loads(settings.to_json()))
+    old = _flatten(json.loads(Settings().to_json())) | _flatten(json.loads(recorded))
+    pairs = [(name, old[name], new.get(name)) for name in sorted(old)]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
 
 

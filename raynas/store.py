@@ -78,7 +78,7 @@ class RunStore:
             UserError: There is no run in that folder.
         """
         store = cls(uri)
-        if not store.parts("runs"):
+        if not store.rows("runs"):
             raise UserError(f"run folder {uri}: no run there (no tables/runs); check the path")
         return store
 
@@ -108,12 +108,19 @@ class RunStore:
 
     def table(self, name: str) -> pa.Table:
         """Return a whole table; one that was never written has no rows."""
-        schema = SCHEMAS[name]
-        parts = [
-            pq.read_table(pa.BufferReader(self.read_bytes(f"tables/{name}/{part}.parquet")))
-            for part in self.parts(name)
-        ]
-        return pa.concat_tables([schema.empty_table(), *parts], promote_options="default")
+        tables = [SCHEMAS[name].empty_table()]
+        for part in self.parts(name):
+            path = f"tables/{name}/{part}.parquet"
+            try:
+                tables.append(pq.read_table(pa.BufferReader(self.read_bytes(path))))
+            except FileNotFoundError:
+                continue  # a live run dropped it between the listing and the reading
+            except pa.ArrowInvalid as error:
+                raise UserError(
+                    f"run folder {self.uri}: {path} is damaged ({error}); delete that file and "
+                    "run the same command again"
+                ) from error
+        return pa.concat_tables(tables, promote_options="default")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return a whole table as a list of dictionaries."""

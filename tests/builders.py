@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,15 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
 from raynas.search.legal import LegalSampler
-from raynas.settings import SearchSettings
+from raynas.settings import SearchSettings, Settings
 from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, load_space
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = ROOT / "search_spaces"
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+GROUPS = ("images", "pretrain", "search", "retrain")
+"""The fields of ``Settings`` that are groups of settings."""
 
 MOBILE: tuple[Operation, ...] = (MBConv(3, 1), MBConv(5, 1), MBConv(3, 2))
 
@@ -212,6 +215,11 @@ def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
 def score_of(table: Sequence[npt.NDArray[np.float64]], architecture: Sequence[int]) -> float:
     """Return the score of one architecture."""
     return float(AdditiveScorer(table)([Architecture(architecture)])[0])
+
+
+def setting_names() -> list[tuple[str, str]]:
+    """Return the group and the name of every setting of a group."""
+    return [(group, item.name) for group in GROUPS for item in fields(getattr(Settings(), group))]
 
 
 def run_python(program: str) -> str:

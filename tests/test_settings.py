@@ -1,10 +1,9 @@
-"""Settings: TOML methods, refusals that name the setting, and what differs on resume."""
+"""Settings: refusals that name the setting, and what differs on resume."""
 
 import dataclasses
 import json
 from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 import tyro
@@ -17,31 +16,19 @@ from raynas.settings import (
     ImageSettings,
     PretrainSettings,
     RetrainSettings,
+    Score,
     SearchSettings,
     Settings,
     differences,
-    load_method,
 )
+from tests.builders import GROUPS, setting_names
 
-GROUPS = ("images", "pretrain", "search", "retrain")
-
-
-def write_method(folder: Path, text: str, name: str = "mine") -> Path:
-    """Write a method's TOML file."""
-    path = folder / f"{name}.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
+LayerIndicator = Literal["path", "parallel", "none"]
 
 
-def setting_names() -> list[tuple[str, str]]:
-    """Return the group and the name of every setting of a group."""
-    return [(group, item.name) for group in GROUPS for item in fields(getattr(Settings(), group))]
-
-
-def test_the_default_score_is_f1_and_the_default_search_is_as_spos_published_it() -> None:
+def test_the_default_search_is_as_spos_published_it() -> None:
     search = SearchSettings()
 
-    assert search.score == "identity_ratio"
     assert (search.generations, search.population, search.parents) == (20, 50, 10)
     assert (search.mutations, search.crossovers, search.mutation_probability) == (25, 25, 0.1)
     assert search.layer_weight_sign == 1
@@ -60,118 +47,6 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
     assert Settings(max_macs=10, max_params=20).limits == Limits(10, 20)
 
 
-def test_a_method_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
-    write_method(
-        tmp_path,
-        """
-        space = "shufflenet_v2"
-        max-macs = 330_000_000
-        [search]
-        score = "bnnas"
-        mutation-probability = 0.2
-        parents = 5
-        [pretrain]
-        learning_rate = 1
-        workers = 3
-        """,
-    )
-    expected = Settings(
-        method="mine",
-        space="shufflenet_v2",
-        max_macs=330_000_000,
-        search=SearchSettings(score="bnnas", mutation_probability=0.2, parents=5),
-        pretrain=PretrainSettings(learning_rate=1, workers=3),
-    )
-
-    assert load_method("mine", tmp_path) == expected
-
-
-def test_a_persons_own_method_loads_by_path(tmp_path: Path) -> None:
-    path = write_method(tmp_path, "seed = 3")
-
-    assert load_method(str(path), Path("elsewhere")).seed == 3
-
-
-@given(st.sampled_from(setting_names()), st.data())
-def test_an_unknown_key_names_the_nearest_known_one(
-    tmp_path_factory: pytest.TempPathFactory, setting: tuple[str, str], data: st.DataObject
-) -> None:
-    group, name = setting
-    cut = data.draw(st.integers(0, len(name) - 1))
-    typo = name[:cut] + name[cut] * 2 + name[cut + 1 :]
-
-    path = write_method(tmp_path_factory.mktemp("methods"), f"[{group}]\n{typo} = 1\n")
-    with pytest.raises(UserError) as refusal:
-        load_method(str(path), Path())
-    assert f"no setting '{typo}'" in str(refusal.value)
-    assert f"did you mean {name}?" in str(refusal.value)
-
-
-def test_a_key_like_no_other_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
-    write_method(tmp_path, "[search]\nxyzzy = 1")
-
-    with pytest.raises(UserError, match=r"'xyzzy'; known are crossovers, .*score"):
-        load_method("mine", tmp_path)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        'batch = "64"',
-        "batch = 64.5",
-        "records = true",
-        "epochs = false",
-        'epochs = "20"',
-        'layer-indicator = "sideways"',
-        "layer-indicator = 1",
-        'workers = "two"',
-        "workers = true",
-        "gpus-per-worker = true",
-        "clip = [5.0]",
-    ],
-)
-def test_a_value_of_the_wrong_type_is_refused_by_its_name(line: str, tmp_path: Path) -> None:
-    write_method(tmp_path, f"[pretrain]\n{line}")
-
-    with pytest.raises(UserError, match=f"{line.split(' ', maxsplit=1)[0]} = .* is not of type"):
-        load_method("mine", tmp_path)
-
-
-@pytest.mark.parametrize("line", ["layer-weight-sign = 2", "layer-weight-sign = true"])
-def test_a_choice_outside_the_listed_ones_is_refused(line: str, tmp_path: Path) -> None:
-    write_method(tmp_path, f"[search]\n{line}")
-
-    with pytest.raises(UserError, match=r"layer-weight-sign = .* is not of type"):
-        load_method("mine", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("search = 1", "'search' is a table"), ("[seed]\nx = 1", "'seed' is no table")],
-)
-def test_a_table_for_a_number_and_a_number_for_a_table_are_refused(
-    text: str, message: str, tmp_path: Path
-) -> None:
-    write_method(tmp_path, text)
-
-    with pytest.raises(UserError, match=message):
-        load_method("mine", tmp_path)
-
-
-def test_a_missing_method_names_the_nearest_one(tmp_path: Path) -> None:
-    write_method(tmp_path, "", name="fair_isometry")
-
-    with pytest.raises(UserError, match="did you mean fair_isometry"):
-        load_method("fair_isometri", tmp_path)
-
-
-def test_a_file_that_is_no_toml_is_refused_with_the_place(tmp_path: Path) -> None:
-    write_method(tmp_path, "seed = = 1")
-
-    with pytest.raises(UserError, match=r"mine\.toml is no valid TOML: .*line 1"):
-        load_method("mine", tmp_path)
-
-
 @pytest.mark.parametrize(
     ("group", "field", "value"),
     [
@@ -182,6 +57,8 @@ def test_a_file_that_is_no_toml_is_refused_with_the_place(tmp_path: Path) -> Non
         ("images", "val_fraction", float("nan")),
         ("images", "test_fraction", 1.5),
         ("images", "max_corrupt", -0.1),
+        ("images", "share", 0.0),
+        ("images", "share", 1.1),
         ("pretrain", "epochs", 0.0),
         ("pretrain", "epochs", float("nan")),
         ("pretrain", "batch", 1),
@@ -223,33 +100,74 @@ def test_delta_initialisation_is_refused_for_a_search() -> None:
         Settings(pretrain=PretrainSettings(initialisation="delta"))
 
 
+@pytest.mark.parametrize(
+    ("indicator", "sampling"),
+    [("path", "fair"), ("parallel", "fair_identity"), ("none", "fair_identity")],
+)
+def test_a_sampling_that_does_not_fit_the_layer_indicator_is_refused(
+    indicator: LayerIndicator, sampling: Literal["fair", "fair_identity"]
+) -> None:
+    pretrain = PretrainSettings(layer_indicator=indicator, sampling=sampling)
+
+    with pytest.raises(UserError, match=f"sampling {sampling} with .* {indicator}"):
+        Settings(pretrain=pretrain, search=SearchSettings(score="bnnas"))
+
+
+@pytest.mark.parametrize(
+    ("indicator", "sampling"),
+    [
+        ("path", "fair_identity"),
+        ("parallel", "fair"),
+        ("none", "fair"),
+        ("path", "uniform"),
+        ("parallel", "uniform"),
+        ("none", "uniform"),
+    ],
+)
+def test_a_sampling_that_fits_the_layer_indicator_is_taken(
+    indicator: LayerIndicator, sampling: Literal["fair", "fair_identity", "uniform"]
+) -> None:
+    pretrain = PretrainSettings(layer_indicator=indicator, sampling=sampling)
+    settings = Settings(pretrain=pretrain, search=SearchSettings(score="bnnas"))
+
+    assert settings.pretrain == pretrain
+
+
+@pytest.mark.parametrize("score", ["identity_ratio", "layer_weighted", "log_ratio", "additive"])
+def test_a_score_of_layer_indicators_is_refused_where_there_are_none(score: Score) -> None:
+    pretrain = PretrainSettings(layer_indicator="none", sampling="fair")
+
+    with pytest.raises(UserError, match=f"--search.score {score}: it needs a layer indicator"):
+        Settings(pretrain=pretrain, search=SearchSettings(score=score))
+
+
+def test_scores_without_a_layer_weight_need_no_layer_indicator() -> None:
+    pretrain = PretrainSettings(layer_indicator="none", sampling="fair")
+    for search in (
+        SearchSettings(score="bnnas"),
+        SearchSettings(score="taylor"),
+        SearchSettings(score="zscore", layer_weight_sign=0),
+    ):
+        assert Settings(pretrain=pretrain, search=search).search == search
+
+
 def test_settings_do_not_differ_from_their_own_record() -> None:
     settings = Settings(max_macs=10, search=SearchSettings(parents=3))
 
     assert differences(settings.to_json(), settings) == []
 
 
-def changed(value: Any) -> Any:
-    """Return another value that the checks let pass."""
-    if value is None:
-        return 7
-    if isinstance(value, str):
-        return f"{value}x"
-    return value / 2 if isinstance(value, float) else value + 1
-
-
-@given(st.sampled_from(setting_names()))
+@given(st.sampled_from(setting_names()), st.sampled_from([7, 0.5, "other", None]))
 def test_a_difference_names_the_setting_what_was_recorded_and_what_is_now(
-    setting: tuple[str, str],
+    setting: tuple[str, str], before: float | str | None
 ) -> None:
     group, name = setting
-    old = Settings()
-    before = getattr(getattr(old, group), name)
-    after = changed(before)
-    new = replace(old, **{group: replace(getattr(old, group), **{name: after})})
-    line = f"{group}.{name.replace('_', '-')}: recorded {before!r}, now {after!r}"
+    recorded = json.loads(Settings().to_json())
+    now = recorded[group][name]
+    recorded[group][name] = before
+    line = f"{group}.{name.replace('_', '-')}: recorded {before!r}, now {now!r}"
 
-    assert differences(old.to_json(), new) == [line]
+    assert differences(json.dumps(recorded), Settings()) == [line] * (before != now)
 
 
 def test_every_differing_setting_has_a_line() -> None:
@@ -281,11 +199,11 @@ def test_a_limit_on_the_command_line_takes_a_letter(text: str, expected: int) ->
 
 
 def test_a_flag_of_a_group_is_named_as_errors_name_it() -> None:
-    args = ["--search.mutation-probability", "0.3", "--pretrain.layer-indicator", "none"]
+    args = ["--search.mutation-probability", "0.3", "--pretrain.label-smoothing", "0.2"]
     settings = tyro.cli(Settings, args=args)
 
     assert settings.search.mutation_probability == 0.3
-    assert settings.pretrain.layer_indicator == "none"
+    assert settings.pretrain.label_smoothing == 0.2
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,18 @@
 
 import math
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.space import Architecture, ChoiceBlock, SearchSpace, load_space, space_module_name
-from tests.builders import SPACES, Named, build_block, build_space, shipped_space
+from tests.builders import MOBILE, SPACES, Named, build_block, build_space, shipped_space
 
 CHOICES = st.lists(st.integers(-1, 30), min_size=1, max_size=30)
 
@@ -72,6 +73,18 @@ def test_candidates_that_share_a_name_are_refused() -> None:
         ChoiceBlock((Named("a"), Named("a")), 4, 4, 1)
 
 
+def test_an_operation_that_is_no_value_is_refused_with_the_way_to_write_it() -> None:
+    @dataclass
+    class Mutable:
+        name: str = "mutable"
+
+        def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:  # noqa: ARG002
+            return nn.Module()
+
+    with pytest.raises(UserError, match=r"mutable .*write it as a @dataclass\(frozen=True\)"):
+        ChoiceBlock((Mutable(),), 4, 4, 1)
+
+
 @pytest.mark.parametrize(("out_channels", "stride"), [(4, 2), (8, 1)])
 def test_identity_in_a_reduction_layer_is_refused(out_channels: int, stride: int) -> None:
     with pytest.raises(UserError, match="identity cannot turn 4 channels into"):
@@ -113,6 +126,12 @@ def test_with_identity_adds_it_to_normal_layers_that_have_a_choice() -> None:
 
     assert [block.size for block in space.blocks] == [3, 4, 1, 4]
     assert [block.identity for block in space.blocks] == [None, 3, 0, 3]
+
+
+def test_a_layer_of_one_candidate_gets_no_identity() -> None:
+    space = build_space("N", MOBILE[:1])
+
+    assert space.with_identity(Identity()) == space
 
 
 def test_with_identity_twice_is_with_identity_once() -> None:
@@ -198,7 +217,7 @@ def test_a_persons_own_file_loads_by_path(tmp_path: Path) -> None:
 def test_the_module_of_a_space_is_found_under_its_name_so_that_its_classes_can_be_pickled() -> None:
     space = shipped_space("mobilenet_v2")
 
-    assert sys.modules[space_module_name("mobilenet_v2")].SPACE == space
+    assert space == sys.modules[space_module_name("mobilenet_v2")].SPACE
     assert type(space.head).__module__ == space_module_name("mobilenet_v2")
 
 

@@ -309,6 +309,17 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         RunStore.create(str(tmp_path / "file" / "run"))
 
 
+def test_an_unwritable_folder_is_refused_early_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(UserError, match=r"file cannot be written; choose another --run"):
+        RunStore(str(tmp_path / "file" / "run")).refuse_unwritable()
+    RunStore(str(tmp_path / "a" / "run")).refuse_unwritable()
+    RunStore("mock://bucket/run").refuse_unwritable()
+    assert files_under(tmp_path) == ["file"]
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("uri", ["nope://bucket/run", "://", "a://b c"])
 def test_a_uri_that_no_file_system_knows_is_refused(uri: str) -> None:
     with pytest.raises(UserError, match="not a path or URI that works"):

@@ -98,5 +98,6 @@ class Journal:
 
     def _write_indicators(self) -> None:
         state = self._state
-        rows = indicator_rows(self._space, state.indicators(), state.step)
-        self._store.append("indicators", rows, part=f"{state.step:09d}")
+        step = state.step - 1  # the step just taken, as in the table of steps
+        rows = indicator_rows(self._space, state.indicators(), step)
+        self._store.append("indicators", rows, part=f"{step:09d}")

@@ -153,8 +153,7 @@ class Retraining:
 
     def weights(self) -> bytes:
         """Return the evaluated network's weights as a safetensors file."""
-        state = {name: value.cpu() for name, value in self.evaluated.state_dict().items()}
-        content: bytes = safetensors.torch.save(state)
+        content: bytes = safetensors.torch.save(_plain(self.evaluated.state_dict()))
         return content
 
     def to_bytes(self) -> bytes:
@@ -166,7 +165,7 @@ class Retraining:
         for index, state in self._optimiser.state_dict()["state"].items():
             tensors[f"optimiser.{index}"] = state["momentum_buffer"]
         content: bytes = safetensors.torch.save(
-            {name: value.detach().cpu().clone() for name, value in tensors.items()},
+            _plain(tensors),
             metadata={"history": json.dumps([asdict(epoch) for epoch in self.history])},
         )
         return content
@@ -202,6 +201,14 @@ def _warming_average(decay: float) -> Callable[..., None]:
         )
 
     return update
+
+
+def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return copies on the CPU in the plain memory layout, the one that can be saved."""
+    return {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -48,7 +48,7 @@ class InventedRun:
             "run": self.store.name, "space": "mobilenet_v2", "settings": settings.to_json(),
             "method": "fair_isometry", "seed": self.seed, "git_commit": "0" * 40,
             "versions": '{"raynas": "0.1.0", "ray": "2.60.0", "torch": "2.9.1"}',
-            "started": STARTED, "finished": finished, "nodes": 2, "cpus": 16.0, "gpus": 2.0,
+            "started": STARTED, "finished": finished, "nodes": 2, "cpus": 16.0, "gpus": 1.0,
         }  # fmt: skip
         self.store.append("runs", [row], "run")
 

@@ -99,10 +99,8 @@ def test_the_list_below_says_what_each_label_stands_for(full_run: InventedRun) -
     assert len(lines) == 3
     for line, row in zip(lines, rows, strict=True):
         val, test = 100 * row["val_accuracy"], 100 * row["test_accuracy"]
-        macs = f"{row['macs'] / 1e6:.3f}M"
-        assert line.split("  ")[-4:] == [
-            row["architecture"], macs, f"val {val:.2f} %", f"test {test:.2f} %",
-        ]  # fmt: skip
+        wanted = f"{row['rank']} {row['architecture']} {row['macs'] / 1e6:.3f}M"
+        assert " ".join(line.split()) == f"{wanted} val {val:.2f} % test {test:.2f} %"
 
 
 def test_labels_of_close_points_do_not_cover_each_other(invent: Callable[..., InventedRun]) -> None:

@@ -69,7 +69,7 @@ def test_columns_are_named_by_operations_and_the_last_is_the_layer_indicator(
     names = [label.get_text() for label in axes.get_xticklabels()]
     assert names == ["k3e3", "k3e6", "k5e3", "k5e6", "k7e3", "k7e6", "layer\nindicator"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [*"012345"]
-    assert axes.get_xlabel() == "Candidate operation, after step 59"
+    assert axes.get_xlabel() == "Candidate operation, at recorded step 59"
 
 
 def test_where_layers_name_a_candidate_differently_both_names_show(
@@ -152,8 +152,23 @@ def test_the_second_panel_shows_no_more_than_the_layers_and_names_what_it_draws(
     assert numbered == shown[2:]  # the lowest of each column
 
 
-def test_indicators_of_other_kinds_alone_are_refused(young_run: InventedRun) -> None:
+def test_another_kind_is_drawn_alone_when_it_is_asked_for(young_run: InventedRun) -> None:
+    taylor = [block(0, i, i + 5.0) | {"kind": "taylor"} for i in range(2)]
+    rows = [*taylor, block(0, 0, 1.0), layer_indicator(0, 2.0)]
+    young_run.store.append("indicators", rows, "all")
+
+    figure = indicators.draw(young_run.store, "taylor")
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == ["5.000", "6.000"]
+    assert figure.axes[1].get_ylabel() == "Indicator (taylor)"
+    assert indicators.main([young_run.store.uri, "--kind", "taylor"]) == 0
+    assert young_run.store.list_files("figures") == ["indicators-taylor.png"]
+
+
+def test_a_kind_that_the_run_does_not_have_is_refused_with_those_it_has(
+    young_run: InventedRun,
+) -> None:
     young_run.store.append("indicators", [block(0, 0, 1.0) | {"kind": "taylor"}], "all")
 
-    with pytest.raises(UserError, match="none of kind block"):
+    with pytest.raises(UserError, match=r"--kind block: .* has indicators of taylor$"):
         indicators.draw(young_run.store)

@@ -82,7 +82,7 @@ def test_the_header_says_whose_run_it_is_and_what_became_of_it(
         "method": "fair_isometry, seed 0",
         "started": "2026-03-01 12:00:00 UTC",
         "finished": "2026-03-01 12:01:30 UTC, after 90 s",
-        "cluster": "2 nodes, 16 CPUs, 2 GPUs",
+        "cluster": "2 nodes, 16 CPUs, 1 GPU",
         "versions": "raynas 0.1.0, ray 2.60.0, torch 2.9.1",
         "pretraining": "3 steps in 1.5 s, loss from 2.5000 to 1.2500 nats",
         "fairness": "candidates updated 5 times in layers 1-2; 6 to 7 times in layers 0, 3",

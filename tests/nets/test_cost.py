@@ -1,12 +1,14 @@
 """Exact costs by counting on the meta device."""
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
 
 from raynas.costs import Cost
+from raynas.errors import UserError
 from raynas.nets.cost import cost_table, module_cost
 from raynas.nets.operations import Identity, MBConv, conv, depthwise
 from raynas.nets.subnet import subnet
@@ -91,3 +93,31 @@ def test_counting_builds_nothing_in_memory_and_leaves_the_default_device() -> No
 
     assert {device.type for device in built} == {"meta"}
     assert torch.empty(1).device.type == "cpu"
+
+
+@dataclass(frozen=True)
+class Shapeless:
+    """An operation that ignores the stride or the width that it was asked for."""
+
+    widen: int
+    name: str = "shapeless"
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:  # noqa: ARG002
+        """Build a convolution of stride 1."""
+        return conv(in_channels, out_channels + self.widen)
+
+
+@pytest.mark.parametrize(
+    ("layers", "widen", "message"),
+    [
+        ("NR", 0, r"layer 1: operation shapeless maps to \(6, 8, 8\), wanted \(6, 4, 4\)"),
+        ("NN", 1, r"layer 0: operation shapeless maps to \(5, 8, 8\), wanted \(4, 8, 8\)"),
+    ],
+)
+def test_an_operation_of_the_wrong_shape_is_refused_by_its_name(
+    layers: str, widen: int, message: str
+) -> None:
+    space = build_space(layers, (MBConv(3, 1), Shapeless(widen)))
+
+    with pytest.raises(UserError, match=message):
+        cost_table(space, 8, 3, 3)

@@ -119,7 +119,9 @@ def test_a_reduction_layer_scores_the_same_whatever_its_stages_layer_indicators(
 def test_a_layer_indicator_near_zero_counts_as_a_thousandth_of_its_stages_mean() -> None:
     block = tuple(np.ones(4) for _ in range(2))
     space = build_space("NN", identity=True)
-    table = score_table(indicators_of(block, np.array([0.0, 4.0])), space, SearchSettings())
+    table = score_table(
+        indicators_of(block, np.array([0.0, 4.0])), space, SearchSettings(score="identity_ratio")
+    )
 
     np.testing.assert_allclose(table[0][:3], 1 / (1e-3 * 2))  # mean of 0 and 4 is 2
     np.testing.assert_allclose(table[1][:3], 1 / 4)
@@ -128,7 +130,11 @@ def test_a_layer_indicator_near_zero_counts_as_a_thousandth_of_its_stages_mean()
 def test_the_clamp_is_the_mean_of_the_layers_own_stage() -> None:
     space = build_space("NRN", identity=True)
     block = (np.ones(4), np.ones(3), np.ones(4))
-    lone = score_table(indicators_of(block, np.array([1e-6, NAN, 4.0])), space, SearchSettings())
+    lone = score_table(
+        indicators_of(block, np.array([1e-6, NAN, 4.0])),
+        space,
+        SearchSettings(score="identity_ratio"),
+    )
 
     assert lone[0][0] == pytest.approx(1e6)  # alone in its stage, it is its own mean
 
@@ -166,7 +172,11 @@ def test_a_layer_whose_candidates_are_all_equal_prefers_none(formula: Score) -> 
 
 def test_without_any_layer_indicator_f1_divides_by_the_layers_mean() -> None:
     block = (np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
-    table = score_table(indicators_of(block, np.full(2, NAN)), build_space("RN"), SearchSettings())
+    table = score_table(
+        indicators_of(block, np.full(2, NAN)),
+        build_space("RN"),
+        SearchSettings(score="identity_ratio"),
+    )
 
     np.testing.assert_allclose(table, [[0.5, 1, 1.5], [0.5, 1, 1.5]])
 

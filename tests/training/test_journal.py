@@ -1,0 +1,219 @@
+"""The record of a pretraining: a crash at any moment neither loses a row nor doubles one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raynas.settings import PretrainSettings
+from raynas.store import RunStore
+from raynas.training import journal as journal_module
+from raynas.training.journal import CHECKPOINT, Journal
+from raynas.training.pretraining import Pretraining
+from tests.training.samples import Pretended, begin_pretraining, small_pretraining, tiny_space
+
+STEPS = 11
+ALWAYS, NEVER = 0.0, 1e9  # checkpoint_seconds
+
+Write = Callable[[RunStore, str, bytes], None]
+
+
+class Killed(BaseException):
+    """What happens to a process that is killed: no handler catches it."""
+
+
+def settings_of(checkpoint_seconds: float, records: int = 4) -> PretrainSettings:
+    """Return settings of a pretraining of which every step is saved, or only the last."""
+    return small_pretraining(checkpoint_seconds=checkpoint_seconds, records=records)
+
+
+def begin(store: RunStore, settings: PretrainSettings) -> tuple[Pretraining, Journal]:
+    """Return a pretraining and its journal as a run begins or continues them."""
+    state = begin_pretraining(settings, num_steps=STEPS)
+    if store.has(CHECKPOINT):
+        state.restore(store.read_bytes(CHECKPOINT))
+    return state, Journal(store, state, tiny_space(), settings, num_images=48)
+
+
+def pretrain(store: RunStore, settings: PretrainSettings, last: int = STEPS) -> None:
+    """Pretrain, and vanish once so many steps have been recorded."""
+    state, journal = begin(store, settings)
+    if state.step >= last:
+        return
+    for step in state.run(Pretended(state.segments)):
+        journal.add(step, workers=2)
+        if state.step == last:
+            return
+
+
+def tables_of(store: RunStore) -> dict[str, Any]:
+    """Return what a pretraining leaves, but for how long it took."""
+    times = ("seconds", "images_per_second")
+    steps = [{k: v for k, v in row.items() if k not in times} for row in store.rows("steps")]
+    return {
+        "steps": steps,
+        "ledger": store.rows("ledger"),
+        "indicators": store.rows("indicators"),
+        "checkpoint": store.read_bytes(CHECKPOINT),
+    }
+
+
+@pytest.fixture(autouse=True)
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a part of the table steps hold four rows, so that eleven steps fill three parts."""
+    monkeypatch.setattr(journal_module, "_ROWS", 4)
+
+
+@pytest.fixture
+def expected(tmp_path: Path) -> dict[str, Any]:
+    """Return what a pretraining without a crash leaves."""
+    store = RunStore.create(str(tmp_path / "whole"))
+    pretrain(store, settings_of(ALWAYS))
+    return tables_of(store)
+
+
+class TestRecord:
+    def test_every_step_has_one_row_in_order(self, expected: dict[str, Any]) -> None:
+        assert [row["step"] for row in expected["steps"]] == list(range(STEPS))
+        assert [row["epoch"] for row in expected["steps"]] == pytest.approx(
+            [(step + 1) / 4 for step in range(STEPS)]
+        )
+        assert {row["workers"] for row in expected["steps"]} == {2}
+
+    def test_images_per_second_counts_the_images_of_all_paths(self, tmp_path: Path) -> None:
+        store = RunStore.create(str(tmp_path))
+        pretrain(store, settings_of(NEVER))
+
+        for row in store.rows("steps"):
+            assert row["seconds"] > 0
+            assert row["images_per_second"] * row["seconds"] == pytest.approx(12 * 4)
+
+    def test_indicators_are_recorded_as_often_as_asked_and_after_the_last_step(
+        self, expected: dict[str, Any]
+    ) -> None:
+        steps = [row["step"] for row in expected["indicators"]]
+
+        assert sorted(set(steps)) == [3, 6, 8, 11]
+        assert {steps.count(step) for step in steps} == {len(steps) // 4}
+
+    @pytest.mark.parametrize("records", [0, 1, 100])
+    def test_the_last_indicators_are_always_recorded(self, tmp_path: Path, records: int) -> None:
+        store = RunStore.create(str(tmp_path))
+        pretrain(store, settings_of(NEVER, records))
+        steps = {row["step"] for row in store.rows("indicators")}
+
+        assert steps == (set(range(1, STEPS + 1)) if records == 100 else {STEPS})
+
+    def test_the_ledger_has_a_row_for_every_candidate(self, expected: dict[str, Any]) -> None:
+        rows = [(row["layer"], row["candidate"], row["operation"]) for row in expected["ledger"]]
+
+        assert rows == [
+            (layer, index, candidate.name)
+            for layer, block in enumerate(tiny_space().blocks)
+            for index, candidate in enumerate(block.candidates)
+        ]
+        assert sum(row["updates"] for row in expected["ledger"]) == STEPS * 4 * 3
+
+    def test_losses_are_those_of_all_steps_also_of_earlier_runs(self, tmp_path: Path) -> None:
+        store, settings = RunStore.create(str(tmp_path)), settings_of(ALWAYS)
+        pretrain(store, settings, last=7)
+        pretrain(store, settings)
+        _, journal = begin(store, settings)
+
+        assert journal.losses() == [float(step) for step in range(STEPS)]
+
+    def test_a_checkpoint_waits_for_its_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written = record_writes(monkeypatch)
+        pretrain(RunStore.create(str(tmp_path / "rarely")), settings_of(NEVER))
+        rarely = written.count(CHECKPOINT)
+        pretrain(RunStore.create(str(tmp_path / "always")), settings_of(ALWAYS))
+
+        assert rarely == 1  # after the last step
+        assert written.count(CHECKPOINT) - rarely == STEPS
+
+
+def record_writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which the path of every file is added that a store writes."""
+    written: list[str] = []
+    write = RunStore.write_bytes
+
+    def recording(store: RunStore, path: str, content: bytes) -> None:
+        write(store, path, content)
+        written.append(path)
+
+    monkeypatch.setattr(RunStore, "write_bytes", recording)
+    return written
+
+
+class TestCrashes:
+    @pytest.mark.parametrize("checkpoint_seconds", [ALWAYS, NEVER])
+    @pytest.mark.parametrize("last", range(1, STEPS))
+    def test_a_run_that_is_killed_after_any_step_ends_like_one_that_was_not(
+        self, tmp_path: Path, expected: dict[str, Any], last: int, checkpoint_seconds: float
+    ) -> None:
+        store, settings = RunStore.create(str(tmp_path / "run")), settings_of(checkpoint_seconds)
+        pretrain(store, settings, last)
+        pretrain(store, settings)
+
+        assert tables_of(store) == expected
+
+    def test_a_run_that_is_killed_before_any_write_ends_like_one_that_was_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
+    ) -> None:
+        write, settings = RunStore.write_bytes, settings_of(ALWAYS)
+        for survived in range(1000):
+            store = RunStore.create(str(tmp_path / f"run{survived}"))
+            monkeypatch.setattr(RunStore, "write_bytes", dying(write, survived))
+            try:
+                pretrain(store, settings)
+            except Killed:
+                monkeypatch.setattr(RunStore, "write_bytes", write)
+                pretrain(store, settings)
+                assert tables_of(store) == expected
+            else:
+                break
+        assert survived > 2 * STEPS
+
+    def test_steps_that_a_crash_has_undone_are_not_counted_meanwhile(self, tmp_path: Path) -> None:
+        store = RunStore.create(str(tmp_path))
+        settings = settings_of(ALWAYS)
+        pretrain(store, settings, last=2)
+        pretrain(store, replace(settings, checkpoint_seconds=NEVER), last=9)  # unsaved, then killed
+        _, journal = begin(store, settings)
+
+        assert max(row["step"] for row in store.rows("steps")) < 4
+        assert len(journal.losses()) <= 4
+
+    def test_the_checkpoint_is_written_after_the_tables_that_it_has_passed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written = record_writes(monkeypatch)
+        store = RunStore.create(str(tmp_path))
+        state, journal = begin(store, settings_of(ALWAYS))
+        for step in state.run(Pretended(state.segments)):
+            written.clear()
+            journal.add(step, workers=1)
+
+            assert written[-1] == CHECKPOINT
+            assert written.count(CHECKPOINT) == 1
+            assert any(path.startswith("tables/steps/") for path in written)
+        assert any(path.startswith("tables/ledger/") for path in written)
+        assert any(path.startswith("tables/indicators/") for path in written)
+
+
+def dying(write: Write, survived: int) -> Write:
+    """Return a write that succeeds so many times and then kills the process."""
+    left = survived
+
+    def write_or_die(store: RunStore, path: str, content: bytes) -> None:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        write(store, path, content)
+
+    return write_or_die

@@ -1,0 +1,172 @@
+"""The tables of the search and of the retraining, also when both stop half-way."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raynas.search.evolution import Evolution
+from raynas.space import Architecture
+from raynas.store import RunStore
+from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes, TrialEnd
+from tests.builders import build_costs, build_evolution, sum_of_choices
+
+COSTS = build_costs((4,) * 5)
+
+
+class Bar:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, str]] = []
+
+    def __call__(self, done: int, text: str = "") -> None:
+        """Remember how far the stage is."""
+        self.shown.append((done, text))
+
+
+def generation(evolution: Evolution) -> None:
+    """Score a generation."""
+    asked = evolution.ask()
+    evolution.tell(asked, sum_of_choices(asked))
+
+
+def searched(seed: int = 0) -> Evolution:
+    """Return an evolution that has finished."""
+    evolution = build_evolution(COSTS, seed=seed)
+    while not evolution.finished:
+        generation(evolution)
+    return evolution
+
+
+class TestChronicle:
+    def test_every_scored_architecture_becomes_one_row_with_its_costs(self, tmp_path: Path) -> None:
+        store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
+        chronicle = Chronicle(store, COSTS, Bar())
+        while not evolution.finished:
+            generation(evolution)
+            chronicle(evolution)
+        rows = store.rows("architectures")
+
+        assert [row["order"] for row in rows] == list(range(len(evolution.history)))
+        for row, scored in zip(rows, evolution.history, strict=True):
+            architecture = Architecture.parse(row["architecture"])
+            assert architecture == scored.child.architecture
+            assert (row["score"], row["generation"]) == (scored.score, scored.generation)
+            assert (row["macs"], row["params"]) == (
+                COSTS.of(architecture).macs,
+                COSTS.of(architecture).params,
+            )
+            assert row["parents"].split() == [str(parent) for parent in scored.child.parents]
+
+    def test_the_bar_shows_generations_and_the_best_score_so_far(self, tmp_path: Path) -> None:
+        evolution, bar = build_evolution(COSTS), Bar()
+        chronicle = Chronicle(RunStore.create(str(tmp_path)), COSTS, bar)
+        best = []
+        for _ in range(4):
+            generation(evolution)
+            chronicle(evolution)
+            best.append(f"best score {evolution.ranked()[0].score:.3f}")
+
+        assert bar.shown == list(zip([1, 2, 3, 4], best, strict=True))
+
+    @pytest.mark.parametrize("stop", [1, 2, 3])
+    @pytest.mark.parametrize("is_state_lost", [False, True])
+    def test_a_search_that_stops_between_generations_ends_like_one_that_did_not(
+        self, tmp_path: Path, stop: int, is_state_lost: bool
+    ) -> None:
+        whole = searched()
+        store = RunStore.create(str(tmp_path))
+        chronicle, evolution = Chronicle(store, COSTS, Bar()), build_evolution(COSTS)
+        state = b""
+        for _ in range(stop):
+            state = store.read_bytes(SEARCH_STATE) if store.has(SEARCH_STATE) else b""
+            generation(evolution)
+            chronicle(evolution)
+        if is_state_lost:  # killed after the table was written and before the state was
+            store.write_bytes(SEARCH_STATE, state)
+        content = store.read_bytes(SEARCH_STATE)
+        again = build_evolution(COSTS)
+        if content:
+            again.restore(json.loads(content))
+        while not again.finished:
+            generation(again)
+            chronicle(again)
+
+        assert [row["architecture"] for row in store.rows("architectures")] == [
+            str(scored.child.architecture) for scored in whole.history
+        ]
+
+
+def finished(architecture: Architecture, accuracy: float) -> TrialEnd:
+    """Return a trial that ended well."""
+    text = str(architecture)
+    return TrialEnd(
+        text, 3, accuracy, accuracy - 0.1, "finished", checkpoint=f"models/{text}.safetensors"
+    )
+
+
+class TestOutcomes:
+    @pytest.fixture
+    def evolution(self) -> Evolution:
+        """Return an evolution that has finished."""
+        return searched()
+
+    def open(self, tmp_path: Path, evolution: Evolution) -> Outcomes:
+        """Open the outcomes of a run folder."""
+        return Outcomes(RunStore.create(str(tmp_path)), evolution, COSTS)
+
+    def rows(self, tmp_path: Path) -> list[dict[str, Any]]:
+        """Return the table."""
+        return RunStore(str(tmp_path)).rows("outcomes")
+
+    def test_outcomes_are_ranked_by_validation_accuracy_whenever_a_trial_ends(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        outcomes = self.open(tmp_path, evolution)
+        winners = [scored.child.architecture for scored in evolution.ranked()[:3]]
+        for architecture, accuracy in zip(winners, (0.5, 0.7, 0.6), strict=True):
+            outcomes.add(finished(architecture, accuracy))
+        rows = self.rows(tmp_path)
+
+        assert [row["rank"] for row in rows] == [1, 2, 3]
+        assert [row["val_accuracy"] for row in rows] == [0.7, 0.6, 0.5]
+        assert rows[0]["architecture"] == str(winners[1])
+        assert rows[0]["score"] == evolution.ranked()[1].score
+        assert rows[0]["macs"] == COSTS.of(winners[1]).macs
+        assert rows[0]["params"] == COSTS.of(winners[1]).params
+        assert rows[0]["test_accuracy"] == pytest.approx(0.6)
+        assert rows[0]["checkpoint"] == f"models/{winners[1]}.safetensors"
+
+    def test_outcomes_of_an_earlier_run_are_kept(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        first, second = (scored.child.architecture for scored in evolution.ranked()[:2])
+        self.open(tmp_path, evolution).add(finished(first, 0.5))
+        self.open(tmp_path, evolution).add(finished(second, 0.6))
+
+        assert [row["architecture"] for row in self.rows(tmp_path)] == [str(second), str(first)]
+
+    def test_failed_trials_are_tried_again_and_others_are_settled(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        good, weak, bad = (scored.child.architecture for scored in evolution.ranked()[:3])
+        outcomes = self.open(tmp_path, evolution)
+        outcomes.add(finished(good, 0.5))
+        outcomes.add(TrialEnd(str(weak), 1, 0.2, None, "stopped"))
+        outcomes.add(TrialEnd(str(bad), 0, None, None, "failed", "ValueError: no"))
+
+        assert set(outcomes.settled()) == {good, weak}
+        assert set(self.open(tmp_path, evolution).settled()) == {good, weak}
+
+    def test_a_failed_trial_that_succeeds_later_has_one_row(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        architecture = evolution.ranked()[0].child.architecture
+        bad = TrialEnd(str(architecture), 0, None, None, "failed", "ValueError: no")
+        self.open(tmp_path, evolution).add(bad)
+        self.open(tmp_path, evolution).add(finished(architecture, 0.5))
+        (row,) = self.rows(tmp_path)
+
+        assert (row["status"], row["error"], row["val_accuracy"]) == ("finished", None, 0.5)

@@ -1,0 +1,420 @@
+"""Pretraining: what moves, how it is added up, and that nothing depends on who computes it."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from raynas.errors import StageError
+from raynas.nets.supernet import batch_norms
+from raynas.search.sampling import fairness_cycle
+from raynas.settings import PretrainSettings
+from raynas.space import SearchSpace
+from raynas.trainable import indices_on
+from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
+from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
+from tests.builders import build_space
+from tests.training.samples import (
+    InProcess,
+    Pretended,
+    begin_pretraining,
+    build_dataset,
+    small_pretraining,
+    tiny_space,
+)
+
+OPTIMISERS = ["adam", "sgd"]
+
+
+def train(state: Pretraining, compute: Any = None, steps: int | None = None) -> list[StepReport]:
+    """Train to the end, or for so many steps."""
+    compute = compute or Pretended(state.segments)
+    reports = []
+    for report in state.run(compute):
+        reports.append(report)
+        if len(reports) == steps:
+            break
+    return reports
+
+
+def sizes_of(space: SearchSpace) -> list[int]:
+    """Return the number of candidates of each layer."""
+    return [block.size for block in space.blocks]
+
+
+class TestWhatLearns:
+    @pytest.mark.parametrize("trainable", ["all_bn", "last_bn"])
+    @pytest.mark.parametrize("classifier_rate", [0.0, 0.01])
+    def test_batch_norms_learn_and_frozen_weights_keep_every_bit(
+        self, trainable: Literal["all_bn", "last_bn"], classifier_rate: float
+    ) -> None:
+        settings = small_pretraining(trainable=trainable, classifier_rate=classifier_rate)
+        space, dataset = tiny_space(), build_dataset()
+        state = begin_pretraining(settings, space, dataset, num_steps=3)
+        compute = InProcess(space, dataset, settings)
+        train(state, compute)
+        compute(state.vector.numpy(), 0, [Piece(state.paths(0)[0], 0)])  # hands the vector in
+        trained = compute.paths._frozen.supernet
+        fresh = build_supernet(space, settings, dataset, 0).supernet
+
+        before = dict(fresh.named_parameters())
+        changed = {
+            name for name, now in trained.named_parameters() if not torch.equal(now, before[name])
+        }
+        assert changed == self.names_that_may_learn(fresh, trainable, classifier_rate)
+
+    def names_that_may_learn(
+        self, supernet: Any, trainable: str, classifier_rate: float
+    ) -> set[str]:
+        """Return the parameters of the trained batch norms, and of the classifier if it learns."""
+        kept = [
+            norm for _, _, module in supernet.candidates() for norm in batch_norms(module)[-1:]
+        ]
+        norms = batch_norms(supernet) if trainable == "all_bn" else kept
+        learning: list[nn.Module] = list(norms)
+        if classifier_rate > 0:
+            learning += [part for part in supernet.head.modules() if isinstance(part, nn.Linear)]
+        ids = {id(parameter) for part in learning for parameter in part.parameters()}
+        return {name for name, part in supernet.named_parameters() if id(part) in ids}
+
+    @pytest.mark.parametrize("optimiser", OPTIMISERS)
+    def test_candidates_that_were_not_drawn_stay_where_they_are_despite_momentum(
+        self, optimiser: str
+    ) -> None:
+        settings = small_pretraining(
+            optimiser=optimiser, sampling="uniform", momentum=0.9, schedule="constant"
+        )
+        state = begin_pretraining(settings, num_steps=30)
+        before = state.vector.clone()
+        rested = 0
+        for report in state.run(Pretended(state.segments)):
+            (path,) = state.paths(report.step)
+            drawn = np.zeros(len(before), dtype=bool)
+            drawn[indices_on(state.segments, path)] = True
+            moved = (state.vector != before).numpy()
+            before = state.vector.clone()
+
+            assert not moved[~drawn].any()
+            assert moved[drawn].all()
+            rested += int((~drawn).sum())
+        assert rested > 0
+
+    def test_the_classifier_learns_at_a_rate_of_its_own(self) -> None:
+        settings = small_pretraining(
+            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=0.5,
+            classifier_rate=0.125, clip=0.0,
+        )  # fmt: skip
+        state = begin_pretraining(settings, build_space("NN"))
+        before = state.vector.clone()
+        train(state, ones(state), 1)
+        moved = (before - state.vector).numpy()
+
+        for part in state.segments:
+            uses = 3 if part.layer is None else 1  # three paths, all through stem and head
+            rate = 0.125 if part.role == "classifier" else 0.5
+            assert moved[part.start : part.stop] == pytest.approx(uses * rate)
+
+    def test_a_small_supernet_learns_easy_images_in_a_few_steps(self) -> None:
+        space, dataset = tiny_space(), build_dataset()
+        settings = small_pretraining(learning_rate=0.05, batch=24)
+        state = begin_pretraining(settings, space, dataset, num_steps=30)
+        losses = [report.loss for report in train(state, InProcess(space, dataset, settings))]
+
+        assert np.mean(losses[-5:]) < 0.9 * math.log(3)
+        assert learned_nothing(losses, 3) is None
+
+
+def ones(state: Pretraining) -> Callable[[Vector, int, Sequence[Piece]], list[Gradient]]:
+    """Return what computes gradients of one everywhere."""
+
+    def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        del vector, step
+        counts = [len(indices_on(state.segments, piece.path)) for piece in pieces]
+        return [Gradient(np.ones(count, dtype=np.float32), 1.0) for count in counts]
+
+    return compute
+
+
+class TestSums:
+    def test_a_step_is_the_sum_over_paths_of_the_mean_over_shards(self) -> None:
+        settings = small_pretraining(
+            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=0.25,
+            classifier_rate=0.25, clip=0.0,
+        )  # fmt: skip
+        state = begin_pretraining(settings, num_steps=1, num_shards=3)
+        before, pretended = state.vector.numpy().copy(), Pretended(state.segments)
+        summed = np.zeros(len(before))
+        for path in state.paths(0):
+            values = [pretended.values(before, 0, Piece(path, shard)) for shard in range(3)]
+            summed[indices_on(state.segments, path)] += np.mean(values, axis=0, dtype=np.float64)
+        train(state, pretended)
+
+        assert state.vector.numpy() == pytest.approx(before - 0.25 * summed, abs=1e-6)
+
+    def test_gradients_are_clipped_by_value_after_they_are_summed(self) -> None:
+        settings = small_pretraining(
+            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=1.0,
+            classifier_rate=1.0, clip=2.5,
+        )  # fmt: skip
+        state = begin_pretraining(settings, build_space("NN"), num_steps=1)
+        before = state.vector.clone()
+        train(state, ones(state))
+
+        assert set((before - state.vector).tolist()) == {1.0, 2.5}  # own numbers, shared ones
+
+    def test_the_loss_of_a_step_is_the_mean_of_its_pieces(self) -> None:
+        state = begin_pretraining(num_steps=2, num_shards=2)
+        reports = train(state, Pretended(state.segments, lambda step: 10.0 * step))
+
+        assert [report.loss for report in reports] == [0.5, 10.5]
+        assert [report.step for report in reports] == [0, 1]
+        assert {report.num_paths for report in reports} == {4}
+
+    def test_pieces_are_asked_for_path_by_path_with_all_shards(self) -> None:
+        asked: list[Piece] = []
+        state = begin_pretraining(num_steps=1, num_shards=2)
+        pretended = Pretended(state.segments)
+
+        def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+            asked.extend(pieces)
+            return pretended(vector, step, pieces)
+
+        paths = state.paths(0)
+        train(state, compute)
+
+        assert asked == [Piece(path, shard) for path in paths for shard in (0, 1)]
+
+    @pytest.mark.parametrize("optimiser", OPTIMISERS)
+    def test_the_result_does_not_depend_on_who_computes_a_piece_or_in_which_order(
+        self, optimiser: str
+    ) -> None:
+        settings = small_pretraining(optimiser=optimiser)
+        space, dataset = tiny_space(), build_dataset()
+        team = [InProcess(space, dataset, settings, shards=2) for _ in range(3)]
+        rng = np.random.default_rng(0)
+
+        def share_out(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+            done: dict[int, Gradient] = {}
+            for index in map(int, rng.permutation(len(pieces))):
+                member = team[int(rng.integers(len(team)))]
+                (done[index],) = member(vector, step, [pieces[index]])
+            return [done[index] for index in range(len(pieces))]
+
+        alone, shared = (
+            begin_pretraining(settings, space, dataset, num_steps=3, num_shards=2) for _ in range(2)
+        )
+        train(alone, InProcess(space, dataset, settings, shards=2))
+        train(shared, share_out)
+
+        assert torch.equal(alone.vector, shared.vector)
+        assert alone.to_bytes() == shared.to_bytes()
+
+
+class TestSchedule:
+    @pytest.mark.parametrize(
+        ("schedule", "wanted"),
+        [
+            ("cosine", [1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]),
+            ("linear", [1.0, 0.75, 0.5, 0.25]),
+            ("constant", [1.0] * 4),
+        ],
+    )
+    def test_the_learning_rate_falls_as_the_schedule_says(
+        self, schedule: str, wanted: list[float]
+    ) -> None:
+        settings = small_pretraining(schedule=schedule, learning_rate=0.5)
+        reports = train(begin_pretraining(settings, num_steps=4))
+
+        rates = [report.learning_rate for report in reports]
+        assert rates == pytest.approx([0.5 * share for share in wanted])
+
+
+class TestLedger:
+    @given(
+        layers=st.text("RNI", min_size=1, max_size=4).filter(lambda text: set(text) != {"I"}),
+        epochs=st.floats(0.1, 3),
+    )
+    def test_every_candidate_of_a_layer_is_updated_equally_often(
+        self, layers: str, epochs: float
+    ) -> None:
+        space, settings = build_space(layers, identity=True), small_pretraining(epochs=epochs)
+        steps = num_steps(48, settings, fairness_cycle(sizes_of(space)))
+        state = begin_pretraining(settings, space, num_steps=steps)
+        train(state)
+
+        for counts, size in zip(state.updates, sizes_of(space), strict=True):
+            assert len(set(counts[:size].tolist())) == 1
+            assert not counts[size:].any()
+        assert state.updates.sum() == steps * max(sizes_of(space)) * len(sizes_of(space))
+
+    @pytest.mark.parametrize("extra", ["rotate", "random"])
+    def test_no_step_leaves_a_candidate_out(self, extra: Literal["rotate", "random"]) -> None:
+        state = begin_pretraining(small_pretraining(extra=extra), num_steps=7)
+        for report in state.run(Pretended(state.segments)):
+            for counts, size in zip(state.updates, [3, 4, 4], strict=True):
+                assert counts[:size].min() >= report.step + 1
+
+    def test_uniform_sampling_trains_one_path_a_step(self) -> None:
+        state = begin_pretraining(small_pretraining(sampling="uniform"), num_steps=9)
+        train(state)
+
+        assert state.updates.sum(axis=1).tolist() == [9, 9, 9]
+
+    @given(
+        num_images=st.integers(1, 5000),
+        epochs=st.floats(0.01, 50),
+        batch=st.integers(2, 512),
+        cycle=st.integers(1, 60),
+    )
+    def test_steps_are_the_epochs_rounded_up_to_whole_fairness_cycles(
+        self, num_images: int, epochs: float, batch: int, cycle: int
+    ) -> None:
+        steps = num_steps(num_images, PretrainSettings(epochs=epochs, batch=batch), cycle)
+
+        assert steps % cycle == 0
+        assert (steps - cycle) * batch < epochs * num_images * (1 + 1e-9) <= steps * batch * 1.001
+
+
+class TestIndicators:
+    def test_importance_is_the_mean_of_gamma_times_its_gradient_per_update(self) -> None:
+        state = begin_pretraining(small_pretraining(), num_steps=4, num_shards=2)
+        pretended, cells = Pretended(state.segments), np.zeros((3, 4))
+        for step in range(4):
+            vector = state.vector.numpy().copy()
+            for path in state.paths(step):
+                indices = indices_on(state.segments, path)
+                shards = [pretended.values(vector, step, Piece(path, shard)) for shard in (0, 1)]
+                change = np.zeros(len(vector))
+                change[indices] = np.abs(vector[indices] * np.mean(shards, axis=0))
+                for part in state.segments:
+                    if part.role == "gamma" and part.layer is not None:
+                        cells[part.layer, part.candidate] += change[part.start : part.stop].sum()
+            train(state, pretended, 1)
+        wanted = cells / np.maximum(state.updates, 1)
+
+        for layer, taylor in enumerate(state.indicators().taylor):
+            assert taylor == pytest.approx(wanted[layer, : len(taylor)], rel=1e-5)
+
+    def test_a_candidate_that_was_never_trained_has_no_importance(self) -> None:
+        state = begin_pretraining(small_pretraining(sampling="uniform"), num_steps=1)
+        (path,) = state.paths(0)
+        train(state)
+
+        for layer, taylor in enumerate(state.indicators().taylor):
+            assert np.flatnonzero(np.isfinite(taylor)).tolist() == [path[layer]]
+
+    def test_block_and_layer_indicators_are_means_of_absolute_scales(self) -> None:
+        state = begin_pretraining(num_steps=1)
+        state.vector.uniform_(-2, 2, generator=torch.Generator().manual_seed(0))
+        indicators = state.indicators()
+        for part in state.segments:
+            if not part.is_indicator or part.layer is None or part.candidate is None:
+                continue
+            value = state.vector[part.start : part.stop].abs().mean().item()
+            is_identity = part.candidate == 3
+            found = (
+                indicators.layer[part.layer]
+                if is_identity
+                else indicators.block[part.layer][part.candidate]
+            )
+            assert found == pytest.approx(value)
+        assert np.isfinite(indicators.layer).tolist() == [False, True, True]
+
+
+class TestContinuing:
+    @pytest.mark.parametrize("optimiser", OPTIMISERS)
+    @pytest.mark.parametrize("sampling", ["fair_identity", "uniform"])
+    def test_continuing_at_any_step_equals_never_having_stopped(
+        self, optimiser: str, sampling: str
+    ) -> None:
+        settings = small_pretraining(optimiser=optimiser, sampling=sampling)
+        whole = begin_pretraining(settings, num_steps=5)
+        expected = train(whole)
+        for stop in range(6):
+            before = begin_pretraining(settings, num_steps=5)
+            reports = train(before, steps=stop) if stop else []
+            after = begin_pretraining(settings, num_steps=5)
+            after.vector.fill_(7.0)  # whatever was there before
+            after.restore(before.to_bytes())
+            reports += train(after)
+
+            assert reports == expected
+            assert torch.equal(after.vector, whole.vector)
+            assert np.array_equal(after.updates, whole.updates)
+            assert after.to_bytes() == whole.to_bytes()
+
+    def test_indicators_after_continuing_are_those_of_a_run_without_a_stop(self) -> None:
+        whole, first, second = (begin_pretraining(num_steps=6) for _ in range(3))
+        train(whole)
+        train(first, steps=4)
+        second.restore(first.to_bytes())
+        train(second)
+        found, wanted = second.indicators(), whole.indicators()
+
+        assert all(map(np.array_equal, found.taylor, wanted.taylor))
+        assert np.array_equal(found.layer, wanted.layer, equal_nan=True)
+
+    def test_a_finished_pretraining_has_no_step_left(self) -> None:
+        state = begin_pretraining(num_steps=2)
+        train(state)
+        again = begin_pretraining(num_steps=2)
+        again.restore(state.to_bytes())
+
+        assert train(again) == []
+        assert torch.equal(again.vector, state.vector)
+
+    def test_the_starting_point_that_was_given_is_left_alone(self) -> None:
+        settings = small_pretraining()
+        frozen = build_supernet(tiny_space(), settings, build_dataset(), 0)
+        before = frozen.vector.clone()
+        state = Pretraining(
+            tiny_space(), frozen.segments, frozen.vector, settings, 0, num_steps=2, num_shards=1
+        )
+        train(state)
+
+        assert torch.equal(frozen.vector, before)
+        assert not torch.equal(state.vector, before)
+
+
+class TestFailures:
+    @pytest.mark.parametrize("bad", [math.nan, math.inf])
+    def test_a_loss_that_is_not_finite_stops_the_stage_before_it_spoils_anything(
+        self, bad: float
+    ) -> None:
+        state = begin_pretraining(small_pretraining(learning_rate=0.75), num_steps=5)
+        compute = Pretended(state.segments, lambda step: bad if step == 2 else 1.0)
+        train(state, compute, 2)
+        before = state.vector.clone()
+
+        with pytest.raises(StageError, match=r"step 2.*--pretrain\.learning-rate.*0\.75"):
+            train(state, compute)
+        assert state.step == 2
+        assert torch.equal(state.vector, before)
+
+    @pytest.mark.parametrize(
+        ("losses", "is_warning"),
+        [
+            ([2.4] * 50 + [2.35] * 50, True),  # never below chance, log 10 = 2.303
+            ([2.25] * 100, True),  # just below chance and not falling
+            ([2.4 - 0.01 * step for step in range(100)], False),
+            ([1.0] * 50 + [2.0] * 50, True),  # below chance, but rising
+            ([3.0, 1.0], False),
+            ([3.0], True),
+        ],
+    )
+    def test_a_loss_that_did_not_fall_below_chance_is_said_in_plain_words(
+        self, losses: list[float], is_warning: bool
+    ) -> None:
+        sentence = learned_nothing(losses, 10)
+
+        assert (sentence is not None) == is_warning
+        if sentence is not None:
+            assert "learned nothing" in sentence
+            assert "2.303 by chance" in sentence
+            assert "\n" not in sentence

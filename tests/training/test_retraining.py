@@ -1,0 +1,228 @@
+"""Retraining: learning, averaging, continuing, and weights that work elsewhere."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from raynas.errors import StageError
+from raynas.nets.subnet import subnet
+from raynas.settings import RetrainSettings
+from raynas.space import Architecture
+from raynas.training.evaluation import evaluate
+from raynas.training.images import Dataset
+from raynas.training.retraining import Retraining
+from tests.builders import shipped_space
+from tests.training.samples import build_dataset, digits, tiny_space
+
+PATH = Architecture((0, 1, 2))
+CPU = torch.device("cpu")
+
+
+def begin(
+    dataset: Dataset | None = None,
+    path: Architecture = PATH,
+    seed: int = 0,
+    augment: str = "crop_flip",
+    **settings: Any,
+) -> Retraining:
+    """Return a retraining at epoch 0, with everything random switched on."""
+    usual = RetrainSettings(epochs=4, batch=16, dropout=0.3, ema_decay=0.9)
+    return Retraining(
+        tiny_space(), path, dataset or build_dataset(), replace(usual, **settings), augment, seed
+    )
+
+
+def train(retraining: Retraining, epochs: int) -> Retraining:
+    """Train for so many epochs."""
+    for _ in range(epochs):
+        retraining.run_epoch()
+    return retraining
+
+
+def weights_of(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return copies of a network's weights and statistics."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def rows_of(retraining: Retraining) -> list[tuple[float, ...]]:
+    """Return what the epochs did, but for how long they took."""
+    return [
+        (e.epoch, e.train_loss, e.val_loss, e.val_accuracy, e.learning_rate)
+        for e in retraining.history
+    ]
+
+
+class TestLearning:
+    def test_a_subnet_learns_the_digits_far_beyond_chance(self) -> None:
+        settings = RetrainSettings(epochs=5, batch=32)
+        retraining = Retraining(
+            shipped_space("small_mobile"),
+            Architecture([0] * 6),
+            digits(train=320, held_out=100),
+            settings,
+            "auto",
+            0,
+        )
+        train(retraining, settings.epochs)
+        losses = [epoch.train_loss for epoch in retraining.history]
+
+        assert retraining.history[-1].val_accuracy > 0.6  # ten classes: chance is 0.1
+        assert retraining.evaluate("test").accuracy > 0.6
+        assert losses[-1] < losses[0]
+
+    def test_an_epoch_looks_at_every_training_image(self) -> None:
+        assert begin(build_dataset(count=33)).steps_per_epoch == 3
+        assert begin(build_dataset(count=32)).steps_per_epoch == 2
+
+    def test_the_learning_rate_is_a_cosine_to_zero_over_all_epochs(self) -> None:
+        retraining = train(begin(learning_rate=0.5, epochs=4), 4)
+        steps = [4 * retraining.steps_per_epoch, retraining.steps_per_epoch]
+        wanted = [
+            0.25 * (1 + math.cos(math.pi * (epoch * steps[1] - 1) / steps[0]))
+            for epoch in (1, 2, 3, 4)
+        ]
+
+        assert [epoch.learning_rate for epoch in retraining.history] == pytest.approx(wanted)
+        assert [epoch.epoch for epoch in retraining.history] == [1, 2, 3, 4]
+
+    def test_weights_decay_in_convolutions_and_the_classifier_alone(self) -> None:
+        retraining = begin(weight_decay=0.25, ema_decay=0.0)
+        decays = {
+            id(parameter): group["weight_decay"]
+            for group in retraining._optimiser.param_groups
+            for parameter in group["params"]
+        }
+        for part in retraining.evaluated.modules():
+            for name, parameter in part.named_parameters(recurse=False):
+                decays_here = isinstance(part, nn.Conv2d | nn.Linear) and name == "weight"
+                assert decays[id(parameter)] == (0.25 if decays_here else 0.0)
+
+    def test_dropout_is_at_work_while_training_and_off_while_evaluating(self) -> None:
+        retraining = begin(dropout=0.3)
+        dropouts = [p for p in retraining.evaluated.modules() if isinstance(p, nn.Dropout)]
+        train(retraining, 1)
+
+        assert [part.p for part in dropouts] == [0.3]
+        assert retraining.evaluate("val") == retraining.evaluate("val")
+
+    @pytest.mark.parametrize("clip", [0.0, 0.01])
+    def test_gradients_are_clipped_to_a_norm_unless_it_is_zero(self, clip: float) -> None:
+        retraining = begin(
+            clip=clip, learning_rate=1.0, momentum=1e-9, weight_decay=0.0, ema_decay=0.0
+        )
+        before = weights_of(retraining.evaluated)
+        retraining.train_step(0)
+        moved = [
+            (value - before[name]).flatten()
+            for name, value in retraining.evaluated.named_parameters()
+        ]
+
+        norm = torch.cat(moved).norm().item()
+        assert norm == pytest.approx(clip, rel=1e-3) if clip else norm > 0.05
+
+
+class TestRandomness:
+    def test_the_same_seed_gives_the_same_weights_and_another_seed_others(self) -> None:
+        first, again, other = (train(begin(seed=seed), 1).weights() for seed in (3, 3, 4))
+
+        assert first == again
+        assert first != other
+
+    def test_the_random_numbers_of_everyone_else_are_left_alone(self) -> None:
+        torch.manual_seed(0)
+        wanted = torch.rand(3)
+        torch.manual_seed(0)
+        train(begin(), 1)
+
+        assert torch.equal(torch.rand(3), wanted)
+
+
+class TestAverage:
+    def test_the_averaged_weights_warm_up_from_the_first_step(self) -> None:
+        retraining = begin(ema_decay=0.9)
+        wanted: dict[str, torch.Tensor] = {}
+        for step in range(6):
+            retraining.train_step(step)
+            now = weights_of(retraining._network)
+            decay = min(0.9, (1 + step) / (10 + step)) if step else 0.0
+            wanted = {
+                name: decay * wanted.get(name, value).double() + (1 - decay) * value.double()
+                for name, value in now.items()
+                if value.is_floating_point()
+            }
+
+        averaged = weights_of(retraining.evaluated)
+        assert averaged.keys() >= wanted.keys()
+        for name, value in wanted.items():  # statistics of batch norms are averaged as well
+            assert torch.allclose(averaged[name].double(), value, atol=1e-5)
+
+    def test_without_a_decay_the_last_weights_are_evaluated(self) -> None:
+        retraining = train(begin(ema_decay=0.0), 1)
+
+        assert retraining.evaluated is retraining._network
+
+    def test_validation_looks_at_the_averaged_weights(self) -> None:
+        retraining = begin(ema_decay=0.99)
+        epoch = retraining.run_epoch()
+        dataset = build_dataset()
+        averaged = evaluate(retraining.evaluated, dataset.val, dataset, CPU)
+        last = evaluate(retraining._network, dataset.val, dataset, CPU)
+
+        assert epoch.val_loss == averaged.loss != last.loss
+        assert epoch.val_accuracy == averaged.accuracy
+
+
+class TestContinuing:
+    @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+    @pytest.mark.parametrize("stop", [0, 1, 2, 3])
+    def test_continuing_after_any_epoch_equals_never_having_stopped(
+        self, stop: int, ema_decay: float
+    ) -> None:
+        whole = train(begin(ema_decay=ema_decay, epochs=3), 3)
+        first = train(begin(ema_decay=ema_decay, epochs=3), stop)
+        second = begin(ema_decay=ema_decay, epochs=3, seed=0)
+        second.restore(first.to_bytes())
+        train(second, 3 - stop)
+
+        assert second.epoch == 3
+        assert rows_of(second) == rows_of(whole)
+        assert second.weights() == whole.weights()
+        assert second.evaluate("test") == whole.evaluate("test")
+
+    def test_the_epochs_so_far_are_part_of_a_checkpoint(self) -> None:
+        first = train(begin(), 2)
+        second = begin()
+        second.restore(first.to_bytes())
+
+        assert second.history == first.history
+        assert second.epoch == 2
+
+
+class TestFailures:
+    def test_a_loss_that_diverges_stops_the_trial_and_names_the_setting(self) -> None:
+        retraining = begin(learning_rate=1e30, clip=0.0, momentum=0.9)
+
+        with pytest.raises(
+            StageError, match=r"epoch 1: the loss is .*--retrain\.learning-rate.*1e\+30"
+        ):
+            train(retraining, 2)
+        assert retraining.epoch == 0
+
+
+class TestWeights:
+    @pytest.mark.parametrize("path", [PATH, Architecture((2, 3, 3))])
+    def test_saved_weights_work_in_a_plain_subnet_of_the_same_architecture(
+        self, path: Architecture
+    ) -> None:
+        dataset = build_dataset()
+        retraining = train(begin(dataset, path), 2)
+        network = subnet(tiny_space(), path, dataset.channels, dataset.num_classes)
+        network.load_state_dict(safetensors.torch.load(retraining.weights()))
+
+        elsewhere = evaluate(network, dataset.test, dataset, CPU)
+        assert elsewhere == retraining.evaluate("test")
