@@ -74,7 +74,7 @@ def parse_quantity(text: str) -> int:
         UserError: Not a positive quantity.
     """
     scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text.strip()[-1:].upper(), 1)
-    digits = text.strip().rstrip("kKmMgG") if scale > 1 else text.strip()
+    digits = text.strip()[:-1] if scale > 1 else text.strip()
     try:
         value = round(float(digits) * scale)
     except (ValueError, OverflowError):

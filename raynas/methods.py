@@ -53,12 +53,13 @@ def _fits(value: object, kind: object) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(kind, type):
-        return isinstance(value, kind)
+        return type(value) is kind  # True is no number
     arguments: tuple[object, ...] = getattr(kind, "__args__", ())
     if getattr(kind, "__metadata__", None):
-        return isinstance(value, int)
-    is_literal = getattr(kind, "__origin__", None) is Literal
-    return value in arguments if is_literal else any(_fits(value, kind) for kind in arguments)
+        return type(value) is int
+    if getattr(kind, "__origin__", None) is Literal:
+        return (type(value), value) in [(type(argument), argument) for argument in arguments]
+    return any(_fits(value, argument) for argument in arguments)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

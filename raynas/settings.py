@@ -194,45 +194,83 @@ class Settings:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
+_RANGES = {
+    "seed": "[0, inf)",
+    "images.resolution": "[1, inf)",
+    "images.share": "(0, 1]",
+    "images.val-fraction": "(0, 1)",
+    "images.test-fraction": "(0, 1)",
+    "images.max-corrupt": "[0, 1)",
+    "pretrain.epochs": "(0, inf)",
+    "pretrain.batch": "[2, inf)",
+    "pretrain.learning-rate": "(0, inf)",
+    "pretrain.classifier-rate": "[0, inf)",
+    "pretrain.momentum": "[0, 1)",
+    "pretrain.label-smoothing": "[0, 1)",
+    "pretrain.clip": "[0, inf)",
+    "pretrain.workers": "[1, inf)",
+    "pretrain.shards": "[1, inf)",
+    "pretrain.cpus-per-worker": "[1, inf)",
+    "pretrain.gpus-per-worker": "[0, inf)",
+    "pretrain.checkpoint-seconds": "[0, inf)",
+    "pretrain.records": "[1, inf)",
+    "search.generations": "[1, inf)",
+    "search.population": "[1, inf)",
+    "search.parents": "[1, inf)",
+    "search.mutations": "[0, inf)",
+    "search.crossovers": "[0, inf)",
+    "search.mutation-probability": "[0, 1]",
+    "retrain.top-k": "[1, inf)",
+    "retrain.epochs": "[1, inf)",
+    "retrain.batch": "[2, inf)",
+    "retrain.learning-rate": "(0, inf)",
+    "retrain.momentum": "[0, 1)",
+    "retrain.weight-decay": "[0, inf)",
+    "retrain.label-smoothing": "[0, 1)",
+    "retrain.clip": "[0, inf)",
+    "retrain.dropout": "[0, 1)",
+    "retrain.ema-decay": "[0, 1)",
+    "retrain.asha-grace-epochs": "[1, inf)",
+    "retrain.asha-reduction": "[2, inf)",
+    "retrain.max-failures": "[0, inf)",
+    "retrain.cpus-per-trial": "[1, inf)",
+    "retrain.gpus-per-trial": "[0, inf)",
+    "retrain.concurrent": "[1, inf)",
+}
+
+
 def check(settings: Settings) -> None:
     """Refuse numbers that cannot work, before anything starts.
 
     Raises:
         UserError: Names the setting, what it is and what it must be.
     """
-    pretrain, search, retrain, images = (
-        settings.pretrain, settings.search, settings.retrain, settings.images,
-    )  # fmt: skip
-    rules = [
-        ("seed", settings.seed, settings.seed >= 0, "at least 0"),
-        ("images.resolution", images.resolution, (images.resolution or 1) >= 1, "at least 1"),
-        ("images.share", images.share, 0 < images.share <= 1, "in (0, 1]"),
-        ("images.val-fraction", images.val_fraction, 0 < images.val_fraction < 1, "in (0, 1)"),
-        ("images.test-fraction", images.test_fraction, 0 < images.test_fraction < 1, "in (0, 1)"),
-        ("images.max-corrupt", images.max_corrupt, 0 <= images.max_corrupt < 1, "in [0, 1)"),
-        ("pretrain.epochs", pretrain.epochs, pretrain.epochs > 0, "more than 0"),
-        ("pretrain.batch", pretrain.batch, pretrain.batch >= 2, "at least 2"),
-        ("pretrain.learning-rate", pretrain.learning_rate, pretrain.learning_rate > 0, "above 0"),
-        ("pretrain.workers", pretrain.workers, (pretrain.workers or 1) >= 1, "at least 1"),
-        ("pretrain.shards", pretrain.shards, (pretrain.shards or 1) >= 1, "at least 1"),
-        ("search.generations", search.generations, search.generations >= 1, "at least 1"),
-        ("search.population", search.population, search.population >= 1, "at least 1"),
-        ("search.parents", search.parents, search.parents >= 1, "at least 1"),
-        ("retrain.top-k", retrain.top_k, retrain.top_k >= 1, "at least 1"),
-        ("retrain.epochs", retrain.epochs, retrain.epochs >= 1, "at least 1"),
-        ("retrain.batch", retrain.batch, retrain.batch >= 2, "at least 2"),
-        ("retrain.ema-decay", retrain.ema_decay, 0 <= retrain.ema_decay < 1, "in [0, 1)"),
-        ("retrain.max-failures", retrain.max_failures, retrain.max_failures >= 0, "at least 0"),
-    ]
-    for name, got, holds, wanted in rules:
-        if not holds:
-            raise UserError(f"--{name}: got {got}, wanted {wanted}")
+    flat = _flatten(dataclasses.asdict(settings))
+    for name, interval in _RANGES.items():
+        if flat[name] is not None and not _inside(flat[name], interval):
+            raise UserError(f"--{name}: got {flat[name]}, wanted {_words(interval)}")
+    pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
     if pretrain.initialisation == "delta":
         raise UserError(
             "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
             "function (ALGORITHMS 1.3), so it cannot rank them; use qr, shift or gaussian"
         )
+
+
+def _inside(value: float, interval: str) -> bool:
+    """Return whether a number lies in an interval such as (0, 1]; NaN lies in none."""
+    low, high = map(float, interval[1:-1].split(","))
+    above = value > low or (value == low and interval[0] == "[")
+    below = value < high or (value == high and interval[-1] == "]")
+    return above and below
+
+
+def _words(interval: str) -> str:
+    low, high = interval[1:-1].split(", ")
+    if high != "inf":
+        return f"a number in {interval}"
+    return f"at least {low}" if interval[0] == "[" else f"more than {low}"
 
 
 def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:

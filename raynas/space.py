@@ -228,7 +228,7 @@ class SearchSpace:
             UserError: The text is malformed or names an architecture outside the space.
         """
         digits = text.strip()
-        if digits.isdigit() and len(digits) == self.num_layers > 1:
+        if digits.isascii() and digits.isdigit() and len(digits) == self.num_layers > 1:
             return self.check(map(int, digits))
         return self.check(Architecture.parse(text))
 

@@ -45,9 +45,8 @@ class Segment:
 
 def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[np.int64]:
     """Return the indices of the vector that a path's gradient fills, in order."""
-    return np.concatenate(
-        [np.arange(part.start, part.stop) for part in segments if part.is_on(path)]
-    )
+    ranges = [np.arange(part.start, part.stop) for part in segments if part.is_on(path)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
 
 
 def owners(segments: Sequence[Segment], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

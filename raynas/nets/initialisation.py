@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from raynas.nets.supernet import LayerIndicator, Supernet
+from raynas.seeds import mixed_seed
 from raynas.space import SearchSpace
 
 Initialisation = Literal["qr", "shift", "gaussian", "delta"]
@@ -33,7 +34,7 @@ def frozen_supernet(  # noqa: PLR0913 - everything that defines the weights
     linear layers keep what their constructor drew, which is seeded too.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.manual_seed(seed)
+        torch.random.manual_seed(mixed_seed(seed))
         supernet = Supernet(space, in_channels, num_classes, layer_indicator)
     initialise_(supernet, initialisation, seed)
     return supernet
@@ -43,7 +44,9 @@ def frozen_supernet(  # noqa: PLR0913 - everything that defines the weights
 def initialise_(module: nn.Module, initialisation: Initialisation, seed: int) -> None:
     """Fill all convolutions, linear layers and batch norms of a module in place."""
     for name, part in module.named_modules():
-        generator = torch.Generator().manual_seed(_seed_of(seed, name))
+        # CRC-32 of the module's name is the same in every process
+        place = zlib.crc32(name.encode())
+        generator = torch.Generator().manual_seed(mixed_seed(seed, place))
         if isinstance(part, nn.Conv2d):
             _initialise_conv_(part, initialisation, generator)
         elif isinstance(part, nn.Linear):
@@ -53,11 +56,6 @@ def initialise_(module: nn.Module, initialisation: Initialisation, seed: int) ->
         elif isinstance(part, nn.BatchNorm2d) and part.affine:
             part.weight.fill_(1.0)
             part.bias.zero_()
-
-
-def _seed_of(seed: int, name: str) -> int:
-    """Return a seed for the module of that name; CRC-32 is the same in every process."""
-    return (seed << 32) + zlib.crc32(name.encode())
 
 
 def _initialise_conv_(
@@ -108,7 +106,7 @@ def shift_(weight: torch.Tensor, generator: torch.Generator) -> None:
     channels, _, height, width = weight.shape
     taps = torch.randint(height * width, (channels,), generator=generator)
     signs = torch.randint(2, (channels,), generator=generator) * 2.0 - 1.0
-    weight.zero_().flatten(1)[torch.arange(channels), taps] = signs
+    weight.zero_().flatten(1)[torch.arange(channels), taps] = signs.to(weight.dtype)
 
 
 def delta_depthwise_(weight: torch.Tensor, generator: torch.Generator) -> None:
@@ -118,4 +116,4 @@ def delta_depthwise_(weight: torch.Tensor, generator: torch.Generator) -> None:
     """
     channels, _, height, width = weight.shape
     signs = torch.randint(2, (channels,), generator=generator) * 2.0 - 1.0
-    weight.zero_()[:, 0, height // 2, width // 2] = signs
+    weight.zero_()[:, 0, height // 2, width // 2] = signs.to(weight.dtype)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.func import functional_call, jvp, vjp, vmap
 
 from raynas.nets.supernet import Supernet, batch_norms
+from raynas.seeds import mixed_seed
 
 Map = Callable[[torch.Tensor], torch.Tensor]
 _EXACT_SIZE = 600  # inputs with at most this many numbers get the whole Jacobian
@@ -50,7 +51,7 @@ def measure_supernet(supernet: Supernet, seed: int) -> list[tuple[int, int, Isom
     rows = []
     side = _LARGEST_SIDE
     for layer, choice, module in supernet.candidates():
-        generator = torch.Generator().manual_seed((seed << 16) + layer)
+        generator = torch.Generator().manual_seed(mixed_seed(seed, layer))
         channels = supernet.space.blocks[layer].in_channels
         images = torch.randn(_CALIBRATION_BATCH, channels, side, side, generator=generator)
         with warnings.catch_warnings():

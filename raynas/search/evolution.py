@@ -100,10 +100,19 @@ class Evolution:
         parents = [scored.child.architecture for scored in self.ranked()[: self._settings.parents]]
         children: list[Child] = []
         if parents:
-            children = self._fill([], self._settings.mutations, lambda: self._mutation(parents))
-            crossed = self._fill([], self._settings.crossovers, lambda: self._crossover(parents))
-            children = [*children, *crossed]
+            mutations, crossovers = self._shares()
+            children = self._fill([], mutations, lambda: self._mutation(parents))
+            children += self._fill([], crossovers, lambda: self._crossover(parents))
         self._waiting = self._fill(children, self._settings.population, self._random)
+
+    def _shares(self) -> tuple[int, int]:
+        """Return how many mutations and crossovers to breed: no more than the population."""
+        mutations, crossovers = self._settings.mutations, self._settings.crossovers
+        population = self._settings.population
+        if mutations + crossovers > population:
+            mutations = round(population * mutations / (mutations + crossovers))
+            crossovers = population - mutations
+        return mutations, crossovers
 
     def _fill(
         self, children: list[Child], count: int, draw: Callable[[], Child | None]

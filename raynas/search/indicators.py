@@ -50,7 +50,9 @@ def score_table(
     weight = _layer_weights(layer, space, settings.layer_weight_sign)
     table = []
     for position, block in enumerate(space.blocks):
-        c, g, w = indicators.block[position], layer[position], weight[position]
+        known = np.isfinite(indicators.block[position])
+        c = np.where(known, indicators.block[position], np.nan)
+        g, w = layer[position], weight[position]
         if block.size == 1:  # a constant of the space, such as a fixed identity
             table.append(np.zeros(1))
             continue
@@ -84,7 +86,7 @@ def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Arr
 
 def _identity_score(others: Array, g: float, w: float, settings: SearchSettings) -> float:
     """Return what a chosen identity contributes (10.2)."""
-    mean, spread = float(np.mean(others)), max(float(np.std(others)), _TINY)
+    mean, spread = float(np.nanmean(others)), max(float(np.nanstd(others)), _TINY)
     match settings.score:
         case "bnnas":
             return 0.0
@@ -135,7 +137,7 @@ class AdditiveScorer:
 
     def __call__(self, architectures: Iterable[Architecture]) -> Array:
         """Return one score per architecture, S(a) = sum over l of T[l][a_l]."""
-        choices = np.array(list(architectures), dtype=np.int64)
+        choices = np.array(list(architectures), dtype=np.int64).reshape(-1, len(self._table))
         scores: Array = self._table[np.arange(len(self._table)), choices].sum(axis=1)
         return scores
 

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from raynas.costs import Cost, CostTable, Limits, show_quantity
+from raynas.costs import CostTable, Limits, show_quantity
 from raynas.errors import UserError
 from raynas.space import Architecture
 
-_CELLS = 40_000  # of the grid: 40,000 steps of one cost, or 200 x 200 of two
+_CELLS = 90_000  # of the grid: 90,000 steps of one cost, or 300 x 300 of two
 
 
 class LegalSampler:
@@ -104,19 +104,23 @@ def _least_macs(costs: CostTable, max_params: int) -> int:
 def _grid(costs: CostTable, limits: Limits) -> tuple[list[npt.NDArray[np.int64]], list[int]]:
     """Return cost in grid steps per layer (candidates x K), and the budget in steps (K).
 
-    K is the number of limits that bind: 0, 1 or 2.
+    Counted is what a candidate costs beyond the cheapest of its layer, in shares of what the limit
+    leaves beyond the smallest architecture. K is the number of limits that bind: 0, 1 or 2.
     """
-    largest: Cost = costs.largest
+    smallest, largest = costs.smallest, costs.largest
     rows: list[tuple[Sequence[Sequence[int]], int]] = []
     if limits.max_macs is not None and limits.max_macs < largest.macs:
-        rows.append((costs.macs, limits.max_macs - costs.fixed.macs))
+        rows.append((costs.macs, limits.max_macs - smallest.macs))
     if limits.max_params is not None and limits.max_params < largest.params:
-        rows.append((costs.params, limits.max_params - costs.fixed.params))
+        rows.append((costs.params, limits.max_params - smallest.params))
     steps = round(_CELLS ** (1 / max(len(rows), 1)))
     weights = [
         np.array(
             [
-                [table[layer][i] * steps // max(room, 1) for table, room in rows]
+                [
+                    (table[layer][i] - min(table[layer])) * steps // max(slack, 1)
+                    for table, slack in rows
+                ]
                 for i in range(size)
             ],
             dtype=np.int64,

@@ -104,6 +104,10 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
             f"{skipped[0]}; mend them or raise --images.max-corrupt"
         )
     kept = [(raw, pixels) for raw, pixels in zip(raws, decoded, strict=True) if pixels is not None]
+    if not kept:
+        raise UserError(
+            f"data {data}: no image is left of {len(source.images)}; raise --images.share"
+        )
     images = Images(
         np.stack([pixels for _, pixels in kept]),
         np.array([raw.label for raw, _ in kept], dtype=np.int64),
@@ -191,7 +195,7 @@ def _decode(raw: RawImage, resolution: int, grey: bool) -> npt.NDArray[np.uint8]
     """Return C x H x W pixels: the middle square, resized; None where the file is broken."""
     try:
         image = ImageOps.exif_transpose(raw.open())
-        image = image.convert("L" if grey else "RGB")
+        image = _eight_bits(image).convert("L" if grey else "RGB")
     except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
         return None
     if image.size != (resolution, resolution):
@@ -199,6 +203,13 @@ def _decode(raw: RawImage, resolution: int, grey: bool) -> npt.NDArray[np.uint8]
         image = ImageOps.fit(image, square, Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16-bit grey as 8-bit grey; Pillow's own conversion would cut it off at 255."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).astype(np.uint8))
+    return image
 
 
 def _split(
@@ -211,9 +222,13 @@ def _split(
     names = np.array([name or "train" for name in named])
     parts = {part: np.flatnonzero(names == part) for part in ("train", "val", "test")}
     rng = np.random.default_rng([seed, _SPLIT])
-    for part, fraction in (("test", settings.test_fraction), ("val", settings.val_fraction)):
-        if not len(parts[part]):
-            parts["train"], parts[part] = _cut(parts["train"], labels, fraction, rng)
+    if not len(parts["test"]):
+        leave = 1 if len(parts["val"]) else 2  # of each class: one to train, one to validate
+        parts["train"], parts["test"] = _cut(
+            parts["train"], labels, settings.test_fraction, leave, rng
+        )
+    if not len(parts["val"]):
+        parts["train"], parts["val"] = _cut(parts["train"], labels, settings.val_fraction, 1, rng)
     return parts
 
 
@@ -221,13 +236,14 @@ def _cut(
     indices: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     fraction: float,
+    leave: int,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return what stays and what is cut off, the same share of every class."""
+    """Return what stays and what is cut off: a share of every class that leaves some of it."""
     kept, taken = [], []
     for label in np.unique(labels[indices]):
         members = rng.permutation(indices[labels[indices] == label])
-        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        count = max(min(max(round(fraction * len(members)), 1), len(members) - leave), 0)
         taken.append(members[:count])
         kept.append(members[count:])
     empty = np.empty(0, dtype=np.int64)

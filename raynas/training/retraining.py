@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from raynas.errors import StageError
 from raynas.nets.subnet import subnet
+from raynas.seeds import mixed_seed
 from raynas.settings import RetrainSettings
 from raynas.space import Architecture, SearchSpace
 from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
@@ -68,7 +69,7 @@ class Retraining:
         self._seed = seed
         self._device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
-            torch.random.manual_seed(seed)
+            torch.random.manual_seed(mixed_seed(seed, 0))
             network = subnet(
                 space, architecture, dataset.channels, dataset.num_classes, settings.dropout
             )
@@ -107,7 +108,7 @@ class Retraining:
         started = time.monotonic()
         self._network.train()
         with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else None):
-            torch.random.manual_seed((self._seed << 20) + self.epoch)  # dropout, also on resume
+            torch.random.manual_seed(mixed_seed(self._seed, 1, self.epoch))  # dropout
             first = self.epoch * self.steps_per_epoch
             losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
         train_loss = float(torch.stack(losses).mean())

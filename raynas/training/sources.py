@@ -131,7 +131,7 @@ def _folder(data: str) -> Source:
     files = sorted(
         info.path[len(root) + 1 :]
         for info in infos
-        if info.type == pafs.FileType.File and not info.base_name.startswith(".")
+        if info.type == pafs.FileType.File and "/." not in info.path[len(root) :]
     )
     tables = [file for file in files if file.endswith(".parquet")]
     if tables:
@@ -184,9 +184,8 @@ def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[
     images: list[RawImage] = []
     names: tuple[str, ...] = ()
     for file in files:
-        with filesystem.open_input_file(f"{root}/{file}") as stream:
-            table = pq.read_table(stream)
-        image_column, label_column = _columns(data, file, table.schema)
+        table = _read_table(data, filesystem, f"{root}/{file}")
+        image_column, label_column = _columns(data, file, table)
         names = names or _class_names(table.schema, label_column)
         split = next((_SPLITS[w] for w in _words(file) if w in _SPLITS), None)
         contents = table[image_column].combine_chunks().field("bytes")
@@ -195,10 +194,24 @@ def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[
             RawImage(f"{file} row {row}", int(label), split, _opener_of_bytes(contents[row]))
             for row, label in enumerate(labels)
         ]
-    count = max((raw.label for raw in images), default=-1) + 1
-    if any(raw.label < 0 for raw in images):
-        raise UserError(f"data {data}: a label is negative; wanted classes counted from 0")
-    return Source(images, names or tuple(map(str, range(count))))
+    found = {raw.label for raw in images}
+    names = names or tuple(str(label) for label in range(max(found, default=-1) + 1))
+    if not found <= set(range(len(names))):
+        raise UserError(
+            f"data {data}: it has label {(found - set(range(len(names)))).pop()}, wanted classes "
+            f"counted from 0 to {len(names) - 1}"
+        )
+    return Source(images, names)
+
+
+def _read_table(data: str, filesystem: pafs.FileSystem, path: str) -> pa.Table:
+    try:
+        with filesystem.open_input_file(path) as stream:
+            return pq.read_table(stream)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"data {data}: {path} is no Parquet file that can be read ({error}); mend or remove it"
+        ) from error
 
 
 def _words(file: str) -> list[str]:
@@ -212,8 +225,10 @@ def _opener_of_bytes(content: Any) -> Callable[[], Image.Image]:
     return lambda: Image.open(io.BytesIO(content.as_py()))
 
 
-def _columns(data: str, file: str, schema: pa.Schema) -> tuple[str, str]:
-    image = next((f.name for f in schema if pa.types.is_struct(f.type)), None)
+def _columns(data: str, file: str, table: pa.Table) -> tuple[str, str]:
+    schema = table.schema
+    structs = [field for field in schema if pa.types.is_struct(field.type)]
+    image = next((f.name for f in structs if f.type.get_field_index("bytes") >= 0), None)
     label = next(
         (name for name in ("label", "labels", "fine_label", "class") if name in schema.names), None
     )
@@ -221,6 +236,11 @@ def _columns(data: str, file: str, schema: pa.Schema) -> tuple[str, str]:
         raise UserError(
             f"data {data}: {file} has the columns {', '.join(schema.names)}; wanted image "
             "(a struct with bytes) and label (an integer), as Hugging Face writes them"
+        )
+    if not pa.types.is_integer(schema.field(label).type) or table[label].null_count:
+        raise UserError(
+            f"data {data}: {file} has the column {label} of {schema.field(label).type} with "
+            f"{table[label].null_count} empty entries; wanted an integer for every image"
         )
     return image, label
 

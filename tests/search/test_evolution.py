@@ -106,7 +106,12 @@ def test_children_are_made_of_their_parents(seed: int) -> None:
 def test_a_mutation_redraws_each_layer_with_the_set_probability(probability: float) -> None:
     costs = build_costs((10,) * 200)
     evolution = build_evolution(
-        costs, population=60, mutations=60, generations=2, mutation_probability=probability
+        costs,
+        population=60,
+        mutations=60,
+        crossovers=0,
+        generations=2,
+        mutation_probability=probability,
     )
     run_to_end(evolution)
     mutants = [s.child for s in evolution.history if s.child.origin == "mutation"]

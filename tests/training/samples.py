@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from raynas.nets.frozen import FrozenSupernet
 from raynas.settings import ImageSettings, PretrainSettings
 from raynas.space import SearchSpace
 from raynas.trainable import Segment, indices_on
@@ -172,10 +174,15 @@ def begin_pretraining(
     num_shards: int = 1,
 ) -> Pretraining:
     """Return a pretraining at step 0 of a space with identities."""
-    space, dataset = space or tiny_space(), dataset or build_dataset()
-    settings = settings or small_pretraining()
-    frozen = build_supernet(space, settings, dataset, 0)
+    space, settings = space or tiny_space(), settings or small_pretraining()
+    frozen = build_supernet(space, settings, dataset, 0) if dataset else _start(space, settings)
     return Pretraining(space, frozen.segments, frozen.vector, settings, 0, num_steps, num_shards)
+
+
+@cache
+def _start(space: SearchSpace, settings: PretrainSettings) -> FrozenSupernet:
+    """Return a supernet whose starting point many pretrainings copy."""
+    return build_supernet(space, settings, build_dataset(), 0)
 
 
 def tiny_space() -> SearchSpace:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.nets.subnet import subnet
 from raynas.space import Architecture
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Images
 from tests.training.samples import build_dataset, tiny_space
-from raynas.nets.subnet import subnet
 
 CPU = torch.device("cpu")
 

@@ -403,7 +403,7 @@ def broken_parquet(root: Path) -> str:
         (parquet_of("no image"), "image"),
         (parquet_of("no bytes"), "bytes"),
         (parquet_of("plain bytes"), "a struct with bytes"),
-        (parquet_of("negative label"), "negative"),
+        (parquet_of("negative label"), "label -1"),
         (parquet_of("null label"), "label"),
         (parquet_of("text label"), "label"),
         (parquet_of("unnamed label"), "label"),

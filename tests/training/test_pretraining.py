@@ -73,9 +73,7 @@ class TestWhatLearns:
         self, supernet: Any, trainable: str, classifier_rate: float
     ) -> set[str]:
         """Return the parameters of the trained batch norms, and of the classifier if it learns."""
-        kept = [
-            norm for _, _, module in supernet.candidates() for norm in batch_norms(module)[-1:]
-        ]
+        kept = [norm for _, _, module in supernet.candidates() for norm in batch_norms(module)[-1:]]
         norms = batch_norms(supernet) if trainable == "all_bn" else kept
         learning: list[nn.Module] = list(norms)
         if classifier_rate > 0:
@@ -122,7 +120,7 @@ class TestWhatLearns:
 
     def test_a_small_supernet_learns_easy_images_in_a_few_steps(self) -> None:
         space, dataset = tiny_space(), build_dataset()
-        settings = small_pretraining(learning_rate=0.05, batch=24)
+        settings = small_pretraining(learning_rate=0.05, classifier_rate=0.02, batch=24)
         state = begin_pretraining(settings, space, dataset, num_steps=30)
         losses = [report.loss for report in train(state, InProcess(space, dataset, settings))]
 

@@ -1,0 +1,102 @@
+"""Joining a cluster, and what is refused of it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raynas.cluster.connection import Resources, gpus_each, places
+from raynas.errors import UserError
+from tests.builders import ROOT
+
+JOIN = """
+from raynas.cluster.connection import connected
+from raynas.errors import UserError
+try:
+    with connected():
+        print("joined")
+except UserError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "http://127.0.0.1:8265"])
+def test_an_address_where_no_cluster_answers_is_refused_within_a_minute(
+    tmp_path: Path, address: str
+) -> None:
+    environment = os.environ | {"RAY_ADDRESS": address, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", JOIN],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.stdout.startswith(f"refused: RAY_ADDRESS {address}: "), done.stderr
+    assert done.stdout.count("\n") == 1
+    assert "RAY_ADDRESS" in done.stdout.removeprefix("refused: RAY_ADDRESS")  # the way out
+
+
+@pytest.mark.cluster
+def test_a_cluster_started_here_tells_what_it_has(cluster: Resources) -> None:
+    assert cluster == Resources(nodes=1, cpus=4.0, gpus=0.0)
+
+
+class TestGpus:
+    @pytest.mark.parametrize(
+        ("asked", "gpus", "wanted"),
+        [(None, 0.0, 0.0), (None, 4.0, 1.0), (0.5, 1.0, 0.5), (2.0, 2.0, 2.0), (0.0, 4.0, 0.0)],
+    )
+    def test_a_worker_gets_the_gpus_asked_for_or_one_where_there_are_any(
+        self, asked: float | None, gpus: float, wanted: float
+    ) -> None:
+        assert gpus_each(asked, Resources(1, 8.0, gpus), "pretrain.gpus-per-worker") == wanted
+
+    @pytest.mark.parametrize(("asked", "gpus"), [(1.0, 0.0), (0.25, 0.0), (2.0, 1.0)])
+    def test_more_gpus_than_there_are_are_refused_with_what_there_is(
+        self, asked: float, gpus: float
+    ) -> None:
+        sentence = refusal(lambda: gpus_each(asked, Resources(1, 8.0, gpus), "some.setting"))
+
+        assert f"--some.setting {asked:g}" in sentence
+        assert f"the cluster has {gpus:g} GPUs" in sentence
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(
+        ("cpus", "gpus", "each_cpus", "each_gpus", "wanted"),
+        [
+            (8.0, 0.0, 1, 0.0, 8),
+            (8.0, 0.0, 3, 0.0, 2),
+            (8.0, 2.0, 1, 1.0, 2),
+            (8.0, 2.0, 1, 0.25, 8),
+            (2.0, 8.0, 1, 1.0, 2),
+            (1.0, 0.0, 1, 0.0, 1),
+        ],
+    )
+    def test_places_are_as_many_as_cpus_and_gpus_both_allow(
+        self, cpus: float, gpus: float, each_cpus: int, each_gpus: float, wanted: int
+    ) -> None:
+        resources = Resources(1, cpus, gpus)
+
+        assert places(resources, each_cpus, each_gpus, "some.setting") == wanted
+
+    def test_no_place_at_all_is_refused_with_what_the_cluster_has(self) -> None:
+        sentence = refusal(lambda: places(Resources(1, 2.0, 0.0), 3, 0.0, "some.setting"))
+
+        assert "--some.setting 3" in sentence
+        assert "the cluster has 2 CPUs" in sentence
+
+
+def refusal(act: Callable[[], object]) -> str:
+    """Return the sentence with which an act is refused."""
+    with pytest.raises(UserError) as caught:
+        act()
+    return str(caught.value)

@@ -1,0 +1,262 @@
+"""The plan: what data, space and cluster make of the settings, and what is refused at once."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from raynas.cluster.connection import Resources
+from raynas.cluster.plan import (
+    Forecast,
+    Plan,
+    forecast,
+    forecast_lines,
+    make_plan,
+    plan_lines,
+    searched_space,
+)
+from raynas.errors import UserError
+from raynas.nets.cost import cost_table
+from raynas.nets.operations import Identity
+from raynas.settings import PretrainSettings, RetrainSettings, Settings
+from raynas.space import SearchSpace
+from raynas.training.images import Dataset
+from tests.builders import build_space
+from tests.training.samples import build_dataset
+
+LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
+CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
+SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
+
+
+def plan(
+    settings: Settings = SMALL,
+    resources: Resources = LAPTOP,
+    recorded: dict[str, Any] | None = None,
+    space: SearchSpace | None = None,
+    dataset: Dataset | None = None,
+) -> Plan:
+    """Return the plan of a small run."""
+    return make_plan(
+        space or build_space("RNN"), dataset or build_dataset(), settings, resources, recorded
+    )
+
+
+def refusal(*arguments: Any, **others: Any) -> str:
+    """Return the sentence with which a plan is refused."""
+    with pytest.raises(UserError) as caught:
+        plan(*arguments, **others)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def pretrain(**settings: Any) -> Settings:
+    """Return the small settings with another pretraining."""
+    return replace(SMALL, pretrain=replace(SMALL.pretrain, **settings))
+
+
+def retrain(**settings: Any) -> Settings:
+    """Return the small settings with another retraining."""
+    return replace(SMALL, retrain=replace(SMALL.retrain, **settings))
+
+
+class TestSteps:
+    def test_identity_is_a_candidate_of_normal_layers_where_it_is_a_path(self) -> None:
+        space = build_space("RNN")
+
+        assert searched_space(space, SMALL) == space.with_identity(Identity())
+        assert plan().space.size == 3 * 4 * 4
+        others = pretrain(layer_indicator="parallel", sampling="fair")
+        assert plan(others).space == space
+
+    def test_steps_are_rounded_to_equal_counts_and_paths_are_as_many_as_candidates(self) -> None:
+        made = plan()
+
+        assert made.num_paths == 4
+        assert made.num_steps == 6  # an epoch is 4 steps; counts are equal after each 3
+
+    def test_uniform_sampling_has_one_path_and_no_cycle(self) -> None:
+        made = plan(pretrain(sampling="uniform"))
+
+        assert (made.num_paths, made.num_steps) == (1, 4)
+
+    def test_costs_are_those_of_the_space_on_these_images(self) -> None:
+        dataset = build_dataset(side=12, channels=1, classes=5)
+        made = plan(dataset=dataset)
+
+        assert made.costs == cost_table(made.space, 12, 1, 5)
+
+
+class TestWorkers:
+    @pytest.mark.parametrize(
+        ("resources", "workers", "shards", "gpus"),
+        [
+            (LAPTOP, 2, 1, 0.0),
+            (Resources(1, 3.0, 0.0), 3, 1, 0.0),
+            (Resources(1, 16.0, 0.0), 16, 4, 0.0),
+            (Resources(2, 9.0, 0.0), 8, 2, 0.0),
+            (CLUSTER, 8, 2, 1.0),
+            (Resources(1, 8.0, 1.0), 1, 1, 1.0),
+        ],
+    )
+    def test_workers_are_as_many_as_fit_and_paths_come_before_shards(
+        self, resources: Resources, workers: int, shards: int, gpus: float
+    ) -> None:
+        made = plan(resources=resources)
+
+        assert (made.workers, made.num_shards) == (workers, shards)
+        assert made.gpus_per_worker == gpus
+
+    def test_workers_of_several_cpus_are_fewer(self) -> None:
+        assert plan(pretrain(cpus_per_worker=2)).workers == 1
+
+    def test_a_fraction_of_a_gpu_lets_workers_share_it(self) -> None:
+        made = plan(pretrain(gpus_per_worker=0.5), Resources(1, 8.0, 1.0))
+
+        assert made.workers == 2
+
+    def test_the_number_of_shards_is_kept_on_resume_whatever_the_cluster_has_now(self) -> None:
+        recorded = plan(resources=Resources(1, 16.0, 0.0)).facts
+
+        assert recorded["shards"] == 4
+        again = plan(resources=LAPTOP, recorded=recorded)
+        assert (again.num_shards, again.workers) == (4, 2)
+        assert again.facts == recorded
+
+    @pytest.mark.parametrize(("top_k", "wanted"), [(1, 1), (3, 2)])
+    def test_trials_at_a_time_are_as_many_as_fit_and_no_more_than_there_are(
+        self, top_k: int, wanted: int
+    ) -> None:
+        assert plan(retrain(top_k=top_k)).concurrent == wanted
+
+
+class TestRefusals:
+    def test_a_limit_below_the_smallest_network_names_that_network_s_cost(self) -> None:
+        smallest = plan().costs.smallest
+        by_macs = refusal(replace(SMALL, max_macs=10))
+        by_params = refusal(replace(SMALL, max_params=10))
+
+        assert "--max-macs 10" in by_macs
+        assert str(smallest.macs) in by_macs
+        assert "--max-params 10" in by_params
+        assert str(smallest.params) in by_params
+
+    def test_more_workers_than_the_cluster_holds_are_refused_with_what_it_holds(self) -> None:
+        sentence = refusal(pretrain(workers=5))
+
+        assert "--pretrain.workers 5" in sentence
+        assert "the cluster holds 2 workers" in sentence
+
+    @pytest.mark.parametrize(
+        ("settings", "flag"),
+        [
+            (pretrain(gpus_per_worker=1.0), "--pretrain.gpus-per-worker 1"),
+            (retrain(gpus_per_trial=2.0), "--retrain.gpus-per-trial 2"),
+        ],
+    )
+    def test_gpus_are_refused_where_there_are_none(self, settings: Settings, flag: str) -> None:
+        sentence = refusal(settings)
+
+        assert flag in sentence
+        assert "the cluster has 0 GPUs" in sentence
+
+    @pytest.mark.parametrize(
+        ("settings", "flag"),
+        [
+            (pretrain(cpus_per_worker=3), "--pretrain.cpus-per-worker 3"),
+            (retrain(cpus_per_trial=9), "--retrain.cpus-per-trial 9"),
+        ],
+    )
+    def test_more_cpus_than_the_cluster_has_are_refused(
+        self, settings: Settings, flag: str
+    ) -> None:
+        sentence = refusal(settings)
+
+        assert flag in sentence
+        assert "the cluster has 2 CPUs" in sentence
+
+    def test_shards_of_a_single_image_are_refused(self) -> None:
+        sentence = refusal(pretrain(shards=7))
+
+        assert "--pretrain.shards 7" in sentence
+        assert "--pretrain.batch" in sentence
+
+    @pytest.mark.parametrize(
+        ("name", "other"),
+        [
+            ("classes", ["x", "y", "z"]), ("channels", 1), ("resolution", 9), ("train", 47),
+            ("val", 1), ("test", 1), ("skipped", ["a.png"]),
+        ],
+    )  # fmt: skip
+    def test_data_that_differ_from_the_recorded_ones_are_refused_by_what_differs(
+        self, name: str, other: Any
+    ) -> None:
+        recorded = plan().facts | {name: other}
+        sentence = refusal(recorded=recorded)
+
+        assert f"its data had {name} {other}" in sentence
+        assert "--run" in sentence
+
+
+class TestForecast:
+    def test_a_forecast_is_positive_and_leaves_torch_as_it_was(self) -> None:
+        threads = torch.get_num_threads()
+        settings = retrain(epochs=2, batch=24)
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert 0 < made.pretrain_seconds < math.inf
+        assert 0 < made.retrain_seconds < math.inf
+        assert made.disk_bytes > 2**20
+        assert torch.get_num_threads() == threads
+
+    def test_a_forecast_scales_with_steps_workers_and_trials(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def a_second(*_: Any) -> float:
+            return 1.0
+
+        monkeypatch.setattr("raynas.cluster.plan._median_seconds", a_second)
+        settings = retrain(epochs=5, batch=24, top_k=3)
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert made.pretrain_seconds == 6 * 2  # 4 paths on 2 workers are 2 rounds
+        assert made.retrain_seconds == 2 * 5 * 2  # 3 trials in 2 waves, 2 steps an epoch
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (1, "1 s"),
+            (119, "119 s"),
+            (150, "2.5 min"),
+            (3 * 3600, "3.0 h"),
+            (3 * 86400, "3.0 days"),
+        ],
+    )
+    def test_a_forecast_is_said_in_units_of_its_size(self, seconds: float, words: str) -> None:
+        (line,) = forecast_lines(Forecast(seconds, 10.0, 3 * 2**20))
+
+        assert f"pretrain {words}," in line
+        assert "retrain 10 s" in line
+        assert "3.0 MiB" in line
+
+
+class TestLines:
+    def test_the_plan_is_told_in_lines_that_name_the_numbers(self) -> None:
+        settings = replace(SMALL, max_macs=10**9)
+        text = "\n".join(plan_lines(plan(settings), settings, LAPTOP))
+
+        assert "48 training, 24 validation, 24 test images, 3 classes, 3 x 8 x 8" in text
+        assert "tiny: 3 layers, 48 networks" in text
+        assert "1 nodes, 2 CPUs, 0 GPUs" in text
+        assert "6 steps of 4 paths x 1 shards, 2 workers" in text
+        assert "at most 1G MACs" in text
+        assert "skipped" not in text
+
+    def test_skipped_images_are_counted_and_the_first_ones_named(self) -> None:
+        dataset = replace(build_dataset(), skipped=tuple(f"{i}.png" for i in range(5)))
+        made = plan(dataset=dataset)
+        text = "\n".join(plan_lines(made, SMALL, LAPTOP))
+
+        assert "5 images that cannot be read: 0.png, 1.png, 2.png, ..." in text

@@ -1,0 +1,282 @@
+"""Retraining through Tune: tables, retries, resumed trials, and weak ones that are stopped."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from raynas.cluster.connection import Resources, ship_by_value
+from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.trials import TrialRecorder, checkpoint_path, model_path, run_trials
+from raynas.costs import Limits
+from raynas.nets.cost import cost_table
+from raynas.nets.subnet import subnet
+from raynas.search.evolution import Evolution
+from raynas.search.indicators import AdditiveScorer
+from raynas.search.legal import LegalSampler
+from raynas.settings import ImageSettings, RetrainSettings, SearchSettings, Settings
+from raynas.space import Architecture, SearchSpace, load_space, space_module_name
+from raynas.store import RunStore
+from raynas.training.evaluation import evaluate
+from raynas.training.images import Dataset
+from raynas.training.outcomes import Outcomes
+from raynas.training.retraining import Retraining
+from tests.training.samples import build_dataset
+
+pytestmark = pytest.mark.cluster
+
+GOOD, SILENT, BROKEN = "0", "1", "2"
+
+SPACE_FILE = '''
+"""A person's own space: an operation that works, one that says nothing, one that raises."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from raynas.nets.ends import ConvStem, PooledHead
+from raynas.nets.operations import MBConv
+from raynas.space import ChoiceBlock, SearchSpace
+
+
+class Silence(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0 * super().forward(x)
+
+
+class Breakage(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.device.type != "meta":
+            (Path(__file__).parent / "attempts" / str(os.getpid())).touch()
+            raise ValueError("this operation is broken on purpose")
+        return super().forward(x)
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    name: str
+    kind: type[nn.Sequential]
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        return self.kind(MBConv(3, 1).build(in_channels, out_channels, stride))
+
+
+CANDIDATES = (MBConv(3, 2), Wrapped("silence", Silence), Wrapped("breakage", Breakage))
+SPACE = SearchSpace(
+    name="own", stem=ConvStem(out_channels=8, stride=1),
+    blocks=(ChoiceBlock(CANDIDATES, 8, 12, stride=2),), head=PooledHead(width=16), resolution=8,
+)
+'''
+
+
+class Bar:
+    """Remembers how far the stage is."""
+
+    def __init__(self) -> None:
+        self.shown: list[int] = []
+
+    def __call__(self, done: int, text: str = "") -> None:
+        """Remember how many epochs are done."""
+        del text
+        self.shown.append(done)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment that has ended, and where it began."""
+
+    folder: Path
+    space: SearchSpace
+    dataset: Dataset
+    settings: Settings
+    store: RunStore
+    bar: Bar
+    earlier: dict[str, Any]
+
+    def trials(self, architecture: str) -> list[dict[str, Any]]:
+        """Return the epochs of a trial."""
+        return [row for row in self.store.rows("trials") if row["architecture"] == architecture]
+
+    def outcome(self, architecture: str) -> dict[str, Any]:
+        """Return the outcome of a trial."""
+        rows = self.store.rows("outcomes")
+        (row,) = [row for row in rows if row["architecture"] == architecture]
+        return row
+
+
+def begin(folder: Path, retrain: RetrainSettings) -> Experiment:
+    """Prepare an experiment on easy images and a person's own space."""
+    (folder / "attempts").mkdir()
+    path = folder / f"{folder.name}.py"
+    path.write_text(SPACE_FILE)
+    space = load_space(str(path), folder)
+    ship_by_value(space_module_name(str(path)))
+    settings = Settings(images=ImageSettings(augment="none"), retrain=retrain)
+    store = RunStore.create(str(folder / "run"))
+    return Experiment(folder, space, build_dataset(count=240), settings, store, Bar(), {})
+
+
+def retraining_of(experiment: Experiment, architecture: str) -> Retraining:
+    """Return a trial's retraining without Tune."""
+    settings, path = experiment.settings, Architecture.parse(architecture)
+    return Retraining(experiment.space, path, experiment.dataset, settings.retrain, "none", 0)
+
+
+def run(experiment: Experiment, concurrent: int) -> None:
+    """Run the experiment; GOOD has the best score, BROKEN the worst."""
+    space, retrain = experiment.space, experiment.settings.retrain
+    dataset, store = experiment.dataset, experiment.store
+    costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
+    evolution = Evolution(LegalSampler(costs, Limits()), SearchSettings(population=20), 0)
+    outcomes = Outcomes(store, evolution, costs)
+    run_trials(
+        EvolutionSearcher(
+            evolution,
+            AdditiveScorer([np.array([3.0, 2.0, 1.0])]),
+            retrain.top_k,
+            done=outcomes.settled(),
+        ),
+        TrialRecorder(store, retrain.epochs, experiment.bar, outcomes.add),
+        space,
+        dataset,
+        experiment.settings,
+        store,
+        gpus=0.0,
+        concurrent=concurrent,
+    )
+
+
+@pytest.fixture(scope="module")
+def fifo(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Return an experiment of three trials, of which one went on after an earlier crash."""
+    assert cluster.cpus >= 3
+    retrain = RetrainSettings(top_k=3, epochs=2, batch=24, max_failures=1)
+    experiment = begin(tmp_path_factory.mktemp("fifo"), retrain)
+    earlier = retraining_of(experiment, GOOD)
+    earlier.run_epoch()
+    checkpoint = earlier.to_bytes()
+    experiment.store.write_bytes(checkpoint_path(GOOD), checkpoint)
+    experiment.earlier.update(vars(earlier.history[0]))
+    run(experiment, concurrent=3)
+    return experiment
+
+
+class TestTables:
+    def test_every_epoch_of_every_trial_that_trained_has_a_row(self, fifo: Experiment) -> None:
+        for architecture in (GOOD, SILENT):
+            rows = fifo.trials(architecture)
+            assert [row["epoch"] for row in rows] == [1, 2]
+            assert len({row["trial"] for row in rows}) == 1
+        assert fifo.trials(BROKEN) == []
+        assert fifo.bar.shown[-1] == 4
+
+    def test_outcomes_are_ranked_by_validation_accuracy_with_the_failed_one_last(
+        self, fifo: Experiment
+    ) -> None:
+        rows = fifo.store.rows("outcomes")
+
+        assert [row["architecture"] for row in rows] == [GOOD, SILENT, BROKEN]
+        assert [row["rank"] for row in rows] == [1, 2, 3]
+        assert [row["status"] for row in rows] == ["finished", "finished", "failed"]
+        assert rows[0]["val_accuracy"] > rows[1]["val_accuracy"]
+        assert [row["score"] for row in rows] == [3.0, 2.0, 1.0]
+
+    def test_an_outcome_tells_the_accuracies_of_the_last_epoch(self, fifo: Experiment) -> None:
+        for architecture in (GOOD, SILENT):
+            outcome, last = fifo.outcome(architecture), fifo.trials(architecture)[-1]
+            assert outcome["val_accuracy"] == last["val_accuracy"]
+            assert outcome["epochs"] == 2
+            assert outcome["error"] is None
+
+    def test_weights_of_finished_trials_give_the_recorded_test_accuracy(
+        self, fifo: Experiment
+    ) -> None:
+        for architecture in (GOOD, SILENT):
+            outcome = fifo.outcome(architecture)
+            network = subnet(fifo.space, Architecture.parse(architecture), 3, 3)
+            content = fifo.store.read_bytes(outcome["checkpoint"])
+            network.load_state_dict(safetensors.torch.load(content))
+            found = evaluate(network, fifo.dataset.test, fifo.dataset, torch.device("cpu"))
+            assert found.accuracy == outcome["test_accuracy"]
+
+    def test_nothing_in_the_run_folder_is_a_pickle(self, fifo: Experiment) -> None:
+        files = [file for file in (fifo.folder / "run").rglob("*") if file.is_file()]
+
+        assert {file.suffix for file in files} == {".parquet", ".safetensors"}
+
+
+class TestTrials:
+    def test_a_trial_goes_on_from_its_checkpoint(self, fifo: Experiment) -> None:
+        first = fifo.trials(GOOD)[0]
+
+        assert {name: first[name] for name in fifo.earlier} == fifo.earlier  # also the seconds
+
+    @pytest.mark.parametrize("architecture", [GOOD, SILENT])
+    def test_a_trial_computes_the_same_bits_as_this_process(
+        self, fifo: Experiment, architecture: str
+    ) -> None:
+        here = retraining_of(fifo, architecture)
+        for _ in range(2):
+            here.run_epoch()
+
+        assert fifo.store.read_bytes(model_path(architecture)) == here.weights()
+        assert fifo.outcome(architecture)["test_accuracy"] == here.evaluate("test").accuracy
+
+    def test_a_trial_that_raises_is_tried_again_and_then_recorded_with_its_reason(
+        self, fifo: Experiment
+    ) -> None:
+        attempts = list((fifo.folder / "attempts").iterdir())
+        outcome = fifo.outcome(BROKEN)
+
+        assert len(attempts) == 2  # processes: the first try and max_failures
+        assert outcome["epochs"] == 0
+        assert outcome["val_accuracy"] is outcome["test_accuracy"] is outcome["checkpoint"] is None
+        lines = outcome["error"].splitlines()
+        assert lines[-1].endswith("ValueError: this operation is broken on purpose")
+        assert 1 < len(lines) <= 6
+        assert any(f"{fifo.folder.name}.py" in line for line in lines)
+
+    def test_a_second_experiment_tries_nothing_but_what_failed(self, fifo: Experiment) -> None:
+        files = {
+            file: file.read_bytes()
+            for file in (fifo.folder / "run").rglob("*")
+            if file.is_file() and "outcomes" not in file.parts
+        }
+        run(fifo, concurrent=3)
+
+        assert len(list((fifo.folder / "attempts").iterdir())) == 4
+        assert Counter(row["status"] for row in fifo.store.rows("outcomes")) == {
+            "finished": 2,
+            "failed": 1,
+        }
+        for file, content in files.items():
+            assert file.read_bytes() == content
+
+
+def test_asha_stops_the_weaker_trial_early_and_says_so(cluster: Resources, tmp_path: Path) -> None:
+    del cluster
+    retrain = RetrainSettings(
+        top_k=2, epochs=4, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
+        asha_reduction=2,
+    )  # fmt: skip
+    folder = tmp_path / "asha"
+    folder.mkdir()
+    experiment = begin(folder, retrain)
+    run(experiment, concurrent=1)  # the good one first: it sets what the other must reach
+    good, weak = experiment.outcome(GOOD), experiment.outcome(SILENT)
+
+    assert (good["status"], good["epochs"], good["rank"]) == ("finished", 4, 1)
+    assert (weak["status"], weak["rank"]) == ("stopped", 2)
+    assert weak["epochs"] in {1, 2}  # the rungs are at epochs 1 and 2
+    assert weak["test_accuracy"] is weak["checkpoint"] is None
+    assert weak["val_accuracy"] == experiment.trials(SILENT)[-1]["val_accuracy"]
+    assert len(experiment.trials(SILENT)) == weak["epochs"]
+    assert not experiment.store.has(model_path(SILENT))
