@@ -85,7 +85,7 @@ def parse_quantity(text: str) -> int:
 
 
 def show_quantity(value: int) -> str:
-    """Return ``330.0M`` for 330,000,000."""
+    """Return ``330M`` for 330,000,000, with three decimals at most."""
     for scale, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= scale:
             return f"{value / scale:.3f}".rstrip("0").rstrip(".") + letter

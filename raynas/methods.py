@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from raynas.costs import parse_quantity
 from raynas.errors import UserError
 from raynas.settings import Settings
 
@@ -23,7 +24,7 @@ def load_method(method: str, folder: Path) -> Settings:
         known = sorted(file.stem for file in folder.glob("*.toml"))
         raise UserError(f"method {method!r}: no such file as {path}; {_nearest(method, known)}")
     try:
-        tree = tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
     settings: Settings = _replaced(Settings(method=method), tree, str(path))
@@ -39,6 +40,8 @@ def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:
         if name not in known:
             raise UserError(f"{where}: no setting {key!r}; {_nearest(name, known)}")
         inner = getattr(settings, name)
+        if name in {"max_macs", "max_params"} and isinstance(value, str):
+            value = parse_quantity(value)  # noqa: PLW2901 - "330M", as the flag takes it
         if is_dataclass(inner) != isinstance(value, dict):
             raise UserError(f"{where}: {key!r} is {'a' if is_dataclass(inner) else 'no'} table")
         nested = is_dataclass(inner)

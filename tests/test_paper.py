@@ -176,7 +176,7 @@ def macro_table() -> dict[str, dict[str, Any]]:
     """Return the development part of NAS-Bench-Macro."""
     file = SHARED_DATA / "nas_bench_macro" / "development.json"
     if not file.is_file():
-        pytest.skip(f"no {file}: the development data is not beside this checkout")
+        pytest.skip("no ../shared/data/nas_bench_macro: the data is not beside this checkout")
     table: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
     return table
 

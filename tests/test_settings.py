@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import fields, is_dataclass, replace
 from typing import Literal
 
@@ -77,6 +78,17 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("retrain", "label_smoothing", 1.0),
         ("retrain", "ema_decay", 1.0),
         ("retrain", "max_failures", -1),
+        ("pretrain", "classifier_rate", -1.0),
+        ("pretrain", "momentum", 1.0),
+        ("pretrain", "clip", -1.0),
+        ("pretrain", "cpus_per_worker", 0),
+        ("pretrain", "records", 0),
+        ("search", "mutations", -1),
+        ("search", "crossovers", -1),
+        ("search", "mutation_probability", 1.5),
+        ("retrain", "dropout", 1.0),
+        ("retrain", "concurrent", 0),
+        ("retrain", "epochs", math.inf),
     ],
 )
 def test_a_number_that_cannot_work_is_refused_by_its_flag(
@@ -88,6 +100,28 @@ def test_a_number_that_cannot_work_is_refused_by_its_flag(
     with pytest.raises(UserError) as refusal:
         Settings(**{group: changed})
     assert flag in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "field", "value"),
+    [
+        ("images", "share", 1.0),
+        ("images", "max_corrupt", 0.0),
+        ("images", "resolution", None),
+        ("pretrain", "classifier_rate", 0.0),
+        ("pretrain", "label_smoothing", 0.0),
+        ("pretrain", "workers", 1),
+        ("search", "mutation_probability", 1.0),
+        ("search", "crossovers", 0),
+        ("retrain", "max_failures", 0),
+    ],
+)
+def test_the_last_number_that_can_work_is_taken(
+    group: str, field: str, value: float | None
+) -> None:
+    settings = Settings(**{group: replace(getattr(Settings(), group), **{field: value})})
+
+    assert getattr(getattr(settings, group), field) == value
 
 
 def test_a_negative_seed_is_refused() -> None:

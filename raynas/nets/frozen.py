@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
+from raynas.nets.fused import fuse_
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.space import Architecture
 from raynas.trainable import Role, Segment
@@ -31,6 +32,7 @@ class FrozenSupernet:
     def __init__(self, supernet: Supernet, trained: TrainedSet, train_classifier: bool) -> None:
         """Freeze everything but the trained set and lay that out as a vector."""
         self.supernet = supernet.requires_grad_(False)
+        fuse_(supernet)
         self.segments: list[Segment] = []
         self._parameters: list[nn.Parameter] = []
         for parameter, place in _trained(supernet, trained, train_classifier):

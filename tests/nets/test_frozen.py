@@ -182,13 +182,10 @@ def test_the_indicator_is_the_batch_norm_registered_last_whatever_its_name(
     trained_set: TrainedSet,
 ) -> None:
     frozen = build_frozen(build_space("R", (Renamed(),)), "none", trained_set)
-    last = frozen.supernet.candidate(0, 0).last
-    assert isinstance(last, nn.BatchNorm2d)
+    inner, *_, last = batch_norms(frozen.supernet.candidate(0, 0))
     (part,) = [s for s in frozen.segments if s.is_indicator]
 
     assert torch.equal(frozen.vector[part.start : part.stop], last.weight)
-    inner = frozen.supernet.candidate(0, 0).x
-    assert isinstance(inner, nn.BatchNorm2d)
     assert inner.weight.requires_grad is (trained_set == "all_bn")
 
 

@@ -97,6 +97,14 @@ def test_an_mbconv_has_a_residual_if_and_only_if_shapes_are_equal(
     assert torch.equal(module(images), images) is expected
 
 
+def test_a_residual_is_the_sum_of_input_and_branch() -> None:
+    module = MBConv(3, 2).build(4, 4, 1)
+    assert isinstance(module, Residual)
+    images = build_images(2, 4)
+
+    assert torch.equal(module(images), images + module.branch(images))
+
+
 def test_the_activation_is_the_one_that_was_asked_for() -> None:
     def kinds(operation: MBConv) -> set[type]:
         return {type(part) for part in operation.build(4, 4, 1).modules()} & {nn.ReLU, nn.ReLU6}

@@ -190,6 +190,14 @@ def test_crossovers_have_a_place_when_the_population_is_smaller_than_the_childre
     assert "crossover" in {scored.child.origin for scored in evolution.history}
 
 
+def test_too_many_children_share_the_population_in_proportion() -> None:
+    evolution = build_evolution(build_costs((6,) * 8), population=6, mutations=8, crossovers=4)
+    run_to_end(evolution)
+    first = Counter(s.child.origin for s in evolution.history if s.generation == 1)
+
+    assert first == {"mutation": 4, "crossover": 2}
+
+
 FAILING = st.sampled_from([math.nan, math.inf, -math.inf])
 
 
