@@ -63,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def describe(command: Command) -> None:
     """Print what the command asks for."""
+    for name in ("resolution", "channels", "classes"):
+        number = getattr(command, name)
+        if number is not None and number < 1:
+            raise UserError(f"--{name}: got {number}, wanted at least 1")
     space = load_space(command.space, ROOT / "search_spaces")
     skippable = space.with_identity(Identity())
     costs = _costs(skippable, command)

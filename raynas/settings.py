@@ -89,6 +89,8 @@ class PretrainSettings:
     """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
     gpus_per_worker: float | None = None
     """GPUs of a worker; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
+    recompute: bool = False
+    """Compute expanding convolutions twice instead of keeping their results: less memory."""
     checkpoint_seconds: float = 1.0
     """Longest stretch of work, in seconds, that is redone after a crash of the driver."""
     records: int = 10

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -41,10 +42,13 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    started_here = not os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS", "")
+    started_here = address in {"", "local"}
     if started_here:
         # without it a local start writes a token that breaks later `ray start` (RAY.md, section 7)
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    else:
+        _refuse_silent(address)
     import ray  # noqa: PLC0415 - after the environment is set
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
@@ -57,16 +61,36 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
             logging_level=logging.ERROR,
         )
     except ConnectionError as error:
-        raise UserError(
-            f"RAY_ADDRESS {os.environ.get('RAY_ADDRESS')}: no Ray cluster answers there; start "
-            "one, or unset RAY_ADDRESS to run on this machine alone"
-        ) from error
+        raise _no_answer(address) from error
     try:
         total = ray.cluster_resources()
         nodes = sum(node["Alive"] for node in ray.nodes())
         yield Resources(nodes, total.get("CPU", 0.0), total.get("GPU", 0.0))
     finally:
         ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address where nothing listens at once; Ray itself would try for a minute."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise UserError(
+            f"RAY_ADDRESS {address}: wanted HOST:PORT of the cluster's head, such as "
+            "10.0.0.1:6379, or auto; unset RAY_ADDRESS to run on this machine alone"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _no_answer(address) from error
+
+
+def _no_answer(address: str) -> UserError:
+    return UserError(
+        f"RAY_ADDRESS {address}: no Ray cluster answers there; start one, or unset RAY_ADDRESS to "
+        "run on this machine alone"
+    )
 
 
 def ship_by_value(module_name: str) -> None:

@@ -29,10 +29,23 @@ class FrozenSupernet:
         vector: All trained numbers, float32, on the supernet's device.
     """
 
-    def __init__(self, supernet: Supernet, trained: TrainedSet, train_classifier: bool) -> None:
-        """Freeze everything but the trained set and lay that out as a vector."""
+    def __init__(
+        self,
+        supernet: Supernet,
+        trained: TrainedSet,
+        train_classifier: bool,
+        recompute: bool = False,
+    ) -> None:
+        """Freeze everything but the trained set and lay that out as a vector.
+
+        Args:
+            supernet: The network; its convolutions are fused with their batch norms.
+            trained: Which batch norms learn.
+            train_classifier: Whether the classifier learns, too.
+            recompute: Whether expanding convolutions are computed twice instead of kept.
+        """
         self.supernet = supernet.requires_grad_(False)
-        fuse_(supernet)
+        fuse_(supernet, recompute)
         self.segments: list[Segment] = []
         self._parameters: list[nn.Parameter] = []
         for parameter, place in _trained(supernet, trained, train_classifier):

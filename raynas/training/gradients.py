@@ -54,7 +54,9 @@ def build_supernet(
         settings.initialisation,
         seed,
     )
-    return FrozenSupernet(supernet, settings.trainable, settings.classifier_rate > 0)
+    return FrozenSupernet(
+        supernet, settings.trainable, settings.classifier_rate > 0, settings.recompute
+    )
 
 
 class PathGradients:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.errors import UserError
@@ -36,7 +37,7 @@ def test_an_address_where_no_cluster_answers_is_refused_within_a_minute(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=45,
     )
 
     assert done.stdout.startswith(f"refused: RAY_ADDRESS {address}: "), done.stderr
@@ -46,7 +47,7 @@ def test_an_address_where_no_cluster_answers_is_refused_within_a_minute(
 
 @pytest.mark.cluster
 def test_a_cluster_started_here_tells_what_it_has(cluster: Resources) -> None:
-    assert cluster == Resources(nodes=1, cpus=4.0, gpus=0.0)
+    assert cluster == Resources(nodes=1, cpus=4.0, gpus=float(torch.cuda.device_count()))
 
 
 class TestGpus:

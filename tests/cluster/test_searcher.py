@@ -37,7 +37,7 @@ def build(
 
 def suggestions(searcher: EvolutionSearcher, first: int = 0) -> list[str]:
     """Ask until there is no trial left; no trial ends meanwhile."""
-    found = []
+    found: list[str] = []
     for number in range(first, first + 100):
         config: Any = searcher.suggest(f"trial{number}")
         if config == Searcher.FINISHED:

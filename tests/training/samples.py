@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -39,13 +38,15 @@ def build_dataset(
     count: int = 48, side: int = 8, channels: int = 3, classes: int = 3, seed: int = 0
 ) -> Dataset:
     """Return a small data set that can be learned; validation and test are half as large."""
-    parts = [
+    train, val, test = (
         build_images(size, side, channels, classes, seed + part)
         for part, size in enumerate((count, count // 2, count // 2))
-    ]
-    share = parts[0].pixels / np.float32(255)
+    )
+    share = train.pixels / np.float32(255)
     return Dataset(
-        *parts,
+        train,
+        val,
+        test,
         class_names=tuple(f"class {label}" for label in range(classes)),
         skipped=(),
         mean=share.mean(axis=(0, 2, 3), dtype=np.float64).astype(np.float32),
@@ -123,7 +124,7 @@ def write_parquet(root: Path, tables: Mapping[str, pa.Table]) -> str:
     """Write Parquet files; return their folder as ``--data`` takes it."""
     for name, table in tables.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, root / name, row_group_size=4)
+        pq.write_table(table, root / name, row_group_size=max(len(table) // 3, 1))
     return str(root)
 
 
@@ -154,11 +155,12 @@ class Pretended:
             for piece in pieces
         ]
 
-    def values(self, vector: Vector, step: int, piece: Piece) -> npt.NDArray[np.float32]:
+    def values(self, vector: Vector, step: int, piece: Piece) -> Vector:
         """Return the gradient of one piece."""
         indices = indices_on(self._segments, piece.path)
         phase = step + 0.1 * piece.shard + sum(piece.path)
-        return np.sin(vector[indices] + indices + phase).astype(np.float32)
+        values: Vector = np.sin(vector[indices] + indices + phase).astype(np.float32)
+        return values
 
 
 def small_pretraining(**settings: Any) -> PretrainSettings:

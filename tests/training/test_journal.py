@@ -66,10 +66,10 @@ def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_ROWS", 4)
 
 
-@pytest.fixture
-def expected(tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what a pretraining without a crash leaves."""
-    store = RunStore.create(str(tmp_path / "whole"))
+    store = RunStore.create(str(tmp_path_factory.mktemp("whole")))
     pretrain(store, settings_of(ALWAYS))
     return tables_of(store)
 

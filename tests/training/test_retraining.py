@@ -59,7 +59,7 @@ def rows_of(retraining: Retraining) -> list[tuple[float, ...]]:
 
 class TestLearning:
     def test_a_subnet_learns_the_digits_far_beyond_chance(self) -> None:
-        settings = RetrainSettings(epochs=5, batch=32)
+        settings = RetrainSettings(epochs=3, batch=16, learning_rate=0.1)
         retraining = Retraining(
             shipped_space("small_mobile"),
             Architecture([0] * 6),

@@ -1,0 +1,134 @@
+"""Running the entry scripts: as a person does, or inside this process where that is enough."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raynas.store import RunStore
+from raynas.tables import SCHEMAS
+from tests.builders import ROOT
+
+TINY = (
+    "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
+    "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
+    "--search.mutations", "2", "--search.crossovers", "2",
+    "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "16",
+)  # fmt: skip
+STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
+TIMES = {"seconds", "images_per_second", "started", "finished", "trial", "workers"}
+
+
+class Launcher:
+    """Starts ``launch/search.py`` in processes of its own, with a Ray of their own."""
+
+    def __init__(self, home: Path, ray_folder: str) -> None:
+        self.ray_folder = ray_folder
+        private = {"HOME": str(home), "RAY_TMPDIR": ray_folder, "RAY_AUTH_MODE": "disabled"}
+        self._environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | private
+
+    def start(self, run: Path, *flags: str) -> subprocess.Popen[str]:
+        """Start a search."""
+        return subprocess.Popen(
+            [sys.executable, "launch/search.py", "--run", str(run), *flags],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, run: Path, *flags: str) -> "Ended":
+        """Run a search to its end."""
+        return ended(self.start(run, *flags))
+
+    def sessions(self) -> set[Path]:
+        """Return a folder for every Ray that these searches have started."""
+        return set(Path(self.ray_folder).glob("ray/session_2*"))
+
+    def processes(self) -> list[int]:
+        """Return the ids of all processes, Ray's as well, that belong to these searches."""
+        found = []
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                is_ours = self.ray_folder.encode() in environment.read_bytes()
+            except OSError:  # it has ended meanwhile, or is somebody else's
+                continue
+            if is_ours:
+                found.append(int(environment.parent.name))
+        return found
+
+
+class Ended:
+    """How a process ended and what it said."""
+
+    def __init__(self, code: int, output: str, errors: str) -> None:
+        self.code, self.output, self.errors = code, output, errors
+
+
+def ended(process: subprocess.Popen[str]) -> Ended:
+    """Wait for a process to end."""
+    output, errors = process.communicate(timeout=240)
+    return Ended(process.returncode, output, errors)
+
+
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until something is true; fail after two minutes, or when the process ends."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "waited for two minutes"
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"it ended meanwhile: {ended(process).errors}")
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Kill a process that a failing test leaves behind."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def load_script(name: str) -> ModuleType:
+    """Return a script of ``launch/`` as a module, so that its ``main`` can be called."""
+    spec = importlib.util.spec_from_file_location(f"launch_{name}", ROOT / "launch" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of(run: Path, table: str) -> list[dict[str, Any]]:
+    """Return a table, but for what differs from run to run: times, and names of trials."""
+    rows = RunStore(str(run)).rows(table)
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+
+
+def results_of(run: Path) -> dict[str, Any]:
+    """Return everything that a run found out."""
+    tables: dict[str, Any] = {table: rows_of(run, table) for table in SCHEMAS if table != "runs"}
+    tables["trials"].sort(key=lambda row: (row["architecture"], row["epoch"]))
+    models = {path.name: path.read_bytes() for path in (run / "models").iterdir()}
+    return tables | {"models": models}
+
+
+def files_of(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return time and content of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def flags_of(settings: dict[str, object]) -> Sequence[str]:
+    """Return settings as flags."""
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]

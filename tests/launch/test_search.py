@@ -1,0 +1,460 @@
+"""The whole story through the command line: runs, crashes, refusals."""
+
+import json
+import math
+import os
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pytest
+
+from raynas.cluster.connection import Resources
+from raynas.costs import CostTable
+from raynas.nets.cost import cost_table
+from raynas.nets.operations import Identity
+from raynas.settings import Settings
+from raynas.space import Architecture
+from raynas.store import RunStore
+from raynas.tables import SCHEMAS
+from raynas.training.outcomes import SEARCH_STATE
+from tests.builders import shipped_space
+from tests.launch.scripts import (
+    STEPS,
+    TINY,
+    Ended,
+    Launcher,
+    ended,
+    files_of,
+    load_script,
+    results_of,
+    rows_of,
+    running,
+    wait_until,
+)
+from tests.training.samples import picture, write_tree
+
+search = load_script("search")
+
+
+def digits_costs() -> CostTable:
+    """Return what the networks of the default job cost."""
+    return cost_table(shipped_space("small_mobile").with_identity(Identity()), 8, 1, 10)
+
+
+@pytest.mark.cluster
+class TestWholeRun:
+    def test_it_ends_well_and_prints_the_outcomes(self, whole: tuple[Path, Ended]) -> None:
+        run, end = whole
+
+        assert end.code == 0, end.errors
+        for row in rows_of(run, "outcomes"):
+            assert row["architecture"] in end.output
+            assert f"{row['test_accuracy']:.4f}" in end.output
+        assert f"run folder: {run}" in end.output
+        for stage in ("forecast", "pretrain ", "search ", "retrain "):
+            assert f"\n{stage}" in end.output
+        assert "Traceback" not in end.output + end.errors
+
+    def test_every_table_of_the_contract_has_rows_that_anyone_can_read(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, _ = whole
+        for name, schema in SCHEMAS.items():
+            table = ds.dataset(run / "tables" / name, format="parquet").to_table()
+            assert table.num_rows > 0, name
+            assert set(schema.names) <= set(table.column_names)
+
+    def test_the_run_s_row_tells_what_was_run_and_that_it_is_finished(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, _ = whole
+        (row,) = RunStore(str(run)).rows("runs")
+        settings = json.loads(row["settings"])
+
+        assert (row["run"], row["space"], row["seed"]) == ("whole", "small_mobile", 0)
+        assert settings["search"]["population"] == 6
+        assert row["started"] < row["finished"]
+        assert (row["nodes"], row["gpus"]) == (1, 0.0)
+        assert row["cpus"] >= 1
+        assert json.loads(row["plan"])["train"] == 1222
+
+    def test_steps_are_complete_and_every_candidate_was_updated_equally_often(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, _ = whole
+        steps = rows_of(run, "steps")
+        counts: dict[int, set[int]] = defaultdict(set)
+        for row in rows_of(run, "ledger"):
+            counts[row["layer"]].add(row["updates"])
+
+        assert [row["step"] for row in steps] == list(range(STEPS))
+        assert all(math.isfinite(row["loss"]) for row in steps)
+        assert len(counts) == 6
+        assert all(len(updates) == 1 for updates in counts.values())
+
+    def test_indicators_of_all_kinds_are_finite_and_the_last_are_of_the_last_step(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        rows = rows_of(whole[0], "indicators")
+
+        assert {row["kind"] for row in rows} == {"block", "layer", "taylor"}
+        assert all(math.isfinite(row["value"]) for row in rows)
+        assert max(row["step"] for row in rows) == STEPS - 1
+
+    def test_architectures_are_scored_once_each_with_their_exact_costs(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        rows, costs = rows_of(whole[0], "architectures"), digits_costs()
+
+        assert len({row["architecture"] for row in rows}) == len(rows) == 12
+        assert Counter(row["generation"] for row in rows) == {0: 6, 1: 6}
+        assert {row["origin"] for row in rows} <= {"random", "mutation", "crossover"}
+        for row in rows:
+            cost = costs.of(Architecture.parse(row["architecture"]))
+            assert (row["macs"], row["params"]) == (cost.macs, cost.params)
+
+    def test_the_best_scored_architectures_were_retrained_and_ranked_by_accuracy(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, _ = whole
+        outcomes = rows_of(run, "outcomes")
+        scored = sorted(
+            rows_of(run, "architectures"), key=lambda row: (-row["score"], row["order"])
+        )
+        accuracies = [row["val_accuracy"] for row in outcomes]
+
+        assert {row["architecture"] for row in outcomes} == {
+            row["architecture"] for row in scored[:2]
+        }
+        assert [row["rank"] for row in outcomes] == [1, 2]
+        assert accuracies == sorted(accuracies, reverse=True)
+        for row in outcomes:
+            assert (row["status"], row["epochs"], row["error"]) == ("finished", 2, None)
+            assert 0 <= row["test_accuracy"] <= 1
+            assert (run / row["checkpoint"]).is_file()
+        assert Counter(row["architecture"] for row in rows_of(run, "trials")) == {
+            row["architecture"]: 2 for row in outcomes
+        }
+
+    def test_nothing_in_the_run_folder_is_a_pickle(self, whole: tuple[Path, Ended]) -> None:
+        files = [path for path in whole[0].rglob("*") if path.is_file()]
+
+        assert {path.suffix for path in files} == {".parquet", ".safetensors", ".json"}
+
+    def test_the_same_command_again_prints_the_result_and_starts_nothing(
+        self, whole: tuple[Path, Ended], launcher: Launcher
+    ) -> None:
+        run, first = whole
+        before, rays = files_of(run), launcher.sessions()
+        again = launcher.run(run, *TINY)
+
+        assert again.code == 0
+        assert files_of(run) == before
+        assert launcher.sessions() == rays
+        table = again.output[again.output.index("Outcomes of") :]
+        assert first.output.endswith(table)
+
+    def test_other_settings_on_the_same_folder_are_refused_by_what_differs(
+        self, whole: tuple[Path, Ended], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run, _ = whole
+        before = files_of(run)
+        flags = [*TINY, "--search.population", "7", "--seed", "1"]
+
+        assert search.main(["--run", str(run), *flags]) == 2
+        sentence = capsys.readouterr().err
+        assert "search.population: recorded 6, now 7" in sentence
+        assert "seed: recorded 0, now 1" in sentence
+        assert sentence.count("\n") == 1
+        assert files_of(run) == before
+
+
+@pytest.mark.cluster
+def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_finds(
+    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    store, run = RunStore(str(tmp_path / "killed")), tmp_path / "killed"
+
+    with running(launcher.start(run, *TINY)) as process:
+        wait_until(lambda: len(store.rows("steps")) >= 3, process)
+        os.kill(process.pid, signal.SIGKILL)
+    steps = store.rows("steps")
+    assert len(steps) < STEPS
+
+    with running(launcher.start(run, *TINY)) as process:
+        wait_until(lambda: store.rows("trials"), process)
+        os.kill(process.pid, signal.SIGKILL)
+    trials = store.rows("trials")
+    assert len(trials) < 4
+    assert store.rows("steps")[: len(steps) - 1] == steps[:-1]  # not done again: equal times
+
+    end = launcher.run(run, *TINY)
+
+    assert end.code == 0, end.errors
+    assert results_of(run) == results_of(whole[0])
+    times = {(row["architecture"], row["epoch"]): row["seconds"] for row in store.rows("trials")}
+    for row in trials:
+        assert times[row["architecture"], row["epoch"]] == row["seconds"]
+
+
+@pytest.mark.cluster
+@pytest.mark.chaos
+def test_a_run_that_is_interrupted_by_hand_continues_with_the_same_command(
+    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    store, run = RunStore(str(tmp_path / "interrupted")), tmp_path / "interrupted"
+    for condition in (lambda: store.rows("steps"), lambda: store.has(SEARCH_STATE)):
+        with running(launcher.start(run, *TINY)) as process:
+            wait_until(condition, process)
+            process.send_signal(signal.SIGINT)
+            end = ended(process)
+        assert end.code == 130
+        assert end.errors == "interrupted; run the same command again to continue\n"
+        assert store.rows("runs")[0]["finished"] is None
+
+    assert launcher.run(run, *TINY).code == 0
+    assert results_of(run) == results_of(whole[0])
+
+
+OWN_SPACE = '''
+"""A person's own space with an operation of their own."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from raynas.nets.ends import ConvStem, PooledHead
+from raynas.nets.operations import MBConv
+from raynas.space import ChoiceBlock, SearchSpace
+
+
+@dataclass(frozen=True)
+class Plain:
+    kernel: int
+
+    @property
+    def name(self) -> str:
+        return f"plain{self.kernel}"
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        padding = self.kernel // 2
+        return nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, self.kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+
+
+CANDIDATES = (Plain(1), Plain(3), MBConv(3, 2))
+SPACE = SearchSpace(
+    name="mine",
+    stem=ConvStem(out_channels=8, stride=1),
+    blocks=(ChoiceBlock(CANDIDATES, 8, 12, 2), ChoiceBlock(CANDIDATES, 12, 12, 1)),
+    head=PooledHead(width=16),
+    resolution=12,
+)
+'''
+
+
+@pytest.mark.cluster
+def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN_SPACE)
+    colours = [(200, 30, 30), (30, 30, 200)]
+    data = write_tree(
+        tmp_path / "images",
+        {
+            f"class{label}": [picture(colour, "RGB", (9 + i % 5, 12)) for i in range(40)]
+            for label, colour in enumerate(colours)
+        },
+    )
+    (tmp_path / "images" / "class0" / "broken.png").write_text("no image")
+    run, flags = tmp_path / "run", [
+        "--space", str(tmp_path / "mine.py"), "--data", data, "--method", "fair_isometry",
+        "--pretrain.batch", "16", "--pretrain.epochs", "1", "--retrain.top-k", "1",
+        "--retrain.epochs", "1", "--max-params", "2k", "--images.augment", "crop_flip",
+    ]  # fmt: skip
+    end = launcher.run(run, *flags)
+
+    assert end.code == 0, end.errors
+    assert "1 images that cannot be read: class0/broken.png" in end.output
+    (outcome,) = rows_of(run, "outcomes")
+    (row,) = RunStore(str(run)).rows("runs")
+    assert outcome["status"] == "finished"
+    assert outcome["params"] <= 2000
+    assert row["method"] == "fair_isometry"
+    assert {row["operation"] for row in rows_of(run, "ledger")} == {
+        "plain1", "plain3", "k3e2", "identity",
+    }  # fmt: skip
+    assert all(row["params"] <= 2000 for row in rows_of(run, "architectures"))
+
+
+@pytest.fixture
+def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the script find two CPUs without starting Ray: enough for plans and refusals."""
+
+    @contextmanager
+    def connected() -> Iterator[Resources]:
+        yield Resources(nodes=1, cpus=2.0, gpus=0.0)
+
+    monkeypatch.setattr(search, "connected", connected)
+
+
+REFUSED = {
+    "--space smal_mobile": "did you mean small_mobile?",
+    "--space missing.py": "missing.py",
+    "--method fair_tailor": "did you mean fair_taylor?",
+    "--data {tmp}/missing": "no such folder",
+    "--data {tmp}/one": "one class only (only)",
+    "--data {tmp}/empty": "no images in it",
+    "--max-macs 1k": "--max-macs 1k: the smallest architecture of the space needs",
+    "--max-params 3": "--max-params 3: the smallest architecture of the space needs",
+    "--run {tmp}/file/run": "{tmp}/file/run",
+    "--retrain.gpus-per-trial 1": "the cluster has 0 GPUs",
+    "--pretrain.workers 3": "the cluster holds 2 workers",
+    "--pretrain.cpus-per-worker 3": "the cluster has 2 CPUs",
+    "--seed -1": "--seed: got -1",
+    "--pretrain.epochs 0": "--pretrain.epochs: got 0",
+    "--pretrain.batch 1": "--pretrain.batch: got 1",
+    "--pretrain.sampling fair": "--pretrain.layer-indicator",
+    "--pretrain.initialisation delta": "use qr, shift or gaussian",
+    "--pretrain.cpus-per-worker 0": "--pretrain.cpus-per-worker",
+    "--pretrain.gpus-per-worker -1": "--pretrain.gpus-per-worker",
+    "--pretrain.momentum 2": "--pretrain.momentum",
+    "--pretrain.label-smoothing 2": "--pretrain.label-smoothing",
+    "--pretrain.classifier-rate -1": "--pretrain.classifier-rate",
+    "--search.mutations -1": "--search.mutations",
+    "--search.mutation-probability 2": "--search.mutation-probability",
+    "--retrain.cpus-per-trial 0": "--retrain.cpus-per-trial",
+    "--retrain.concurrent 0": "--retrain.concurrent",
+    "--retrain.learning-rate -1": "--retrain.learning-rate",
+    "--retrain.momentum -1": "--retrain.momentum",
+    "--retrain.weight-decay -1": "--retrain.weight-decay",
+    "--retrain.label-smoothing 2": "--retrain.label-smoothing",
+    "--retrain.dropout 2": "--retrain.dropout",
+    "--retrain.asha-grace-epochs 0": "--retrain.asha-grace-epochs",
+    "--retrain.asha-reduction 1": "--retrain.asha-reduction",
+}
+
+
+@pytest.mark.usefixtures("pretended_cluster")
+class TestRefusals:
+    @pytest.mark.parametrize("flags", REFUSED)
+    def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str
+    ) -> None:
+        write_tree(tmp_path / "one", {"only": [picture(9, "L")] * 3})
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "file").write_text("not a folder")
+        before = sorted(tmp_path.rglob("*"))
+        words = flags.format(tmp=tmp_path).split()
+        code = search.main(["--run", str(tmp_path / "run"), *words])
+        printed = capsys.readouterr()
+
+        assert code == 2
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        assert REFUSED[flags].format(tmp=tmp_path) in printed.err
+        assert sorted(tmp_path.rglob("*")) == before
+
+    @pytest.mark.parametrize(
+        "flags",
+        ["--populaton 3", "--search.population many", "--search.score best", "--max-macs 3X"],
+    )
+    def test_flags_that_do_not_exist_or_do_not_fit_are_refused_by_name(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str
+    ) -> None:
+        with pytest.raises(SystemExit) as left:
+            search.main(["--run", str(tmp_path / "run"), *flags.split()])
+        printed = capsys.readouterr()
+
+        assert left.value.code == 2
+        assert flags.split(maxsplit=1)[0] in printed.err
+        assert "Traceback" not in printed.err
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("pretended_cluster")
+def test_a_dry_run_prints_plan_and_forecast_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = search.main(["--run", str(tmp_path / "run"), "--dry-run", "--retrain.epochs", "2"])
+    output = capsys.readouterr().out
+
+    assert code == 0
+    assert "data      digits: 1222 training, 216 validation, 359 test images" in output
+    assert "space     small_mobile: 6 layers, 10,000 networks" in output
+    assert "\nforecast  pretrain " in output
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestCommand:
+    def test_help_tells_units_and_defaults(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as left:
+            search.main(["--help"])
+        text = " ".join(capsys.readouterr().out.split())
+
+        assert left.value.code == 0
+        for name, default in (
+            ("--search.generations", Settings().search.generations),
+            ("--retrain.epochs", Settings().retrain.epochs),
+            ("--seed", Settings().seed),
+        ):
+            described = text[text.index(name) :]
+            assert f"(default: {default})" in described[: described.index("--", 2)]
+        for unit in ("pixels", "multiply-adds", "seconds", "epochs", "CPU threads", "in [0, 1)"):
+            assert unit in text
+        assert "python launch/search.py" in text
+
+    @pytest.mark.parametrize(
+        ("method", "score"), [("fair_isometry", "identity_ratio"), ("fair_taylor", "taylor")]
+    )
+    def test_the_methods_set_what_they_are_named_for(self, method: str, score: str) -> None:
+        for flags in (["--method", method], [f"--method={method}"]):
+            settings = search.parse(flags).settings
+            assert (settings.method, settings.search.score) == (method, score)
+            assert settings.pretrain.sampling == "fair_identity"
+            assert settings.pretrain.layer_indicator == "path"
+
+    def test_flags_win_over_the_method_and_the_method_over_the_defaults(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text("[search]\npopulation = 9\ngenerations = 8\n")
+        settings = search.parse(["--method", str(path), "--search.population", "4"]).settings
+
+        assert settings.search.population == 4
+        assert settings.search.generations == 8
+        assert settings.search.parents == Settings().search.parents
+
+    def test_quantities_are_given_in_thousands_millions_or_billions(self) -> None:
+        settings = search.parse(["--max-macs", "330M", "--max-params", "3.5k"]).settings
+
+        assert (settings.max_macs, settings.max_params) == (330_000_000, 3500)
+
+    def test_without_a_folder_equal_settings_share_one_and_others_do_not(self) -> None:
+        folders = [
+            search.default_folder(search.parse(flags).settings)
+            for flags in ([], [], ["--seed", "1"], ["--data", "a/b", "--space", "x/mine.py"])
+        ]
+
+        assert folders[0] == folders[1]
+        assert len(set(folders)) == 3
+        assert folders[0].startswith("runs/digits-small_mobile-")
+        assert folders[3].startswith("runs/b-mine-")
+
+    def test_an_interruption_is_said_in_a_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def interrupted(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(search, "search", interrupted)
+
+        assert search.main([]) == 130
+        assert capsys.readouterr().err.count("\n") == 1
