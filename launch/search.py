@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -114,6 +115,7 @@ def search(command: Command, console: Console) -> None:
         return
     space = load_space(settings.space, ROOT / "search_spaces")
     dataset = load_dataset(settings.data, settings.images, settings.seed, space.resolution)
+    torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected() as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None

@@ -53,7 +53,7 @@ class ImageSettings:
 class PretrainSettings:
     """The supernet: what is trained, how paths are drawn, and by how many workers."""
 
-    epochs: float = 24.0
+    epochs: float = 20.0
     """Passes over the training images; parts of one are allowed."""
     batch: int = 64
     """Images in a step's batch; all paths of a step see the same ones."""
@@ -127,7 +127,7 @@ class RetrainSettings:
 
     top_k: int = 3
     """Best architectures to retrain."""
-    epochs: int = 20
+    epochs: int = 15
     """Passes over the training images."""
     batch: int = 64
     """Images in a batch."""
