@@ -10,7 +10,6 @@ Running the same command again continues where it stopped. Exit codes: 0 done, 1
 failed, 2 a mistake in the request, 130 interrupted.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -137,8 +136,7 @@ def search(command: Command, console: Console) -> None:
 
 def default_folder(settings: Settings) -> str:
     """Return runs/DATA-SPACE-HASH: the same settings continue in the same folder."""
-    digest = hashlib.sha256(settings.to_json().encode()).hexdigest()[:6]
-    return f"runs/{Path(settings.data).name}-{Path(settings.space).stem}-{digest}"
+    return f"runs/{Path(settings.data).name}-{Path(settings.space).stem}-{settings.digest}"
 
 
 def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
 """
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -191,10 +192,30 @@ class Settings:
         """The two limits as one value."""
         return Limits(self.max_macs, self.max_params)
 
+    @property
+    def digest(self) -> str:
+        """Six letters that differ where the results do."""
+        flat = _flatten(dataclasses.asdict(self))
+        deciding = {name: value for name, value in flat.items() if name not in _FREE}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
+
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
+
+# Who computes and how safely, not what: these may change when a run is continued.
+_FREE = frozenset(
+    {
+        "pretrain.workers",
+        "pretrain.gpus-per-worker",
+        "pretrain.recompute",
+        "pretrain.checkpoint-seconds",
+        "retrain.max-failures",
+        "retrain.gpus-per-trial",
+        "retrain.concurrent",
+    }
+)
 
 _RANGES = {
     "seed": "[0, inf)",
@@ -295,13 +316,13 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 
 
 def differences(recorded: str, settings: Settings) -> list[str]:
-    """Return a line ``name: recorded A, now B`` for every setting that differs.
+    """Return a line ``name: recorded A, now B`` for every setting that differs and matters.
 
     A setting that was not there when the run was recorded had its default.
     """
     new = _flatten(json.loads(settings.to_json()))
     old = _flatten(json.loads(Settings().to_json())) | _flatten(json.loads(recorded))
-    pairs = [(name, old[name], new.get(name)) for name in sorted(old)]
+    pairs = [(name, old[name], new.get(name)) for name in sorted(set(old) - _FREE)]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from raynas.costs import Limits
 from raynas.errors import UserError
 from raynas.settings import (
+    _FREE,
     ImageSettings,
     PretrainSettings,
     RetrainSettings,
@@ -191,7 +192,14 @@ def test_settings_do_not_differ_from_their_own_record() -> None:
     assert differences(settings.to_json(), settings) == []
 
 
-@given(st.sampled_from(setting_names()), st.sampled_from([7, 0.5, "other", None]))
+DECIDING = [
+    (group, name)
+    for group, name in setting_names()
+    if f"{group}.{name.replace('_', '-')}" not in _FREE
+]
+
+
+@given(st.sampled_from(DECIDING), st.sampled_from([7, 0.5, "other", None]))
 def test_a_difference_names_the_setting_what_was_recorded_and_what_is_now(
     setting: tuple[str, str], before: float | str | None
 ) -> None:
@@ -251,3 +259,13 @@ def test_every_setting_is_a_flag(group: type, capsys: pytest.CaptureFixture[str]
     for item in fields(group):
         if item.name not in GROUPS:
             assert f"--{item.name.replace('_', '-')}" in printed
+
+
+def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_may_not() -> None:
+    free = Settings(pretrain=PretrainSettings(workers=3, checkpoint_seconds=9.0, recompute=True))
+    other = Settings(pretrain=PretrainSettings(batch=32))
+
+    assert differences(Settings().to_json(), free) == []
+    assert free.digest == Settings().digest
+    assert differences(Settings().to_json(), other) == ["pretrain.batch: recorded 64, now 32"]
+    assert other.digest != Settings().digest

@@ -133,6 +133,30 @@ class TestRandomness:
         assert first == again
         assert first != other
 
+    def test_nobody_else_s_random_numbers_have_a_say(self) -> None:
+        results = []
+        for others in (0, 1):
+            torch.manual_seed(others)
+            results.append(train(begin(), 2).weights())
+
+        assert results[0] == results[1]
+
+    def test_every_epoch_drops_other_features(self) -> None:
+        retraining = begin(dropout=0.5, ema_decay=0.0)
+        (dropout,) = [p for p in retraining.evaluated.modules() if isinstance(p, nn.Dropout)]
+        dropped, kept = [], []
+
+        def look(_: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+            if dropout.training:
+                dropped.append((inputs[0] != 0) & (output == 0))
+                kept.append(output != 0)
+
+        dropout.register_forward_hook(look)
+        train(retraining, 2)
+
+        second = retraining.steps_per_epoch  # the first step of the second epoch
+        assert (dropped[0] & kept[second]).any()
+
     def test_the_random_numbers_of_everyone_else_are_left_alone(self) -> None:
         torch.manual_seed(0)
         wanted = torch.rand(3)
