@@ -8,6 +8,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -130,10 +131,16 @@ class TrialRecorder(tune.Callback):
         """Tell that the trial failed for good, and why."""
         del iteration, trials, info
         last = trial.last_result or {}
-        lines = str(trial.get_error()).strip().splitlines()
+        lines = _error_text(trial).strip().splitlines()
         error = "\n".join(lines[-_ERROR_LINES:])
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
         self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
+
+
+def _error_text(trial: Any) -> str:
+    """Return a trial's traceback; Tune has it in a local file before it is in its storage."""
+    path = trial.error_file
+    return Path(path).read_text() if path and Path(path).is_file() else str(trial.get_error())
 
 
 def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:

@@ -88,7 +88,7 @@ class PathGradients:
 
     def __call__(self, vector: Vector, step: int, piece: Piece) -> Gradient:
         """Return the gradient of one piece at the given trained numbers."""
-        self._frozen.vector.copy_(torch.from_numpy(vector))
+        self._frozen.vector.copy_(torch.from_numpy(vector.copy()))  # Ray's arrays are read-only
         images, labels = self._batches(step, piece.shard)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)

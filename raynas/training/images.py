@@ -181,7 +181,7 @@ def _inspect(raw: RawImage) -> tuple[int, int, int] | None:
         image = raw.open()
     except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
         return None
-    grey = image.mode in {"L", "1", "I;16", "I", "F", "LA"}
+    grey = image.mode in {"L", "1", "I", "F", "LA"} or image.mode.startswith("I;16")
     return 1 if grey else 3, image.height, image.width
 
 

@@ -146,7 +146,7 @@ def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str
             f"data {data}: no images in it (looked for {', '.join(sorted(_IMAGE_ENDINGS))}); "
             "wanted one sub-folder per class"
         )
-    firsts = {file.split("/")[0] for file in images}
+    firsts = {file.split("/")[0].lower() for file in images}
     has_splits = firsts <= set(_SPLITS) and "train" in {_SPLITS[first] for first in firsts}
     depth = 1 if has_splits else 0
     loose = [file for file in images if file.count("/") <= depth]
@@ -162,7 +162,7 @@ def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str
             RawImage(
                 file,
                 indices[file.split("/")[depth]],
-                _SPLITS[file.split("/")[0]] if has_splits else None,
+                _SPLITS[file.split("/")[0].lower()] if has_splits else None,
                 _opener_of_file(filesystem, f"{root}/{file}"),
             )
             for file in images
@@ -246,6 +246,9 @@ def _columns(data: str, file: str, table: pa.Table) -> tuple[str, str]:
 
 
 def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    try:
+        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError:  # damaged metadata only costs the names
+        return ()
     feature = described.get("info", {}).get("features", {}).get(label, {})
     return tuple(feature.get("names", ()))

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from raynas.space import Architecture, SearchSpace, load_space, space_module_nam
 from raynas.store import RunStore
 from raynas.training.evaluation import evaluate
 from raynas.training.images import Dataset
-from raynas.training.outcomes import Outcomes
+from raynas.training.outcomes import Outcomes, TrialEnd
 from raynas.training.retraining import Retraining
 from tests.training.samples import build_dataset
 
@@ -38,6 +39,7 @@ SPACE_FILE = '''
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -260,6 +262,23 @@ class TestTrials:
         }
         for file, content in files.items():
             assert file.read_bytes() == content
+
+
+def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_path: Path) -> None:
+    local = tmp_path / "error.txt"
+    local.write_text("Failure # 1 (occurred at noon)\nTraceback\nValueError: broken on purpose\n")
+    trial = SimpleNamespace(  # as Tune hands it over: the storage gets its copy later
+        config={"architecture": GOOD},
+        last_result=None,
+        error_file=str(local),
+        get_error=lambda: None,
+    )
+    ends: list[TrialEnd] = []
+    recorder = TrialRecorder(RunStore.create(str(tmp_path / "run")), 2, Bar(), ends.append)
+    recorder.on_trial_error(0, [trial], trial)
+
+    assert [(end.architecture, end.status, end.epochs) for end in ends] == [(GOOD, "failed", 0)]
+    assert str(ends[0].error).endswith("ValueError: broken on purpose")
 
 
 def test_asha_stops_the_weaker_trial_early_and_says_so(cluster: Resources, tmp_path: Path) -> None:

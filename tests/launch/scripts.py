@@ -19,7 +19,7 @@ TINY = (
     "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
     "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
     "--search.mutations", "2", "--search.crossovers", "2",
-    "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "16",
+    "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
 )  # fmt: skip
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
 TIMES = {"seconds", "images_per_second", "started", "finished", "trial", "workers"}
