@@ -1,0 +1,80 @@
+"""The ranges of the settings that are numbers, as intervals that a person can read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from raynas.errors import UserError
+
+_RANGES = {
+    "seed": "[0, inf)",
+    "images.resolution": "[1, inf)",
+    "images.share": "(0, 1]",
+    "images.val-fraction": "(0, 1)",
+    "images.test-fraction": "(0, 1)",
+    "images.max-corrupt": "[0, 1)",
+    "pretrain.epochs": "(0, inf)",
+    "pretrain.batch": "[2, inf)",
+    "pretrain.learning-rate": "(0, inf)",
+    "pretrain.classifier-rate": "[0, inf)",
+    "pretrain.momentum": "[0, 1)",
+    "pretrain.label-smoothing": "[0, 1)",
+    "pretrain.clip": "[0, inf)",
+    "pretrain.workers": "[1, inf)",
+    "pretrain.shards": "[1, inf)",
+    "pretrain.cpus-per-worker": "[1, inf)",
+    "pretrain.gpus-per-worker": "[0, inf)",
+    "pretrain.checkpoint-seconds": "[0, inf)",
+    "pretrain.records": "[1, inf)",
+    "search.generations": "[1, inf)",
+    "search.population": "[1, inf)",
+    "search.parents": "[1, inf)",
+    "search.mutations": "[0, inf)",
+    "search.crossovers": "[0, inf)",
+    "search.mutation-probability": "[0, 1]",
+    "retrain.top-k": "[1, inf)",
+    "retrain.epochs": "[1, inf)",
+    "retrain.batch": "[2, inf)",
+    "retrain.learning-rate": "(0, inf)",
+    "retrain.momentum": "[0, 1)",
+    "retrain.weight-decay": "[0, inf)",
+    "retrain.label-smoothing": "[0, 1)",
+    "retrain.clip": "[0, inf)",
+    "retrain.dropout": "[0, 1)",
+    "retrain.ema-decay": "[0, 1)",
+    "retrain.asha-grace-epochs": "[1, inf)",
+    "retrain.asha-reduction": "[2, inf)",
+    "retrain.max-failures": "[0, inf)",
+    "retrain.cpus-per-trial": "[1, inf)",
+    "retrain.gpus-per-trial": "[0, inf)",
+    "retrain.concurrent": "[1, inf)",
+}
+
+
+def refuse_out_of_range(settings: Mapping[str, Any]) -> None:
+    """Refuse numbers outside of their interval; None is in every one.
+
+    Args:
+        settings: Values by the names of their flags.
+
+    Raises:
+        UserError: Names the setting, what it is and what it must be.
+    """
+    for name, interval in _RANGES.items():
+        value = settings[name]
+        if value is not None and not _inside(value, interval):
+            raise UserError(f"--{name}: got {value}, wanted {_words(interval)}")
+
+
+def _inside(value: float, interval: str) -> bool:
+    """Return whether a number lies in an interval such as (0, 1]; NaN lies in none."""
+    low, high = map(float, interval[1:-1].split(","))
+    above = value > low or (value == low and interval[0] == "[")
+    below = value < high or (value == high and interval[-1] == "]")
+    return above and below
+
+
+def _words(interval: str) -> str:
+    low, high = interval[1:-1].split(", ")
+    if high != "inf":
+        return f"a number in {interval}"
+    return f"at least {low}" if interval[0] == "[" else f"more than {low}"
