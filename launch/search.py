@@ -28,6 +28,7 @@ from raynas.cluster.plan import Plan, forecast, forecast_lines, make_plan, plan_
 from raynas.cluster.searcher import EvolutionSearcher
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.trials import TrialRecorder, run_trials
+from raynas.cluster.worker import supernet_recipe
 from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
@@ -182,11 +183,10 @@ def pretrain(run: Run) -> Indicators:
     journal = Journal(store, state, plan.space, settings.pretrain, len(run.dataset.train))
     if state.step < state.num_steps:
         advance = run.stages.stage("pretrain", state.num_steps, "steps")
-        with PathWorkers(
-            plan.space, run.dataset, settings, plan.workers, plan.num_shards, plan.gpus_per_worker
-        ) as workers:
+        recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
+        with PathWorkers(recipe, run.dataset, plan.crew(settings.pretrain)) as workers:
             for step in state.run(workers):
-                journal.add(step, len(workers.healthy))
+                journal.add(step, len(workers.healthy), workers.waiting_share)
                 advance(state.step, f"loss {step.loss:.3f}")
     warning = learned_nothing(journal.losses(), run.dataset.num_classes)
     if warning:

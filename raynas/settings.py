@@ -91,6 +91,8 @@ class PretrainSettings:
     """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
     gpus_per_worker: float | None = None
     """GPUs of a worker; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
+    transport: Literal["fast", "calls"] = "fast"
+    """How workers are reached: a socket each (calls where a firewall forbids), or calls only."""
     recompute: bool = False
     """Compute expanding convolutions twice instead of keeping their results: less memory."""
     checkpoint_seconds: float = 1.0
@@ -210,6 +212,7 @@ _FREE = frozenset(
     {
         "pretrain.workers",
         "pretrain.gpus-per-worker",
+        "pretrain.transport",
         "pretrain.recompute",
         "pretrain.checkpoint-seconds",
         "retrain.max-failures",

@@ -21,6 +21,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "steps": pa.schema({
         "step": _INT, "epoch": _FLOAT, "loss": _FLOAT, "learning_rate": _FLOAT,
         "seconds": _FLOAT, "images_per_second": _FLOAT, "workers": _INT,
+        "waiting_share": _FLOAT,  # of the workers' time, for the next batch
     }),
     # a candidate after pretraining
     "ledger": pa.schema({

@@ -26,11 +26,31 @@ _QUIET = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster has."""
+    """What a cluster has.
+
+    Attributes:
+        nodes: Machines that are alive.
+        cpus: Of all of them together.
+        gpus: Likewise.
+        each: CPUs and GPUs of every machine; empty: all is on one.
+    """
 
     nodes: int
     cpus: float
     gpus: float
+    each: tuple[tuple[float, float], ...] = ()
+
+    def room(self, cpus: int, gpus: float) -> int:
+        """Return how many workers of that size the machines hold; a GPU's fractions share it."""
+        return sum(_room(machine, cpus, gpus) for machine in self.each or [(self.cpus, self.gpus)])
+
+
+def _room(machine: tuple[float, float], cpus: int, gpus: float) -> int:
+    by_cpus = machine[0] // cpus
+    if not gpus:
+        return int(by_cpus)
+    by_gpus = machine[1] // gpus if gpus >= 1 else machine[1] * (1 // gpus)
+    return int(min(by_cpus, by_gpus))
 
 
 @contextmanager
@@ -63,11 +83,19 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
     except ConnectionError as error:
         raise _no_answer(address) from error
     try:
-        total = ray.cluster_resources()
-        nodes = sum(node["Alive"] for node in ray.nodes())
-        yield Resources(nodes, total.get("CPU", 0.0), total.get("GPU", 0.0))
+        yield find_resources()
     finally:
         ray.shutdown()
+
+
+def find_resources() -> Resources:
+    """Return what the cluster that was joined has now."""
+    import ray  # noqa: PLC0415 - after the environment is set
+
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    each = tuple((machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines)
+    cpus, gpus = (sum(sizes) for sizes in zip(*each, strict=True))
+    return Resources(len(each), cpus, gpus, each)
 
 
 def _refuse_silent(address: str) -> None:
@@ -122,8 +150,11 @@ def places(resources: Resources, cpus: int, gpus: float, setting: str) -> int:
     Raises:
         UserError: Not even one fits.
     """
-    by_gpus = resources.gpus // gpus if gpus else float("inf")
-    fitting = int(min(resources.cpus // cpus, by_gpus))
+    fitting = resources.room(cpus, gpus)
     if fitting < 1:
-        raise UserError(f"--{setting} {cpus}: the cluster has {resources.cpus:g} CPUs; lower it")
+        size = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise UserError(
+            f"--{setting} {cpus}: no machine of the cluster has {size} (together they have "
+            f"{resources.cpus:g} CPUs and {resources.gpus:g} GPUs); lower it"
+        )
     return fitting

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from raynas.cluster.connection import Resources, gpus_each, places
+from raynas.cluster.shards import Crew
 from raynas.costs import CostTable, show_quantity
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
-from raynas.settings import Settings
+from raynas.settings import PretrainSettings, Settings
 from raynas.space import Architecture, SearchSpace
 from raynas.training.gradients import PathGradients, Piece
 from raynas.training.images import Dataset
@@ -43,6 +44,7 @@ class Plan:
         num_paths: Paths of each of them.
         num_shards: Parts of each step's batch; kept on resume.
         workers: Ray actors of the pretraining.
+        most_workers: To how many they may grow when nodes join.
         gpus_per_worker: GPUs of each.
         gpus_per_trial: GPUs of each retraining trial.
         concurrent: Trials at a time.
@@ -56,10 +58,21 @@ class Plan:
     num_paths: int
     num_shards: int
     workers: int
+    most_workers: int
     gpus_per_worker: float
     gpus_per_trial: float
     concurrent: int
     facts: dict[str, Any]
+
+    def crew(self, settings: PretrainSettings) -> Crew:
+        """Return the workers of the pretraining."""
+        return Crew(
+            self.workers,
+            self.most_workers,
+            settings.cpus_per_worker,
+            self.gpus_per_worker,
+            settings.transport,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,8 @@ def make_plan(
         num_shards = recorded["shards"]
     else:
         num_shards = pretrain.shards or max(fitting // num_paths, 1)
-    workers = pretrain.workers or min(fitting, num_paths * num_shards)
+    most_workers = pretrain.workers or num_paths * num_shards
+    workers = pretrain.workers or min(fitting, most_workers)
     if workers > fitting:
         raise UserError(
             f"--pretrain.workers {workers}: the cluster holds {fitting} workers of "
@@ -133,6 +147,7 @@ def make_plan(
         num_paths,
         num_shards,
         workers,
+        most_workers,
         worker_gpus,
         trial_gpus,
         retrain.concurrent or min(trials, retrain.top_k),
@@ -196,7 +211,7 @@ def _probe_pretraining(
         device,
     )
     vector = compute.vector
-    return _median_seconds(lambda: compute(vector, 0, Piece(path, 0)))
+    return _median_seconds(lambda: compute(vector, 0, [Piece(path, 0)]))
 
 
 def _probe_retraining(

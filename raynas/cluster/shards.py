@@ -1,99 +1,82 @@
-"""Pretraining on Ray actors: stateless path workers, and the driver's side of a step.
+"""Pretraining on Ray actors: how a step's pieces are dealt out and gathered.
 
-A worker rebuilds the frozen supernet from the seed and keeps nothing between calls, so a lost
-worker costs its pieces of one step, which others compute again. Pieces come back in the order in
-which they were asked for: the result does not depend on the number of workers.
+Pieces come back in the order in which they were asked for, whoever computed them, so the result
+does not depend on the number of workers, nor on which of them were lost, slow or late.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Literal, Self
 
 import ray
-import torch
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raynas.errors import StageError, UserError
-from raynas.settings import Settings
-from raynas.space import SearchSpace
-from raynas.training.gradients import Gradient, PathGradients, Piece, Vector
+from raynas.cluster.calls import CallLine, wait_for_calls
+from raynas.cluster.connection import find_resources
+from raynas.cluster.members import Member
+from raynas.cluster.messages import Answer, Request
+from raynas.cluster.pace import Pace
+from raynas.cluster.sockets import Listener, SocketLine, wait_for_sockets
+from raynas.cluster.worker import PathWorker, Recipe
+from raynas.errors import StageError
+from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.images import Dataset
 
-_PATIENCE = 120.0  # seconds to wait for any worker before the stage gives up
-_PROBE_EVERY = 1.0  # seconds between questions to a lost worker
+_PATIENCE = 300.0  # seconds to wait for any worker before the stage gives up
+_LOOK_EVERY = 5.0  # seconds between looks for room for more workers
+_POLL = 0.01  # seconds, while workers start or are reached in two ways
+_LONGEST_WAIT = 1.0
+_MOST_LOSSES = 5  # of each worker at one step
 
 
-@ray.remote(max_restarts=-1, max_task_retries=0)
-class PathWorker:
-    """Computes pieces on one device; stateless between calls."""
+Transport = Literal["fast", "calls"]
 
-    def __init__(self, space: SearchSpace, settings: Settings, shards: int, gpus: float) -> None:
-        """Keep what defines the supernet; the first call with the data set builds it."""
-        torch.set_num_threads(settings.pretrain.cpus_per_worker)
-        self._parts = space, settings, shards, "cuda" if gpus else "cpu"
-        self._compute: PathGradients | None = None
 
-    def ready(self, dataset: list[Any]) -> bool:
-        """Build the supernet unless it is there; the list holds a reference to the data set."""
-        if self._compute is None:
-            space, settings, shards, device = self._parts
-            self._compute = PathGradients(
-                space,
-                ray.get(dataset[0]),
-                settings.pretrain,
-                settings.images.augment,
-                settings.seed,
-                shards,
-                device,
-            )
-        return True
+@dataclass(frozen=True)
+class Crew:
+    """How many workers there are, and what each takes.
 
-    def gradients(
-        self, dataset: list[Any], vector: Vector, step: int, pieces: Sequence[Piece]
-    ) -> list[Gradient]:
-        """Return the gradients of pieces at the given trained numbers."""
-        self.ready(dataset)
-        assert self._compute is not None
-        return [self._compute(vector, step, piece) for piece in pieces]
+    Attributes:
+        start: Workers to begin with.
+        most: Workers to grow to when nodes join.
+        cpus: CPUs of each, and threads.
+        gpus: GPUs of each; fractions share one.
+        transport: "fast": a socket each, calls where none can be had; "calls": calls only.
+    """
+
+    start: int
+    most: int
+    cpus: int = 1
+    gpus: float = 0.0
+    transport: Transport = "fast"
 
 
 class PathWorkers:
     """The workers of a run as one callable (``ComputePieces``); a context manager."""
 
-    def __init__(  # noqa: PLR0913 - what the workers are made of
-        self,
-        space: SearchSpace,
-        dataset: Dataset,
-        settings: Settings,
-        count: int,
-        shards: int,
-        gpus: float,
-    ) -> None:
-        """Reserve places, spread over the nodes, and start the workers.
+    def __init__(self, recipe: Recipe, dataset: Dataset, crew: Crew) -> None:
+        """Start the workers, spread over the nodes; a step needs but one of them.
 
-        Raises:
-            UserError: The cluster cannot hold them.
+        Args:
+            recipe: Builds what computes, on each worker.
+            dataset: The data.
+            crew: How many workers, and what each takes.
         """
-        cpus = settings.pretrain.cpus_per_worker
-        bundle = {"CPU": float(cpus)} | ({"GPU": gpus} if gpus else {})
-        self._group = _reserve([bundle] * count)
-        # goes with every call: a restarted worker knows nothing, and Ray forgets what only a
-        # constructor was given; in a list, or Ray would unpack it for each call
-        self._dataset = [ray.put(dataset)]
-        self._workers: list[Any] = [
-            PathWorker.options(  # type: ignore[attr-defined]  # ray.remote adds options
-                num_cpus=cpus,
-                num_gpus=gpus,
-                scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    self._group, placement_group_bundle_index=index
-                ),
-            ).remote(space, settings, shards, gpus)
-            for index in range(count)
-        ]
-        self._probes: dict[Any, tuple[Any, float]] = {}  # lost worker: question, when to ask again
-        ray.get([worker.ready.remote(self._dataset) for worker in self._workers])
+        self._crew = crew
+        self._needs = [ray.put(recipe), ray.put(dataset)]
+        self._listener = Listener(ray.util.get_node_ip_address())
+        self._pace = Pace()
+        self._looked = self._reached = time.monotonic()
+        self._members = [self._new_member() for _ in range(crew.start)]
+        self.waiting_share = 0.0
+
+    def _new_member(self) -> Member:
+        crew = self._crew
+        actor = PathWorker.options(  # type: ignore[attr-defined]  # ray.remote adds options
+            num_cpus=crew.cpus, num_gpus=crew.gpus, scheduling_strategy="SPREAD"
+        ).remote(crew.cpus)
+        return Member(actor, self._needs, self._listener if crew.transport == "fast" else None)
 
     def __enter__(self) -> Self:
         return self
@@ -104,84 +87,109 @@ class PathWorkers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            ray.kill(worker)
-        remove_placement_group(self._group)
+        self._listener.close()
+        for member in self._members:
+            member.dismiss()
 
     @property
-    def healthy(self) -> list[Any]:
-        """The workers that answer."""
-        return [worker for worker in self._workers if worker not in self._probes]
+    def healthy(self) -> list[Member]:
+        """The workers that can be asked, or have been and are in time."""
+        return [
+            member for member in self._members if member.line and not member.is_late(self._pace)
+        ]
 
     def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
         """Return the gradients of a step's pieces, in their order.
 
         Raises:
-            StageError: No worker answers any more.
+            StageError: No worker answers any more, or one failed as any other would.
         """
-        reference = ray.put(vector)
-        gradients: dict[int, Gradient] = {}
-        waiting = list(range(len(pieces)))
-        calls: dict[Any, tuple[Any, list[int]]] = {}
-        while len(gradients) < len(pieces):
-            if waiting:
-                self._readmit()
-                for worker, indices in self._deal(waiting):
-                    parts = [pieces[index] for index in indices]
-                    call = worker.gradients.remote(self._dataset, reference, step, parts)
-                    calls[call] = worker, indices
-            (done, *_), _ = ray.wait(list(calls))
-            worker, indices = calls.pop(done)
-            waiting = []
-            try:
-                gradients |= dict(zip(indices, ray.get(done), strict=True))
-            except ray.exceptions.RayActorError:
-                self._lose(worker)
-                waiting = indices
-        return [gradients[index] for index in range(len(pieces))]
+        found: dict[int, Gradient] = {}
+        seconds = waited = 0.0
+        losses = self._losses
+        while len(found) < len(pieces):
+            self._admit()
+            self._refuse_endless(step, losses)
+            self._deal(vector, step, pieces, found)
+            self._wait()
+            for share, answer in self._answers():
+                if answer.step == step:  # else it is late, and others have done it
+                    found |= zip(share, answer.gradients, strict=True)
+                    seconds, waited = seconds + answer.seconds, waited + answer.waited
+        self.waiting_share = waited / max(seconds, 1e-9)
+        return [found[index] for index in range(len(pieces))]
 
-    def _deal(self, indices: Sequence[int]) -> list[tuple[Any, list[int]]]:
-        """Return each healthy worker with its share of the pieces."""
-        deadline = time.monotonic() + _PATIENCE
-        while not self.healthy:
-            if time.monotonic() > deadline:
-                raise StageError(
-                    f"pretraining: no worker has answered for {_PATIENCE:.0f} s; run the same "
-                    "command again to continue when the cluster is back"
-                )
-            time.sleep(0.1)
-            self._readmit()
-        workers = self.healthy
-        shares = [list(indices[rank :: len(workers)]) for rank in range(len(workers))]
-        return [(worker, share) for worker, share in zip(workers, shares, strict=True) if share]
+    def _deal(
+        self, vector: Vector, step: int, pieces: Sequence[Piece], found: Container[int]
+    ) -> None:
+        """Ask the idle workers for the pieces that nobody is computing in time."""
+        under_way = {i for member in self.healthy if member.step == step for i in member.share}
+        missing = [i for i in range(len(pieces)) if i not in found and i not in under_way]
+        idle = [member for member in self._members if member.line and not member.share]
+        for rank, member in enumerate(idle[: len(missing)]):
+            share = missing[rank :: len(idle)]
+            member.ask(Request(vector, step, [pieces[index] for index in share]), share)
 
-    def _lose(self, worker: Any) -> None:
-        self._probes[worker] = worker.ready.remote(self._dataset), time.monotonic() + _PROBE_EVERY
+    def _wait(self) -> None:
+        """Wait until an answer may be there, or somebody becomes late."""
+        lines = [member.line for member in self._members if member.share]
+        left = [member.seconds_left(self._pace) for member in self.healthy if member.share]
+        seconds = max(min([*left, _LONGEST_WAIT]), _POLL)
+        sockets = [line for line in lines if isinstance(line, SocketLine)]
+        calls = [line for line in lines if isinstance(line, CallLine)]
+        if calls and not sockets:
+            wait_for_calls(calls, seconds)
+        else:
+            is_waiting = sockets and not calls and self._all_here
+            wait_for_sockets(sockets, seconds if is_waiting else _POLL)
 
-    def _readmit(self) -> None:
-        """Take back the lost workers whose restarted process answers."""
-        for worker, (question, again) in list(self._probes.items()):
-            answered, _ = ray.wait([question], timeout=0)
-            if answered and _succeeded(question):
-                del self._probes[worker]
-            elif answered and time.monotonic() > again:
-                self._lose(worker)
+    def _answers(self) -> Iterator[tuple[list[int], Answer]]:
+        """Yield what has come, with the indices that it answers."""
+        for member in [member for member in self._members if member.share]:
+            share, answer = member.share, member.answer(self._pace)
+            if answer is not None:
+                yield share, answer
 
+    def _admit(self) -> None:
+        """Take in who has come, start anew who hangs, and grow when there is room for more."""
+        now = time.monotonic()
+        if now - self._looked > _LOOK_EVERY:
+            self._looked = now
+            self._grow()
+        for member in self._members:
+            if member.is_hung(self._pace):
+                member.restart()
+            if member.line is None:
+                member.admit()
+        if any(member.line for member in self._members):
+            self._reached = now
 
-def _succeeded(question: Any) -> bool:
-    try:
-        ray.get(question)
-    except ray.exceptions.RayActorError:
-        return False
-    return True
+    def _grow(self) -> None:
+        crew = self._crew
+        if len(self._members) < crew.most:
+            room = find_resources().room(crew.cpus, crew.gpus)
+            for _ in range(len(self._members), min(crew.most, room)):
+                self._members.append(self._new_member())
 
+    @property
+    def _losses(self) -> int:
+        return sum(member.losses for member in self._members)
 
-def _reserve(bundles: list[dict[str, float]], patience: float = 60.0) -> PlacementGroup:
-    group: PlacementGroup = placement_group(bundles, strategy="SPREAD")
-    if not group.wait(patience):
-        remove_placement_group(group)
-        raise UserError(
-            f"--pretrain.workers {len(bundles)}: the cluster had no room for workers of "
-            f"{bundles[0]} within {patience:.0f} s; ask for fewer or smaller ones"
-        )
-    return group
+    @property
+    def _all_here(self) -> bool:
+        return all(member.line for member in self._members)
+
+    def _refuse_endless(self, step: int, losses: int) -> None:
+        """Stop when no worker comes any more, or all that come are lost at the same step."""
+        again = "run the same command again to continue"
+        if time.monotonic() - self._reached > _PATIENCE:
+            raise StageError(
+                f"pretraining, step {step}: no worker has answered for {_PATIENCE:.0f} s; {again} "
+                "when the cluster is back"
+            )
+        lost = self._losses - losses
+        if lost > _MOST_LOSSES * len(self._members):
+            raise StageError(
+                f"pretraining, step {step}: {lost} workers were lost at this step, perhaps for "
+                f"want of memory; {again} with --pretrain.recompute true or fewer workers a node"
+            )

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_input
 
 _CHEAP = 8  # z is computed again anyway where it has this many times the channels of x
 _NO_CEILING = float("inf")
@@ -51,13 +50,15 @@ class _ConvNorm(torch.autograd.Function):
         beta: torch.Tensor,
         constants: _Constants,
     ) -> torch.Tensor:
+        ctx.x_dtype, ctx.x_shape = x.dtype, x.shape
+        x = x.to(_compute_dtype(x))
         z = _convolve(x, weight, constants)
         y, mean, invstd = torch.native_batch_norm(
             z, gamma, beta, None, None, True, 0.0, constants.eps
         )
         kept = x if constants.recompute else z
         ctx.save_for_backward(kept, weight, gamma, beta, mean, invstd)
-        ctx.constants, ctx.x_shape = constants, x.shape
+        ctx.constants = constants
         match constants.ceiling:
             case None:
                 return y
@@ -82,16 +83,37 @@ class _ConvNorm(torch.autograd.Function):
         )
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = conv2d_input(
-                ctx.x_shape, weight, dz, constants.stride, constants.padding, 1, constants.groups
-            )
+            dx = _convolve_back(dz, weight, ctx.x_shape, constants).to(ctx.x_dtype)
         return dx, None, dgamma, dbeta, None
+
+
+def _compute_dtype(x: torch.Tensor) -> torch.dtype:
+    """Return what autocast asks for; the backward pass, which it does not reach, keeps to it."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor, constants: _Constants) -> torch.Tensor:
     return functional.conv2d(
-        x, weight, None, constants.stride, constants.padding, 1, constants.groups
+        x, weight.to(x.dtype), None, constants.stride, constants.padding, 1, constants.groups
     )
+
+
+def _convolve_back(
+    dz: torch.Tensor, weight: torch.Tensor, shape: torch.Size, constants: _Constants
+) -> torch.Tensor:
+    """Return conv^T(dz, w) in the layout of dz."""
+    layout = torch.contiguous_format
+    if dz.is_contiguous(memory_format=torch.channels_last):
+        layout = torch.channels_last
+    # never read: its shape and layout say what dx is to be
+    x = torch.empty(shape, dtype=dz.dtype, device=dz.device, memory_format=layout)
+    strides, paddings = [constants.stride] * 2, [constants.padding] * 2
+    dx: torch.Tensor = torch.ops.aten.convolution_backward(
+        dz, x, weight.to(dz.dtype), None, strides, paddings, [1, 1], False, [0, 0],
+        constants.groups, [True, False, False],
+    )[0]  # fmt: skip
+    return dx
 
 
 def _gated(grad: torch.Tensor, p: torch.Tensor, ceiling: float) -> torch.Tensor:

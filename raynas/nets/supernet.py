@@ -62,7 +62,11 @@ class Supernet(nn.Module):
 
     def forward(self, images: torch.Tensor, path: Architecture) -> torch.Tensor:
         """Return logits, N x num_classes, of images, N x C x H x W, along one path."""
-        x = self.stem(images)
+        return self.forward_from(self.stem(images), path)
+
+    def forward_from(self, features: torch.Tensor, path: Architecture) -> torch.Tensor:
+        """Return logits from the stem's output, which all paths of a step share."""
+        x = features
         for layer, choice in enumerate(path):
             x = self.forward_layer(layer, choice, x)
         logits: torch.Tensor = self.head(x)

@@ -4,6 +4,8 @@ A pure function of the trained vector, the step, the path and the shard: the fro
 from the seed, the batch from (seed, step, shard). Nothing is kept between calls.
 """
 
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +81,12 @@ class PathGradients:
         self._frozen.to(self._device)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
         self._batches = Batches(dataset, settings.batch, augmentation, seed, PRETRAINING, shards)
+        self._waited = 0.0
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the device has waited for batches."""
+        return self._waited
 
     @property
     def vector(self) -> Vector:
@@ -86,18 +94,51 @@ class PathGradients:
         held: Vector = self._frozen.vector.cpu().numpy().copy()
         return held
 
-    def __call__(self, vector: Vector, step: int, piece: Piece) -> Gradient:
-        """Return the gradient of one piece at the given trained numbers."""
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        """Return the gradients of pieces at the given trained numbers, in their order.
+
+        The paths of a shard share its batch and the stem's output. Nothing leaves the device
+        before all pieces are done: a GPU never waits for the host in between.
+        """
         self._frozen.vector.copy_(torch.from_numpy(vector.copy()))  # Ray's arrays are read-only
-        images, labels = self._batches(step, piece.shard)
+        found: dict[int, torch.Tensor] = {}
+        for shard in sorted({piece.shard for piece in pieces}):
+            indices = [index for index, piece in enumerate(pieces) if piece.shard == shard]
+            paths = [pieces[index].path for index in indices]
+            found |= zip(indices, self._on_shard(step, shard, paths), strict=True)
+        results = [found[index] for index in range(len(pieces))]
+        host = torch.cat(results).cpu().numpy()
+        ends = np.cumsum([len(result) for result in results])
+        parts = np.split(host, ends[:-1])
+        return [Gradient(part[:-1], float(part[-1])) for part in parts]
+
+    def _on_shard(
+        self, step: int, shard: int, paths: Sequence[Architecture]
+    ) -> Iterator[torch.Tensor]:
+        """Yield for each path its gradient and, as the last number, its loss."""
+        started = time.perf_counter()
+        images, labels = self._batches(step, shard)
+        self._waited += time.perf_counter() - started
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            logits = self._frozen.supernet(images, piece.path)
+        with self._autocast():
+            features = self._frozen.supernet.stem(images)
+        for number, path in enumerate(paths, start=1):
+            yield self._on_path(features, labels, path, keep_stem=number < len(paths))
+
+    def _on_path(
+        self, features: torch.Tensor, labels: torch.Tensor, path: Architecture, keep_stem: bool
+    ) -> torch.Tensor:
+        with self._autocast():
+            logits = self._frozen.supernet.forward_from(features, path)
         loss = functional.cross_entropy(
             logits.float(), labels, label_smoothing=self._settings.label_smoothing
         )
-        parameters = self._frozen.parameters_on(piece.path)
-        parts = torch.autograd.grad(loss, parameters)
-        values = torch.cat([part.flatten() for part in parts]).cpu().numpy()
-        return Gradient(values, loss.item())
+        # the stem's part of the graph serves the next path, too
+        parameters = self._frozen.parameters_on(path)
+        parts = torch.autograd.grad(loss, parameters, retain_graph=keep_stem)
+        return torch.cat([*(part.flatten() for part in parts), loss.detach().reshape(1)])
+
+    def _autocast(self) -> torch.autocast:
+        on_gpu = self._device.type == "cuda"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu)

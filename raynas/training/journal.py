@@ -51,8 +51,14 @@ class Journal:
         self._points = {round(float(point)) for point in points[1:]}
         self._saved = self._last = time.monotonic()
 
-    def add(self, step: StepReport, workers: int) -> None:
-        """Record a step, and save if it is time."""
+    def add(self, step: StepReport, workers: int, waiting_share: float = 0.0) -> None:
+        """Record a step, and save if it is time.
+
+        Args:
+            step: What it did.
+            workers: Who could be asked to compute it.
+            waiting_share: Share of their time, in [0, 1], that they waited for batches.
+        """
         now = time.monotonic()
         seconds, self._last = now - self._last, now
         self._rows.append(
@@ -64,6 +70,7 @@ class Journal:
                 "seconds": seconds,
                 "images_per_second": self._settings.batch * step.num_paths / seconds,
                 "workers": workers,
+                "waiting_share": waiting_share,
             }
         )
         done = self._state.step

@@ -47,7 +47,8 @@ def test_an_address_where_no_cluster_answers_is_refused_within_a_minute(
 
 @pytest.mark.cluster
 def test_a_cluster_started_here_tells_what_it_has(cluster: Resources) -> None:
-    assert cluster == Resources(nodes=1, cpus=4.0, gpus=float(torch.cuda.device_count()))
+    gpus = float(torch.cuda.device_count())
+    assert cluster == Resources(nodes=1, cpus=4.0, gpus=gpus, each=((4.0, gpus),))
 
 
 class TestGpus:
@@ -93,7 +94,18 @@ class TestPlaces:
         sentence = refusal(lambda: places(Resources(1, 2.0, 0.0), 3, 0.0, "some.setting"))
 
         assert "--some.setting 3" in sentence
-        assert "the cluster has 2 CPUs" in sentence
+        assert "together they have 2 CPUs" in sentence
+
+    def test_a_worker_fits_on_one_machine_or_nowhere(self) -> None:
+        """Two machines of three CPUs hold two workers of two, not three."""
+        machines = Resources(2, 6.0, 2.0, each=((3.0, 2.0), (3.0, 0.0)))
+
+        assert places(machines, 2, 0.0, "some.setting") == 2
+        assert places(machines, 1, 1.0, "some.setting") == 2
+        assert machines.room(4, 0.0) == 0
+
+    def test_fractions_of_a_gpu_do_not_reach_over_two(self) -> None:
+        assert Resources(1, 16.0, 2.0).room(1, 0.4) == 4
 
 
 def refusal(act: Callable[[], object]) -> str:

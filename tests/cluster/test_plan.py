@@ -175,7 +175,7 @@ class TestRefusals:
         sentence = refusal(settings)
 
         assert flag in sentence
-        assert "the cluster has 2 CPUs" in sentence
+        assert "together they have 2 CPUs" in sentence
 
     def test_shards_of_a_single_image_are_refused(self) -> None:
         sentence = refusal(pretrain(shards=7))

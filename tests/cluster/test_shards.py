@@ -2,20 +2,25 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import ray
 import torch
 
-from raynas.cluster import shards
+from raynas.cluster import pace, shards
+from raynas.cluster.calls import CallLine
 from raynas.cluster.connection import Resources
-from raynas.cluster.shards import PathWorkers
-from raynas.errors import StageError
+from raynas.cluster.members import Member
+from raynas.cluster.shards import Crew, PathWorkers, Transport
+from raynas.cluster.sockets import Listener
+from raynas.cluster.worker import Compute, supernet_recipe
+from raynas.errors import StageError, UserError
 from raynas.settings import ImageSettings, Settings
 from raynas.training.gradients import Piece
+from raynas.training.images import Dataset
 from raynas.training.pretraining import Pretraining, StepReport
 from tests.training.samples import (
     InProcess,
@@ -36,16 +41,26 @@ def begin() -> Pretraining:
     return begin_pretraining(SETTINGS.pretrain, num_steps=STEPS, num_shards=SHARDS)
 
 
-def open_workers(count: int) -> PathWorkers:
+def open_workers(count: int, transport: Transport = "fast") -> PathWorkers:
     """Start workers."""
-    return PathWorkers(tiny_space(), build_dataset(), SETTINGS, count, SHARDS, gpus=0.0)
+    recipe = supernet_recipe(tiny_space(), SETTINGS, SHARDS, gpus=0.0)
+    return PathWorkers(recipe, build_dataset(), Crew(count, count, transport=transport))
 
 
-def kill(worker: Any) -> int:
+def wait_for(workers: PathWorkers, count: int) -> None:
+    """Take steps until so many workers answer; they come when they come."""
+    state, deadline = begin(), time.monotonic() + 120
+    while len(workers.healthy) < count and time.monotonic() < deadline:
+        workers(state.vector.numpy(), 0, [Piece(state.paths(0)[0], 0)])
+        time.sleep(0.1)
+    assert len(workers.healthy) == count
+
+
+def kill(worker: Member) -> int:
     """Kill a worker's process as a machine that loses its power does; return its id."""
-    pid: int = ray.get(worker.__ray_call__.remote(lambda _: os.getpid()))
-    os.kill(pid, signal.SIGKILL)
-    return pid
+    assert worker.line is not None
+    os.kill(worker.line.pid, signal.SIGKILL)
+    return worker.line.pid
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +77,7 @@ def three(cluster: Resources) -> Iterator[PathWorkers]:
     """Return three workers."""
     del cluster
     with open_workers(3) as workers:
+        wait_for(workers, 3)
         yield workers
 
 
@@ -86,11 +102,91 @@ def test_killed_workers_are_replaced_and_no_bit_of_the_result_changes(
 
     assert len(killed) == 2
     assert (reports, state.to_bytes()) == expected
-    deadline = time.monotonic() + 120
-    while len(three.healthy) < 3 and time.monotonic() < deadline:
-        three(state.vector.numpy(), 0, [Piece(state.paths(0)[0], 0)])  # looks for who is back
-        time.sleep(0.2)
-    assert len(three.healthy) == 3
+    wait_for(three, 3)
+
+
+def test_a_hung_worker_is_late_others_do_its_work_and_it_is_started_anew(
+    three: PathWorkers,
+    expected: tuple[list[StepReport], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "_HUNG_SECONDS", 3.0)
+    wait_for(three, 3)
+    victim = three.healthy[0].line
+    assert victim is not None
+    state, reports, seconds = begin(), [], []
+    started = time.monotonic()
+    for report in state.run(three):
+        reports.append(report)
+        seconds.append(time.monotonic() - started)
+        if report.step == 1:
+            os.kill(victim.pid, signal.SIGSTOP)
+        started = time.monotonic()
+
+    assert (reports, state.to_bytes()) == expected
+    assert max(seconds) < 10
+    wait_for(three, 3)
+    assert victim.pid not in {member.line.pid for member in three.healthy if member.line}
+
+
+@pytest.mark.parametrize("firewall", [False, True], ids=["chosen", "behind a firewall"])
+def test_calls_carry_the_same_bits_where_sockets_are_not_wanted_or_not_possible(
+    cluster: Resources,
+    expected: tuple[list[StepReport], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    firewall: bool,
+) -> None:
+    del cluster
+    if firewall:
+        monkeypatch.setattr(shards, "Listener", Unreachable)
+    with open_workers(1, "fast" if firewall else "calls") as workers:
+        wait_for(workers, 1)
+        assert all(isinstance(member.line, CallLine) for member in workers.healthy)
+        state, reports = begin(), []
+        for report in state.run(workers):
+            reports.append(report)
+            if report.step == 1:
+                kill(workers.healthy[0])
+        assert (reports, state.to_bytes()) == expected
+
+
+class Unreachable(Listener):
+    """A listener behind a firewall: nobody answers at the address that it tells."""
+
+    def __init__(self, host: str) -> None:
+        """Listen, and tell a port that is closed."""
+        super().__init__(host)
+        with socket.create_server((host, 0)) as closed:
+            self.address = closed.getsockname()[:2]
+
+
+def test_an_exception_on_a_worker_ends_the_stage_with_its_traceback(cluster: Resources) -> None:
+    del cluster
+    with (
+        PathWorkers(broken_recipe, build_dataset(), Crew(1, 1)) as workers,
+        pytest.raises(StageError, match=r"a worker failed by:(.|\n)*ZeroDivisionError"),
+    ):
+        list(begin().run(workers))
+
+
+def test_a_mistake_that_only_a_worker_sees_is_told_as_one(cluster: Resources) -> None:
+    del cluster
+    with (
+        PathWorkers(mistaken_recipe, build_dataset(), Crew(1, 1)) as workers,
+        pytest.raises(UserError, match=r"^images: none$"),
+    ):
+        list(begin().run(workers))
+
+
+def broken_recipe(dataset: Dataset) -> Compute:
+    """Fail as a bug does."""
+    raise ZeroDivisionError(len(dataset.train))
+
+
+def mistaken_recipe(dataset: Dataset) -> Compute:
+    """Fail as a user's mistake does."""
+    del dataset
+    raise UserError("images: none")
 
 
 def test_one_worker_computes_the_same_bits_until_it_is_gone_for_good(
@@ -99,12 +195,12 @@ def test_one_worker_computes_the_same_bits_until_it_is_gone_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del cluster
-    monkeypatch.setattr(shards, "_PATIENCE", 0.5)
     state = begin()
     with open_workers(1) as workers:
         reports = list(state.run(workers))
         assert (reports, state.to_bytes()) == expected
 
-        ray.kill(workers._workers[0])  # this kind of death knows no restart
+        monkeypatch.setattr(shards, "_PATIENCE", 0.5)
+        ray.kill(workers._members[0].actor)  # this kind of death knows no restart
         with pytest.raises(StageError, match=r"no worker has answered .* same command again"):
             list(begin().run(workers))

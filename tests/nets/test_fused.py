@@ -154,3 +154,35 @@ def test_a_fused_supernet_has_the_gradients_of_the_plain_one(name: str) -> None:
     assert len(got) == len(wanted)
     for mine, theirs in zip(got, wanted, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 3, 1, 1), (6, 6, 5, 2, 6), (2, 16, 1, 1, 1)])
+def test_the_fused_step_follows_autocast_to_bfloat16_and_back(
+    shape: tuple[int, int, int, int, int],
+) -> None:
+    torch.manual_seed(0)
+    plain = build_row(nn.ReLU6, *shape)
+    fused = copy.deepcopy(plain)
+    fuse_(fused)
+    x = torch.randn(3, shape[0], 7, 7).contiguous(memory_format=torch.channels_last)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        got, wanted = gradients(fused[0], x), gradients(plain[0], x)
+
+    assert [part.dtype for part in got] == [part.dtype for part in wanted]
+    assert torch.equal(got[0], wanted[0])
+    for one, other in zip(got, wanted, strict=True):
+        torch.testing.assert_close(
+            one, other, rtol=0, atol=0.01 * float(other.detach().abs().max())
+        )
+
+
+def test_the_gradient_of_the_input_has_the_layout_of_the_input() -> None:
+    """Else the next backward convolution copies it first."""
+    torch.manual_seed(0)
+    row = build_row(nn.ReLU6)
+    fuse_(row)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        x = torch.randn(2, 4, 7, 7).contiguous(memory_format=layout).requires_grad_()
+        (grad,) = torch.autograd.grad(row[0](x).square().sum(), [x])
+        assert grad.is_contiguous(memory_format=layout)

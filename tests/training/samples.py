@@ -138,7 +138,7 @@ class InProcess:
 
     def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
         """Return a gradient per piece."""
-        return [self.paths(vector, step, piece) for piece in pieces]
+        return self.paths(vector, step, pieces)
 
 
 class Pretended:

@@ -1,6 +1,6 @@
 """A piece's gradient is that of its path at the given numbers, and of nothing else."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,11 @@ from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, bu
 from tests.training.samples import build_dataset, small_pretraining, tiny_space
 
 PATHS = [Architecture(path) for path in ((0, 1, 2), (2, 3, 0), (1, 3, 3))]
+
+
+def one(compute: PathGradients, vector: Vector, step: int, piece: Piece) -> Gradient:
+    """Return the gradient of a piece that is asked for alone."""
+    return compute(vector, step, [piece])[0]
 
 
 def build(settings: PretrainSettings) -> PathGradients:
@@ -71,7 +76,7 @@ def test_a_gradient_is_that_of_plain_autograd_in_double(
     )
     compute, exact = build(settings), Exact(settings)
     vector, piece = noisy(compute.vector), Piece(path, 1)
-    gradient = compute(vector, 3, piece)
+    gradient = one(compute, vector, 3, piece)
 
     wanted = exact.gradient(vector, 3, piece)
     assert gradient.values.dtype == np.float32
@@ -83,7 +88,7 @@ def test_a_gradient_is_the_slope_of_the_loss_in_every_direction() -> None:
     settings = small_pretraining()
     compute, exact = build(settings), Exact(settings)
     vector, piece = noisy(compute.vector), Piece(PATHS[0], 0)
-    values = compute(vector, 0, piece).values
+    values = one(compute, vector, 0, piece).values
     rng = np.random.default_rng(1)
     reach = 1e-6
     for _ in range(5):
@@ -107,26 +112,26 @@ def test_a_gradient_has_the_numbers_on_the_path_and_no_others(path: Architecture
     elsewhere = noisy(vector, seed=5)
     elsewhere[indices] = vector[indices]
 
-    here = compute(vector, 0, Piece(path, 0))
+    here = one(compute, vector, 0, Piece(path, 0))
     assert len(here.values) == len(indices) < len(vector)
-    assert same(compute(elsewhere, 0, Piece(path, 0)), here)
+    assert same(one(compute, elsewhere, 0, Piece(path, 0)), here)
 
 
 def test_a_gradient_depends_on_nothing_that_was_computed_before() -> None:
     compute, fresh = build(small_pretraining()), build(small_pretraining())
     vector, other = noisy(compute.vector, 1), noisy(compute.vector, 2)
     for step, path in enumerate(PATHS):
-        compute(other, step, Piece(path, step % 2))
+        one(compute, other, step, Piece(path, step % 2))
 
     piece = Piece(PATHS[1], 1)
-    assert same(compute(vector, 4, piece), fresh(vector, 4, piece))
+    assert same(one(compute, vector, 4, piece), one(fresh, vector, 4, piece))
 
 
 def test_steps_shards_and_paths_have_gradients_of_their_own() -> None:
     compute = build(small_pretraining())
     vector = noisy(compute.vector)
     losses = {
-        compute(vector, step, Piece(path, shard)).loss
+        one(compute, vector, step, Piece(path, shard)).loss
         for step in (0, 1)
         for shard in (0, 1)
         for path in PATHS
@@ -139,7 +144,7 @@ def test_the_vector_that_was_given_is_left_alone() -> None:
     compute = build(small_pretraining())
     vector = noisy(compute.vector)
     before = vector.copy()
-    compute(vector, 0, Piece(PATHS[0], 0))
+    one(compute, vector, 0, Piece(PATHS[0], 0))
 
     assert np.array_equal(vector, before)
 
@@ -152,7 +157,7 @@ def test_a_vector_that_cannot_be_written_serves_as_well() -> None:
     shared.setflags(write=False)  # as it comes out of Ray's object store
 
     piece = Piece(PATHS[0], 0)
-    assert same(compute(shared, 0, piece), compute(vector, 0, piece))
+    assert same(one(compute, shared, 0, piece), one(compute, vector, 0, piece))
 
 
 def test_every_machine_builds_the_same_supernet_from_the_seed() -> None:
@@ -172,3 +177,20 @@ def test_every_machine_builds_the_same_supernet_from_the_seed() -> None:
 def same(first: Gradient, second: Gradient) -> bool:
     """Return whether two gradients are equal to the last bit."""
     return first.loss == second.loss and np.array_equal(first.values, second.values)
+
+
+@pytest.mark.parametrize("trainable", ["all_bn", "last_bn"])
+def test_pieces_asked_for_together_have_the_bits_of_pieces_asked_for_alone(
+    trainable: Literal["all_bn", "last_bn"],
+) -> None:
+    """They share batch and stem; shards are computed one after another, answers stay in order."""
+    compute = build(small_pretraining(trainable=trainable))
+    vector = compute.vector
+    pieces = [Piece(path, shard) for path in PATHS for shard in (1, 0)]
+
+    together = compute(vector, 2, pieces)
+
+    assert all(
+        same(gradient, one(compute, vector, 2, piece))
+        for gradient, piece in zip(together, pieces, strict=True)
+    )
