@@ -12,6 +12,7 @@ _RANGES = {
     "images.val-fraction": "(0, 1)",
     "images.test-fraction": "(0, 1)",
     "images.max-corrupt": "[0, 1)",
+    "images.loader-workers": "[0, inf)",
     "pretrain.epochs": "(0, inf)",
     "pretrain.batch": "[2, inf)",
     "pretrain.learning-rate": "(0, inf)",

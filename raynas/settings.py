@@ -49,6 +49,12 @@ class ImageSettings:
     and leave images of less than 16 pixels as they are."""
     max_corrupt: float = 0.02
     """Share of images that may be unreadable; they are skipped, counted and named."""
+    in_memory: Literal["auto", "yes", "no"] = "auto"
+    """Decode once and keep every pixel, or decode again for each batch, to the same pixels;
+    auto: keep them if they take no more than a quarter of this machine's memory."""
+    loader_workers: int | None = None
+    """Processes that decode the next batch for each worker and trial where images are not kept
+    in memory; unset: 2; 0: a thread of the worker."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +216,8 @@ class Settings:
 # Who computes and how safely, not what: these may change when a run is continued.
 _FREE = frozenset(
     {
+        "images.in-memory",
+        "images.loader-workers",
         "pretrain.workers",
         "pretrain.gpus-per-worker",
         "pretrain.transport",

@@ -6,9 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
-from raynas.training.images import Dataset, Images
+from raynas.training.images import Dataset, Images, Part
 
 Augmentation = Literal["none", "crop", "crop_flip"]
 PRETRAINING, RETRAINING = 2, 4  # streams of random numbers
@@ -55,14 +54,25 @@ class Batches:
         self._key = (seed, stream)
         self._shards = shards
 
+    @property
+    def train(self) -> Part:
+        """The images that batches are made of."""
+        return self._dataset.train
+
     def __call__(self, step: int, shard: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images, N x C x H x W, of unit variance, and labels, N."""
-        train = self._dataset.train
-        chosen = batch_indices(len(train), self._batch, *self._key, step)[shard :: self._shards]
+        return self.finish(self.train.take(self.choose(step, shard)), step, shard)
+
+    def choose(self, step: int, shard: int) -> npt.NDArray[np.int64]:
+        """Return which images are in a step's shard."""
+        chosen = batch_indices(len(self.train), self._batch, *self._key, step)
+        return chosen[shard :: self._shards]
+
+    def finish(self, images: Images, step: int, shard: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the batch of the images that were chosen: augmented and normalised."""
         rng = np.random.default_rng([*self._key, step, shard])
-        pixels = torch.from_numpy(train.pixels[chosen])
-        augmented = augment(pixels, self._augmentation, rng)
-        return normalise(augmented, self._dataset), torch.from_numpy(train.labels[chosen])
+        pixels = augment(torch.from_numpy(images.pixels), self._augmentation, rng)
+        return normalise(pixels, self._dataset), torch.from_numpy(images.labels)
 
 
 def resolve_augmentation(name: str, channels: int, resolution: int) -> Augmentation:
@@ -91,29 +101,29 @@ def augment(
     """
     if augmentation == "none":
         return pixels
+    # Not torchvision's: its transforms draw once for a whole batch, from the global generator.
     count, _, height, width = pixels.shape
     reach = max(height // 8, 1)
-    padded = functional.pad(pixels, (reach, reach, reach, reach))
-    shift_y, shift_x = rng.integers(2 * reach + 1, size=(2, count))
-    rows = torch.from_numpy(shift_y[:, None] + np.arange(height))
-    columns = shift_x[:, None] + np.arange(width)
-    if augmentation == "crop_flip":
-        mirrored = rng.random(count) < 0.5
-        columns[mirrored] = columns[mirrored, ::-1]
-    images = torch.arange(count)[:, None, None]
-    moved = padded.movedim(1, -1)[images, rows[:, :, None], torch.from_numpy(columns)[:, None, :]]
-    return moved.movedim(-1, 1).contiguous()
+    shifts = (rng.integers(2 * reach + 1, size=(2, count)) - reach).T.tolist()
+    mirrored = rng.random(count) < 0.5 if augmentation == "crop_flip" else np.zeros(count, bool)
+    before = pixels.numpy()
+    after = np.zeros_like(before)
+    for image, moved, (y, x), mirror in zip(before, after, shifts, mirrored, strict=True):
+        target = moved[:, :, ::-1] if mirror else moved
+        target[:, max(-y, 0) : height - y, max(-x, 0) : width - x] = image[
+            :, max(y, 0) : height + y, max(x, 0) : width + x
+        ]
+    return torch.from_numpy(after)
 
 
 def normalise(pixels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
     """Return pixels, N x C x H x W uint8, as floats of mean 0 and variance 1 per channel."""
     mean = torch.tensor(dataset.mean, device=pixels.device)[:, None, None]
     std = torch.tensor(dataset.std, device=pixels.device)[:, None, None]
-    return (pixels.float() / 255 - mean) / std
+    return pixels.float().div_(255).sub_(mean).div_(std)
 
 
-def in_order(images: Images, batch: int) -> Iterator[Images]:
+def in_order(images: Part, batch: int) -> Iterator[Images]:
     """Yield all images in pieces, in their order."""
     for start in range(0, len(images), batch):
-        piece = slice(start, start + batch)
-        yield Images(images.pixels[piece], images.labels[piece])
+        yield images.take(np.arange(start, min(start + batch, len(images))))

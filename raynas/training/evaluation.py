@@ -1,5 +1,6 @@
 """Loss and accuracy of a network on held-out images."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from raynas.training.batches import in_order, normalise
-from raynas.training.images import Dataset, Images
+from raynas.training.images import Dataset, Images, Part
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,13 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, part: Images, dataset: Dataset, device: torch.device, batch: int = 256
+def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
+    network: nn.Module,
+    part: Part,
+    dataset: Dataset,
+    device: torch.device,
+    batch: int = 256,
+    pieces: Callable[[Part, int], Iterator[Images]] = in_order,
 ) -> Evaluation:
     """Evaluate a network in eval mode, and leave it in that mode.
 
@@ -30,12 +36,13 @@ def evaluate(
         dataset: Gives the normalisation.
         device: Where the network is.
         batch: Images at a time; no influence on the result but rounding.
+        pieces: Cuts the part into batches, in its order.
     """
     network.eval()
     loss = correct = 0.0
-    for piece in in_order(part, batch):
-        pixels = torch.from_numpy(piece.pixels.copy()).to(device)
-        labels = torch.from_numpy(piece.labels.copy()).to(device)
+    for piece in pieces(part, batch):
+        pixels = torch.from_numpy(piece.pixels).to(device)
+        labels = torch.from_numpy(piece.labels).to(device)
         images = normalise(pixels, dataset).contiguous(memory_format=torch.channels_last)
         logits = network(images).float()
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()

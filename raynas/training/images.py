@@ -1,22 +1,31 @@
-"""A data set in memory: decoded images of one size, split three ways, ready for batches.
+"""A data set: images of one size, split three ways, ready for batches.
+
+Every image is decoded once at the start, which finds the broken ones and the pixels' mean and
+standard deviation. Where the decoded images fit into memory they are kept; otherwise they stay
+encoded and are decoded again whenever they are taken, to the same pixels.
 
 Search and early stopping see train and validation only; the test part is read once, for
 ``outcomes.test_accuracy``. Splits that the data does not name are cut by the seed, class by class.
 """
 
-import os
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
-from raynas.errors import UserError
+from raynas.errors import StageError, UserError
 from raynas.settings import ImageSettings
-from raynas.training.sources import RawImage, Source, open_source
+from raynas.training.decoding import Pixels, Square, Survey, decode, decode_all, inspect, survey
+from raynas.training.memory import is_held_in_memory
+from raynas.training.sources import Opener, RawImage, Source, open_source
+from raynas.training.splitting import share_of, split
 
-_SPLIT, _SHARE = 5, 6  # streams of random numbers
+_LOG = logging.getLogger(__name__)
+_SUBSTITUTES = 8  # images that are tried in the place of one that is gone
+
+DecodeAll = Callable[[Sequence[Opener], Square], tuple[Pixels, npt.NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -28,15 +37,74 @@ class Images:
         labels: N, int64, an index into the class names.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     labels: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def square(self) -> Square:
+        """The form of each image."""
+        _, channels, resolution, _ = self.pixels.shape
+        return Square(resolution, channels)
+
     def take(self, indices: npt.NDArray[np.int64]) -> "Images":
         """Return the images of those indices, copied."""
         return Images(self.pixels[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """Images that are decoded when they are taken, for they do not fit into memory.
+
+    Attributes:
+        raws: N images that could be decoded when the data set was loaded.
+        labels: N, int64, an index into the class names.
+        square: What they are decoded to.
+        workers: Processes that decode them ahead for each consumer.
+    """
+
+    raws: Sequence[RawImage]
+    labels: npt.NDArray[np.int64]
+    square: Square
+    workers: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: npt.NDArray[np.int64], decode_them: DecodeAll = decode_all) -> Images:
+        """Return the images of those indices, decoded.
+
+        Args:
+            indices: Which ones.
+            decode_them: Who decodes; no influence on the result.
+
+        Raises:
+            StageError: Too many of them are gone since the data set was loaded.
+        """
+        openers = [self.raws[index].open for index in indices]
+        pixels, readable = decode_them(openers, self.square)
+        for place in np.flatnonzero(~readable):
+            pixels[place] = self._substitute(int(indices[place]))
+        return Images(pixels, self.labels[indices])
+
+    def _substitute(self, lost: int) -> Pixels:
+        """Return the pixels of the next image of the same class that can still be read."""
+        _LOG.warning("%s could be read before and cannot be now", self.raws[lost].name)
+        alike = np.flatnonzero(self.labels == self.labels[lost])
+        others = np.roll(alike, -1 - np.searchsorted(alike, lost))
+        for other in others[:_SUBSTITUTES]:
+            pixels = decode(self.raws[other].open, self.square)
+            if pixels is not None:
+                return pixels
+        raise StageError(
+            f"data: {self.raws[lost].name} and {min(len(alike), _SUBSTITUTES)} more of its class "
+            "could be read before and cannot be now; bring them back and run the same command again"
+        )
+
+
+Part = Images | EncodedImages
 
 
 @dataclass(frozen=True)
@@ -53,9 +121,9 @@ class Dataset:
         std: Likewise the standard deviation.
     """
 
-    train: Images
-    val: Images
-    test: Images
+    train: Part
+    val: Part
+    test: Part
     class_names: tuple[str, ...]
     skipped: tuple[str, ...]
     mean: npt.NDArray[np.float32]
@@ -64,12 +132,12 @@ class Dataset:
     @property
     def channels(self) -> int:
         """1 for grey images, 3 for colour."""
-        return int(self.train.pixels.shape[1])
+        return self.train.square.channels
 
     @property
     def resolution(self) -> int:
         """Height and width in pixels."""
-        return int(self.train.pixels.shape[2])
+        return self.train.square.resolution
 
     @property
     def num_classes(self) -> int:
@@ -91,57 +159,62 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
     """
     source = open_source(data)
     _refuse_unusable(data, source)
-    raws = _share(source.images, settings.share, seed)
-    inspected = [_inspect(raw) for raw in raws]
-    grey = all(shape[0] == 1 for shape in inspected if shape)
-    resolution = settings.resolution or _common_size(inspected) or usual_resolution
-    _refuse_too_large(data, len(raws), resolution, 1 if grey else 3)
-    decoded = [_decode(raw, resolution, grey) for raw in raws]
-    skipped = tuple(raw.name for raw, pixels in zip(raws, decoded, strict=True) if pixels is None)
-    if len(skipped) > settings.max_corrupt * len(decoded):
-        raise UserError(
-            f"data {data}: {len(skipped)} of {len(decoded)} images cannot be read, such as "
-            f"{skipped[0]}; mend them or raise --images.max-corrupt"
-        )
-    kept = [(raw, pixels) for raw, pixels in zip(raws, decoded, strict=True) if pixels is not None]
-    if not kept:
+    raws = share_of(source.images, settings.share, seed)
+    square = _square(raws, settings.resolution, usual_resolution)
+    held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
+    found = survey(raws, square, keep=held)
+    skipped = [raw.name for raw, good in zip(raws, found.readable, strict=True) if not good]
+    _refuse_corrupt(data, skipped, len(raws), settings.max_corrupt)
+    kept = np.flatnonzero(found.readable)
+    if not len(kept):
         raise UserError(
             f"data {data}: no image is left of {len(source.images)}; raise --images.share"
         )
-    images = Images(
-        np.stack([pixels for _, pixels in kept]),
-        np.array([raw.label for raw, _ in kept], dtype=np.int64),
+    labels = np.array([raws[index].label for index in kept], dtype=np.int64)
+    parts = split([raws[index].split for index in kept], labels, settings, seed)
+    _refuse_empty_part(data, parts, len(kept))
+    workers = 2 if settings.loader_workers is None else settings.loader_workers
+    train, val, test = (
+        _part(raws, kept[parts[name]], found, square, workers) for name in ("train", "val", "test")
     )
-    parts = _split([raw.split for raw, _ in kept], images.labels, settings, seed)
-    return _dataset(data, images, parts, source.class_names, skipped)
+    mean, std = _mean_and_std(found.sums[kept[parts["train"]]], square.resolution**2)
+    return Dataset(train, val, test, source.class_names, tuple(skipped), mean, std)
 
 
-def _dataset(
-    data: str,
-    images: Images,
-    parts: dict[str, npt.NDArray[np.int64]],
-    class_names: tuple[str, ...],
-    skipped: tuple[str, ...],
-) -> Dataset:
-    for name, indices in parts.items():
-        if not len(indices):
-            raise UserError(
-                f"data {data}: {len(images)} images leave none for the {name} part; "
-                "bring more images, or raise its fraction"
-            )
-    train = images.take(parts["train"])
-    scaled = [
-        train.pixels[:, channel] / np.float32(255) for channel in range(train.pixels.shape[1])
-    ]
-    return Dataset(
-        train,
-        images.take(parts["val"]),
-        images.take(parts["test"]),
-        class_names,
-        skipped,
-        np.array([float(channel.mean()) for channel in scaled], dtype=np.float32),
-        np.array([max(float(channel.std()), 1e-3) for channel in scaled], dtype=np.float32),
-    )
+def _square(raws: Sequence[RawImage], asked: int | None, usual: int) -> Square:
+    """Return what the images become: colour if one of them is, their own size if they agree."""
+    shapes = [shape for shape in inspect(raws) if shape]
+    sides = {side for shape in shapes for side in shape[1:]}
+    own = sides.pop() if len(sides) == 1 else None
+    grey = all(shape[0] == 1 for shape in shapes)
+    return Square(asked or own or usual, 1 if grey else 3)
+
+
+def _part(
+    raws: Sequence[RawImage],
+    indices: npt.NDArray[np.int64],
+    found: Survey,
+    square: Square,
+    workers: int,
+) -> Part:
+    labels = np.array([raws[index].label for index in indices], dtype=np.int64)
+    if found.pixels is not None:
+        return Images(found.pixels[indices], labels)
+    return EncodedImages([raws[index] for index in indices], labels, square, workers)
+
+
+def _mean_and_std(
+    sums: npt.NDArray[np.int64], area: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return both per channel, for pixels in [0, 1], from sums that are exact.
+
+    Args:
+        sums: N x C x 2, an image's sum of pixels and of their squares.
+        area: Pixels of an image.
+    """
+    first, second = (sums.sum(axis=0) / (len(sums) * area)).T  # E[p] and E[p^2], C each
+    std = np.sqrt(np.maximum(second - first**2, 0)) / 255
+    return (first / 255).astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
 
 
 def _refuse_unusable(data: str, source: Source) -> None:
@@ -155,96 +228,18 @@ def _refuse_unusable(data: str, source: Source) -> None:
         )
 
 
-def _refuse_too_large(data: str, count: int, resolution: int, channels: int) -> None:
-    """Decoded images live in memory, twice for a moment; say so before the machine swaps."""
-    need = 2 * count * resolution**2 * channels
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if need > memory:
+def _refuse_corrupt(data: str, skipped: Sequence[str], count: int, bearable: float) -> None:
+    if len(skipped) > bearable * count:
         raise UserError(
-            f"data {data}: {count} images of {resolution} x {resolution} pixels need "
-            f"{need / 2**30:.1f} GiB of memory, this machine has {memory / 2**30:.1f}; "
-            "lower --images.resolution"
+            f"data {data}: {len(skipped)} of {count} images cannot be read, such as "
+            f"{skipped[0]}; mend them or raise --images.max-corrupt"
         )
 
 
-def _share(images: Sequence[RawImage], share: float, seed: int) -> list[RawImage]:
-    """Return all test images, and a random share of the others."""
-    if share == 1:
-        return list(images)
-    kept = np.random.default_rng([seed, _SHARE]).random(len(images)) < share
-    return [raw for raw, keep in zip(images, kept, strict=True) if keep or raw.split == "test"]
-
-
-def _inspect(raw: RawImage) -> tuple[int, int, int] | None:
-    """Return channels, height and width without decoding; None where that fails."""
-    try:
-        image = raw.open()
-    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
-        return None
-    grey = image.mode in {"L", "1", "I", "F", "LA"} or image.mode.startswith("I;16")
-    return 1 if grey else 3, image.height, image.width
-
-
-def _common_size(shapes: Sequence[tuple[int, int, int] | None]) -> int | None:
-    """Return the side of the images if all are squares of one size."""
-    sides = {side for shape in shapes if shape for side in shape[1:]}
-    return sides.pop() if len(sides) == 1 else None
-
-
-def _decode(raw: RawImage, resolution: int, grey: bool) -> npt.NDArray[np.uint8] | None:
-    """Return C x H x W pixels: the middle square, resized; None where the file is broken."""
-    try:
-        image = ImageOps.exif_transpose(raw.open())
-        image = _eight_bits(image).convert("L" if grey else "RGB")
-    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
-        return None
-    if image.size != (resolution, resolution):
-        square = (resolution, resolution)
-        image = ImageOps.fit(image, square, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return 16-bit grey as 8-bit grey; Pillow's own conversion would cut it off at 255."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).astype(np.uint8))
-    return image
-
-
-def _split(
-    named: Sequence[str | None],
-    labels: npt.NDArray[np.int64],
-    settings: ImageSettings,
-    seed: int,
-) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the indices of train, val and test; what is not named is cut off from train."""
-    names = np.array([name or "train" for name in named])
-    parts = {part: np.flatnonzero(names == part) for part in ("train", "val", "test")}
-    rng = np.random.default_rng([seed, _SPLIT])
-    if not len(parts["test"]):
-        leave = 1 if len(parts["val"]) else 2  # of each class: one to train, one to validate
-        parts["train"], parts["test"] = _cut(
-            parts["train"], labels, settings.test_fraction, leave, rng
-        )
-    if not len(parts["val"]):
-        parts["train"], parts["val"] = _cut(parts["train"], labels, settings.val_fraction, 1, rng)
-    return parts
-
-
-def _cut(
-    indices: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
-    fraction: float,
-    leave: int,
-    rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return what stays and what is cut off: a share of every class that leaves some of it."""
-    kept, taken = [], []
-    for label in np.unique(labels[indices]):
-        members = rng.permutation(indices[labels[indices] == label])
-        count = max(min(max(round(fraction * len(members)), 1), len(members) - leave), 0)
-        taken.append(members[:count])
-        kept.append(members[count:])
-    empty = np.empty(0, dtype=np.int64)
-    return np.sort(np.concatenate([empty, *kept])), np.sort(np.concatenate([empty, *taken]))
+def _refuse_empty_part(data: str, parts: dict[str, npt.NDArray[np.int64]], count: int) -> None:
+    for name, indices in parts.items():
+        if not len(indices):
+            raise UserError(
+                f"data {data}: {count} images leave none for the {name} part; "
+                "bring more images, or raise its fraction"
+            )

@@ -26,6 +26,7 @@ from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Dataset
+from raynas.training.loader import Loader
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Retraining:
         )
         self._optimiser = _make_optimiser(self._network, settings)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        self._batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING)
+        batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING)
+        self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
     @property
@@ -130,7 +132,7 @@ class Retraining:
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        images, labels = self._batches(step)
+        images, labels = self._loader(step)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
@@ -150,7 +152,9 @@ class Retraining:
     def evaluate(self, part: str) -> Evaluation:
         """Return loss and accuracy on "val" or "test"."""
         images = {"val": self._dataset.val, "test": self._dataset.test}[part]
-        return evaluate(self.evaluated, images, self._dataset, self._device)
+        return evaluate(
+            self.evaluated, images, self._dataset, self._device, pieces=self._loader.in_order
+        )
 
     def weights(self) -> bytes:
         """Return the evaluated network's weights as a safetensors file."""

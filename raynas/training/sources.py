@@ -8,8 +8,8 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,28 @@ _IMAGE_ENDINGS = frozenset(
 )
 
 
+Opener = Callable[[], Image.Image]
+
+
 @dataclass(frozen=True)
+class Row:
+    """Opens one row of a column of encoded images; all rows of a table share the column."""
+
+    column: pa.Array
+    row: int
+
+    def __call__(self) -> Image.Image:
+        """Open it."""
+        return Image.open(io.BytesIO(self.column[self.row].as_py()))
+
+    def alone(self) -> Opener:
+        """Return the same without the rest of the column, fit for being sent somewhere."""
+        return partial(_open_bytes, self.column[self.row].as_py())
+
+
+@dataclass(frozen=True, slots=True)
 class RawImage:
-    """One image that has not been decoded.
+    """One image that has not been decoded; it can be pickled.
 
     Attributes:
         name: For messages: a path, or a table and row.
@@ -43,7 +62,7 @@ class RawImage:
     name: str
     label: int
     split: str | None
-    open: Callable[[], Image.Image]
+    open: Opener
 
 
 @dataclass(frozen=True)
@@ -104,15 +123,13 @@ def _arrays(
     parts: Sequence[tuple[str | None, npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
 ) -> Source:
     images = [
-        RawImage(f"{data} {split or ''} {row}", int(label), split, _opener_of_array(pixels[row]))
+        RawImage(
+            f"{data} {split or ''} {row}", int(label), split, partial(Image.fromarray, pixels[row])
+        )
         for split, pixels, labels in parts
         for row, label in enumerate(labels)
     ]
     return Source(images, class_names)
-
-
-def _opener_of_array(pixels: npt.NDArray[np.uint8]) -> Callable[[], Image.Image]:
-    return lambda: Image.fromarray(pixels)
 
 
 def _folder(data: str) -> Source:
@@ -163,7 +180,7 @@ def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str
                 file,
                 indices[file.split("/")[depth]],
                 _SPLITS[file.split("/")[0].lower()] if has_splits else None,
-                _opener_of_file(filesystem, f"{root}/{file}"),
+                partial(_open_file, filesystem, f"{root}/{file}"),
             )
             for file in images
         ],
@@ -171,16 +188,16 @@ def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str
     )
 
 
-def _opener_of_file(filesystem: pafs.FileSystem, path: str) -> Callable[[], Image.Image]:
-    def opener() -> Image.Image:
-        with filesystem.open_input_file(path) as stream:
-            return Image.open(io.BytesIO(stream.read()))
-
-    return opener
+def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
+    with filesystem.open_input_file(path) as stream:
+        return Image.open(io.BytesIO(stream.read()))
 
 
 def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str]) -> Source:
-    """Parquet in the layout of Hugging Face: image is a struct {bytes, path}, label an int."""
+    """Parquet in the layout of Hugging Face: image is a struct {bytes, path}, label an int.
+
+    The encoded bytes are read into memory: one row of a file cannot be had without its neighbours.
+    """
     images: list[RawImage] = []
     names: tuple[str, ...] = ()
     for file in files:
@@ -191,7 +208,7 @@ def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[
         contents = table[image_column].combine_chunks().field("bytes")
         labels = table[label_column].to_pylist()
         images += [
-            RawImage(f"{file} row {row}", int(label), split, _opener_of_bytes(contents[row]))
+            RawImage(f"{file} row {row}", int(label), split, Row(contents, row))
             for row, label in enumerate(labels)
         ]
     found = {raw.label for raw in images}
@@ -221,8 +238,8 @@ def _words(file: str) -> list[str]:
     )
 
 
-def _opener_of_bytes(content: Any) -> Callable[[], Image.Image]:
-    return lambda: Image.open(io.BytesIO(content.as_py()))
+def _open_bytes(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
 
 
 def _columns(data: str, file: str, table: pa.Table) -> tuple[str, str]:

@@ -1,0 +1,131 @@
+"""Decoding: an encoded image becomes a square of bytes, the same one wherever that happens."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from raynas.training.sources import Opener, RawImage
+
+Pixels = npt.NDArray[np.uint8]
+
+_BLOCK = 32  # images that a thread decodes at a time
+
+
+@dataclass(frozen=True)
+class Square:
+    """What every image of a data set is made into.
+
+    Attributes:
+        resolution: Height and width in pixels.
+        channels: 1 for grey, 3 for colour.
+    """
+
+    resolution: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.channels, self.resolution, self.resolution
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at every image found out.
+
+    Attributes:
+        readable: N, whether the image could be decoded.
+        sums: N x C x 2, int64: the sums of an image's pixels and of their squares.
+        pixels: N x C x H x W, or None where they were not kept.
+    """
+
+    readable: npt.NDArray[np.bool_]
+    sums: npt.NDArray[np.int64]
+    pixels: Pixels | None
+
+
+def inspect(raws: Sequence[RawImage]) -> list[tuple[int, int, int] | None]:
+    """Return channels, height and width of each, not decoded; None where even that fails."""
+    shapes: list[tuple[int, int, int] | None] = [None] * len(raws)
+
+    def look(block: slice) -> None:
+        shapes[block] = [_shape(raw.open) for raw in raws[block]]
+
+    _in_threads(look, len(raws))
+    return shapes
+
+
+def survey(raws: Sequence[RawImage], square: Square, keep: bool) -> Survey:
+    """Decode every image once, on all cores; keep the pixels or forget them at once."""
+    found = Survey(
+        np.zeros(len(raws), dtype=np.bool_),
+        np.zeros((len(raws), square.channels, 2), dtype=np.int64),
+        np.empty((len(raws), *square.shape), dtype=np.uint8) if keep else None,
+    )
+
+    def look(block: slice) -> None:
+        pixels, found.readable[block] = decode_all([raw.open for raw in raws[block]], square)
+        squares = np.multiply(pixels, pixels, dtype=np.uint16)
+        found.sums[block, :, 0] = pixels.sum(axis=(2, 3), dtype=np.int64)
+        found.sums[block, :, 1] = squares.sum(axis=(2, 3), dtype=np.int64)
+        if found.pixels is not None:
+            found.pixels[block] = pixels
+
+    _in_threads(look, len(raws))
+    return found
+
+
+def decode_all(openers: Sequence[Opener], square: Square) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """Return N x C x H x W pixels and which images were readable; the others are black."""
+    pixels = np.zeros((len(openers), *square.shape), dtype=np.uint8)
+    readable = np.zeros(len(openers), dtype=np.bool_)
+    for place, opener in enumerate(openers):
+        decoded = decode(opener, square)
+        if decoded is not None:
+            pixels[place], readable[place] = decoded, True
+    return pixels, readable
+
+
+def decode(opener: Opener, square: Square) -> Pixels | None:
+    """Return C x H x W pixels: the middle square, resized; None where the file is broken."""
+    sides = square.resolution, square.resolution
+    try:
+        image = opener()
+        image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
+        image = ImageOps.exif_transpose(image)
+        image = _eight_bits(image).convert("L" if square.channels == 1 else "RGB")
+    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
+        return None
+    if image.size != sides:
+        image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if square.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _shape(opener: Opener) -> tuple[int, int, int] | None:
+    try:
+        image = opener()
+    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
+        return None
+    grey = image.mode in {"L", "1", "I", "F", "LA"} or image.mode.startswith("I;16")
+    return 1 if grey else 3, image.height, image.width
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16-bit grey as 8-bit grey; Pillow's own conversion would cut it off at 255."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).astype(np.uint8))
+    return image
+
+
+def _in_threads(look: Callable[[slice], None], count: int) -> None:
+    """Call for one block after another; Pillow lets go of Python's lock while it decodes."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        blocks = [slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
+        for _ in threads.map(look, blocks):
+            pass  # raises what a block raised
