@@ -1,5 +1,6 @@
 """Small builders with sane defaults: what a test does not name does not matter to it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -223,13 +224,41 @@ def setting_names() -> list[tuple[str, str]]:
 
 
 def run_python(program: str) -> str:
-    """Return what a program prints in another process, whose hash seed differs."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
+    """Return what a program prints in another process, whose hash seed differs.
+
+    All programs share that process: each would import torch again in one of its own.
+    """
+    process = _other_process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(program) + "\n")
+    process.stdin.flush()
+    printed, failure = json.loads(process.stdout.readline() or '["", "the other process ended"]')
+    assert not failure, failure
+    return str(printed).strip()
+
+
+_READ_AND_RUN = """
+import contextlib, io, json, sys, traceback
+for line in sys.stdin:
+    printed, failure = io.StringIO(), ""
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(json.loads(line), {"__name__": "program"})
+    except BaseException:
+        failure = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), failure]), flush=True)
+"""
+
+
+@cache
+def _other_process() -> "subprocess.Popen[str]":
+    """Return a process that runs a program a line; it ends when its input does, at our end."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _READ_AND_RUN],
         cwd=ROOT,
         env=os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
     )
-    return done.stdout.strip()

@@ -30,12 +30,11 @@ def cost_table(
     with torch.device("meta"):
         images = torch.empty(1, in_channels, resolution, resolution)
         stem, features = _measure(space.stem.build(in_channels), images)
-        measured = cache(_measure_candidate)  # layers of a stage repeat
         rows: list[list[Cost]] = []
         for block in space.blocks:
             shape = tuple(features.shape)
             row = [
-                measured(candidate, block.out_channels, block.stride, shape)
+                _measure_candidate(candidate, block.out_channels, block.stride, shape)
                 for candidate in block.candidates
             ]
             _check_shapes(space, len(rows), [output for _, output in row], features)
@@ -69,6 +68,7 @@ def module_cost(module: nn.Module, images: torch.Tensor) -> Cost:
     return _measure(module, images)[0]
 
 
+@cache  # layers of a stage repeat, and so do the tables of a space with and without identity
 def _measure_candidate(
     candidate: Operation, out_channels: int, stride: int, shape: tuple[int, ...]
 ) -> tuple[Cost, tuple[int, ...]]:

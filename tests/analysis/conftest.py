@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.invented import InventedRun, Size
-
-SMALL = Size(layers=6, steps=60, records=3, generations=3, population=10, retrained=2, epochs=4)
+from tests.analysis.invented import SMALL, InventedRun, Size
 
 
 @pytest.fixture
@@ -20,10 +18,13 @@ def invent(tmp_path: Path) -> Callable[..., InventedRun]:
     return begin
 
 
-@pytest.fixture
-def full_run(invent: Callable[..., InventedRun]) -> InventedRun:
-    """Return a finished run of 20 layers with 1000 scored and 3 retrained architectures."""
-    return invent(size=Size()).finish()
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> InventedRun:
+    """Return a finished run of 20 layers with 1000 scored and 3 retrained architectures.
+
+    It is shared: tests read it and write nothing into it.
+    """
+    return InventedRun(tmp_path_factory.mktemp("full") / "run-a", 0, Size()).finish()
 
 
 @pytest.fixture

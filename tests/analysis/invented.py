@@ -29,6 +29,9 @@ class Size:
     epochs: int = 20
 
 
+SMALL = Size(layers=6, steps=60, records=3, generations=3, population=10, retrained=2, epochs=4)
+
+
 class InventedRun:
     """Writes the tables of one run, in the order in which a real run fills them."""
 

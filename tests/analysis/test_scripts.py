@@ -1,18 +1,21 @@
 """What all analysis scripts have in common, as a person meets them on the command line."""
 
+import json
 import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from analysis import aggregate, curves, front, history, indicators, summary
 from raynas import figures
-from tests.analysis.invented import InventedRun
+from tests.analysis.invented import SMALL, InventedRun
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (aggregate, curves, front, history, indicators, summary)
@@ -23,13 +26,58 @@ def name_of(script: ModuleType) -> str:
     return script.__name__.rpartition(".")[2]
 
 
-def run_python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python elsewhere, with raynas importable as an installation makes it."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,
+@dataclass(frozen=True)
+class Elsewhere:
+    """What scripts did in another folder and process.
+
+    Attributes:
+        folder: The folder.
+        printed: What each script printed, and its exit code.
+        errors: What all of them wrote to the standard error.
+        imported: Which of three large packages they had imported in the end.
+    """
+
+    folder: Path
+    printed: dict[str, list[Any]]
+    errors: str
+    imported: list[str]
+
+
+ELSEWHERE = """
+import contextlib, importlib, io, json, runpy, sys
+printed = {}
+names, commands = json.loads(sys.argv[1])
+for name in names:
+    importlib.import_module(f"analysis.{name}")
+for name, script, *flags in commands:
+    output, sys.argv = io.StringIO(), [script, *flags]
+    try:
+        with contextlib.redirect_stdout(output):
+            runpy.run_path(script, run_name="__main__")
+    except SystemExit as left:
+        printed[name] = [output.getvalue(), left.code]
+print(json.dumps([printed, sorted({"torch", "ray", "pandas"} & set(sys.modules))]))
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """Import every script in another folder and run three, as an installation lets one do it."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    InventedRun(folder / "run-a", 0, SMALL).finish()
+    commands = [
+        ["front", str(front.__file__), "run-a"],
+        ["summary", str(summary.__file__), "run-a"],
+        ["aggregate", str(aggregate.__file__), "run-a", "--out", "all.parquet"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, json.dumps([list(map(name_of, SCRIPTS)), commands])],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed, imported = json.loads(done.stdout)
+    return Elsewhere(folder, printed, done.stderr, imported)
 
 
 def test_every_script_of_the_folder_is_tested_here() -> None:
@@ -38,14 +86,13 @@ def test_every_script_of_the_folder_is_tested_here() -> None:
     assert written == {name_of(script) for script in SCRIPTS}
 
 
-@pytest.mark.usefixtures("small_run")
 def test_a_figure_script_works_from_any_folder_and_prints_the_path_of_its_picture(
-    tmp_path: Path,
+    elsewhere: Elsewhere,
 ) -> None:
-    done = run_python(str(front.__file__), "run-a", folder=tmp_path)
+    picture = elsewhere.folder / "run-a" / "figures" / "front.png"
 
-    picture = tmp_path / "run-a" / "figures" / "front.png"
-    assert (done.stdout, done.stderr, done.returncode) == (f"{picture}\n", "", 0)
+    assert elsewhere.printed["front"] == [f"{picture}\n", 0]
+    assert elsewhere.errors == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -64,22 +111,19 @@ def test_a_figure_lies_beside_the_tables_and_its_path_is_printed(
     assert Path(path).read_bytes() == b"drawn"
 
 
-@pytest.mark.usefixtures("small_run")
-def test_summary_and_aggregate_work_from_any_folder(tmp_path: Path) -> None:
-    printed = run_python(str(summary.__file__), "run-a", folder=tmp_path)
-    joined = run_python(str(aggregate.__file__), "run-a", "--out", "all.parquet", folder=tmp_path)
+def test_summary_and_aggregate_work_from_any_folder(elsewhere: Elsewhere) -> None:
+    summarised, code = elsewhere.printed["summary"]
 
-    assert "fair_isometry, seed 0" in printed.stdout
-    assert joined.stdout == f"4 rows of outcomes from 1 run: {tmp_path / 'all.parquet'}\n"
-    assert printed.stderr + joined.stderr == ""
+    assert "fair_isometry, seed 0" in summarised
+    assert code == 0
+    assert elsewhere.printed["aggregate"] == [
+        f"4 rows of outcomes from 1 run: {elsewhere.folder / 'all.parquet'}\n", 0,
+    ]  # fmt: skip
+    assert elsewhere.errors == ""
 
 
-def test_no_script_imports_torch_or_ray(tmp_path: Path) -> None:
-    names = ", ".join(f"analysis.{name_of(script)}" for script in SCRIPTS)
-    code = f"import sys, {names}; print(sorted({{'torch', 'ray', 'pandas'}} & set(sys.modules)))"
-    done = run_python("-c", code, folder=tmp_path)
-
-    assert (done.stdout, done.stderr) == ("['pandas']\n", "")
+def test_no_script_imports_torch_or_ray(elsewhere: Elsewhere) -> None:
+    assert elsewhere.imported == ["pandas"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=name_of)

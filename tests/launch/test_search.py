@@ -36,7 +36,7 @@ from tests.launch.scripts import (
     running,
     wait_until,
 )
-from tests.training.samples import picture, write_tree
+from tests.training.samples import numbered_tree, picture, write_tree
 
 search = load_script("search")
 
@@ -349,11 +349,12 @@ class TestRefusals:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str
     ) -> None:
         write_tree(tmp_path / "one", {"only": [picture(9, "L")] * 3})
+        data = numbered_tree(tmp_path / "three")
         (tmp_path / "empty").mkdir()
         (tmp_path / "file").write_text("not a folder")
         before = sorted(tmp_path.rglob("*"))
         words = flags.format(tmp=tmp_path).split()
-        code = search.main(["--run", str(tmp_path / "run"), *words])
+        code = search.main(["--run", str(tmp_path / "run"), "--data", data, *words])
         printed = capsys.readouterr()
 
         assert code == 2

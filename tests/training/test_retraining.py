@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -201,13 +202,19 @@ class TestAverage:
         assert epoch.val_accuracy == averaged.accuracy
 
 
+@cache
+def uninterrupted(ema_decay: float) -> Retraining:
+    """Return a retraining of three epochs that went through without a stop."""
+    return train(begin(ema_decay=ema_decay, epochs=3), 3)
+
+
 class TestContinuing:
     @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
     @pytest.mark.parametrize("stop", [0, 1, 2, 3])
     def test_continuing_after_any_epoch_equals_never_having_stopped(
         self, stop: int, ema_decay: float
     ) -> None:
-        whole = train(begin(ema_decay=ema_decay, epochs=3), 3)
+        whole = uninterrupted(ema_decay)
         first = train(begin(ema_decay=ema_decay, epochs=3), stop)
         second = begin(ema_decay=ema_decay, epochs=3, seed=0)
         second.restore(first.to_bytes())
