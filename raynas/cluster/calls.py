@@ -23,13 +23,12 @@ class CallLine:
     def __init__(self, actor: Any, pid: int) -> None:
         """Remember whom to call: a ``PathWorker`` that is ready, in that process."""
         self.pid = pid
-        self._actor = actor
+        self._reply = actor.reply.options(num_returns=_ANSWER_PARTS)
         self.waiting: list[Any] = []
 
     def send(self, content: bytes) -> None:
         """Send a message; a lost worker shows when the answer is read."""
-        call = self._actor.reply.options(num_returns=_ANSWER_PARTS)
-        self.waiting = call.remote(_ANSWER_PARTS, *parts(content, _count(content)))
+        self.waiting = self._reply.remote(_ANSWER_PARTS, *parts(content, _count(content)))
 
     def receive(self) -> bytes | None:
         """Return the answer if it is there.
@@ -39,14 +38,13 @@ class CallLine:
         """
         if not self.waiting:
             return None
-        _, missing = ray.wait(self.waiting, num_returns=len(self.waiting), timeout=0)
-        if missing:
-            return None
-        references, self.waiting = self.waiting, []
         try:
-            content = b"".join(ray.get(references))
+            content = b"".join(ray.get(self.waiting, timeout=0))
+        except ray.exceptions.GetTimeoutError:
+            return None
         except ray.exceptions.RayActorError as error:
             raise LostLineError from error
+        self.waiting = []
         if not content:
             raise LostLineError
         return content

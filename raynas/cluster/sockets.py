@@ -5,6 +5,7 @@ and the end of a worker shows at once as the end of its connection. Each run has
 own that a worker says first; whoever does not know it is not listened to.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -120,6 +121,8 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening; lines that were taken stay open."""
+        with contextlib.suppress(OSError):  # closing alone would leave the thread waiting
+            self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
     def _welcome_all(self) -> None:

@@ -4,7 +4,6 @@ A pure function of the trained vector, the step, the path and the shard: the fro
 from the seed, the batch from (seed, step, shard). Nothing is kept between calls.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from raynas.settings import PretrainSettings
 from raynas.space import Architecture, SearchSpace
 from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
 from raynas.training.images import Dataset
+from raynas.training.loader import Loader
 
 Vector = npt.NDArray[np.float32]
 
@@ -80,13 +80,13 @@ class PathGradients:
         self._frozen = build_supernet(space, settings, dataset, seed)
         self._frozen.to(self._device)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        self._batches = Batches(dataset, settings.batch, augmentation, seed, PRETRAINING, shards)
-        self._waited = 0.0
+        batches = Batches(dataset, settings.batch, augmentation, seed, PRETRAINING, shards)
+        self._loader = Loader(batches)
 
     @property
     def waited(self) -> float:
         """Seconds that the device has waited for batches."""
-        return self._waited
+        return self._loader.waited
 
     @property
     def vector(self) -> Vector:
@@ -116,9 +116,7 @@ class PathGradients:
         self, step: int, shard: int, paths: Sequence[Architecture]
     ) -> Iterator[torch.Tensor]:
         """Yield for each path its gradient and, as the last number, its loss."""
-        started = time.perf_counter()
-        images, labels = self._batches(step, shard)
-        self._waited += time.perf_counter() - started
+        images, labels = self._loader(step, shard)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)
         with self._autocast():

@@ -73,7 +73,7 @@ def main() -> None:
                 overheads[transport][str(count)] = ms
                 print(f"{count} workers by {transport}: {ms} ms", flush=True)
     cores = os.cpu_count() or 1
-    with connected(num_cpus=cores):
+    with connected(num_cpus=cores + 1):
         found = {
             "overhead_ms": overheads,
             "model": {name: model(points) for name, points in overheads.items()},
@@ -130,34 +130,28 @@ def model(points: dict[str, float]) -> dict[str, float]:
 
 
 def efficiency(cores: int) -> dict[str, float]:
-    """Return the speed of 2, 4, ... workers, up to one a core, over that of so many single ones."""
-    space = load_space("small_mobile", SPACES)
+    """Return the speed of a worker for each core over that of so many single ones."""
+    space = load_space("nas_bench_macro", SPACES)
     settings = Settings(pretrain=PretrainSettings(batch=64))
-    dataset = load_dataset("digits", ImageSettings(), 0, 8)
+    dataset = load_dataset("digits", ImageSettings(resolution=32), 0, 8)
     vector = build_supernet(space, settings.pretrain, dataset, 0).vector.numpy()
     paths = [Architecture([index % 2] * space.num_layers) for index in range(2 * cores)]
     pieces = [Piece(path, 0) for path in paths]
     recipe: Recipe = supernet_recipe(space, settings, 1, 0.0)
-    medians: dict[int, float] = {}
-    for count in sorted({1, cores}):
-        with PathWorkers(recipe, dataset, Crew(count, count)) as workers:
-            wait_for(workers, count, vector, pieces)
-            medians[count] = median_seconds(workers, vector, pieces)
-    return {
-        str(count): round(medians[1] / seconds / count, 3)
-        for count, seconds in medians.items()
-        if count > 1
-    }
-
-
-def median_seconds(workers: PathWorkers, vector: Vector, pieces: Sequence[Piece]) -> float:
-    """Return the median time of some steps."""
-    seconds = []
-    for step in range(30):
-        started = time.perf_counter()
-        workers(vector, step, pieces)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    seconds: dict[int, list[float]] = {1: [], cores: []}
+    with (
+        PathWorkers(recipe, dataset, Crew(1, 1)) as single,
+        PathWorkers(recipe, dataset, Crew(cores, cores)) as several,
+    ):
+        wait_for(single, 1, vector, pieces)
+        wait_for(several, cores, vector, pieces)
+        for step in range(10):
+            for count, workers in ((1, single), (cores, several)):
+                started = time.perf_counter()
+                workers(vector, step, pieces)
+                seconds[count].append(time.perf_counter() - started)
+    medians = {count: statistics.median(values) for count, values in seconds.items()}
+    return {str(cores): round(medians[1] / medians[cores] / cores, 3)}
 
 
 if __name__ == "__main__":

@@ -1,33 +1,38 @@
 """Time and memory of a pretraining step: all weights, batch norms only, and raynas' own.
 
-    python -m tests.bench.step [--space S] [--batch N] [--resolution R]
+    python -m tests.bench.step [--space S] [--batch N] [--resolution R] [--trainable last_bn|all_bn]
 
-Measures one path at a time, the kinds interleaved in one process; the last line is a JSON object of
-medians in milliseconds, their ratios, and the bytes that autograd keeps for the backward pass
-(parameters left out). It measures and asserts nothing.
+A step is that of strict fairness: some paths on one batch, forward and backward, one after another.
+The kinds take turns in one process; the last line is a JSON object of medians in milliseconds a
+path, their ratios, and the bytes that autograd keeps for a backward pass (parameters left out).
+"full" trains all weights, as SPOS does; "bn_only" trains the last batch norm of each candidate over
+frozen weights, as BN-NAS does, or with all_bn every batch norm. It measures and asserts nothing.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 import tyro
 from torch import nn
 from torch.nn import functional
 
-from raynas.nets.frozen import FrozenSupernet
+from raynas.nets.frozen import FrozenSupernet, TrainedSet
+from raynas.nets.fused import fuse_
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
-from raynas.nets.supernet import Supernet, batch_norms
+from raynas.nets.supernet import Supernet
 from raynas.search.sampling import fair_paths
 from raynas.space import Architecture, SearchSpace, load_space
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
-Step = Callable[[Architecture], torch.Tensor]
+Paths = Sequence[Architecture]
+Losses = Callable[[Paths], Iterator[torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class Command:
     """Images of a step."""
     resolution: int = 112
     """Height and width of the images in pixels."""
-    rounds: int = 7
-    """Measurements of each kind on each path."""
-    paths: int = 3
-    """Paths of a strictly fair step to measure."""
+    trainable: TrainedSet = "last_bn"
+    """Batch norms that learn."""
+    rounds: int = 5
+    """Steps of each kind."""
+    paths: int = 7
+    """Paths of a step, at most."""
     threads: int = torch.get_num_threads()
     """CPU threads."""
 
@@ -57,60 +64,66 @@ def main() -> None:
     paths = fair_paths(sizes, seed=0, step=0)[: command.paths]
     steps = kinds(space, command)
     seconds: dict[str, list[float]] = {kind: [] for kind in steps}
-    for path in paths:
-        for step in steps.values():
-            run(step, path)  # warms up
-        for _ in range(command.rounds):
-            for kind, step in steps.items():
-                started = time.perf_counter()
-                run(step, path)
-                seconds[kind].append(time.perf_counter() - started)
+    for losses in steps.values():
+        run(losses, paths)  # warms up
+    for _ in range(command.rounds):
+        for kind, losses in steps.items():
+            started = time.perf_counter()
+            run(losses, paths)
+            seconds[kind].append((time.perf_counter() - started) / len(paths))
     kept = {
         kind: kept_bytes(steps[kind], paths) for kind in ("bn_only", "raynas", "raynas_recompute")
     }
     print(json.dumps(report(seconds, kept)))
 
 
-def kinds(space: SearchSpace, command: Command) -> dict[str, Step]:
-    """Return the six kinds of step: a path to its loss."""
+def kinds(space: SearchSpace, command: Command) -> dict[str, Losses]:
+    """Return the six kinds of step: paths to their losses."""
     generator = torch.Generator().manual_seed(0)
     shape = command.batch, space.in_channels, command.resolution, command.resolution
     images = torch.randn(shape, generator=generator)
     last = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(space.num_classes, (command.batch,), generator=generator)
 
-    def step(supernet: Supernet, batch: torch.Tensor) -> Step:
-        return lambda path: functional.cross_entropy(supernet(batch, path), labels)
-
-    def plain(train_all: bool, channels_last: bool) -> Supernet:
+    def build(fused: bool = False, train_all: bool = False, recompute: bool = False) -> Supernet:
         supernet = frozen_supernet(space, space.in_channels, space.num_classes, "path", "qr", 0)
-        supernet.requires_grad_(train_all)
-        for norm in batch_norms(supernet):
-            norm.requires_grad_()
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        return supernet.to(memory_format=layout)
+        fuse = fuse_ if fused else lambda *_: None
+        with mock.patch("raynas.nets.frozen.fuse_", fuse):
+            FrozenSupernet(supernet, command.trainable, train_classifier=False, recompute=recompute)
+        return supernet.requires_grad_() if train_all else supernet
 
-    def fused(recompute: bool) -> Supernet:
-        supernet = frozen_supernet(space, space.in_channels, space.num_classes, "path", "qr", 0)
-        frozen = FrozenSupernet(supernet, "all_bn", train_classifier=False, recompute=recompute)
-        frozen.to(torch.device("cpu"))
-        return frozen.supernet
+    def plain(supernet: Supernet, batch: torch.Tensor) -> Losses:
+        layout = torch.channels_last if batch is last else torch.contiguous_format
+        supernet.to(memory_format=layout)
+        return lambda paths: (
+            functional.cross_entropy(supernet(batch, path), labels) for path in paths
+        )
+
+    def shared(supernet: Supernet) -> Losses:
+        supernet.to(memory_format=torch.channels_last)
+
+        def losses(paths: Paths) -> Iterator[torch.Tensor]:
+            features = supernet.stem(last)
+            for path in paths:
+                yield functional.cross_entropy(supernet.forward_from(features, path), labels)
+
+        return losses
 
     return {
-        "full": step(plain(True, False), images),
-        "full_channels_last": step(plain(True, True), last),
-        "bn_only": step(plain(False, False), images),
-        "bn_only_channels_last": step(plain(False, True), last),
-        "raynas": step(fused(False), last),
-        "raynas_recompute": step(fused(True), last),
+        "full": plain(build(train_all=True), images),
+        "full_channels_last": plain(build(train_all=True), last),
+        "bn_only": plain(build(), images),
+        "bn_only_channels_last": plain(build(), last),
+        "raynas": shared(build(fused=True)),
+        "raynas_recompute": shared(build(fused=True, recompute=True)),
     }
 
 
-def run(step: Step, path: Architecture) -> None:
+def run(losses: Losses, paths: Paths) -> None:
     """Take one step and drop its gradients, as a worker does after sending them."""
-    loss = step(path)
-    wanted = leaves(loss)
-    torch.autograd.grad(loss, wanted)
+    for loss in losses(paths):
+        torch.autograd.grad(loss, leaves(loss), retain_graph=True)  # the stem's, for the next path
+        del loss
 
 
 def leaves(loss: torch.Tensor) -> list[torch.Tensor]:
@@ -128,20 +141,21 @@ def leaves(loss: torch.Tensor) -> list[torch.Tensor]:
     return list(found.values())
 
 
-def kept_bytes(step: Step, paths: list[Architecture]) -> int:
+def kept_bytes(losses: Losses, paths: Paths) -> int:
     """Return the bytes that autograd keeps for the backward pass, summed over paths."""
     total = 0
     for path in paths:
         kept: dict[int, int] = {}
 
         def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
-            if not isinstance(tensor, nn.Parameter):
+            whole = tensor if tensor._base is None else tensor._base
+            if not isinstance(whole, nn.Parameter):
                 storage = tensor.untyped_storage()
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            held = step(path)
+            held = list(losses([path]))
         del held
         total += sum(kept.values())
     return total

@@ -72,6 +72,20 @@ def expected() -> tuple[list[StepReport], bytes]:
     return list(state.run(compute)), state.to_bytes()
 
 
+def test_workers_are_added_when_the_cluster_has_room_for_more(
+    cluster: Resources,
+    expected: tuple[list[StepReport], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del cluster
+    monkeypatch.setattr(shards, "_LOOK_EVERY", 0.1)
+    recipe = supernet_recipe(tiny_space(), SETTINGS, SHARDS, gpus=0.0)
+    with PathWorkers(recipe, build_dataset(), Crew(start=1, most=3)) as workers:
+        wait_for(workers, 3)
+        state = begin()
+        assert (list(state.run(workers)), state.to_bytes()) == expected
+
+
 @pytest.fixture(scope="module")
 def three(cluster: Resources) -> Iterator[PathWorkers]:
     """Return three workers."""

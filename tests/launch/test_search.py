@@ -317,7 +317,7 @@ REFUSED = {
     "--run {tmp}/file/run": "{tmp}/file/run",
     "--retrain.gpus-per-trial 1": "the cluster has 0 GPUs",
     "--pretrain.workers 3": "the cluster holds 2 workers",
-    "--pretrain.cpus-per-worker 3": "the cluster has 2 CPUs",
+    "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",
     "--seed -1": "--seed: got -1",
     "--pretrain.epochs 0": "--pretrain.epochs: got 0",
     "--pretrain.batch 1": "--pretrain.batch: got 1",
