@@ -24,6 +24,7 @@ from raynas.cluster.connection import connected
 from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.worker import Compute, Recipe, supernet_recipe
 from raynas.errors import StageError
+from raynas.search.sampling import fair_paths
 from raynas.settings import ImageSettings, PretrainSettings, Settings
 from raynas.space import Architecture, load_space
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
@@ -113,6 +114,7 @@ def wait_for(
         time.sleep(0.05)
         if time.monotonic() > deadline:
             raise StageError(f"{len(workers.healthy)} of {count} workers came in {seconds:.0f} s")
+    time.sleep(5)  # who has just started still loads its libraries
     for _ in range(5):
         workers(vector, 0, pieces)
 
@@ -135,8 +137,8 @@ def efficiency(cores: int) -> dict[str, float]:
     settings = Settings(pretrain=PretrainSettings(batch=64))
     dataset = load_dataset("digits", ImageSettings(resolution=32), 0, 8)
     vector = build_supernet(space, settings.pretrain, dataset, 0).vector.numpy()
-    paths = [Architecture([index % 2] * space.num_layers) for index in range(2 * cores)]
-    pieces = [Piece(path, 0) for path in paths]
+    sizes = [block.size for block in space.blocks]
+    pieces = [Piece(path, 0) for step in range(cores) for path in fair_paths(sizes, 0, step)]
     recipe: Recipe = supernet_recipe(space, settings, 1, 0.0)
     seconds: dict[int, list[float]] = {1: [], cores: []}
     with (

@@ -22,7 +22,7 @@ TINY = (
     "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
 )  # fmt: skip
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
-TIMES = {"seconds", "images_per_second", "started", "finished", "trial", "workers"}
+TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}
 
 
 class Launcher:
