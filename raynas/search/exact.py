@@ -6,8 +6,8 @@ stands for candidate i of layer l:
     maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  sum cost[l][i] x[l][i] <= limit.
 
 Source: multiple-choice knapsack (Kellerer, Pferschy, Pisinger 2004, chapter 11). The solver
-tolerates 1e-6, so each row has a far wider margin and each solution is checked. Scores are
-optimal to a billionth of the distance between the best and the worst of the whole space.
+tolerates 1e-6, so rows have wider margins, and a solution that breaks one is cut off. Optimal
+is to a billionth of the distance between the best and the worst score of the whole space.
 """
 
 import math
@@ -30,8 +30,7 @@ _Row = tuple[Array, float]  # weights and limit: sum of the chosen columns' weig
 def best(table: Sequence[Array], costs: CostTable, limits: Limits) -> tuple[Architecture, float]:
     """Return the architecture of the highest score within the limits, and that score.
 
-    Raises:
-        UserError: No architecture with a finite score keeps the limits.
+    It raises what ``k_best`` does.
     """
     return k_best(table, costs, limits, 1)[0]
 
@@ -48,8 +47,7 @@ def k_best(
     Raises:
         UserError: No architecture with a finite score keeps the limits.
     """
-    assert k >= 1, f"k: got {k}, wanted 1 or more"
-    assert min_distance >= 1, f"min_distance: got {min_distance}, wanted 1 or more"
+    assert min(k, min_distance) >= 1, f"got k {k} and min_distance {min_distance}, wanted 1 or more"
     program = _Program(table, costs)
     rows = program.limited(limits)
     found: list[Architecture] = []
@@ -84,13 +82,12 @@ class _Program:
 
     def limited(self, limits: Limits) -> list[_Row]:
         """Return the rows of the limits."""
-        costs, least = self.costs, self.costs.smallest
+        least = self.costs.smallest
+        macs = (self.costs.macs, limits.max_macs, least.macs)
+        params = (self.costs.params, limits.max_params, least.params)
         return [
             _at_most(_above_least(each), limit - smallest)
-            for each, limit, smallest in (
-                (costs.macs, limits.max_macs, least.macs),
-                (costs.params, limits.max_params, least.params),
-            )
+            for each, limit, smallest in (macs, params)
             if limit is not None
         ]
 

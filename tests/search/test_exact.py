@@ -1,5 +1,6 @@
 """The exact search: what HiGHS finds is what looking at every architecture finds."""
 
+import itertools
 import time
 
 import numpy as np
@@ -114,6 +115,24 @@ def test_equal_scores_are_ordered_by_macs_and_then_lexicographically() -> None:
     found = [architecture for architecture, _ in k_best(table, costs, Limits(), 6)]
 
     assert found == [(1, 0), (1, 1), (2, 0), (2, 1), (0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("sizes", [(3, 1, 4, 2), (2, 1000, 3, 400)])
+def test_where_all_is_equal_the_order_is_lexicographic(sizes: tuple[int, ...]) -> None:
+    ones = tuple((1,) * size for size in sizes)
+    found = k_best(
+        [np.zeros(size) for size in sizes], CostTable(ones, ones, Cost(0, 0)), Limits(), 8
+    )
+    every = itertools.product(*map(range, sizes))
+
+    assert [architecture for architecture, _ in found] == list(itertools.islice(every, 8))
+
+
+def test_scores_that_differ_by_a_ten_millionth_are_no_ties() -> None:
+    costs = CostTable(((1, 2),) * 2, ((1, 1),) * 2, Cost(0, 0))
+    table = [np.array([1.0, 1.0 + 1e-7]), np.array([0.0, 1.0])]
+
+    assert best(table, costs, Limits())[0] == (1, 1)
 
 
 def test_ties_in_a_large_space_go_to_the_lexicographically_first() -> None:
