@@ -125,6 +125,10 @@ class SearchSettings:
     """Architectures scored in each generation."""
     parents: int = 10
     """Best architectures so far that breed the next generation."""
+    breeding: Literal["generational", "steady_state"] = "generational"
+    """Breed a generation once all of one is scored, or one child whenever one is asked for."""
+    selection: Literal["score", "pareto"] = "score"
+    """What is best: the score alone, or score, MACs and parameters by NSGA-II's fronts."""
     mutations: int = 25
     """Children by mutation in each generation."""
     crossovers: int = 25
