@@ -25,8 +25,9 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
 from raynas.search.legal import LegalSampler
-from raynas.settings import SearchSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, load_space
+from raynas.stages import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = ROOT / "search_spaces"

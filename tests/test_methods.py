@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from raynas.errors import UserError
 from raynas.methods import load_method
-from raynas.settings import PretrainSettings, SearchSettings, Settings
+from raynas.settings import Settings
+from raynas.stages import PretrainSettings, SearchSettings
 from tests.builders import setting_names
 
 

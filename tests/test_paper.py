@@ -31,8 +31,9 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.search.legal import LegalSampler, all_legal
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
-from raynas.settings import PretrainSettings, Score, SearchSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import PretrainSettings, Score, SearchSettings
 from tests.builders import (
     SHARED_DATA,
     build_exact_supernet,

@@ -20,8 +20,8 @@ from raynas.nets.supernet import Supernet, batch_norms
 from raynas.search.indicators import AdditiveScorer, read_indicators, score_table
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fair_paths, uniform_paths
-from raynas.settings import SearchSettings
 from raynas.space import Architecture, ChoiceBlock, SearchSpace, load_space
+from raynas.stages import SearchSettings
 from tests.builders import SPACES, build_images, shipped_costs, shipped_space
 
 FILES = sorted(SPACES.glob("[!_]*.py"))

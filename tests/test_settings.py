@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from raynas.costs import Limits
 from raynas.errors import UserError
-from raynas.settings import (
-    _FREE,
-    ImageSettings,
-    PretrainSettings,
-    RetrainSettings,
-    Score,
-    SearchSettings,
-    Settings,
-    differences,
-)
+from raynas.settings import _FREE, Settings, differences
+from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings, Score, SearchSettings
 from tests.builders import GROUPS, setting_names
 
 LayerIndicator = Literal["path", "parallel", "none"]

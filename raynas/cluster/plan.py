@@ -22,8 +22,9 @@ from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
-from raynas.settings import PretrainSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import PretrainSettings
 from raynas.training.gradients import PathGradients, Piece
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps

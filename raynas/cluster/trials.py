@@ -17,8 +17,9 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from raynas.console import Advance
-from raynas.settings import RetrainSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import RetrainSettings
 from raynas.store import RunStore
 from raynas.training.images import Dataset
 from raynas.training.outcomes import TrialEnd

@@ -18,8 +18,8 @@ import numpy as np
 from raynas.search import pareto
 from raynas.search.children import Child, crossover, mutation
 from raynas.search.legal import LegalSampler
-from raynas.settings import SearchSettings
 from raynas.space import Architecture
+from raynas.stages import SearchSettings
 
 _EVOLUTION = 3  # stream of random numbers, apart from those of paths (1) and batches (2)
 _ATTEMPTS = 10  # tries per wanted child, as published

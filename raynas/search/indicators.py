@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import StageError
-from raynas.settings import SearchSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import SearchSettings
 from raynas.trainable import Segment
 
 Array = npt.NDArray[np.float64]

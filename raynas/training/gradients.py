@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
-from raynas.settings import PretrainSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import PretrainSettings
 from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
 from raynas.training.images import Dataset
 from raynas.training.loader import Loader

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import StageError, UserError
-from raynas.settings import ImageSettings
+from raynas.stages import ImageSettings
 from raynas.training.decoding import Pixels, Square, Survey, decode, decode_all, inspect, survey
 from raynas.training.memory import is_held_in_memory
 from raynas.training.sources import Opener, RawImage, Source, open_source

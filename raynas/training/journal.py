@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from raynas.settings import PretrainSettings
 from raynas.space import SearchSpace
+from raynas.stages import PretrainSettings
 from raynas.store import RunStore
 from raynas.training.pretraining import Pretraining, StepReport
 from raynas.training.records import indicator_rows, ledger_rows

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from raynas.errors import UserError
-from raynas.settings import ImageSettings
+from raynas.stages import ImageSettings
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use; "max" for everything
 _QUARTER = 0.25  # of the memory: the driver holds the images twice for a moment, and Ray once

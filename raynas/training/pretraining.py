@@ -19,8 +19,8 @@ import torch
 from raynas.errors import StageError
 from raynas.search.indicators import Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
-from raynas.settings import PretrainSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import PretrainSettings
 from raynas.trainable import Segment, indices_on, owners, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector

@@ -20,8 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from raynas.errors import StageError
 from raynas.nets.subnet import subnet
 from raynas.seeds import mixed_seed
-from raynas.settings import RetrainSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import RetrainSettings
 from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.evaluation import Evaluation, evaluate

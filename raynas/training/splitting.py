@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from raynas.settings import ImageSettings
+from raynas.stages import ImageSettings
 from raynas.training.sources import RawImage
 
 _SPLIT, _SHARE = 5, 6  # streams of random numbers

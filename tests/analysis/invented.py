@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from raynas.settings import SearchSettings, Settings
+from raynas.settings import Settings
+from raynas.stages import SearchSettings
 from raynas.store import RunStore
 
 STARTED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

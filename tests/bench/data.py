@@ -22,8 +22,8 @@ import tyro
 
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
-from raynas.settings import ImageSettings, PretrainSettings
 from raynas.space import SearchSpace, load_space
+from raynas.stages import ImageSettings, PretrainSettings
 from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
 from raynas.training.decoding import decode_all
 from raynas.training.gradients import PathGradients, Piece

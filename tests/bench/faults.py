@@ -30,8 +30,9 @@ import tyro
 from raynas.cluster.connection import connected
 from raynas.cluster.shards import Crew, PathWorkers
 from raynas.cluster.worker import supernet_recipe
-from raynas.settings import ImageSettings, PretrainSettings, Settings
+from raynas.settings import Settings
 from raynas.space import SearchSpace, load_space
+from raynas.stages import ImageSettings, PretrainSettings
 from raynas.store import RunStore
 from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset

@@ -25,8 +25,9 @@ from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.worker import Compute, Recipe, supernet_recipe
 from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
-from raynas.settings import ImageSettings, PretrainSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, load_space
+from raynas.stages import ImageSettings, PretrainSettings
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
 from raynas.training.images import Dataset, load_dataset
 

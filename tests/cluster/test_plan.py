@@ -20,8 +20,9 @@ from raynas.cluster.plan import (
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
-from raynas.settings import PretrainSettings, RetrainSettings, Settings
+from raynas.settings import Settings
 from raynas.space import SearchSpace
+from raynas.stages import PretrainSettings, RetrainSettings
 from raynas.training.images import Dataset
 from tests.builders import build_space
 from tests.training.samples import build_dataset

@@ -18,7 +18,8 @@ from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.sockets import Listener
 from raynas.cluster.worker import Compute, supernet_recipe
 from raynas.errors import StageError, UserError
-from raynas.settings import ImageSettings, Settings
+from raynas.settings import Settings
+from raynas.stages import ImageSettings
 from raynas.training.gradients import Piece
 from raynas.training.images import Dataset
 from raynas.training.pretraining import Pretraining, StepReport

@@ -20,8 +20,9 @@ from raynas.nets.subnet import subnet
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.legal import LegalSampler
-from raynas.settings import ImageSettings, RetrainSettings, SearchSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace, load_space, space_module_name
+from raynas.stages import ImageSettings, RetrainSettings, SearchSettings
 from raynas.store import RunStore
 from raynas.training.evaluation import evaluate
 from raynas.training.images import Dataset

@@ -16,8 +16,8 @@ from raynas.costs import Limits
 from raynas.search.evolution import Evolution
 from raynas.search.legal import LegalSampler, all_legal
 from raynas.search.pareto import best_first
-from raynas.settings import SearchSettings
 from raynas.space import Architecture
+from raynas.stages import SearchSettings
 from tests.builders import build_costs, build_evolution, run_python, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)

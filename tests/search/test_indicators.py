@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from raynas.errors import StageError
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
-from raynas.settings import Score, SearchSettings
 from raynas.space import Architecture, ChoiceBlock, SearchSpace
+from raynas.stages import Score, SearchSettings
 from raynas.trainable import Segment
 from tests.builders import (
     Named,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raynas.costs import Limits
 from raynas.search.evolution import Evolution
-from raynas.settings import SearchSettings
 from raynas.space import Architecture
+from raynas.stages import SearchSettings
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from raynas.nets.frozen import FrozenSupernet
-from raynas.settings import ImageSettings, PretrainSettings
 from raynas.space import SearchSpace
+from raynas.stages import ImageSettings, PretrainSettings
 from raynas.trainable import Segment, indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
 from raynas.training.images import Dataset, Images, load_dataset

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from raynas.nets.supernet import LayerIndicator
-from raynas.settings import PretrainSettings
 from raynas.space import Architecture
+from raynas.stages import PretrainSettings
 from raynas.trainable import indices_on
 from raynas.training.batches import PRETRAINING, Batches
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet

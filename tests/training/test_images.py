@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from raynas.errors import UserError
-from raynas.settings import ImageSettings
+from raynas.stages import ImageSettings
 from raynas.training.images import Dataset, load_dataset
 from tests.builders import SHARED_DATA
 from tests.training.samples import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raynas.settings import PretrainSettings
+from raynas.stages import PretrainSettings
 from raynas.store import RunStore
 from raynas.training import journal as journal_module
 from raynas.training.journal import CHECKPOINT, Journal

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from raynas.errors import UserError
-from raynas.settings import ImageSettings
+from raynas.stages import ImageSettings
 from raynas.training import memory
 from raynas.training.memory import is_held_in_memory, memory_bytes
 

@@ -14,8 +14,8 @@ from torch import nn
 from raynas.errors import StageError
 from raynas.nets.supernet import batch_norms
 from raynas.search.sampling import fairness_cycle
-from raynas.settings import PretrainSettings
 from raynas.space import SearchSpace
+from raynas.stages import PretrainSettings
 from raynas.trainable import indices_on
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps

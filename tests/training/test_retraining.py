@@ -12,8 +12,8 @@ from torch import nn
 
 from raynas.errors import StageError
 from raynas.nets.subnet import subnet
-from raynas.settings import RetrainSettings
 from raynas.space import Architecture
+from raynas.stages import RetrainSettings
 from raynas.training.evaluation import evaluate
 from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from raynas.errors import StageError
-from raynas.settings import ImageSettings, RetrainSettings
 from raynas.space import Architecture
+from raynas.stages import ImageSettings, RetrainSettings
 from raynas.training import images, memory
 from raynas.training.batches import in_order
 from raynas.training.decoding import Square, decode
