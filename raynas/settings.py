@@ -14,7 +14,14 @@ import tyro
 from raynas.costs import Limits, parse_quantity
 from raynas.errors import UserError
 from raynas.ranges import refuse_out_of_range
-from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
+from raynas.stages import (
+    INDICATOR_SCORES,
+    ZERO_COST_SCORES,
+    ImageSettings,
+    PretrainSettings,
+    RetrainSettings,
+    SearchSettings,
+)
 
 Quantity = Annotated[
     int,
@@ -45,6 +52,10 @@ class Settings:
     """Most parameters, such as 3.5M; unset: no limit."""
     seed: int = 0
     """Seed of everything random."""
+    check: int = 0
+    """Architectures to train briefly, to see how well the score ranks on these images; 0: none."""
+    check_epochs: int = 3
+    """Passes over the training images in each training of the check."""
     images: ImageSettings = field(default_factory=ImageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
@@ -80,6 +91,7 @@ _FREE = frozenset(
         "pretrain.transport",
         "pretrain.recompute",
         "pretrain.checkpoint-seconds",
+        "search.concurrent",
         "retrain.max-failures",
         "retrain.gpus-per-trial",
         "retrain.concurrent",
@@ -104,7 +116,7 @@ def check(settings: Settings) -> None:
 
 
 def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
-    """Refuse samplings and scores that do not fit the layer indicator."""
+    """Refuse samplings, scores and strategies that do not fit each other."""
     indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
     if (sampling == "fair_identity") != (indicator == "path") and sampling != "uniform":
         raise UserError(
@@ -119,6 +131,17 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
         raise UserError(
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
+        )
+    if pretrain.epochs == 0 and score not in ZERO_COST_SCORES:
+        free = ", ".join(sorted(ZERO_COST_SCORES))
+        raise UserError(
+            f"--pretrain.epochs 0 with --search.score {score}: it is read off a pretrained "
+            f"supernet; raise --pretrain.epochs, or use one of {free}"
+        )
+    if search.strategy != "evolution" and score not in INDICATOR_SCORES:
+        raise UserError(
+            f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
+            f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
         )
 
 

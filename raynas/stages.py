@@ -5,11 +5,17 @@ ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Score = Literal[
+IndicatorScore = Literal[
     "bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive", "taylor"
 ]
+"""Sums over layers, read off the pretrained batch norms (F0 to F6)."""
+SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"]
+"""Computed for each architecture by a trial of its own."""
+Score = IndicatorScore | SingleScore
+INDICATOR_SCORES: tuple[str, ...] = get_args(IndicatorScore)
+ZERO_COST_SCORES = frozenset(get_args(SingleScore)) - {"accuracy"}
 
 
 @dataclass(frozen=True)
@@ -91,10 +97,12 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """SPOS evolution over architectures and the score that it maximises."""
+    """How architectures are found, and the score that is maximised."""
 
+    strategy: Literal["evolution", "exact", "calibrated"] = "evolution"
+    """SPOS evolution, integer programming, or learning from the trials; --search X for short."""
     score: Score = "taylor"
-    """Formula F0 to F6 that turns indicators into a score (README, Scores)."""
+    """F0 to F6 of the indicators, accuracy of subnets, or a zero-cost score (README, Scores)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0
@@ -115,6 +123,12 @@ class SearchSettings:
     """Children by crossover in each generation."""
     mutation_probability: float = 0.1
     """Probability that a mutation redraws a layer's candidate."""
+    recalibration_batches: int = 20
+    """Training batches that give a subnet's batch norms their statistics before its accuracy."""
+    score_images: int = 2000
+    """Validation images of an accuracy, the same ones for all architectures."""
+    concurrent: int | None = None
+    """Scoring trials at a time; unset: as many as the cluster has resources for."""
 
 
 @dataclass(frozen=True)

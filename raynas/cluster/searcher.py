@@ -1,12 +1,15 @@
-"""SPOS evolution as a Ray Tune searcher: generations inside ``suggest``, trials for the winners.
+"""SPOS evolution as a Ray Tune searcher: scored inside ``suggest``, or by a trial for each.
 
-A score by indicators takes a microsecond and a Tune trial tens of milliseconds, so the
-whole evolution runs inside the first ``suggest``; Tune sees only the architectures that are
-worth training. The state is plain data and is saved as JSON, never as a pickle.
+A score by indicators takes a microsecond and a Tune trial tens of milliseconds, so there the
+whole evolution runs inside the first ``suggest``, and Tune sees only the winners. A score that
+takes seconds (``ALGORITHMS`` 6.4) is a trial; its result comes back by ``on_trial_complete``.
+The state is plain data and is saved as JSON, never as a pickle.
 """
 
 import json
-from collections.abc import Callable, Collection
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,16 @@ from raynas.search.indicators import AdditiveScorer
 from raynas.space import Architecture
 
 Record = Callable[[Evolution], None]
+_RECORD_SECONDS = 1.0  # of scoring trials that a crash may undo
 
 
 class EvolutionSearcher(Searcher):
-    """Suggests the best architectures of an evolution, best first, each once."""
+    """Suggests what an evolution wants scored by trials, if so, and then its winners."""
 
     def __init__(
         self,
         evolution: Evolution,
-        scorer: AdditiveScorer,
+        scorer: AdditiveScorer | None,
         top_k: int,
         record: Record | None = None,
         done: Collection[Architecture] = (),
@@ -34,18 +38,19 @@ class EvolutionSearcher(Searcher):
 
         Args:
             evolution: Fresh, restored half-way, or finished.
-            scorer: Scores architectures; higher is better.
-            top_k: How many winners become trials.
-            record: Called after each generation, to write the tables.
+            scorer: Scores architectures, higher is better; None: trials do, and report "score".
+            top_k: How many winners become trials, best first, each once.
+            record: Called after each generation, and between scoring trials, to write the tables.
             done: Winners that need no trial any more.
         """
-        super().__init__(metric="val_accuracy", mode="max")
+        super().__init__(metric="score" if scorer is None else "val_accuracy", mode="max")
         self.evolution = evolution
         self._scorer = scorer
         self._top_k = top_k
         self._record = record
         self._done = {str(architecture) for architecture in done}
         self._trials: dict[str, str] = {}
+        self._recorded = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out who records: Tune copies its searcher to disk, and bars cannot be copied."""
@@ -61,15 +66,22 @@ class EvolutionSearcher(Searcher):
     def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        """Return the next winner as a trial's config, or FINISHED."""
+        """Return a trial's config, None while others have to end first, or FINISHED."""
         self.evolve()
-        for architecture in self.winners():
-            text = str(architecture)
-            if text not in self._done and text not in self._trials.values():
-                self._trials[trial_id] = text
-                return {"architecture": text}
+        if not self.evolution.finished:
+            return self._next(trial_id, map(str, self.evolution.ask(1)))
+        started = self._done.union(self._trials.values())
+        left = (text for text in map(str, self.winners()) if text not in started)
         finished: str = Searcher.FINISHED
-        return finished
+        return self._next(trial_id, left) or finished
+
+    def _next(self, trial_id: str, texts: Iterator[str]) -> dict[str, Any] | None:
+        """Note and return the first of some architectures as a config."""
+        text = next(texts, None)
+        if text is None:
+            return None
+        self._trials[trial_id] = text
+        return {"architecture": text}
 
     @property
     def exhausted(self) -> bool:
@@ -77,18 +89,20 @@ class EvolutionSearcher(Searcher):
         return self.evolution.finished and self._done.issuperset(map(str, self.winners()))
 
     def evolve(self) -> None:
-        """Run the generations that are left; does nothing once they are through."""
-        while not self.evolution.finished:
-            self._evolve_generation()
-            if self._record is not None:
-                self._record(self.evolution)
-
-    def _evolve_generation(self) -> None:
-        """Score until the next generation begins: at once, or child by child."""
-        generation = self.evolution.generation
-        while self.evolution.generation == generation and not self.evolution.finished:
+        """Run the generations that are left, unless trials score them."""
+        while self._scorer is not None and not self.evolution.finished:
             architectures = self.evolution.ask()
-            self.evolution.tell(architectures, self._scorer(architectures))
+            self._tell(architectures, self._scorer(architectures))
+
+    def _tell(self, architectures: Sequence[Architecture], scores: Iterable[float]) -> None:
+        generation = self.evolution.generation
+        self.evolution.tell(architectures, scores)
+        is_due = self.evolution.generation != generation or self.evolution.finished
+        if self._scorer is None and time.monotonic() >= self._recorded + _RECORD_SECONDS:
+            is_due = True
+        if self._record is not None and is_due:
+            self._record(self.evolution)
+            self._recorded = time.monotonic()
 
     def winners(self) -> list[Architecture]:
         """Return the best architectures, best first."""
@@ -97,11 +111,15 @@ class EvolutionSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Note that a winner's trial has ended, well or not; its outcome is in the tables."""
-        del result, error
+        """Take in a score, NaN for a failure, or note that a winner's trial has ended."""
         text = self._trials.pop(trial_id, None)
-        if text is not None:
-            self._done.add(text)
+        if text is None:
+            return
+        if self.evolution.finished:
+            self._done.add(text)  # its outcome is in the tables
+            return
+        score = float((result or {}).get("score", math.nan))
+        self._tell([Architecture.parse(text)], [math.nan if error else score])
 
     def save(self, checkpoint_path: str) -> None:
         """Write the state as JSON."""

@@ -151,14 +151,16 @@ def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
     return grouped
 
 
-class _Silence(tune.ProgressReporter):
+class Silence(tune.ProgressReporter):
     """Prints nothing; the launch script draws its own progress."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never."""
         del trials, done
         return False
 
     def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        """Print nothing."""
         del trials, done, sys_info
 
 
@@ -192,7 +194,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
             run_config=tune.RunConfig(
                 storage_path=folder,
                 verbose=0,
-                progress_reporter=_Silence(),
+                progress_reporter=Silence(),
                 callbacks=[recorder],
                 failure_config=tune.FailureConfig(max_failures=retrain.max_failures),
             ),

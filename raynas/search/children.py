@@ -13,11 +13,19 @@ Parents = Sequence[Architecture]
 
 @dataclass(frozen=True)
 class Child:
-    """A proposed architecture and where it came from."""
+    """A proposed architecture and where it came from.
+
+    Attributes:
+        architecture: What is proposed.
+        origin: random, mutation or crossover.
+        parents: What it was bred from.
+        order: How many were proposed before it.
+    """
 
     architecture: Architecture
     origin: str
     parents: tuple[Architecture, ...] = ()
+    order: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Return the child as plain data for JSON."""
@@ -25,13 +33,14 @@ class Child:
             "architecture": str(self.architecture),
             "origin": self.origin,
             "parents": [str(parent) for parent in self.parents],
+            "order": self.order,
         }
 
     @classmethod
     def parse(cls, row: dict[str, Any]) -> Self:
         """Return the child that ``plain`` described."""
         parents = tuple(Architecture.parse(parent) for parent in row["parents"])
-        return cls(Architecture.parse(row["architecture"]), row["origin"], parents)
+        return cls(Architecture.parse(row["architecture"]), row["origin"], parents, row["order"])
 
 
 def mutation(

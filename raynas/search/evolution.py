@@ -8,7 +8,7 @@ early instead of hanging it. Children are bred a generation at a time, or one at
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Self
@@ -31,7 +31,6 @@ _Draw = Callable[[], Child | None]
 class Scored:
     """A scored architecture: a row of the table ``architectures``."""
 
-    order: int
     generation: int
     child: Child
     score: float
@@ -101,21 +100,23 @@ class Evolution:
         for architecture, score in zip(architectures, scores, strict=True):
             child = self._asked.pop(architecture)
             if math.isfinite(score):
-                self._add(Scored(len(self.history), self.generation, child, float(score)))
+                self._add(Scored(self.generation, child, float(score)))
             if self._is_steady:
                 self.generation = self._num_told // self._settings.population
         if not self._is_steady and not self._waiting and not self._asked:
             self._advance()
 
     def ranked(self) -> list[Scored]:
-        """Return all scored architectures, best first; ties in the order of scoring."""
+        """Return all scored architectures, best first; ties in the order of proposal."""
         return list(self._best_first())
 
     def _best_first(self) -> Iterator[Scored]:
         if self._settings.selection == "pareto":
-            objectives = np.array(self._objectives, dtype=np.float64).reshape(-1, 3)
-            return (self.history[order] for order in pareto.best_first(objectives))
-        return iter(sorted(self.history, key=lambda scored: (-scored.score, scored.order)))
+            # in the order of proposal: it decides between equals, however the answers came in
+            order = np.argsort([item.child.order for item in self.history], kind="stable")
+            objectives = np.array(self._objectives, dtype=np.float64).reshape(-1, 3)[order]
+            return (self.history[order[place]] for place in pareto.best_first(objectives))
+        return iter(sorted(self.history, key=lambda item: (-item.score, item.child.order)))
 
     def _parents(self) -> list[Architecture]:
         best = islice(self._best_first(), self._settings.parents)
@@ -186,8 +187,8 @@ class Evolution:
             if child is None or child.architecture in self._seen:
                 continue
             if self._sampler.allows(child.architecture):
+                filled.append(replace(child, order=len(self._seen)))
                 self._seen.add(child.architecture)
-                filled.append(child)
         return filled
 
     def _random(self) -> Child | None:
@@ -218,7 +219,7 @@ class Evolution:
         self.generation = state["generation"]
         self.history, self._objectives = [], []
         for row in state["history"]:
-            self._add(Scored(row["order"], row["generation"], Child.parse(row), row["score"]))
+            self._add(Scored(row["generation"], Child.parse(row), row["score"]))
         self._waiting = [Child.parse(row) for row in [*state["asked"], *state["waiting"]]]
         self._asked = {}
         self._seen = {Architecture.parse(text) for text in state["seen"]}
@@ -228,5 +229,4 @@ class Evolution:
 
 
 def _plain(scored: Scored) -> dict[str, Any]:
-    row = {"order": scored.order, "generation": scored.generation, "score": scored.score}
-    return row | scored.child.plain()
+    return {"generation": scored.generation, "score": scored.score} | scored.child.plain()

@@ -107,7 +107,7 @@ def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:
         cost = costs.of(item.child.architecture)
         rows.append(
             {
-                "order": item.order,
+                "order": item.child.order,
                 "generation": item.generation,
                 "architecture": str(item.child.architecture),
                 "origin": item.child.origin,

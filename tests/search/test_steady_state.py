@@ -34,7 +34,9 @@ def first_told(evolution: Evolution) -> list[Architecture]:
 
 def best_of(evolution: Evolution, told: int, count: int) -> list[Architecture]:
     """Return the best of the first so many that were told."""
-    ranked = sorted(evolution.history[:told], key=lambda scored: (-scored.score, scored.order))
+    ranked = sorted(
+        evolution.history[:told], key=lambda scored: (-scored.score, scored.child.order)
+    )
     return [scored.child.architecture for scored in ranked[:count]]
 
 
@@ -65,14 +67,14 @@ def test_parents_are_the_best_of_everything_told_before_the_ask(seed: int, paren
     evolution = build(seed, parents=parents)
     run_to_end(evolution)
     for scored in evolution.history[POPULATION:]:
-        assert set(scored.child.parents) <= set(best_of(evolution, scored.order, parents))
+        assert set(scored.child.parents) <= set(best_of(evolution, scored.child.order, parents))
 
 
 def test_a_new_best_breeds_at_once_and_not_a_generation_later() -> None:
     evolution = build(parents=1, mutations=8, crossovers=0)
     run_to_end(evolution)
     waits = [
-        scored.order - 1 - [s.child.architecture for s in evolution.history].index(parent)
+        scored.child.order - 1 - [s.child.architecture for s in evolution.history].index(parent)
         for scored in evolution.history
         for parent in scored.child.parents
     ]

@@ -88,7 +88,7 @@ class TestChronicle:
             rows = store.rows("architectures")
 
         assert [(row["order"], row["generation"], row["architecture"]) for row in rows] == [
-            (scored.order, scored.generation, str(scored.child.architecture))
+            (scored.child.order, scored.generation, str(scored.child.architecture))
             for scored in evolution.history
         ]
 

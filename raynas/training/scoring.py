@@ -1,0 +1,138 @@
+"""Scores of single architectures: what a scoring trial computes.
+
+Source: SPOS (Guo et al. 2020), section 3.4: validation accuracy of a subnet with the supernet's
+weights, after its batch norms have seen training images (``ALGORITHMS`` 6.3). The zero-cost
+scores look at a subnet with weights of its own (``ALGORITHMS`` 13.3).
+"""
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from raynas.nets.initialisation import initialise_
+from raynas.nets.proxies import PROXIES
+from raynas.nets.subnet import subnet
+from raynas.nets.supernet import Supernet, batch_norms
+from raynas.settings import Settings
+from raynas.space import Architecture, SearchSpace
+from raynas.training.batches import SCORING, Batches, resolve_augmentation
+from raynas.training.evaluation import evaluate
+from raynas.training.gradients import Vector, build_supernet
+from raynas.training.images import Dataset
+
+Score = Callable[[Architecture], float]
+"""Scores an architecture; higher is better, NaN is a failure."""
+_PROXY_BATCH = 32  # images; ALGORITHMS 13.3
+
+
+def make_score(
+    space: SearchSpace, dataset: Dataset, settings: Settings, vector: Vector, device: str
+) -> Score:
+    """Return what scores architectures one by one as ``settings.search.score`` says.
+
+    Args:
+        space: The space that is searched.
+        dataset: The images.
+        settings: Of the run.
+        vector: The supernet's trained numbers; only accuracy looks at them.
+        device: Where to compute.
+    """
+    match settings.search.score:
+        case "accuracy":
+            return SubnetAccuracy(space, dataset, settings, vector, device)
+        case "random":
+            return lambda architecture: _drawn(architecture, settings.seed)
+        case _:
+            return ProxyScore(space, dataset, settings, device)
+
+
+def _drawn(architecture: Architecture, seed: int) -> float:
+    """Return a number in [0, 1) that is the architecture's own: random search ranks by it."""
+    return float(np.random.default_rng([seed, zlib.crc32(str(architecture).encode())]).random())
+
+
+class _OnPath(nn.Module):
+    """One path of a supernet as a network."""
+
+    def __init__(self, supernet: Supernet, path: Architecture) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.path = path
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        logits: torch.Tensor = self.supernet(images, self.path)
+        return logits
+
+
+class SubnetAccuracy:
+    """Validation accuracy of subnets that share the supernet's weights, in [0, 1]."""
+
+    def __init__(
+        self, space: SearchSpace, dataset: Dataset, settings: Settings, vector: Vector, device: str
+    ) -> None:
+        """Build the supernet and give it its trained numbers."""
+        frozen = build_supernet(space, settings.pretrain, dataset, settings.seed)
+        frozen.to(torch.device(device))
+        frozen.vector.copy_(torch.from_numpy(vector.copy()))
+        self._supernet = frozen.supernet.requires_grad_(False)
+        self._dataset = dataset
+        self._device = torch.device(device)
+        self._batches = settings.search.recalibration_batches
+        wanted = min(settings.search.score_images or len(dataset.val), len(dataset.val))
+        # every score sees the same images: differences are the architectures'
+        rng = np.random.default_rng([settings.seed, SCORING])
+        self._images = dataset.val.take(np.sort(rng.permutation(len(dataset.val))[:wanted]))
+        augmentation = resolve_augmentation(
+            settings.images.augment, dataset.channels, dataset.resolution
+        )
+        self._training = Batches(
+            dataset, settings.pretrain.batch, augmentation, settings.seed, SCORING
+        )
+
+    def __call__(self, architecture: Architecture) -> float:
+        """Return the accuracy on the validation images."""
+        network = _OnPath(self._supernet, architecture)
+        self._recalibrate(network)
+        return evaluate(network, self._images, self._dataset, self._device).accuracy
+
+    @torch.no_grad()
+    def _recalibrate(self, network: nn.Module) -> None:
+        """Give the batch norms the mean statistics of some training batches on this path."""
+        for norm in batch_norms(network):
+            norm.track_running_stats, norm.momentum = True, None  # None: a plain mean
+            norm.running_mean = torch.zeros_like(norm.weight)
+            norm.running_var = torch.ones_like(norm.weight)
+            norm.num_batches_tracked = torch.tensor(0, device=self._device)
+        network.train()
+        for step in range(self._batches):
+            images, _ = self._training(step)
+            network(images.to(self._device, memory_format=torch.channels_last))
+
+
+class ProxyScore:
+    """A zero-cost score of the untrained subnet on one batch of training images."""
+
+    def __init__(
+        self, space: SearchSpace, dataset: Dataset, settings: Settings, device: str
+    ) -> None:
+        """Choose the batch."""
+        self._space = space
+        self._dataset = dataset
+        self._settings = settings
+        self._device = torch.device(device)
+        batches = Batches(dataset, _PROXY_BATCH, "none", settings.seed, SCORING)
+        self._images, self._labels = (each.to(self._device) for each in batches(0))
+
+    def __call__(self, architecture: Architecture) -> float:
+        """Return the score; weights are the run's initialisation, drawn from its seed."""
+        settings = self._settings
+        network = subnet(
+            self._space, architecture, self._dataset.channels, self._dataset.num_classes
+        )
+        initialise_(network, settings.pretrain.initialisation, settings.seed)
+        network.to(self._device).to(memory_format=torch.channels_last)
+        return PROXIES[settings.search.score](network, self._images, self._labels)
