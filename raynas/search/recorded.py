@@ -1,0 +1,107 @@
+"""A run's space and indicators as its tables tell them: enough to score, not to build.
+
+Scores must be computed where torch is not: beside a table of true accuracies, long after the
+run. The tables name the candidates of every layer, and a layer that has an identity or a layer
+indicator is a normal one; the others reduce, so the stages are known as well.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn
+
+import numpy as np
+
+from raynas.errors import UserError
+from raynas.search.indicators import Indicators
+from raynas.settings import SearchSettings
+from raynas.space import IDENTITY, ChoiceBlock, SearchSpace
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An operation (or stem, or head) of which only the name was recorded."""
+
+    name: str
+    out_channels: int = 1
+
+    def build(self, *_: int, **__: int) -> NoReturn:
+        """Refuse, for a name is no network.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"{self.name} was read from a table; load the space's file to build it")
+
+
+def recorded_space(name: str, rows: Iterable[Row]) -> SearchSpace:
+    """Return a space with the recorded candidates and stages; widths and strides stand for both.
+
+    Args:
+        name: The space's name.
+        rows: Rows of ``indicators``, and of ``ledger`` and ``isometry`` where there are some.
+
+    Raises:
+        UserError: There are no rows, or some candidates of a layer have none.
+    """
+    named: dict[int, dict[int, str]] = {}
+    normal: set[int] = set()
+    for row in rows:
+        candidates = named.setdefault(row["layer"], {})
+        if row["candidate"] is not None:
+            candidates[row["candidate"]] = row["operation"]
+        if row["operation"] == IDENTITY:  # a candidate, or what carries a layer indicator
+            normal.add(row["layer"])
+    if not named:
+        raise UserError(f"space {name}: no candidates in the run's tables yet; pretrain first")
+    blocks = []
+    for layer in range(max(named) + 1):
+        operations = _complete(name, layer, named.get(layer, {}), layer in normal)
+        candidates_of = tuple(map(Recorded, operations))
+        blocks.append(ChoiceBlock(candidates_of, 1, 1, stride=1 if layer in normal else 2))
+    return SearchSpace(name, Recorded("stem"), tuple(blocks), Recorded("head"), resolution=1)
+
+
+def _complete(space: str, layer: int, named: Mapping[int, str], is_normal: bool) -> list[str]:
+    """Return the operations by index; the one of a normal layer that has no rows is identity."""
+    names = dict(named)
+    missing = [index for index in range(max(names, default=0) + 1) if index not in names]
+    if len(missing) == 1 and is_normal and IDENTITY not in names.values():
+        names[missing.pop()] = IDENTITY
+    if missing:
+        raise UserError(
+            f"space {space}, layer {layer}: no rows of candidate {missing[0]} in the run's tables "
+            "yet; let its pretraining finish"
+        )
+    return [names[index] for index in sorted(names)]
+
+
+def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:
+    """Return the indicators of the last recorded step; what has no row is NaN."""
+    kept = list(rows)
+    last = max(row["step"] for row in kept)
+    block, taylor = (tuple(np.full(each.size, np.nan) for each in space.blocks) for _ in range(2))
+    layer = np.full(space.num_layers, np.nan)
+    for row in kept:
+        if row["step"] != last:
+            continue
+        match row["kind"]:
+            case "block":
+                block[row["layer"]][row["candidate"]] = row["value"]
+            case "taylor":
+                taylor[row["layer"]][row["candidate"]] = row["value"]
+            case "layer":
+                layer[row["layer"]] = row["value"]
+    return Indicators(block, layer, taylor)
+
+
+def recorded_settings(run: Row) -> SearchSettings:
+    """Return the search's settings from the row of a run.
+
+    A setting that was not there when the run was recorded had its default.
+    """
+    tree = json.loads(run["settings"] or "{}").get("search", {})
+    names = {item.name for item in fields(SearchSettings)}
+    return SearchSettings(**{name: tree[name] for name in names & set(tree)})
