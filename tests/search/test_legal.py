@@ -174,6 +174,22 @@ def test_draws_are_as_varied_as_the_seed_and_the_same_for_the_same_seed() -> Non
     assert draws(1) != draws(2)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_two_limits_are_judged_exactly_where_costs_differ_by_little(seed: int) -> None:
+    """A solver that stops within a ten-thousandth of the least MACs refuses what can be kept."""
+    rng = np.random.default_rng(seed)
+    macs = tuple(tuple((10**9 - rng.integers(1, 10**5, 4)).tolist()) for _ in range(4))
+    params = tuple(tuple(rng.integers(1, 100, 4).tolist()) for _ in range(4))
+    costs = CostTable(macs, params, Cost(0, 0))
+    every = [costs.of(architecture) for architecture in all_legal(costs, Limits())]
+    max_params = sorted(cost.params for cost in every)[len(every) // 4]
+    least = min(cost.macs for cost in every if cost.params <= max_params)
+
+    refuse_impossible(costs, Limits(least, max_params))
+    with pytest.raises(UserError):
+        refuse_impossible(costs, Limits(least - 1, max_params))
+
+
 def test_a_draw_that_misses_too_often_gives_up() -> None:
     sampler = LegalSampler(build_costs(), Limits())
 
