@@ -58,87 +58,12 @@ class Options:
     figure: figures.Place = field(default_factory=figures.Place)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One score of the comparison; ``kind`` is run, mean, yardstick or ceiling."""
-
-    name: str
-    kind: str
-    estimate: ranking.Estimate
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Everything that is printed and drawn: the truth, the runs' scores of it, and all rows."""
-
-    truth: Truth
-    scores: list[Array]
-    rows: list[Row]
-
-
-def compare(stores: Sequence[RunStore], file: str, score: Score | None = None) -> Comparison:
-    """Rank the networks of a file by each run's score, and by what to compare it with.
-
-    Raises:
-        UserError: No indicators yet, runs on different spaces, or a file about another space.
-    """
-    spaces = [_space(store) for store in stores]
-    for store, space in zip(stores, spaces, strict=True):
-        if space != spaces[0]:
-            raise UserError(
-                f"run folder {store.uri}: its space {space.name} is not {spaces[0].name} as "
-                f"recorded in {stores[0].uri}; compare runs on one space"
-            )
-    truth = read_truth(_content(file), file, spaces[0])
-    for store in stores:
-        truth = with_costs(truth, store.rows("architectures"))
-    scores, rows = [], []
-    groups: dict[str, list[ranking.Measures]] = {}
-    for store in stores:
-        run = store.rows("runs")[0]
-        settings = recorded.recorded_settings(run)
-        settings = replace(settings, score=score or settings.score)
-        scores.append(_scores(store, spaces[0], settings, truth))
-        measures = ranking.measure(scores[-1], truth)
-        label = f"{run['method']}, {settings.score}"
-        groups.setdefault(label, []).append(measures)
-        name = f"{run['run'] or store.name}: {label}, seed {run['seed']}"
-        rows.append(Row(name, "run", ranking.Estimate(measures)))
-    rows += [
-        Row(f"{label}: mean of {len(each)} runs", "mean", ranking.bootstrap(each))
-        for label, each in groups.items()
-        if len(each) > 1
-    ]
-    trivial = ranking.yardsticks(truth, spaces[0])
-    rows += [Row(name, "yardstick", estimate) for name, estimate in trivial.items()]
-    rows += [Row(name, "ceiling", each) for name, each in ranking.ceilings(truth).items()]
-    return Comparison(truth, scores, rows)
-
-
 def _content(file: str) -> bytes:
     folder, _, name = file.rpartition("/")
     try:
         return RunStore(folder or ("/" if file.startswith("/") else ".")).read_bytes(name)
     except OSError as error:
         raise UserError(f"truth file {file}: cannot be read; check the path") from error
-
-
-def _space(store: RunStore) -> SearchSpace:
-    figures.read_rows(store, "indicators", "pretraining")  # refuses a run that has none yet
-    rows = [*store.rows("indicators"), *store.rows("ledger"), *store.rows("isometry")]
-    return recorded.recorded_space(store.rows("runs")[0]["space"], rows)
-
-
-def _scores(store: RunStore, space: SearchSpace, settings: SearchSettings, truth: Truth) -> Array:
-    indicators = recorded.recorded_indicators(store.rows("indicators"), space)
-    scorer = AdditiveScorer(score_table(indicators, space, settings))
-    scores = truth.merged(scorer(truth.architectures))
-    if not np.isfinite(scores).any():
-        raise UserError(
-            f"run folder {store.uri}: its indicators give no network a {settings.score} score; "
-            "choose another --score"
-        )
-    return scores
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

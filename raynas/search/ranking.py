@@ -7,7 +7,7 @@ under a limit minus that of the network which the score puts first, in points.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,6 @@ from scipy import stats
 
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.truth import Truth
-from raynas.space import SearchSpace
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -25,7 +24,8 @@ Measures = dict[str, float]
 
 BUDGETS: dict[str, float] = {"40M": 40e6, "50M": 50e6, "60M": 60e6, "70M": 70e6, "any": np.inf}
 """Limits on MACs at which a score's first choice is looked up."""
-_FEWEST = 10  # networks of a part that is correlated by itself
+FEWEST = 10
+"""Networks of a part that is correlated by itself."""
 _DRAWS = 200  # of random scores
 _RESAMPLES = 2000  # of runs
 _INTERVAL = (2.5, 97.5)  # percentiles
@@ -66,13 +66,14 @@ def _is_flat(values: Array) -> bool:
 
 def parts(truth: Truth) -> dict[str, dict[str, Indices]]:
     """Return the networks of each depth, and of each quarter by MACs, that are 10 or more."""
-    groups = {"depth": {str(int(d)): truth.depth == d for d in np.unique(truth.depth)}}
-    if truth.macs is not None:
-        edges = np.quantile(truth.macs, [0.25, 0.5, 0.75])
-        quarter = np.searchsorted(edges, truth.macs)  # a value on an edge is below it
-        groups["macs"] = {str(q + 1): quarter == q for q in range(4)}
+    edges = np.quantile(truth.macs, [0.25, 0.5, 0.75])
+    quarter = np.searchsorted(edges, truth.macs)  # a value on an edge is below it
+    groups = {
+        "depth": {f"{depth:g}": truth.depth == depth for depth in np.unique(truth.depth)},
+        "macs": {str(q + 1): quarter == q for q in range(4)},
+    }
     return {
-        group: {k: np.flatnonzero(v) for k, v in members.items() if v.sum() >= _FEWEST}
+        group: {k: np.flatnonzero(v) for k, v in members.items() if v.sum() >= FEWEST}
         for group, members in groups.items()
     }
 
@@ -82,40 +83,29 @@ def measure(scores: Array, truth: Truth) -> Measures:
     return correlations(scores, truth) | first_choices(scores, truth)
 
 
-def first_choices(scores: Array, truth: Truth) -> Measures:
-    """Return the accuracy and regret of the best score under each limit that some network keeps.
-
-    Without known MACs there is the choice without limit alone.
-    """
-    macs = np.zeros_like(scores) if truth.macs is None else truth.macs
-    budgets = BUDGETS if truth.macs is not None else {"any": np.inf}
-    found: Measures = {}
-    for name, limit in budgets.items():
-        if (allowed := macs <= limit).any():
-            found |= _first_choice(name, scores[allowed], truth.accuracy[allowed])
-    return found
-
-
 def correlations(scores: Array, truth: Truth) -> Measures:
-    """Return tau and rho over all networks, in each part, and their means over the parts.
-
-    The means weigh a part by its number of pairs.
-    """
+    """Return tau and rho over all networks, in each part, and their plain means over the parts."""
     found = {"tau": tau(scores, truth.accuracy), "rho": rho(scores, truth.accuracy)}
     for group, members in parts(truth).items():
-        pairs = [len(indices) * (len(indices) - 1) / 2 for indices in members.values()]
         for name, statistic in (("tau", tau), ("rho", rho)):
-            values = [statistic(scores[i], truth.accuracy[i]) for i in members.values()]
-            found[f"{name}_{group}"] = _weighted_mean(values, pairs)
-            found |= {f"{name}_{group}_{k}": v for k, v in zip(members, values, strict=True)}
+            values = {k: statistic(scores[i], truth.accuracy[i]) for k, i in members.items()}
+            found[f"{name}_{group}"] = _mean_of_known(values.values())
+            found |= {f"{name}_{group}_{k}": value for k, value in values.items()}
     return found
 
 
-def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
-    known = np.isfinite(values)
-    if not known.any():
-        return float("nan")
-    return float(np.average(np.array(values)[known], weights=np.array(weights)[known]))
+def _mean_of_known(values: Iterable[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def first_choices(scores: Array, truth: Truth) -> Measures:
+    """Return accuracy and regret of the best score under each limit that some network keeps."""
+    found: Measures = {}
+    for name, limit in BUDGETS.items():
+        if (allowed := truth.macs <= limit).any():
+            found |= _first_choice(name, scores[allowed], truth.accuracy[allowed])
+    return found
 
 
 def _first_choice(budget: str, scores: Array, accuracy: Array) -> Measures:
@@ -124,32 +114,28 @@ def _first_choice(budget: str, scores: Array, accuracy: Array) -> Measures:
     return {f"accuracy_{budget}": reached, f"regret_{budget}": float(accuracy.max()) - reached}
 
 
-def yardsticks(truth: Truth, space: SearchSpace, seed: int = 0) -> dict[str, Estimate]:
+def yardsticks(truth: Truth, seed: int = 0) -> dict[str, Estimate]:
     """Return the trivial scores: what needs no training and any indicator must beat."""
-    known = {
+    trivial = {
         "depth": truth.depth, "sum of choices": truth.codes, "MACs": truth.macs,
         "params": truth.params,
     }  # fmt: skip
-    found = {
-        name: Estimate(measure(values, truth))
-        for name, values in known.items()
-        if values is not None
-    }
     rng = np.random.default_rng(seed)
-    draws = [measure(random_scores(truth, space, rng), truth) for _ in range(_DRAWS)]
+    draws = [measure(random_scores(truth, rng), truth) for _ in range(_DRAWS)]
+    found = {name: Estimate(measure(values, truth)) for name, values in trivial.items()}
     return found | {"random": spread(draws)}
 
 
-def random_scores(truth: Truth, space: SearchSpace, rng: np.random.Generator) -> Array:
+def random_scores(truth: Truth, rng: np.random.Generator) -> Array:
     """Return scores of an indicator that knows nothing: positive, and 0 for choice 0.
 
     That choice is the identity, or the least that a stage can begin with: so an indicator that
     is a scale of something gets depth right for free.
     """
-    table = [rng.uniform(size=block.size) for block in space.blocks]
-    for row in table:
-        row[0] = 0.0
-    return truth.merged(AdditiveScorer(table)(truth.architectures))
+    choices = np.array(truth.architectures)
+    table = rng.uniform(size=(choices.shape[1], choices.max() + 1))
+    table[:, 0] = 0.0
+    return truth.merged(AdditiveScorer(list(table))(truth.architectures))
 
 
 def ceilings(truth: Truth) -> dict[str, Estimate]:

@@ -1,37 +1,41 @@
-"""True accuracies of many architectures, read from a file in NAS-Bench-Macro's format.
+"""True accuracies of a space's networks, read from a file in NAS-Bench-Macro's format.
 
 Source: NAS-Bench-Macro (Su et al., CVPR 2021; ``ALGORITHMS`` section 12). The file is one JSON
-object, architecture -> {test_acc: [...], mean_acc, params, flops}; accuracies are percentages,
+object, architecture -> {test_acc: [...], mean_acc, params, flops}. Accuracies are percentages,
 flops are multiply-adds, and choice 0 is identity, or whatever is least where a stage begins.
+Architectures that describe the same network share a record there, for identities of a stage
+commute: equal records are one network.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import UserError
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 
 Array = npt.NDArray[np.float64]
+_WANTED = '{"02012100": {"test_acc": [92.1, 92.3], "flops": 47327744, "params": 890666}, ...}'
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What networks truly reach; keys that describe the same network are merged.
+    """What networks truly reach, and what they cost.
 
     Attributes:
-        architectures: Every key of the file.
+        architectures: The keys of the file.
         network: For each key, the index of its network.
-        accuracy: Per network, in percent: the mean over its keys.
-        repeats: Networks x trainings, in percent; no columns where the file has only means.
+        accuracy: Per network, in percent: the mean of its trainings.
+        repeats: Networks x trainings, in percent.
         depth: Per network, the number of layers whose choice is not 0.
         codes: Per network, the sum of its choices.
-        macs: Per network, or None where they are not known.
-        params: Per network, or None where they are not known.
+        macs: Per network.
+        params: Per network.
     """
 
     architectures: tuple[Architecture, ...]
@@ -40,93 +44,53 @@ class Truth:
     repeats: Array
     depth: Array
     codes: Array
-    macs: Array | None
-    params: Array | None
+    macs: Array
+    params: Array
 
-    def merged(self, values: Array) -> Array:
+    def merged(self, values: npt.ArrayLike) -> Array:
         """Return one value per network: the mean over its keys."""
         return _merged(self.network, values)
 
-
-def canonical(space: SearchSpace, architecture: Architecture) -> tuple[tuple[str, ...], ...]:
-    """Return the operations of each stage without its identities (``ALGORITHMS`` 12.2).
-
-    Two architectures with the same form are the same network, for the layers of a stage behind
-    its first have one shape.
-    """
-    stages: list[list[str]] = [[] for _ in range(max(space.stages) + 1)]
-    for choice, stage, block in zip(architecture, space.stages, space.blocks, strict=True):
-        if choice != block.identity:
-            stages[stage].append(block.candidates[choice].name)
-    return tuple(map(tuple, stages))
+    def only(self, keys: npt.NDArray[np.bool_]) -> "Truth":
+        """Return what is said of some keys: the networks that one of them describes."""
+        kept, network = np.unique(self.network[keys], return_inverse=True)
+        return Truth(
+            tuple(compress(self.architectures, keys)), network, self.accuracy[kept],
+            self.repeats[kept], self.depth[kept], self.codes[kept], self.macs[kept],
+            self.params[kept],
+        )  # fmt: skip
 
 
-def read_truth(content: bytes, where: str, space: SearchSpace) -> Truth:
-    """Read a file of true accuracies for the architectures of a space.
+class _Record(NamedTuple):
+    accuracy: float
+    macs: float
+    params: float
+    trainings: tuple[float, ...]
+
+
+def read_truth(content: bytes, where: str) -> Truth:
+    """Read a file of true accuracies.
 
     Args:
         content: The file.
         where: Its name, for messages.
-        space: What the keys are choices of.
 
     Raises:
-        UserError: Not such a file, or its keys are not choices of this space.
+        UserError: Not such a file.
     """
     table = _parsed(content, where)
-    architectures = tuple(_read_key(key, where) for key in table)
-    _refuse_misfit(architectures, where, space)
-    forms: dict[tuple[tuple[str, ...], ...], int] = {}
-    network = np.array([forms.setdefault(canonical(space, a), len(forms)) for a in architectures])
+    architectures = _read_keys(table, where)
+    index: dict[_Record, int] = {}
+    records = [_read_record(key, row, where) for key, row in table.items()]
+    network = np.array([index.setdefault(record, len(index)) for record in records])
+    accuracy, macs, params = np.array([record[:3] for record in index]).T
+    trainings = zip(*(record.trainings for record in index), strict=False)  # as many as all have
     choices = np.array(architectures)
-    columns = {name: _column(table, name) for name in ("flops", "params")}
-    costs = {k: None if v is None else _merged(network, v) for k, v in columns.items()}
     return Truth(
-        architectures,
-        network,
-        _merged(network, np.array([_accuracy(key, row, where) for key, row in table.items()])),
-        _repeats(table.values(), network),
-        _merged(network, (choices != 0).sum(axis=1)),
-        _merged(network, choices.sum(axis=1)),
-        costs["flops"],
-        costs["params"],
-    )
-
-
-def with_costs(truth: Truth, rows: Sequence[Mapping[str, Any]]) -> Truth:
-    """Add the costs that the file does not have, from architectures that a search has scored.
-
-    Args:
-        truth: True accuracies, with costs or without.
-        rows: Rows of the table ``architectures``; too few of them leave costs unknown.
-    """
-    if not rows or (truth.macs is not None and truth.params is not None):
-        return truth
-    known = [Architecture.parse(row["architecture"]) for row in rows]
-    found: dict[str, Array | None] = {"macs": truth.macs, "params": truth.params}
-    for name, value in found.items():
-        if value is None:
-            costs = np.array([row[name] for row in rows], dtype=np.float64)
-            sums = _additive(known, costs, truth.architectures)
-            found[name] = None if sums is None else truth.merged(sums)
-    return replace(truth, **found)
-
-
-def _additive(
-    known: Sequence[Architecture], costs: Array, wanted: Sequence[Architecture]
-) -> Array | None:
-    """Return the costs of other architectures, for costs are sums over layers.
-
-    None where the known ones do not determine all the wanted ones.
-    """
-    width = 1 + max(map(max, [*known, *wanted]))
-    basis, target = (
-        np.eye(width)[np.array(each)].reshape(len(each), -1) for each in (known, wanted)
-    )
-    if np.linalg.matrix_rank(np.vstack([basis, target])) > np.linalg.matrix_rank(basis):
-        return None
-    parts_of_cost, *_ = np.linalg.lstsq(basis, costs, rcond=None)
-    found: Array = np.rint(target @ parts_of_cost)
-    return found
+        architectures, network, accuracy, np.array(list(trainings)).T,
+        _merged(network, (choices != 0).sum(axis=1)), _merged(network, choices.sum(axis=1)),
+        macs, params,
+    )  # fmt: skip
 
 
 def _merged(network: npt.NDArray[np.int64], values: npt.ArrayLike) -> Array:
@@ -134,73 +98,45 @@ def _merged(network: npt.NDArray[np.int64], values: npt.ArrayLike) -> Array:
     return mean
 
 
-def _parsed(content: bytes, where: str) -> dict[str, dict[str, Any]]:
+def _parsed(content: bytes, where: str) -> dict[str, Any]:
     try:
         table = json.loads(content)
     except ValueError as error:
         raise UserError(f"truth file {where}: no valid JSON ({error}); check the path") from error
-    if not isinstance(table, dict) or len(table) < 3:
-        raise UserError(
-            f"truth file {where}: wanted an object of at least 3 architectures, such as "
-            '{"02012100": {"test_acc": [92.1, 92.3], "flops": 47327744}, ...}'
-        )
+    if not isinstance(table, dict) or not table:
+        raise UserError(f"truth file {where}: wanted an object of architectures: {_WANTED}")
     return table
 
 
-def _read_key(key: str, where: str) -> Architecture:
-    """Read ``02012100``, a digit per layer, or ``0-2-0``."""
+def _read_keys(keys: Mapping[str, Any], where: str) -> tuple[Architecture, ...]:
+    """Read keys such as ``02012100``, a digit per layer, or ``0-2-0``."""
     try:
-        return Architecture(map(int, key)) if key.isdecimal() else Architecture.parse(key)
+        found = tuple(
+            Architecture(map(int, key)) if key.isdecimal() else Architecture.parse(key)
+            for key in keys
+        )
     except UserError as error:
         raise UserError(f"truth file {where}: {error}") from error
+    for key, each in zip(keys, found, strict=True):
+        if len(each) != len(found[0]) or min(each) < 0:
+            raise UserError(
+                f"truth file {where}: got the key {key}, wanted {len(found[0])} choices from 0, "
+                "as the first key has"
+            )
+    return found
 
 
-def _refuse_misfit(architectures: Sequence[Architecture], where: str, space: SearchSpace) -> None:
-    """Refuse a file about another space; its choice 0 must be the space's identity."""
-    blocks = space.blocks
-    for each in architectures:
-        if len(each) != len(blocks):
-            raise _misfit(where, space, f"{each} has {len(each)} layers, not {len(blocks)}")
-    used = np.array(architectures).max(axis=0) + 1
-    sizes = [block.size for block in blocks]
-    if (used > sizes).any() or used.max() != max(sizes):
-        raise _misfit(where, space, f"it chooses of {_list(used)} candidates, not {_list(sizes)}")
-    for layer, block in enumerate(blocks):
-        if block.identity not in {None, 0}:
-            at = f"identity is candidate {block.identity} of the run's layer {layer}, not 0"
-            raise _misfit(where, space, at)
-
-
-def _misfit(where: str, space: SearchSpace, why: str) -> UserError:
-    return UserError(
-        f"truth file {where}: it does not describe {space.name}: {why}; give a run on the file's "
-        "own space"
-    )
-
-
-def _list(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _accuracy(key: str, row: Mapping[str, Any], where: str) -> float:
+def _read_record(key: str, row: Any, where: str) -> _Record:
     try:
-        value = float(row["mean_acc"] if "mean_acc" in row else np.mean(row["test_acc"]))
-    except (KeyError, TypeError, ValueError):
-        value = float("nan")
-    if not np.isfinite(value):
-        raise UserError(f"truth file {where}: {key} has no mean_acc and no test_acc; add one")
-    return value
-
-
-def _repeats(rows: Iterable[Mapping[str, Any]], network: npt.NDArray[np.int64]) -> Array:
-    """Return as many trainings of every network as the one with fewest has."""
-    lists = [row.get("test_acc") or [] for row in rows]
-    count = min(map(len, lists))
-    columns = [_merged(network, [values[i] for values in lists]) for i in range(count)]
-    return np.array(columns, dtype=np.float64).reshape(count, -1).T
-
-
-def _column(table: Mapping[str, Mapping[str, Any]], name: str) -> Array | None:
-    """Return a number per key, or None where some keys do not have it."""
-    values = [row.get(name) for row in table.values()]
-    return None if None in values else np.array(values, dtype=np.float64)
+        trainings = tuple(map(float, row.get("test_acc") or [row["mean_acc"]]))
+        accuracy = float(row.get("mean_acc", np.mean(trainings)))
+        record = _Record(accuracy, float(row["flops"]), float(row["params"]), trainings)
+        is_known = bool(np.isfinite([*record[:3], *trainings]).all())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        is_known = False
+    if not is_known:
+        raise UserError(
+            f"truth file {where}: {key} lacks a number of test_acc, flops or params; wanted "
+            f"{_WANTED}"
+        )
+    return record
