@@ -4,14 +4,15 @@
 
 FILE is in NAS-Bench-Macro's format. Kendall's tau and Spearman's rho are taken over all its
 networks, within equal depth, and within quarters by MACs; beside them stand trivial scores and
-the noise ceiling. Accuracies are percentages and regrets points, with --json as well.
+the noise ceiling, on the same networks. Accuracies are percentages and regrets points. A score
+that is no formula of indicators is known of what the search visited alone: a biased sample.
 """
 
 import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,15 +29,15 @@ from rich.table import Table
 
 from raynas import figures
 from raynas.errors import UserError
-from raynas.search import ranking, recorded
-from raynas.search.indicators import AdditiveScorer, score_table
-from raynas.search.truth import Truth, read_truth, with_costs
-from raynas.settings import Score, SearchSettings
-from raynas.space import SearchSpace
+from raynas.search import ranking
+from raynas.search.comparison import Comparison, Row, compare
+from raynas.search.recorded import Formula
+from raynas.search.truth import Truth
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
 _MOST_DRAWN = 6  # runs
+_TICKS = (10, 30, 50, 60, 70, 80, 85, 90, 92, 93, 94, 95, 96, 97, 98, 99)  # percent
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Options:
     """Run folders: local paths or URIs such as s3://bucket/run."""
     truth: Annotated[str, tyro.conf.arg(metavar="FILE")]
     """True accuracies of the runs' space: a local path or a URI."""
-    score: Score | None = None
-    """Score to rank by; unset: each run's own."""
+    score: Formula | None = None
+    """Score that the runs' indicators are made into; unset: each run's own score."""
     json: bool = False
     """Print one JSON object instead; accuracies in percent, regrets in points."""
     figure: figures.Place = field(default_factory=figures.Place)
@@ -66,36 +67,53 @@ def _content(file: str) -> bytes:
         raise UserError(f"truth file {file}: cannot be read; check the path") from error
 
 
+def notes(comparison: Comparison) -> list[str]:
+    """Return what a reader of the numbers must know: of which networks they are."""
+    truth, visited = comparison.truth, comparison.visited
+    networks, keys = len(truth.accuracy), len(truth.architectures)
+    trainings = truth.repeats.shape[1]
+    found = [f"{networks:,} networks from {keys:,} architectures; trainings of each: {trainings}"]
+    if comparison.left_out:
+        found.append(f"left out: {comparison.left_out:,} architectures without a score in some run")
+    if visited:
+        found.append(
+            "biased sample: these are architectures that a search visited, the only ones with a "
+            f"score of {'; '.join(visited)}; compare rows of this output with each other alone"
+        )
+    return found
+
+
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print agreement at large, in each part, and the accuracy that is reached."""
-    truth, rows = comparison.truth, comparison.rows
-    trainings = truth.repeats.shape[1]
-    console.print(
-        f"{len(truth.accuracy):,} networks from {len(truth.architectures):,} architectures, "
-        f"{max(1, trainings)} training{'s' * (trainings > 1)} each; [] holds 95 % of the random "
-        "draws, or is the bootstrap interval of a mean over runs",
-        markup=False,
-    )
-    parts = ranking.parts(truth)
-    at_large = {"tau": "tau", "rho": "rho"}
-    for group, title in (("depth", "depth"), ("macs", "MACs")):
-        if parts.get(group):
-            at_large |= {f"{k}_{group}": f"{k} in {title}" for k in ("tau", "rho")}
-    console.print(_table("rank agreement", rows, at_large, "{:.3f}"))
-    for group, title in (("depth", "depth"), ("macs", "MACs quarter")):
-        columns = {
-            f"tau_{group}_{name}": f"{name} (n={len(members)})"
-            for name, members in parts.get(group, {}).items()
-        }
-        if columns:
-            console.print(_table(f"tau in {title}", rows, columns, "{:.2f}"))
-    budgets = [name for name in ranking.BUDGETS if f"regret_{name}" in rows[0].estimate.mean]
-    reached = {f"accuracy_{name}": f"<= {name}" for name in budgets}
-    regrets = {f"regret_{name}": f"regret {name}" for name in budgets}
-    named = {key: title.replace("<= any", "any") for key, title in (reached | regrets).items()}
-    best = Row("true best", "ceiling", ranking.Estimate(_best(truth)))
-    choosing = [best, *(row for row in rows if row.kind != "ceiling")]
-    console.print(_table("first choice: true %", choosing, named, "{:.2f}"))
+    rows = comparison.rows
+    best = Row("true best", "ceiling", ranking.Estimate(_best(comparison.truth)))
+    choosing = [row for row in rows if row.kind != "ceiling"]
+    reached = {name: name if name == "any" else f"<= {name}" for name in ranking.BUDGETS}
+    for note in notes(comparison):
+        console.print(note, markup=False)
+    console.print(_table("rank agreement", rows, _AT_LARGE, "{: .3f}"))
+    for group, members in ranking.parts(comparison.truth).items():
+        columns = {f"tau_{group}_{k}": f"{k} (n={len(v)})" for k, v in members.items()}
+        console.print(_table(f"tau within {_TITLES[group]}", rows, columns, "{: .2f}"))
+    for measure, title, chosen in (
+        ("accuracy", "first choice, true %", [best, *choosing]),
+        ("regret", "regret, points", choosing),
+    ):
+        columns = {f"{measure}_{name}": text for name, text in reached.items()}
+        console.print(_table(title, chosen, columns, "{: .2f}"))
+    console.print(_LEGEND, markup=False)
+
+
+_TITLES = {"depth": "depth", "macs": "MACs quarter"}
+_AT_LARGE = {"tau": "tau", "rho": "rho"} | {
+    f"{statistic}_{group}": f"{statistic} within {title}"
+    for group, title in _TITLES.items()
+    for statistic in ("tau", "rho")
+}
+_LEGEND = """\
+tau is Kendall's tau-b, rho Spearman's; within depth and MACs quarter: the mean over those below.
+[95 % intervals]: of 200 draws of random positive scores (0 for choice 0), or of the mean over runs
+when runs are drawn again (bootstrap)."""
 
 
 def _best(truth: Truth) -> ranking.Measures:
@@ -104,11 +122,11 @@ def _best(truth: Truth) -> ranking.Measures:
 
 
 def _table(title: str, rows: Sequence[Row], columns: dict[str, str], form: str) -> Table:
-    """Return a table of measures; a dash where there is none, intervals for few columns."""
+    """Return a table of measures; intervals stand beside them if the columns are few."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     table.add_column(title, no_wrap=True)
     for heading in columns.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(f" {heading}", no_wrap=True)  # as numbers leave room for a sign
     for row in rows:
         cells = [_cell(row.estimate, key, form, len(columns) <= 6) for key in columns]
         table.add_row(row.name, *cells)
@@ -116,9 +134,10 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str], form: str) 
 
 
 def _cell(estimate: ranking.Estimate, key: str, form: str, is_wide: bool) -> str:
+    """Return a number and its interval; a dash where there is none."""
     value = estimate.mean.get(key, math.nan)
     if not math.isfinite(value):
-        return "-"
+        return " -"
     if not is_wide or estimate.low is None or estimate.high is None:
         return form.format(value)
     return rf"{form.format(value)} \[{estimate.low[key]:.2f}, {estimate.high[key]:.2f}]"
@@ -128,8 +147,10 @@ def to_json(comparison: Comparison, figure: str) -> str:
     """Return the comparison as one JSON object; NaN becomes null, for JSON has none."""
     truth = comparison.truth
     told = {
+        "notes": notes(comparison),
         "architectures": len(truth.architectures),
         "networks": len(truth.accuracy),
+        "left_out": comparison.left_out,
         "trainings": truth.repeats.shape[1],
         "parts": {
             group: {name: len(indices) for name, indices in members.items()}
@@ -165,15 +186,14 @@ def draw(comparison: Comparison) -> Figure:
     for axes, scores, row in zip(panels, comparison.scores, comparison.rows, strict=False):
         _draw_scores(axes, scores, comparison.truth, norm)
         mean = row.estimate.mean
-        axes.set_title(
-            f"{row.name}\ntau {mean['tau']:.3f}, within equal depth {mean['tau_depth']:.3f}"
-        )
+        agreement = f"tau {mean['tau']:.3f}, within equal depth {mean['tau_depth']:.3f}"
+        axes.set_title("\n".join([*row.name.split(": ", 1), agreement]))
     for axes in panels[count:]:
         axes.set_visible(False)
     figure.colorbar(
         ScalarMappable(norm, "viridis"), ax=list(panels), label="Depth (layers that are not 0)",
         ticks=np.unique(depth), fraction=0.05,
-    )  # fmt: skip
+    ).minorticks_off()  # fmt: skip
     if count < len(comparison.scores):
         figure.suptitle(f"The first {count} of {len(comparison.scores)} runs", x=0.01, ha="left")
     return figure
@@ -181,10 +201,9 @@ def draw(comparison: Comparison) -> Figure:
 
 def _draw_scores(axes: Axes, scores: Array, truth: Truth, norm: BoundaryNorm) -> None:
     """Draw one run's networks; the axis of accuracy spreads by the logarithm of the error."""
-    known = np.isfinite(scores)
     axes.scatter(
-        scores[known], truth.accuracy[known], c=truth.depth[known], s=9, cmap="viridis", norm=norm,
-        alpha=0.8, linewidths=0, rasterized=True,
+        scores, truth.accuracy, c=truth.depth, s=9, cmap="viridis", norm=norm, alpha=0.8,
+        linewidths=0, rasterized=True,
     )  # fmt: skip
     axes.set_yscale(
         "function",
@@ -194,10 +213,10 @@ def _draw_scores(axes: Axes, scores: Array, truth: Truth, norm: BoundaryNorm) ->
         ),
     )
     low, high = truth.accuracy.min(), truth.accuracy.max()
-    ticks = [50, 60, 70, 80, 85, 90, 92, 94, 96, 98, 99]
-    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("Score" if known.all() else f"Score ({(~known).sum()} networks have none)")
+    if len(ticks := [tick for tick in _TICKS if low <= tick <= high]) > 1:
+        axes.yaxis.set_major_locator(FixedLocator(ticks))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("Score")
     axes.set_ylabel("True accuracy (%)")
 
 
@@ -209,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     try:
         stores = figures.open_runs(options.runs)
-        comparison = compare(stores, options.truth, options.score)
+        comparison = compare(stores, _content(options.truth), options.truth, options.score)
         path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -163,4 +163,3 @@ def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:
             case "layer":
                 layer[row["layer"]] = row["value"]
     return Indicators(block, layer, taylor)
-
