@@ -120,8 +120,8 @@ def _known_to_all(runs: Sequence[_Ranked], where: str) -> npt.NDArray[np.bool_]:
         if known.sum() < ranking.FEWEST:
             before = "" if run is runs[0] else " and in the runs named before it"
             raise UserError(
-                f"run folder {run.uri}: {known.sum()} of the architectures in {where} have "
-                f"a score in it{before}, wanted at least {ranking.FEWEST}; give fewer runs, or runs that "
+                f"run folder {run.uri}: {known.sum()} of the architectures in {where} have a score "
+                f"in it{before}, wanted at least {ranking.FEWEST}; give fewer runs, or runs that "
                 "scored more"
             )
     return known

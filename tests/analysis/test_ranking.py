@@ -31,8 +31,9 @@ def run(tmp_path: Path) -> RunStore:
 
 
 @pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")  # drawing takes time
+    monkeypatch.setattr(ranking.ranking, "_DRAWS", 5)  # random scores, too
 
 
 def comparison_of(stores: Sequence[RunStore], truth: str) -> Comparison:

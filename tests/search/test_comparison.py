@@ -20,6 +20,11 @@ KEYS = sampled(60)
 CONTENT = json.dumps(build_truth(KEYS, TABLE)).encode()
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "_DRAWS", 5)  # of random scores, which take time
+
+
 def compared(*stores: RunStore, formula: Formula | None = None) -> Comparison:
     return compare(stores, CONTENT, "truth.json", formula)
 
@@ -107,8 +112,11 @@ def test_too_few_scored_architectures_are_refused_at_the_run_where_it_happens(
         build_run(tmp_path / name, score="naswot", scored=dict.fromkeys(keys, 1.0))
         for name, keys in (("first", KEYS[:20]), ("second", KEYS[11:]))
     )
-    with pytest.raises(UserError, match=r"second: 9 of the architectures in truth\.json have a score in "
-                       "it and in the runs named before it, wanted at least 10"):  # fmt: skip
+    wanted = (
+        r"second: 9 of the architectures in truth\.json have a score in it and in the runs named "
+        "before it, wanted at least 10"
+    )
+    with pytest.raises(UserError, match=wanted):
         compared(first, second)
 
     few = build_run(tmp_path / "few", score="naswot", scored={KEYS[0]: 1.0})
