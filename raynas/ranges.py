@@ -18,6 +18,7 @@ _RANGES = {
     "pretrain.learning-rate": "(0, inf)",
     "pretrain.classifier-rate": "[0, inf)",
     "pretrain.momentum": "[0, 1)",
+    "pretrain.weight-decay": "[0, inf)",
     "pretrain.label-smoothing": "[0, 1)",
     "pretrain.clip": "[0, inf)",
     "pretrain.workers": "[1, inf)",

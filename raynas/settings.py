@@ -67,8 +67,8 @@ class PretrainSettings:
     """Images in a step's batch; all paths of a step see the same ones."""
     initialisation: Literal["qr", "shift", "gaussian", "delta"] = "qr"
     """Frozen weights: orthogonal (qr; shift is exactly isometric) or Gaussian as in BN-NAS."""
-    trainable: Literal["last_bn", "all_bn"] = "all_bn"
-    """Batch norms that learn: the last one of each candidate (as published), or all."""
+    trainable: Literal["last_bn", "all_bn", "all"] = "all_bn"
+    """What learns: the last batch norm of each candidate (BN-NAS), all, or every weight (SPOS)."""
     layer_indicator: Literal["path", "parallel", "none"] = "path"
     """Identity and its batch norm: one more path (R1), always parallel (R2), or none."""
     sampling: Literal["fair_identity", "fair", "uniform"] = "fair_identity"
@@ -83,6 +83,8 @@ class PretrainSettings:
     """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
     momentum: float = 0.9
     """Momentum of SGD (Adam's first beta)."""
+    weight_decay: float = 0.0
+    """Weight decay of the weights that learn; none on batch norms."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How learning rates fall to zero."""
     label_smoothing: float = 0.1
@@ -123,6 +125,10 @@ class SearchSettings:
     """Architectures scored in each generation."""
     parents: int = 10
     """Best architectures so far that breed the next generation."""
+    breeding: Literal["generational", "steady_state"] = "generational"
+    """Breed a generation once all of one is scored, or one child whenever one is asked for."""
+    selection: Literal["score", "pareto"] = "score"
+    """What is best: the score alone, or score, MACs and parameters by NSGA-II's fronts."""
     mutations: int = 25
     """Children by mutation in each generation."""
     crossovers: int = 25

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from raynas.space import Architecture
 
-Role = Literal["gamma", "beta", "classifier"]
+Role = Literal["gamma", "beta", "weight", "classifier"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Segment:
     Attributes:
         start: First index.
         stop: One after the last index.
-        role: Scale or shift of a batch norm, or a weight or bias of the classifier.
+        role: Scale or shift of a batch norm, anything else that a layer trains, or a weight or
+            bias of the classifier.
         layer: The searched layer; None in stem and head, which every path uses.
         candidate: The candidate of that layer; None for what every path through it uses.
         is_indicator: Whether the block or layer indicator is read from it.

@@ -79,10 +79,16 @@ class EvolutionSearcher(Searcher):
     def evolve(self) -> None:
         """Run the generations that are left; does nothing once they are through."""
         while not self.evolution.finished:
-            architectures = self.evolution.ask()
-            self.evolution.tell(architectures, self._scorer(architectures))
+            self._evolve_generation()
             if self._record is not None:
                 self._record(self.evolution)
+
+    def _evolve_generation(self) -> None:
+        """Score until the next generation begins: at once, or child by child."""
+        generation = self.evolution.generation
+        while self.evolution.generation == generation and not self.evolution.finished:
+            architectures = self.evolution.ask()
+            self.evolution.tell(architectures, self._scorer(architectures))
 
     def winners(self) -> list[Architecture]:
         """Return the best architectures, best first."""

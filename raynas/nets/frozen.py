@@ -1,11 +1,11 @@
 """Which parameters of a supernet learn, and their place in the flat vector.
 
 Source: BN-NAS trains only the last batch norm of each candidate (``ALGORITHMS`` 1.1, 5.2); the
-paper adds the batch norms after identities. Parameters are chosen by their role in the module
-tree, never by their names.
+paper adds the batch norms after identities; SPOS and FairNAS train everything. Parameters are
+chosen by their role in the module tree, never by their names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -17,7 +17,7 @@ from raynas.nets.supernet import Supernet, batch_norms
 from raynas.space import Architecture
 from raynas.trainable import Role, Segment
 
-TrainedSet = Literal["last_bn", "all_bn"]
+TrainedSet = Literal["last_bn", "all_bn", "all"]
 
 
 class FrozenSupernet:
@@ -39,12 +39,12 @@ class FrozenSupernet:
         """Freeze everything but the trained set and lay that out as a vector.
 
         Args:
-            supernet: The network; its convolutions are fused with their batch norms.
-            trained: Which batch norms learn.
+            supernet: The network; frozen convolutions are fused with their batch norms.
+            trained: Which batch norms learn, or all parameters.
             train_classifier: Whether the classifier learns, too.
             recompute: Whether expanding convolutions are computed twice instead of kept.
         """
-        self.supernet = supernet.requires_grad_(False)
+        self.supernet = supernet.requires_grad_(trained == "all")
         fuse_(supernet, recompute)
         self.segments: list[Segment] = []
         self._parameters: list[nn.Parameter] = []
@@ -80,37 +80,48 @@ def _trained(
     supernet: Supernet, trained: TrainedSet, train_classifier: bool
 ) -> Iterator[tuple[nn.Parameter, Place]]:
     """Yield the trained parameters in order with role, layer, candidate and is_indicator."""
-    everywhere = trained == "all_bn"
-    if everywhere:
-        yield from _norms(batch_norms(supernet.stem), None, None, None)
+    yield from _ends(supernet.stem, trained)
     for layer, block in enumerate(supernet.space.blocks):
         for choice in range(block.size):
-            norms = batch_norms(supernet.candidate(layer, choice))
+            module = supernet.candidate(layer, choice)
+            norms = batch_norms(module)
             if not norms and choice != block.identity:
                 raise UserError(
                     f"{supernet.space.name}, layer {layer}: operation "
                     f"{block.candidates[choice].name} has no batch norm to train and to read an "
                     "indicator from; end it with nn.BatchNorm2d"
                 )
-            last = norms[-1:]
-            yield from _norms(norms if everywhere else last, layer, choice, *last)
-        beside = batch_norms(supernet.parallel[layer])
-        yield from _norms(beside, layer, None, *beside)
-    if everywhere:
-        yield from _norms(batch_norms(supernet.head), None, None, None)
-    if train_classifier:
-        for part in supernet.head.modules():
-            if isinstance(part, nn.Linear):
-                for parameter in part.parameters(recurse=False):
-                    yield parameter, ("classifier", None, None, False)
+            last = norms[-1] if norms else None
+            parts = list(module.modules()) if trained != "last_bn" else norms[-1:]
+            yield from _parts(parts, trained, layer, choice, last)
+        for norm in batch_norms(supernet.parallel[layer]):
+            yield from _parts([norm], trained, layer, None, norm)
+    yield from _ends(supernet.head, trained)
+    for part in supernet.head.modules():
+        for parameter in part.parameters(recurse=False) if isinstance(part, nn.Linear) else ():
+            parameter.requires_grad_(train_classifier)
+            if train_classifier:
+                yield parameter, ("classifier", None, None, False)
 
 
-def _norms(
-    norms: list[nn.BatchNorm2d],
+def _ends(module: nn.Module, trained: TrainedSet) -> Iterator[tuple[nn.Parameter, Place]]:
+    """Yield what is trained of stem or head, but for the classifier."""
+    if trained != "last_bn":
+        parts = [part for part in module.modules() if not isinstance(part, nn.Linear)]
+        yield from _parts(parts, trained, None, None)
+
+
+def _parts(
+    parts: Sequence[nn.Module],
+    trained: TrainedSet,
     layer: int | None,
     candidate: int | None,
-    indicator: nn.BatchNorm2d | None = None,
+    indicator: nn.Module | None = None,
 ) -> Iterator[tuple[nn.Parameter, Place]]:
-    for norm in norms:
-        yield norm.weight, ("gamma", layer, candidate, norm is indicator)
-        yield norm.bias, ("beta", layer, candidate, False)
+    for part in parts:
+        if isinstance(part, nn.BatchNorm2d):
+            yield part.weight, ("gamma", layer, candidate, part is indicator)
+            yield part.bias, ("beta", layer, candidate, False)
+        elif trained == "all":
+            for parameter in part.parameters(recurse=False):
+                yield parameter, ("weight", layer, candidate, False)

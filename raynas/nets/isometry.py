@@ -5,7 +5,6 @@ varphi(J J^T) = 0); ``ALGORITHMS`` 8.5 for the estimators: exact where the input
 Hutchinson's with Rademacher vectors and power iteration elsewhere.
 """
 
-import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, jvp, vjp, vmap
 
+from raynas.nets.copies import working_copy
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.seeds import mixed_seed
 
@@ -91,15 +91,12 @@ def measure(
 
 def _calibrated(module: nn.Module, images: torch.Tensor) -> nn.Module:
     """Return a copy whose batch norms hold the statistics of the batch, in eval mode."""
-    fixed = copy.deepcopy(module).requires_grad_(False).train()
+    fixed = working_copy(module).requires_grad_(False).train()
     for norm in batch_norms(fixed):
         norm.track_running_stats, norm.momentum = True, None
         norm.running_mean = torch.zeros_like(norm.weight)
         norm.running_var = torch.ones_like(norm.weight)
         norm.num_batches_tracked = torch.tensor(0)
-    for part in fixed.modules():
-        if isinstance(part, nn.ReLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
-            part.inplace = False  # forward-mode derivatives need the input unchanged
     with torch.no_grad():
         fixed(images)
     return fixed.eval()

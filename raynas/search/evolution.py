@@ -1,17 +1,22 @@
 """SPOS evolution with ask and tell: it knows neither who scores architectures nor where.
 
 Source: SPOS (Guo et al. 2020), section 3.4 and its published search; ``ALGORITHMS`` 6.3. Parents
-are the best of *all* generations so far; no architecture is proposed twice; every loop is
-bounded, so a small or tightly limited space ends the search early instead of hanging it.
+are the best of *all* that was told so far, by score or by Pareto fronts (FairNAS); no architecture
+is proposed twice; every loop is bounded, so a small or tightly limited space ends the search
+early instead of hanging it. Children are bred a generation at a time, or one at a time.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 
+from raynas.search import pareto
+from raynas.search.children import Child, crossover, mutation
 from raynas.search.legal import LegalSampler
 from raynas.settings import SearchSettings
 from raynas.space import Architecture
@@ -19,14 +24,7 @@ from raynas.space import Architecture
 _EVOLUTION = 3  # stream of random numbers, apart from those of paths (1) and batches (2)
 _ATTEMPTS = 10  # tries per wanted child, as published
 
-
-@dataclass(frozen=True)
-class Child:
-    """A proposed architecture and where it came from."""
-
-    architecture: Architecture
-    origin: str
-    parents: tuple[Architecture, ...] = ()
+_Draw = Callable[[], Child | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,10 @@ class Scored:
 
 
 class Evolution:
-    """Generations of architectures: ``ask`` for the next ones, ``tell`` their scores."""
+    """Generations of architectures: ``ask`` for the next ones, ``tell`` their scores.
+
+    With steady-state breeding a generation is a window: as many told ones as a population has.
+    """
 
     def __init__(self, sampler: LegalSampler, settings: SearchSettings, seed: int) -> None:
         """Draw the first generation.
@@ -53,24 +54,40 @@ class Evolution:
         self._sampler = sampler
         self._settings = settings
         self._rng = np.random.default_rng([seed, _EVOLUTION])
+        self._is_steady = settings.breeding == "steady_state"
         self.generation = 0
         self.history: list[Scored] = []
+        self._objectives: list[tuple[float, int, int]] = []
         self._seen: set[Architecture] = set()
         self._waiting: list[Child] = []
         self._asked: dict[Architecture, Child] = {}
+        self._exhausted = False
         self._waiting = self._fill([], settings.population, self._random)
 
     @property
     def finished(self) -> bool:
         """Whether every generation has been scored, or no legal architecture is left."""
-        return not self._waiting and not self._asked
+        is_over = not self._is_steady or self._exhausted or not self._num_left
+        return not self._waiting and not self._asked and is_over
+
+    @property
+    def _num_left(self) -> int:
+        """How many architectures may still be proposed."""
+        return self._settings.generations * self._settings.population - len(self._seen)
+
+    @property
+    def _num_told(self) -> int:
+        return len(self._seen) - len(self._waiting) - len(self._asked)
 
     def ask(self, count: int | None = None) -> list[Architecture]:
-        """Return up to ``count`` architectures of this generation that nobody has asked for.
+        """Return up to ``count`` architectures that nobody has asked for.
 
+        Without a count: the rest of this generation, or in a steady state one child at least.
         An empty list before ``finished`` means: first tell what is out.
         """
-        count = len(self._waiting) if count is None else count
+        count = max(len(self._waiting), 1) if count is None else count
+        if self._is_steady:
+            self._breed(count - len(self._waiting))
         asked, self._waiting = self._waiting[:count], self._waiting[count:]
         self._asked |= {child.architecture: child for child in asked}
         return [child.architecture for child in asked]
@@ -84,26 +101,68 @@ class Evolution:
         for architecture, score in zip(architectures, scores, strict=True):
             child = self._asked.pop(architecture)
             if math.isfinite(score):
-                self.history.append(Scored(len(self.history), self.generation, child, float(score)))
-        if not self._waiting and not self._asked:
+                self._add(Scored(len(self.history), self.generation, child, float(score)))
+            if self._is_steady:
+                self.generation = self._num_told // self._settings.population
+        if not self._is_steady and not self._waiting and not self._asked:
             self._advance()
 
     def ranked(self) -> list[Scored]:
         """Return all scored architectures, best first; ties in the order of scoring."""
-        return sorted(self.history, key=lambda scored: (-scored.score, scored.order))
+        return list(self._best_first())
+
+    def _best_first(self) -> Iterator[Scored]:
+        if self._settings.selection == "pareto":
+            objectives = np.array(self._objectives, dtype=np.float64).reshape(-1, 3)
+            return (self.history[order] for order in pareto.best_first(objectives))
+        return iter(sorted(self.history, key=lambda scored: (-scored.score, scored.order)))
+
+    def _parents(self) -> list[Architecture]:
+        best = islice(self._best_first(), self._settings.parents)
+        return [scored.child.architecture for scored in best]
+
+    def _add(self, scored: Scored) -> None:
+        cost = self._sampler.costs.of(scored.child.architecture)
+        self.history.append(scored)
+        self._objectives.append((-scored.score, cost.macs, cost.params))
 
     def _advance(self) -> None:
         """Breed the next generation: mutations, crossovers, and random ones to fill up."""
         self.generation += 1
         if self.generation >= self._settings.generations:
             return
-        parents = [scored.child.architecture for scored in self.ranked()[: self._settings.parents]]
+        parents = self._parents()
         children: list[Child] = []
         if parents:
             mutations, crossovers = self._shares()
-            children = self._fill([], mutations, lambda: self._mutation(parents))
-            children += self._fill([], crossovers, lambda: self._crossover(parents))
+            children = self._fill([], mutations, self._mutation(parents))
+            children += self._fill([], crossovers, self._crossover(parents))
         self._waiting = self._fill(children, self._settings.population, self._random)
+
+    def _breed(self, count: int) -> None:
+        """Breed so many children of the best so far, once the first population is told."""
+        is_first = self._num_told < self._settings.population and (self._waiting or self._asked)
+        if is_first or self._exhausted or min(count, self._num_left) <= 0:
+            return
+        parents = self._parents()
+        for _ in range(min(count, self._num_left)):
+            children = self._fill([], 1, self._kind(parents)) or self._fill_up()
+            if not children:
+                self._exhausted = True
+                return
+            self._waiting += children
+
+    def _fill_up(self) -> list[Child]:
+        """Return a random child, if as many tries as a whole generation has find a new one."""
+        return self._fill([], 1, self._random, _ATTEMPTS * self._settings.population)
+
+    def _kind(self, parents: list[Architecture]) -> _Draw:
+        """Return how to draw one child; the shares of a generation are its probabilities."""
+        mutations, crossovers = self._shares()
+        lot = int(self._rng.integers(self._settings.population))
+        if not parents or lot >= mutations + crossovers:
+            return self._random
+        return self._mutation(parents) if lot < mutations else self._crossover(parents)
 
     def _shares(self) -> tuple[int, int]:
         """Return how many mutations and crossovers to breed: no more than the population."""
@@ -115,11 +174,12 @@ class Evolution:
         return mutations, crossovers
 
     def _fill(
-        self, children: list[Child], count: int, draw: Callable[[], Child | None]
+        self, children: list[Child], count: int, draw: _Draw, attempts: int | None = None
     ) -> list[Child]:
-        """Add new legal children up to ``count``, within ten attempts for each."""
+        """Add new legal children up to ``count``, within ten attempts for each if not told."""
         filled = children[:count]
-        for _ in range(_ATTEMPTS * (count - len(filled))):
+        attempts = _ATTEMPTS * (count - len(filled)) if attempts is None else attempts
+        for _ in range(attempts):
             if len(filled) == count:
                 break
             child = draw()
@@ -134,59 +194,39 @@ class Evolution:
         architecture = self._sampler.draw(self._rng)
         return None if architecture is None else Child(architecture, "random")
 
-    def _mutation(self, parents: Sequence[Architecture]) -> Child:
-        """Redraw each layer's candidate with a small probability; it may stay the same."""
-        parent = parents[int(self._rng.integers(len(parents)))]
-        redraw = self._rng.random(len(parent)) < self._settings.mutation_probability
-        drawn = self._rng.integers(self._sampler.sizes)
-        return Child(Architecture(map(int, np.where(redraw, drawn, parent))), "mutation", (parent,))
+    def _mutation(self, parents: list[Architecture]) -> _Draw:
+        probability = self._settings.mutation_probability
+        return partial(mutation, parents, self._sampler.sizes, probability, self._rng)
 
-    def _crossover(self, parents: Sequence[Architecture]) -> Child:
-        """Take each layer's candidate from one of two parents, which may be equal."""
-        first, second = (parents[int(self._rng.integers(len(parents)))] for _ in range(2))
-        coin = self._rng.random(len(first)) < 0.5
-        return Child(
-            Architecture(map(int, np.where(coin, first, second))), "crossover", (first, second)
-        )
+    def _crossover(self, parents: list[Architecture]) -> _Draw:
+        return partial(crossover, parents, self._rng)
 
     def state(self) -> dict[str, Any]:
         """Return everything that ``restore`` needs, as plain data for JSON."""
         return {
             "generation": self.generation,
             "history": [_plain(scored) for scored in self.history],
-            "waiting": [_plain_child(child) for child in self._waiting],
-            "asked": [_plain_child(child) for child in self._asked.values()],
+            "waiting": [child.plain() for child in self._waiting],
+            "asked": [child.plain() for child in self._asked.values()],
             "seen": sorted(map(str, self._seen)),
+            "exhausted": self._exhausted,
             "rng": self._rng.bit_generator.state,
         }
 
     def restore(self, state: dict[str, Any]) -> Self:
         """Continue from a state; what was asked for and never told is asked for again."""
         self.generation = state["generation"]
-        self.history = [
-            Scored(row["order"], row["generation"], _child(row), row["score"])
-            for row in state["history"]
-        ]
-        self._waiting = [_child(row) for row in [*state["asked"], *state["waiting"]]]
+        self.history, self._objectives = [], []
+        for row in state["history"]:
+            self._add(Scored(row["order"], row["generation"], Child.parse(row), row["score"]))
+        self._waiting = [Child.parse(row) for row in [*state["asked"], *state["waiting"]]]
         self._asked = {}
         self._seen = {Architecture.parse(text) for text in state["seen"]}
+        self._exhausted = state.get("exhausted", False)  # runs before steady states have none
         self._rng.bit_generator.state = state["rng"]
         return self
 
 
 def _plain(scored: Scored) -> dict[str, Any]:
     row = {"order": scored.order, "generation": scored.generation, "score": scored.score}
-    return row | _plain_child(scored.child)
-
-
-def _plain_child(child: Child) -> dict[str, Any]:
-    return {
-        "architecture": str(child.architecture),
-        "origin": child.origin,
-        "parents": [str(parent) for parent in child.parents],
-    }
-
-
-def _child(row: dict[str, Any]) -> Child:
-    parents = tuple(Architecture.parse(parent) for parent in row["parents"])
-    return Child(Architecture.parse(row["architecture"]), row["origin"], parents)
+    return row | scored.child.plain()

@@ -10,7 +10,7 @@ import torch
 from raynas.training.images import Dataset, Images, Part
 
 Augmentation = Literal["none", "crop", "crop_flip"]
-PRETRAINING, RETRAINING = 2, 4  # streams of random numbers
+PRETRAINING, RETRAINING, SCORING = 2, 4, 5  # streams of random numbers
 
 
 def batch_indices(

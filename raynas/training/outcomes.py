@@ -45,16 +45,22 @@ class Chronicle:
         self._store = store
         self._costs = costs
         self._advance = advance
+        self._written = 0
 
     def __call__(self, evolution: Evolution) -> None:
-        """Write the newest generation, then the state from which the search continues."""
-        newest = evolution.history[-1].generation if evolution.history else 0
-        scored = [item for item in evolution.history if item.generation == newest]
-        rows = architecture_rows(scored, self._costs)
-        self._store.append("architectures", rows, part=f"{newest:06d}")
+        """Write what is new, then the state from which the search continues.
+
+        A generation is a part, written whole: one that grows replaces what there was of it.
+        """
+        history = evolution.history
+        for generation in sorted({item.generation for item in history[self._written :]}):
+            scored = [item for item in history if item.generation == generation]
+            rows = architecture_rows(scored, self._costs)
+            self._store.append("architectures", rows, part=f"{generation:06d}")
+        self._written = len(history)
         self._store.write_bytes(SEARCH_STATE, json.dumps(evolution.state()).encode())
-        best = max((item.score for item in evolution.history), default=float("nan"))
-        self._advance(newest + 1, f"best score {best:.3f}")
+        best = max((item.score for item in history), default=float("nan"))
+        self._advance(evolution.generation, f"best score {best:.3f}")
 
 
 class Outcomes:

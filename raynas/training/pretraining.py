@@ -88,6 +88,7 @@ class Pretraining:
         self._owners = owners(segments, self.updates.shape)
         self._units = units(segments)
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
+        self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
         self._optimiser = self._make_optimiser()
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
@@ -147,6 +148,10 @@ class Pretraining:
             self._add_importance(indices, values)
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
+        if self._settings.weight_decay:
+            for part in self._decayed:  # g + decay w
+                weights = self.vector.numpy()[part.start : part.stop]
+                total[part.start : part.stop] += self._settings.weight_decay * weights
         summed = torch.from_numpy(total.astype(np.float32))
         for unit, view in zip(self._units, self._views, strict=True):
             # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)

@@ -29,9 +29,10 @@ def build(
     record: Record | None = None,
     done: tuple[Architecture, ...] = (),
     top_k: int = TOP,
+    breeding: str = "generational",
 ) -> EvolutionSearcher:
     """Return a searcher of four generations."""
-    evolution = build_evolution(build_costs(SIZES))
+    evolution = build_evolution(build_costs(SIZES), breeding=breeding)
     return EvolutionSearcher(evolution, scorer(), top_k, record, done)
 
 
@@ -62,13 +63,14 @@ class TestEvolving:
         assert searcher.evolution.finished
         assert {scored.generation for scored in searcher.evolution.history} == {0, 1, 2, 3}
 
-    def test_every_generation_is_recorded_once_when_it_is_scored(self) -> None:
+    @pytest.mark.parametrize("breeding", ["generational", "steady_state"])
+    def test_every_generation_is_recorded_once_when_it_is_scored(self, breeding: str) -> None:
         sizes: list[int] = []
 
         def record(evolution: Evolution) -> None:
             sizes.append(len(evolution.history))
 
-        searcher = build(record)
+        searcher = build(record, breeding=breeding)
         suggestions(searcher)
 
         counts = np.bincount([s.generation for s in searcher.evolution.history])

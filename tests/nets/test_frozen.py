@@ -17,7 +17,7 @@ from raynas.trainable import indices_on
 from tests.builders import build_frozen, build_images, build_space, build_supernet
 
 READINGS: tuple[LayerIndicator, ...] = ("path", "parallel", "none")
-SETS: tuple[TrainedSet, ...] = ("last_bn", "all_bn")
+SETS: tuple[TrainedSet, ...] = ("last_bn", "all_bn", "all")
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ def norms_of(frozen: FrozenSupernet, trained_set: TrainedSet) -> list[nn.BatchNo
     """Return the batch norms that should learn, by their role in the module tree."""
     supernet = frozen.supernet
     norms = [*batch_norms(supernet.stem), *batch_norms(supernet.head)]
-    norms = norms if trained_set == "all_bn" else []
+    norms = norms if trained_set != "last_bn" else []
     for _, _, module in supernet.candidates():
         found = batch_norms(module)
-        norms += found if trained_set == "all_bn" else found[-1:]
+        norms += found if trained_set != "last_bn" else found[-1:]
     return norms + [n for beside in supernet.parallel for n in batch_norms(beside)]
 
 
@@ -69,7 +69,7 @@ def classifier_of(supernet: Supernet) -> nn.Linear:
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("trained_set", SETS)
+@pytest.mark.parametrize("trained_set", ["last_bn", "all_bn"])
 @pytest.mark.parametrize("train_classifier", [True, False])
 def test_batch_norms_of_the_trained_set_learn_and_nothing_else(
     reading: LayerIndicator, trained_set: TrainedSet, train_classifier: bool
@@ -79,6 +79,16 @@ def test_batch_norms_of_the_trained_set_learn_and_nothing_else(
     expected = {id(p) for norm in norms_of(frozen, trained_set) for p in norm.parameters()}
     if train_classifier:
         expected |= {id(p) for p in classifier_of(frozen.supernet).parameters()}
+
+    assert trained(frozen) == expected
+
+
+@pytest.mark.parametrize("train_classifier", [True, False])
+def test_of_all_every_parameter_learns_but_a_frozen_classifier(train_classifier: bool) -> None:
+    frozen = build_frozen(trained="all", train_classifier=train_classifier)
+    expected = {id(p) for p in frozen.supernet.parameters()}
+    if not train_classifier:
+        expected -= {id(p) for p in classifier_of(frozen.supernet).parameters()}
 
     assert trained(frozen) == expected
 
@@ -186,7 +196,7 @@ def test_the_indicator_is_the_batch_norm_registered_last_whatever_its_name(
     (part,) = [s for s in frozen.segments if s.is_indicator]
 
     assert torch.equal(frozen.vector[part.start : part.stop], last.weight)
-    assert inner.weight.requires_grad is (trained_set == "all_bn")
+    assert inner.weight.requires_grad is (trained_set != "last_bn")
 
 
 def test_an_operation_without_a_batch_norm_is_refused_by_its_name() -> None:

@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from raynas.costs import Limits
 from raynas.search.evolution import Evolution
 from raynas.search.legal import LegalSampler, all_legal
+from raynas.search.pareto import best_first
 from raynas.settings import SearchSettings
 from raynas.space import Architecture
 from tests.builders import build_costs, build_evolution, run_python, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)
 SIZES = st.lists(st.integers(1, 3), min_size=1, max_size=4)
+BREEDINGS = st.sampled_from(["generational", "steady_state"])
+SELECTIONS = st.sampled_from(["score", "pareto"])
+both_breedings = pytest.mark.parametrize("breeding", ["generational", "steady_state"])
 
 
 def generations(evolution: Evolution) -> Iterator[list[Architecture]]:
@@ -140,26 +144,27 @@ def test_a_crossover_takes_about_half_of_the_layers_from_each_parent() -> None:
     assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
 
 
-@given(SIZES, SEEDS, st.integers(1, 9), st.integers(1, 9))
+@given(SIZES, SEEDS, st.integers(1, 9), st.integers(1, 9), BREEDINGS)
 def test_no_architecture_is_proposed_twice_and_all_are_legal(
-    sizes: list[int], seed: int, population: int, chunk: int
+    sizes: list[int], seed: int, population: int, chunk: int, breeding: str
 ) -> None:
     costs = build_costs(sizes, seed)
     middle = (costs.smallest.macs + costs.largest.macs) // 2
     limits = Limits(max_macs=middle)
-    evolution = build_evolution(costs, limits, seed, population=population)
+    evolution = build_evolution(costs, limits, seed, population=population, breeding=breeding)
     proposed = run_to_end(evolution, chunk=chunk)
 
     assert len(set(proposed)) == len(proposed)
     assert all(limits.allow(costs.of(architecture)) for architecture in proposed)
 
 
-@given(SIZES, SEEDS)
+@given(SIZES, SEEDS, BREEDINGS)
 def test_a_space_smaller_than_one_generation_is_exhausted_and_ends(
-    sizes: list[int], seed: int
+    sizes: list[int], seed: int, breeding: str
 ) -> None:
     costs = build_costs(sizes, seed)
-    evolution = build_evolution(costs, seed=seed, generations=10**6, population=81)
+    endless = {"generations": 10**6, "population": 81, "breeding": breeding}
+    evolution = build_evolution(costs, seed=seed, **endless)
 
     assert sorted(run_to_end(evolution)) == sorted(all_legal(costs, Limits()))
     assert evolution.finished
@@ -201,9 +206,11 @@ def test_too_many_children_share_the_population_in_proportion() -> None:
 FAILING = st.sampled_from([math.nan, math.inf, -math.inf])
 
 
-@given(SEEDS, st.data())
-def test_failures_never_breed_and_are_never_proposed_again(seed: int, data: st.DataObject) -> None:
-    evolution = build_evolution(seed=seed)
+@given(SEEDS, BREEDINGS, SELECTIONS, st.data())
+def test_failures_never_breed_and_are_never_proposed_again(
+    seed: int, breeding: str, selection: str, data: st.DataObject
+) -> None:
+    evolution = build_evolution(seed=seed, breeding=breeding, selection=selection)
     failed: set[Architecture] = set()
     proposed: list[Architecture] = []
 
@@ -235,8 +242,10 @@ def test_a_generation_that_fails_whole_is_followed_by_a_random_one() -> None:
     assert {scored.child.origin for scored in evolution.history} == {"random"}
 
 
-def test_a_search_in_which_everything_fails_ends() -> None:
-    evolution = build_evolution()
+@both_breedings
+@pytest.mark.parametrize("selection", ["score", "pareto"])
+def test_a_search_in_which_everything_fails_ends(breeding: str, selection: str) -> None:
+    evolution = build_evolution(breeding=breeding, selection=selection)
     run_to_end(evolution, lambda architectures: [math.nan] * len(architectures))
 
     assert evolution.finished
@@ -283,13 +292,40 @@ def test_a_search_restored_from_json_at_any_point_is_the_uninterrupted_search(
     assert cut.state() == whole.state()
 
 
-def test_a_restored_search_remembers_failures() -> None:
-    evolution = build_evolution(build_costs((2, 2)), generations=100)
+@hypothesis_settings(max_examples=40)
+@given(SEEDS, BREEDINGS, SELECTIONS)
+def test_whatever_is_asked_and_told_a_restored_search_goes_on_as_the_first_one(
+    seed: int, breeding: str, selection: str
+) -> None:
+    """What was asked and never told is asked again, in the same order; the rest is bit-exact."""
+    rng, kind = np.random.default_rng(seed), {"breeding": breeding, "selection": selection}
+    whole, cut = (build_evolution(seed=seed, **kind) for _ in range(2))
+    out: list[Architecture] = []
+    while not whole.finished:
+        count = int(rng.integers(1, 9))
+        asked = whole.ask(count)
+        assert cut.ask(count) == asked
+        out += asked
+        told = [out.pop(int(rng.integers(len(out)))) for _ in range(rng.integers(len(out) + 1))]
+        scores = rng.choice([1.0, 2.0, math.nan, math.inf], len(told))
+        for evolution in (whole, cut):
+            evolution.tell(told, scores)
+        if rng.random() < 0.5:
+            state = json.loads(json.dumps(cut.state()))
+            cut = build_evolution(seed=987, **kind).restore(state)
+            assert cut.ask(len(out)) == out
+        assert cut.state() == whole.state()
+
+
+@both_breedings
+def test_a_restored_search_remembers_failures(breeding: str) -> None:
+    def build() -> Evolution:
+        return build_evolution(build_costs((2, 2)), generations=100, breeding=breeding)
+
+    evolution = build()
     asked = evolution.ask(3)
     evolution.tell(asked, [math.nan] * 3)
-    restored = build_evolution(build_costs((2, 2)), generations=100).restore(
-        json.loads(json.dumps(evolution.state()))
-    )
+    restored = build().restore(json.loads(json.dumps(evolution.state())))
 
     assert set(run_to_end(restored)).isdisjoint(asked)
 
@@ -342,6 +378,54 @@ def test_ranked_is_best_first_and_ties_keep_the_order_of_scoring() -> None:
     assert [(-s.score, s.order) for s in ranked] == sorted((-s.score, s.order) for s in ranked)
     assert sorted(scored.order for scored in ranked) == list(range(len(ranked)))
     assert len({scored.score for scored in ranked}) < len(ranked)  # there were ties
+
+
+def objectives_of(evolution: Evolution, before: int | None = None) -> np.ndarray:
+    """Return what NSGA-II minimises, for each scored one or those of earlier generations."""
+    rows = []
+    for scored in evolution.history:
+        if before is None or scored.generation < before:
+            cost = evolution._sampler.costs.of(scored.child.architecture)
+            rows.append((-scored.score, cost.macs, cost.params))
+    return np.array(rows)
+
+
+@given(SEEDS, BREEDINGS)
+def test_ranked_by_pareto_takes_score_macs_and_parameters_of_everything_told(
+    seed: int, breeding: str
+) -> None:
+    evolution = build_evolution(seed=seed, breeding=breeding, selection="pareto")
+    run_to_end(evolution)
+    ranked = evolution.ranked()
+
+    assert [scored.order for scored in ranked] == list(best_first(objectives_of(evolution)))
+    assert len(ranked) == len(evolution.history)
+
+
+@given(SEEDS, st.integers(1, 5))
+def test_parents_by_pareto_are_the_first_of_that_order(seed: int, num_parents: int) -> None:
+    """Architectures of few MACs breed beside those of a high score."""
+    evolution = build_evolution(
+        build_costs((6,) * 8, seed), seed=seed, parents=num_parents, selection="pareto"
+    )
+    run_to_end(evolution)
+    for generation in (1, 2, 3):
+        order = list(best_first(objectives_of(evolution, generation)))[:num_parents]
+        elite = {evolution.history[position].child.architecture for position in order}
+        for scored in evolution.history:
+            if scored.generation == generation:
+                assert set(scored.child.parents) <= elite
+
+
+def test_by_pareto_more_cheap_architectures_are_found_than_by_score() -> None:
+    costs = build_costs((6,) * 12)
+    macs = {}
+    for selection in ("score", "pareto"):
+        evolution = build_evolution(costs, generations=12, selection=selection)
+        run_to_end(evolution)
+        macs[selection] = min(costs.of(s.child.architecture).macs for s in evolution.history)
+
+    assert macs["pareto"] < 0.8 * macs["score"]
 
 
 @given(SEEDS)

@@ -1,10 +1,14 @@
 """The tables of the search and of the retraining, also when both stop half-way."""
 
 import json
+import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raynas.search.evolution import Evolution
 from raynas.space import Architecture
@@ -59,6 +63,34 @@ class TestChronicle:
                 COSTS.of(architecture).params,
             )
             assert row["parents"].split() == [str(parent) for parent in scored.child.parents]
+
+    @given(st.integers(0, 1000), st.data())
+    def test_in_a_steady_state_every_row_is_written_once_whenever_it_is_told(
+        self, seed: int, data: st.DataObject
+    ) -> None:
+        """Also across windows, with failures, and by a chronicle that begins half-way."""
+        with TemporaryDirectory() as folder:
+            store = RunStore.create(folder)
+            evolution = build_evolution(COSTS, seed=seed, breeding="steady_state")
+            chronicle = Chronicle(store, COSTS, Bar())
+            while not evolution.finished:
+                asked = evolution.ask(data.draw(st.integers(1, 20)))
+                failing = data.draw(st.booleans())
+                scores = [math.nan] * len(asked) if failing else sum_of_choices(asked)
+                evolution.tell(asked, scores)
+                if data.draw(st.booleans()) or evolution.finished:
+                    chronicle(evolution)
+                if data.draw(st.booleans()) and store.has(SEARCH_STATE):
+                    evolution = build_evolution(COSTS, seed=seed, breeding="steady_state")
+                    evolution.restore(json.loads(store.read_bytes(SEARCH_STATE)))
+                    chronicle = Chronicle(store, COSTS, Bar())
+            chronicle(evolution)
+            rows = store.rows("architectures")
+
+        assert [(row["order"], row["generation"], row["architecture"]) for row in rows] == [
+            (scored.order, scored.generation, str(scored.child.architecture))
+            for scored in evolution.history
+        ]
 
     def test_the_bar_shows_generations_and_the_best_score_so_far(self, tmp_path: Path) -> None:
         evolution, bar = build_evolution(COSTS), Bar()

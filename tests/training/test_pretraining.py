@@ -166,6 +166,22 @@ class TestSums:
 
         assert set((before - state.vector).tolist()) == {1.0, 2.5}  # own numbers, shared ones
 
+    def test_weight_decay_pulls_at_weights_and_not_at_batch_norms(self) -> None:
+        settings = {"trainable": "all", "optimiser": "sgd", "classifier_rate": 0.1}
+        plain, decayed = (
+            begin_pretraining(small_pretraining(**settings, weight_decay=decay), num_steps=1)
+            for decay in (0.0, 0.5)
+        )
+        before = plain.vector.clone()
+        rates = [train(state)[0].learning_rate for state in (plain, decayed)]
+        moved = plain.vector - decayed.vector
+
+        for part in plain.segments:
+            decays = part.role in {"weight", "classifier"}
+            rate = 0.1 if part.role == "classifier" else rates[0]
+            expected = rate * 0.5 * before[part.start : part.stop] * decays
+            torch.testing.assert_close(moved[part.start : part.stop], expected)
+
     def test_the_loss_of_a_step_is_the_mean_of_its_pieces(self) -> None:
         state = begin_pretraining(num_steps=2, num_shards=2)
         reports = train(state, Pretended(state.segments, lambda step: 10.0 * step))

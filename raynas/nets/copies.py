@@ -1,0 +1,32 @@
+"""Copies of modules to take measurements on, so that the modules themselves stay as they are."""
+
+import copy
+
+from torch import nn
+
+from raynas.nets.supernet import batch_norms
+
+
+def working_copy(module: nn.Module, batch_norm: bool = True) -> nn.Module:
+    """Return a copy whose activations leave their inputs as they are.
+
+    Args:
+        module: What to copy; it may be a batch norm itself.
+        batch_norm: Whether batch norms stay; otherwise each becomes an identity.
+    """
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        if isinstance(part, nn.ReLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
+            part.inplace = False
+    return copied if batch_norm else _without_batch_norms(copied)
+
+
+def _without_batch_norms(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.BatchNorm2d):
+        return nn.Identity()
+    norms = set(batch_norms(module))
+    for parent in list(module.modules()):
+        for name, part in parent.named_children():
+            if part in norms:
+                setattr(parent, name, nn.Identity())
+    return module

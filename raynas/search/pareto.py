@@ -1,0 +1,72 @@
+"""The order of NSGA-II: front by front, and within a front the least crowded first.
+
+Source: Deb, Pratap, Agarwal, Meyarivan 2002, sections III-A and III-B; FairNAS picks its models
+so. Objectives f are N x M and all to be minimised; a point dominates another if it is nowhere
+more and somewhere less.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def best_first(objectives: Array) -> Iterator[int]:
+    """Yield the indices of all points, best first; ties in the order of the points.
+
+    Args:
+        objectives: N x M, finite, to be minimised.
+    """
+    for front in fronts(objectives):
+        crowding = crowding_distances(objectives[front])
+        yield from map(int, front[np.argsort(-crowding, kind="stable")])
+
+
+def fronts(objectives: Array) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield the fronts: the indices, ascending, that only points of earlier fronts dominate.
+
+    A front costs at most N vectors of length N, and nothing before it is asked for.
+
+    Args:
+        objectives: N x M, finite, to be minimised.
+    """
+    left = np.lexsort(objectives.T[::-1])  # nothing is dominated by what comes after it
+    while left.size:
+        is_first = _undominated(objectives[left])
+        yield np.sort(left[is_first])
+        left = left[~is_first]
+
+
+def _undominated(points: Array) -> npt.NDArray[np.bool_]:
+    """Return which of the points, in lexicographic order, no other one dominates (N)."""
+    undominated = np.zeros(len(points), dtype=np.bool_)
+    columns, rest = points.T, np.arange(len(points))  # columns: M x N
+    while rest.size:
+        best = columns[:, rest[0], None]
+        left = columns[:, rest]
+        undominated[rest[(left == best).all(axis=0)]] = True
+        rest = rest[(left < best).any(axis=0)]  # the others are equal or dominated
+    return undominated
+
+
+def crowding_distances(front: Array) -> Array:
+    """Return how far apart the neighbours of each point of a front are (N).
+
+    d[i] = sum over m of (f_m[i + 1] - f_m[i - 1]) / (max f_m - min f_m), in the order of f_m;
+    the first and the last of each order are infinitely far, and so are two points or one.
+
+    Args:
+        front: N x M, finite.
+    """
+    if len(front) <= 2:
+        return np.full(len(front), np.inf)
+    distances = np.zeros(len(front))
+    for values in front.T:
+        order = np.argsort(values, kind="stable")
+        spread = values[order[-1]] - values[order[0]]
+        if spread > 0:  # an objective that is the same for all says nothing
+            padded = np.concatenate([[-np.inf], values[order], [np.inf]])
+            distances[order] += (padded[2:] - padded[:-2]) / spread
+    return distances
