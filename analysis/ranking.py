@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raynas import figures
@@ -129,7 +130,7 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str], form: str) 
         table.add_column(f" {heading}", no_wrap=True)  # as numbers leave room for a sign
     for row in rows:
         cells = [_cell(row.estimate, key, form, len(columns) <= 6) for key in columns]
-        table.add_row(row.name, *cells)
+        table.add_row(escape(row.name), *cells)
     return table
 
 
@@ -188,6 +189,8 @@ def draw(comparison: Comparison) -> Figure:
         mean = row.estimate.mean
         agreement = f"tau {mean['tau']:.3f}, within equal depth {mean['tau_depth']:.3f}"
         axes.set_title("\n".join([*row.name.split(": ", 1), agreement]))
+    for axes in panels[::columns]:
+        axes.set_ylabel("True accuracy (%)")
     for axes in panels[count:]:
         axes.set_visible(False)
     figure.colorbar(
@@ -217,7 +220,6 @@ def _draw_scores(axes: Axes, scores: Array, truth: Truth, norm: BoundaryNorm) ->
         axes.yaxis.set_major_locator(FixedLocator(ticks))
         axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Score")
-    axes.set_ylabel("True accuracy (%)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

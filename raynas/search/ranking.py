@@ -123,7 +123,7 @@ def yardsticks(truth: Truth, seed: int = 0) -> dict[str, Estimate]:
     rng = np.random.default_rng(seed)
     draws = [measure(random_scores(truth, rng), truth) for _ in range(_DRAWS)]
     found = {name: Estimate(measure(values, truth)) for name, values in trivial.items()}
-    return found | {"random": spread(draws)}
+    return found | {"random positive scores": spread(draws)}
 
 
 def random_scores(truth: Truth, rng: np.random.Generator) -> Array:

@@ -110,7 +110,7 @@ def test_random_scores_and_means_of_runs_have_intervals(
 
     printed = capsys.readouterr().out
     interval = r"-?\d\.\d{3} \[-?\d\.\d\d, -?\d\.\d\d\]"
-    for name in ("random", "fair_taylor, taylor: mean of 2 runs"):
+    for name in ("random positive scores", "fair_taylor, taylor: mean of 2 runs"):
         assert all(re.fullmatch(interval, cell) for cell in lines_of(printed, name)[0])
     assert "[" not in "".join(lines_of(printed, "run-a")[0])
 
@@ -140,10 +140,12 @@ def test_json_holds_every_row_and_null_where_there_is_no_number(
     assert told["figure"] == run.locate("figures/ranking.png")
     assert told["notes"] == ["80 networks from 80 architectures; trainings of each: 1"]
     rows = {row["name"]: row for row in told["rows"]}
-    assert list(rows)[1:] == ["depth", "sum of choices", "MACs", "params", "random"]
+    assert list(rows)[1:] == ["depth", "sum of choices", "MACs", "params", "random positive scores"]
     assert rows["depth"]["mean"]["tau_depth"] is None
     assert rows["depth"]["low"] is None
-    assert rows["random"]["low"]["tau"] < rows["random"]["high"]["tau"]
+    assert (
+        rows["random positive scores"]["low"]["tau"] < rows["random positive scores"]["high"]["tau"]
+    )
     assert told["rows"][0]["mean"]["tau"] == pytest.approx(1.0)
     assert told["best"]["regret_any"] == 0.0
     assert sum(told["parts"]["macs"].values()) == 80

@@ -160,12 +160,22 @@ def test_yardsticks_repeat_and_random_ones_have_an_interval() -> None:
     truth = planted(build_table(), 60)
     found = ranking.yardsticks(truth)
 
-    assert list(found) == ["depth", "sum of choices", "MACs", "params", "random"]
-    assert found["random"].low is not None
-    assert found["random"].high is not None
-    assert found["random"].low["tau"] < found["random"].mean["tau"] < found["random"].high["tau"]
-    assert ranking.yardsticks(truth)["random"].mean["tau"] == found["random"].mean["tau"]
-    assert ranking.yardsticks(truth, seed=1)["random"].mean["tau"] != found["random"].mean["tau"]
+    assert list(found) == ["depth", "sum of choices", "MACs", "params", "random positive scores"]
+    assert found["random positive scores"].low is not None
+    assert found["random positive scores"].high is not None
+    assert (
+        found["random positive scores"].low["tau"]
+        < found["random positive scores"].mean["tau"]
+        < found["random positive scores"].high["tau"]
+    )
+    assert (
+        ranking.yardsticks(truth)["random positive scores"].mean["tau"]
+        == found["random positive scores"].mean["tau"]
+    )
+    assert (
+        ranking.yardsticks(truth, seed=1)["random positive scores"].mean["tau"]
+        != found["random positive scores"].mean["tau"]
+    )
 
 
 @pytest.mark.data
@@ -179,10 +189,10 @@ def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones_13_1() -> Non
         "sum of choices": 0.647,
         "MACs": 0.546,
         "params": 0.216,
-        "random": 0.47,
+        "random positive scores": 0.47,
     }
     assert taus == pytest.approx(wanted, abs=0.03)
-    random = found["random"]
+    random = found["random positive scores"]
     assert random.mean["tau_depth"] == pytest.approx(0.0, abs=0.05)
     assert [random.mean[f"tau_depth_{depth}"] for depth in range(2, 9)] == pytest.approx(
         [0.01] * 7, abs=0.05
