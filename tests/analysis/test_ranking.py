@@ -11,6 +11,7 @@ import pytest
 from analysis import ranking
 from raynas import figures
 from raynas.search.comparison import Comparison, compare
+from raynas.search.truth import Truth
 from raynas.store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled, write_truth
 
@@ -78,6 +79,11 @@ def test_every_number_stands_in_its_column(
     assert at_large == ["1.000"] * 6
     assert set(depths) == set(quarters) == {"1.00"}
     assert regrets == ["0.00"] * 5
+    told = ranking.ranking.measure(*_macs_and_truth(run, truth))
+    _, *parts = lines_of(printed, "MACs")
+    for group, cells in zip(("depth", "macs"), parts, strict=False):
+        wanted = [f"{v:.2f}" for k, v in told.items() if k.startswith(f"tau_{group}_")]
+        assert cells == wanted
     truths = np.array([4 * TABLE[range(8), key].sum() + 50 for key in KEYS])
     macs = np.array([8 + 6 * sum(key) for key in KEYS])
     best = [f"{truths[macs <= limit].max():.2f}" for limit in (40, 50, 60, 70, 999)]
@@ -86,6 +92,11 @@ def test_every_number_stands_in_its_column(
         line for line in printed.splitlines() if "tau within MACs" in line and "1 (" in line
     )
     assert re.findall(r"n=(\d+)", header) == [str(count) for count in _quarter_counts(macs)]
+
+
+def _macs_and_truth(run: RunStore, truth: str) -> tuple[np.ndarray, Truth]:
+    networks = comparison_of([run], truth).truth
+    return networks.macs, networks
 
 
 def _quarter_counts(macs: np.ndarray) -> list[int]:
