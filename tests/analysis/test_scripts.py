@@ -13,13 +13,21 @@ from typing import Any
 
 import pytest
 
-from analysis import aggregate, curves, front, history, indicators, summary
+from analysis import aggregate, curves, front, history, indicators, ranking, summary
 from raynas import figures
 from tests.analysis.invented import SMALL, InventedRun
+from tests.macro import EVERY, build_table, build_truth, write_truth
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = (aggregate, curves, front, history, indicators, summary)
+SCRIPTS = (aggregate, curves, front, history, indicators, ranking, summary)
 FIGURES = (curves, front, history, indicators)
+
+
+def needs_of(script: ModuleType, folder: Path) -> list[str]:
+    """Return the flags without which a script does nothing; they name files of a folder."""
+    if script is ranking:
+        return ["--truth", write_truth(folder, build_truth(EVERY[:20], build_table()))]
+    return ["--out", str(folder / "all.parquet")] if script is aggregate else []
 
 
 def name_of(script: ModuleType) -> str:
@@ -130,11 +138,12 @@ def test_no_script_imports_torch_or_ray(elsewhere: Elsewhere) -> None:
 def test_a_missing_run_folder_is_one_sentence_and_exit_code_2_of_the_script(
     script: ModuleType,
     tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = ["--out", "all.parquet"] if script is aggregate else []
+    more = needs_of(script, tmp_path_factory.mktemp("files"))
     monkeypatch.setattr(sys, "argv", [str(script.__file__), "nowhere", *more])
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(script.__file__), run_name="__main__")
@@ -145,11 +154,11 @@ def test_a_missing_run_folder_is_one_sentence_and_exit_code_2_of_the_script(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", [*FIGURES, aggregate], ids=name_of)
+@pytest.mark.parametrize("script", [*FIGURES, aggregate, ranking], ids=name_of)
 def test_a_run_without_the_rows_that_are_needed_is_one_sentence_and_exit_code_2(
     script: ModuleType, young_run: InventedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
+    more = needs_of(script, tmp_path)
 
     assert script.main([young_run.store.uri, *more]) == 2
     printed = capsys.readouterr()
@@ -160,13 +169,11 @@ def test_a_run_without_the_rows_that_are_needed_is_one_sentence_and_exit_code_2(
     assert not young_run.store.list_files("figures")
 
 
-@pytest.mark.parametrize("script", [history, front, aggregate], ids=name_of)
+@pytest.mark.parametrize("script", [history, front, aggregate, ranking], ids=name_of)
 def test_a_script_for_several_runs_refuses_none(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--out", str(tmp_path / "all.parquet")] if script is aggregate else []
-
-    assert script.main(arguments) == 2
+    assert script.main(needs_of(script, tmp_path)) == 2
     assert capsys.readouterr().err.startswith("error: run folders: got none, wanted at least one")
 
 

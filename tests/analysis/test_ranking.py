@@ -1,0 +1,225 @@
+"""The script that ranks runs against true accuracies: tables, JSON, picture, refusals."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import ranking
+from raynas import figures
+from raynas.search.comparison import Comparison, compare
+from raynas.search.truth import Truth
+from raynas.store import RunStore
+from tests.macro import build_run, build_table, build_truth, sampled, write_truth
+
+TABLE = build_table()
+KEYS = sampled(80)
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> str:
+    """Return the path of a file of which the first run's indicators are the truth."""
+    return write_truth(tmp_path, build_truth(KEYS, TABLE))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunStore:
+    """Return a run that ranks without fault."""
+    return build_run(tmp_path / "run-a", TABLE)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")  # drawing takes time
+    monkeypatch.setattr(ranking.ranking, "_DRAWS", 5)  # random scores, too
+
+
+def comparison_of(stores: Sequence[RunStore], truth: str) -> Comparison:
+    return compare(stores, Path(truth).read_bytes(), truth)
+
+
+def lines_of(text: str, start: str) -> list[list[str]]:
+    """Return the cells of every line that starts so, without the name."""
+    return [
+        re.split(r"\s{2,}", line.strip())[1:]
+        for line in text.splitlines()
+        if line.strip().startswith(start)
+    ]
+
+
+def test_it_prints_tables_and_the_path_of_the_picture(
+    run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ranking.main([run.uri, "--truth", truth]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("80 networks from 80 architectures; trainings of each: 1\n")
+    assert printed.endswith(f"{run.locate('figures/ranking.png')}\n")
+    titles = [
+        "rank agreement",
+        "tau within depth",
+        "tau within MACs quarter",
+        "first choice, true %",
+    ]
+    assert all(f"\n {title}" in printed for title in [*titles, "regret, points"])
+    assert "biased" not in printed
+    assert "left out" not in printed
+
+
+def test_every_number_stands_in_its_column(
+    run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranking.main([run.uri, "--truth", truth])
+
+    printed = capsys.readouterr().out
+    at_large, depths, quarters, _, regrets = lines_of(printed, "run-a: fair_taylor, taylor, seed 0")
+    assert at_large == ["1.000"] * 6
+    assert set(depths) == set(quarters) == {"1.00"}
+    assert regrets == ["0.00"] * 5
+    told = ranking.ranking.measure(*_macs_and_truth(run, truth))
+    _, *parts = lines_of(printed, "MACs")
+    for group, cells in zip(("depth", "macs"), parts, strict=False):
+        wanted = [f"{v:.2f}" for k, v in told.items() if k.startswith(f"tau_{group}_")]
+        assert cells == wanted
+    truths = np.array([4 * TABLE[range(8), key].sum() + 50 for key in KEYS])
+    macs = np.array([8 + 6 * sum(key) for key in KEYS])
+    best = [f"{truths[macs <= limit].max():.2f}" for limit in (40, 50, 60, 70, 999)]
+    assert lines_of(printed, "true best") == [best]
+    header = next(
+        line for line in printed.splitlines() if "tau within MACs" in line and "1 (" in line
+    )
+    assert re.findall(r"n=(\d+)", header) == [str(count) for count in _quarter_counts(macs)]
+
+
+def _macs_and_truth(run: RunStore, truth: str) -> tuple[np.ndarray, Truth]:
+    networks = comparison_of([run], truth).truth
+    return networks.macs, networks
+
+
+def _quarter_counts(macs: np.ndarray) -> list[int]:
+    a, b, c = np.quantile(macs, [0.25, 0.5, 0.75])
+    parts = (macs <= a, (macs > a) & (macs <= b), (macs > b) & (macs <= c), macs > c)
+    return [int(part.sum()) for part in parts]
+
+
+def test_a_yardstick_without_a_tau_within_depth_has_a_dash(
+    run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranking.main([run.uri, "--truth", truth])
+
+    assert lines_of(capsys.readouterr().out, "depth")[0][2:4] == ["-", "-"]
+
+
+def test_random_scores_and_means_of_runs_have_intervals(
+    run: RunStore, tmp_path: Path, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = build_run(tmp_path / "run-b", build_table(1), seed=1)
+    ranking.main([run.uri, second.uri, "--truth", truth])
+
+    printed = capsys.readouterr().out
+    interval = r"-?\d\.\d{3} \[-?\d\.\d\d, -?\d\.\d\d\]"
+    for name in ("random positive scores", "fair_taylor, taylor: mean of 2 runs"):
+        assert all(re.fullmatch(interval, cell) for cell in lines_of(printed, name)[0])
+    assert "[" not in "".join(lines_of(printed, "run-a")[0])
+
+
+def test_it_says_that_visited_architectures_are_a_biased_sample(
+    tmp_path: Path, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored = {key: float(sum(key)) for key in KEYS[:30]}
+    run = build_run(tmp_path / "run-a", score="naswot", scored=scored)
+    assert ranking.main([run.uri, "--truth", truth]) == 0
+
+    first, second, third = capsys.readouterr().out.splitlines()[:3]
+    assert first.startswith("30 networks from 30 architectures")
+    assert second == "left out: 50 architectures without a score in some run"
+    assert third.startswith("biased sample: these are architectures that a search visited")
+    assert "run-a: fair_taylor, naswot, seed 0" in third
+
+
+def test_json_holds_every_row_and_null_where_there_is_no_number(
+    run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ranking.main([run.uri, "--truth", truth, "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (told["networks"], told["architectures"], told["left_out"]) == (80, 80, 0)
+    assert told["trainings"] == 1
+    assert told["figure"] == run.locate("figures/ranking.png")
+    assert told["notes"] == ["80 networks from 80 architectures; trainings of each: 1"]
+    rows = {row["name"]: row for row in told["rows"]}
+    assert list(rows)[1:] == ["depth", "sum of choices", "MACs", "params", "random positive scores"]
+    assert rows["depth"]["mean"]["tau_depth"] is None
+    assert rows["depth"]["low"] is None
+    assert (
+        rows["random positive scores"]["low"]["tau"] < rows["random positive scores"]["high"]["tau"]
+    )
+    assert told["rows"][0]["mean"]["tau"] == pytest.approx(1.0)
+    assert told["best"]["regret_any"] == 0.0
+    assert sum(told["parts"]["macs"].values()) == 80
+
+
+def test_a_chosen_formula_replaces_the_runs_own(
+    tmp_path: Path, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = build_run(tmp_path / "run-a", TABLE, score="bnnas")
+    ranking.main([run.uri, "--truth", truth, "--score", "taylor"])
+
+    assert lines_of(capsys.readouterr().out, "run-a: fair_taylor, taylor, seed 0")
+
+
+def test_a_panel_shows_true_accuracies_over_scores_coloured_by_depth(
+    run: RunStore, truth: str
+) -> None:
+    comparison = comparison_of([run], truth)
+    axes = ranking.draw(comparison).axes[0]
+
+    (points,) = axes.collections
+    wanted = np.column_stack([comparison.scores[0], comparison.truth.accuracy])
+    np.testing.assert_array_equal(np.asarray(points.get_offsets()), wanted)
+    np.testing.assert_array_equal(points.get_array(), comparison.truth.depth)
+    assert axes.get_title(loc="left") == (
+        "run-a\nfair_taylor, taylor, seed 0\ntau 1.000, within equal depth 1.000"
+    )
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Score", "True accuracy (%)")
+
+
+def test_there_is_a_panel_per_run_up_to_six(tmp_path: Path, truth: str) -> None:
+    stores = [build_run(tmp_path / str(i), build_table(i), seed=i) for i in range(8)]
+
+    few = ranking.draw(comparison_of(stores[:2], truth))
+    assert sum(bool(axes.collections) and axes.get_xlabel() == "Score" for axes in few.axes) == 2
+    assert few.get_suptitle() == ""
+    many = ranking.draw(comparison_of(stores, truth))
+    assert sum(axes.get_xlabel() == "Score" for axes in many.axes) == 6
+    assert many.get_suptitle() == "The first 6 of 8 runs"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "cannot be read; check the path"),
+        ("no json", "no valid JSON"),
+        ("{}", "wanted an object of architectures"),
+        ('{"010": {"test_acc": [90], "flops": 1, "params": 1}}', "does not describe its space"),
+        ('{"01012010": {"test_acc": [90]}}', "lacks a number of test_acc, flops or params"),
+    ],
+)
+def test_a_bad_truth_file_is_one_sentence_and_exit_code_2(
+    content: str | None, complaint: str, run: RunStore, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "bad.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert ranking.main([run.uri, "--truth", str(path)]) == 2
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert complaint in printed.err
+    assert printed.err.count("\n") == 1
+    assert not run.list_files("figures")
