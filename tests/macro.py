@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.search.indicators import AdditiveScorer
-from raynas.settings import SearchSettings, Settings
+from raynas.settings import Settings
 from raynas.space import Architecture
+from raynas.stages import SearchSettings
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]

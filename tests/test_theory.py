@@ -26,8 +26,8 @@ from raynas.search.indicators import (
 )
 from raynas.search.legal import all_legal
 from raynas.search.sampling import count_updates, fair_paths
-from raynas.settings import Score, SearchSettings
 from raynas.space import Architecture
+from raynas.stages import Score, SearchSettings
 from raynas.trainable import indices_on, owners
 from tests.builders import (
     build_costs,

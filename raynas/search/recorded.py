@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
-from raynas.settings import SearchSettings
 from raynas.space import IDENTITY, Architecture, ChoiceBlock, SearchSpace
+from raynas.stages import SearchSettings
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]

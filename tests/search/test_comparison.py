@@ -11,7 +11,8 @@ from raynas.search import ranking
 from raynas.search.comparison import Comparison, compare
 from raynas.search.recorded import Formula
 from raynas.search.truth import read_truth
-from raynas.settings import PretrainSettings, Settings
+from raynas.settings import Settings
+from raynas.stages import PretrainSettings
 from raynas.store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled
 

@@ -11,8 +11,8 @@ from raynas.errors import UserError
 from raynas.search import recorded
 from raynas.search.indicators import Indicators, score_table
 from raynas.search.recorded import Formula, recorded_scores
-from raynas.settings import Score, SearchSettings
 from raynas.space import Architecture, SearchSpace
+from raynas.stages import Score, SearchSettings
 from raynas.training import records
 from tests.builders import build_indicators, build_space, shipped_space
 from tests.macro import EVERY, build_run, build_table, indicator_rows, sampled
