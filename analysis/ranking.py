@@ -32,8 +32,8 @@ from raynas import figures
 from raynas.errors import UserError
 from raynas.search import ranking
 from raynas.search.comparison import Comparison, Row, compare
-from raynas.search.recorded import Formula
 from raynas.search.truth import Truth
+from raynas.stages import IndicatorScore
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ class Options:
     """Run folders: local paths or URIs such as s3://bucket/run."""
     truth: Annotated[str, tyro.conf.arg(metavar="FILE")]
     """True accuracies of the runs' space: a local path or a URI."""
-    score: Formula | None = None
+    score: IndicatorScore | None = None
     """Score that the runs' indicators are made into; unset: each run's own score."""
     json: bool = False
     """Print one JSON object instead; accuracies in percent, regrets in points."""

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 IndicatorScore = Literal[
-    "bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive", "taylor"
+    "bnnas",
+    "identity_ratio",
+    "layer_weighted",
+    "log_ratio",
+    "zscore",
+    "additive",
+    "taylor",
+    "saliency",
 ]
-"""Sums over layers, read off the pretrained batch norms (F0 to F6)."""
+"""Sums over layers, read off the pretrained batch norms (F0 to F7)."""
 SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"]
 """Computed for each architecture by a trial of its own."""
 Score = IndicatorScore | SingleScore
@@ -102,7 +109,7 @@ class SearchSettings:
     strategy: Literal["evolution", "exact", "calibrated"] = "evolution"
     """SPOS evolution, integer programming, or learning from the trials; --search X for short."""
     score: Score = "taylor"
-    """F0 to F6 of the indicators, accuracy of subnets, or a zero-cost score (README, Scores)."""
+    """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (README, Scores)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0

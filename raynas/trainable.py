@@ -4,7 +4,7 @@ Only these numbers travel between the driver and its workers. ``Segment`` descri
 parameter; the vector is all of them end to end, in the order of the supernet's modules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,7 @@ class Segment:
         layer: The searched layer; None in stem and head, which every path uses.
         candidate: The candidate of that layer; None for what every path through it uses.
         is_indicator: Whether the block or layer indicator is read from it.
+        positions: Height times width of what a batch norm scales; 1 where it was not asked for.
     """
 
     start: int
@@ -36,6 +37,7 @@ class Segment:
     layer: int | None = None
     candidate: int | None = None
     is_indicator: bool = False
+    positions: int = 1
 
     def is_on(self, path: Architecture) -> bool:
         """Return whether the path uses this parameter."""
@@ -50,20 +52,23 @@ def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[n
     return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
 
 
-def owners(segments: Sequence[Segment], shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Return for each number of the vector the candidate whose scale it is.
+def owners(
+    segments: Sequence[Segment], shape: tuple[int, ...], roles: Collection[Role]
+) -> npt.NDArray[np.int64]:
+    """Return for each number of the vector the candidate that it belongs to.
 
     Args:
         segments: What the parts of the vector are.
         shape: L x max(sizes); candidate i of layer l is the cell l * max(sizes) + i.
+        roles: Which numbers count.
 
     Returns:
-        The cell of each scale (gamma); the number of cells for everything else.
+        The cell of each number of such a role; the number of cells for everything else.
     """
     layers, width = shape
     owner = np.full(segments[-1].stop, layers * width, dtype=np.int64)
     for part in segments:
-        if part.role == "gamma" and part.layer is not None and part.candidate is not None:
+        if part.role in roles and part.layer is not None and part.candidate is not None:
             owner[part.start : part.stop] = part.layer * width + part.candidate
     return owner
 

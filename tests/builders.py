@@ -198,7 +198,8 @@ def indicators_of(
     block: Sequence[npt.NDArray[np.float64]], layer: npt.NDArray[np.float64]
 ) -> Indicators:
     """Return indicators of which first-order importance does not matter."""
-    return Indicators(tuple(block), layer, tuple(np.full(len(row), np.nan) for row in block))
+    unknown = tuple(np.full(len(row), np.nan) for row in block)
+    return Indicators(tuple(block), layer, unknown, unknown)
 
 
 def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
@@ -210,8 +211,10 @@ def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
         if choices.identity is not None:
             block[position][choices.identity] = np.nan
             layer[position] = rng.uniform(0.5, 1.5) if choices.size > 1 else np.nan
-    taylor = tuple(rng.uniform(0.5, 1.5, layer.size) for layer in space.blocks)
-    return Indicators(tuple(block), layer, taylor)
+    taylor, saliency = (
+        tuple(rng.uniform(0.5, 1.5, layer.size) for layer in space.blocks) for _ in range(2)
+    )
+    return Indicators(tuple(block), layer, taylor, saliency)
 
 
 def score_of(table: Sequence[npt.NDArray[np.float64]], architecture: Sequence[int]) -> float:

@@ -199,7 +199,9 @@ def test_a_persons_own_operation_goes_the_whole_way_from_supernet_to_subnet(
         torch.autograd.backward(supernet(images, path).sum())
     measured = measure_supernet(supernet, seed=0)
     importance = np.ones((3, 3))
-    indicators = read_indicators(frozen.segments, frozen.vector.numpy(), space, importance)
+    indicators = read_indicators(
+        frozen.segments, frozen.vector.numpy(), space, importance, importance
+    )
     scorer = AdditiveScorer(score_table(indicators, space, SearchSettings()))
     costs = cost_table(space, 8, 1, 3)
     best = LegalSampler(costs, Limits(max_macs=costs.smallest.macs)).draw(np.random.default_rng(0))

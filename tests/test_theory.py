@@ -28,7 +28,8 @@ from raynas.search.legal import all_legal
 from raynas.search.sampling import count_updates, fair_paths
 from raynas.space import Architecture
 from raynas.stages import Score, SearchSettings
-from raynas.trainable import indices_on, owners
+from raynas.trainable import indices_on
+from raynas.training.importance import Importance
 from tests.builders import (
     build_costs,
     build_evolution,
@@ -82,16 +83,17 @@ class Gauge:
         found: Array = (pulls * self.frozen.vector).numpy()
         return found
 
-    def importance(self) -> Array:
-        """Return F6's sum of |gamma dL/dgamma| per layer and candidate."""
-        shape = (len(self.sizes), max(self.sizes))
-        owner = owners(self.frozen.segments, shape)
-        return np.bincount(owner, np.abs(self.pulls()), math.prod(shape) + 1)[:-1].reshape(shape)
+    def importance(self) -> tuple[Array, Array]:
+        """Return the sums of F6 and F7 per layer and candidate."""
+        found = Importance(self.frozen.segments, (len(self.sizes), max(self.sizes)))
+        pulls = self.pulls()
+        found.add(np.arange(len(pulls)), pulls)
+        return found.taylor, found.saliency
 
     def indicators(self) -> Indicators:
         """Return the indicators as the pretraining reads them."""
         vector, segments = self.frozen.vector.numpy(), self.frozen.segments
-        return read_indicators(segments, vector, self.space, self.importance())
+        return read_indicators(segments, vector, self.space, *self.importance())
 
     def table(self, formula: Score) -> Array:
         """Return the whole score table as one vector."""
@@ -166,9 +168,9 @@ def test_an_identity_that_another_one_follows_has_no_first_order_importance() ->
     """Reading R1: the next batch norm takes every channel's scale away, so dL/dgamma = 0."""
     gauge, identity = Gauge("path", {}), 3
     gauge.paths = [Architecture((0, identity, identity, 0, 0))]
-    followed_by_identity = gauge.importance()
+    followed_by_identity, _ = gauge.importance()
     gauge.paths = [Architecture((0, identity, 0, 0, 0))]
-    followed_by_block = gauge.importance()
+    followed_by_block, _ = gauge.importance()
 
     assert followed_by_identity[1, identity] < 1e-9
     assert followed_by_identity[2, identity] > 1e-3
@@ -230,6 +232,7 @@ def test_a_truth_that_grows_with_the_planted_sum_is_ranked_without_any_error(
     indicators = Indicators(
         tuple(np.ones(3) for _ in planted),
         np.full(len(planted), np.nan),
+        tuple(row.astype(float) for row in planted),
         tuple(row.astype(float) for row in planted),
     )
     every = [Architecture(choices) for choices in itertools.product(range(3), repeat=4)]

@@ -111,14 +111,16 @@ def test_a_path_that_trains_nothing_has_no_indices() -> None:
     assert indices_on([Segment(0, 4, "gamma", 0, 1)], Architecture((0,))).tolist() == []
 
 
-@given(SIZES)
-def test_the_owner_of_a_number_is_the_candidate_whose_scale_it_is(sizes: list[int]) -> None:
+@given(SIZES, st.sets(st.sampled_from(["gamma", "beta"])))
+def test_the_owner_of_a_number_is_the_candidate_whose_scale_or_shift_it_is(
+    sizes: list[int], roles: set[Role]
+) -> None:
     segments = build_segments(sizes)
     width = max(sizes)
-    found = owners(segments, (len(sizes), width))
+    found = owners(segments, (len(sizes), width), roles)
 
     assert len(found) == segments[-1].stop
     for part in segments:
-        owned = part.role == "gamma" and part.layer is not None and part.candidate is not None
+        owned = part.role in roles and part.layer is not None and part.candidate is not None
         cell = (part.layer or 0) * width + (part.candidate or 0) if owned else len(sizes) * width
         assert set(found[part.start : part.stop]) == {cell}

@@ -13,6 +13,7 @@ from torch import nn
 
 from raynas.errors import UserError
 from raynas.nets.fused import fuse_
+from raynas.nets.positions import norm_positions
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.space import Architecture
 from raynas.trainable import Role, Segment
@@ -35,6 +36,7 @@ class FrozenSupernet:
         trained: TrainedSet,
         train_classifier: bool,
         recompute: bool = False,
+        shape: tuple[int, int, int] | None = None,
     ) -> None:
         """Freeze everything but the trained set and lay that out as a vector.
 
@@ -43,14 +45,18 @@ class FrozenSupernet:
             trained: Which batch norms learn, or all parameters.
             train_classifier: Whether the classifier learns, too.
             recompute: Whether expanding convolutions are computed twice instead of kept.
+            shape: Channels, height and width of an image, to tell the batch norms' positions.
         """
+        positions = norm_positions(supernet, shape) if shape else {}
         self.supernet = supernet.requires_grad_(trained == "all")
         fuse_(supernet, recompute)
         self.segments: list[Segment] = []
         self._parameters: list[nn.Parameter] = []
+        count = {id(p): n for norm, n in positions.items() for p in norm.parameters()}
         for parameter, place in _trained(supernet, trained, train_classifier):
             start = self.segments[-1].stop if self.segments else 0
-            self.segments.append(Segment(start, start + parameter.numel(), *place))
+            stop, at = start + parameter.numel(), count.get(id(parameter), 1)
+            self.segments.append(Segment(start, stop, *place, at))
             parameter.requires_grad_()
             self._parameters.append(parameter)
         self.vector = torch.cat([parameter.detach().flatten() for parameter in self._parameters])

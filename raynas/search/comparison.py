@@ -4,15 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import UserError
 from raynas.search import ranking
-from raynas.search.recorded import Formula, recorded_scores, recorded_settings
+from raynas.search.recorded import recorded_scores, recorded_settings
 from raynas.search.truth import Truth, read_truth
+from raynas.stages import INDICATOR_SCORES, IndicatorScore
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
@@ -59,7 +60,7 @@ class _Ranked:
 
 
 def compare(
-    stores: Sequence[RunStore], content: bytes, where: str, formula: Formula | None = None
+    stores: Sequence[RunStore], content: bytes, where: str, formula: IndicatorScore | None = None
 ) -> Comparison:
     """Rank the networks of a file by each run's score, and by what to compare it with.
 
@@ -92,13 +93,13 @@ def _refuse_two_spaces(stores: Sequence[RunStore]) -> None:
             )
 
 
-def _ranked(store: RunStore, formula: Formula | None, truth: Truth) -> _Ranked:
+def _ranked(store: RunStore, formula: IndicatorScore | None, truth: Truth) -> _Ranked:
     run = store.rows("runs")[0]
     settings = recorded_settings(run, formula)
     label = f"{run['method']}, {settings.score}"
     return _Ranked(
         f"{run['run'] or store.name}: {label}, seed {run['seed']}", label, _setup(run), store.uri,
-        settings.score not in get_args(Formula),
+        settings.score not in INDICATOR_SCORES,
         recorded_scores(store, settings, truth.architectures),
     )  # fmt: skip
 

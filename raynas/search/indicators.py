@@ -1,4 +1,4 @@
-"""Block and layer indicators, and the scores F0 to F6 made of them.
+"""Block and layer indicators, and the scores F0 to F7 made of them.
 
 Source: BN-NAS (the block indicator), the paper's section 3.3 (the layer indicator),
 ``ALGORITHMS`` sections 9 and 10 (formulas and their reasons). Symbols: ``c[l][i]`` is the
@@ -32,11 +32,13 @@ class Indicators:
             layers, fixed identities, or no layer indicator at all).
         taylor: Per layer the candidates' first-order importance, identities included; NaN where
             a candidate was never trained.
+        saliency: The same of shifts as well as scales, weighted by their positions.
     """
 
     block: tuple[Array, ...]
     layer: Array
     taylor: tuple[Array, ...]
+    saliency: tuple[Array, ...]
 
 
 def score_table(
@@ -58,11 +60,13 @@ def score_table(
             continue
         if settings.score == "taylor":  # F6
             row = indicators.taylor[position].copy()
+        elif settings.score == "saliency":  # F7: returns diminish, so sums of roots
+            row = np.sqrt(indicators.saliency[position])
         else:
             row = _block_scores(c, g, w, settings)
-        if block.identity is not None and settings.score != "taylor":
-            others = np.delete(c, block.identity)
-            row[block.identity] = _identity_score(others, g, w, settings)
+            if block.identity is not None:
+                others = np.delete(c, block.identity)
+                row[block.identity] = _identity_score(others, g, w, settings)
         table.append(np.where(np.isfinite(row), row, -np.inf))
     return table
 
@@ -146,7 +150,8 @@ def read_indicators(
     segments: Sequence[Segment],
     vector: npt.NDArray[np.float32],
     space: SearchSpace,
-    importance: Array,
+    taylor: Array,
+    saliency: Array,
 ) -> Indicators:
     """Read the indicators off the batch norms: the mean over channels of |gamma| (10).
 
@@ -154,7 +159,8 @@ def read_indicators(
         segments: What the parts of the vector are.
         vector: The trained numbers.
         space: The space that was pretrained.
-        importance: L x max(sizes), mean first-order importance per update; NaN without one.
+        taylor: L x max(sizes), mean first-order importance per update; NaN without one.
+        saliency: The same of shifts as well as scales, weighted by their positions.
 
     Raises:
         StageError: An indicator is not finite.
@@ -171,5 +177,10 @@ def read_indicators(
             layer[part.layer] = value
         else:
             block[part.layer][part.candidate] = value
-    taylor = tuple(importance[i, : each.size].copy() for i, each in enumerate(space.blocks))
-    return Indicators(block, layer, taylor)
+    rows = list(enumerate(space.blocks))
+    return Indicators(
+        block,
+        layer,
+        tuple(taylor[i, : each.size].copy() for i, each in rows),
+        tuple(saliency[i, : each.size].copy() for i, each in rows),
+    )

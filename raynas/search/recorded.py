@@ -1,7 +1,7 @@
 """What a run's tables tell of its scores: enough to score again, not to build.
 
 Scores must be computed where torch is not: beside a table of true accuracies, long after the
-run. A formula F0 to F6 scores any architecture by the recorded indicators. The tables name the
+run. A formula F0 to F7 scores any architecture by the recorded indicators. The tables name the
 candidates of every layer, and a layer that has an identity or a layer indicator is a normal
 one; the others reduce, so the stages are known as well. Any other score is known of those
 architectures alone that the run's search has scored.
@@ -10,7 +10,7 @@ architectures alone that the run's search has scored.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,11 @@ import numpy.typing as npt
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.space import IDENTITY, Architecture, ChoiceBlock, SearchSpace
-from raynas.stages import SearchSettings
+from raynas.stages import INDICATOR_SCORES, IndicatorScore, SearchSettings
 from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
-
-Formula = Literal[
-    "bnnas", "identity_ratio", "layer_weighted", "log_ratio", "zscore", "additive", "taylor"
-]
-"""Scores that are sums over layers of what the indicators say (``ALGORITHMS`` 10)."""
 
 
 def recorded_scores(
@@ -38,7 +33,7 @@ def recorded_scores(
     Raises:
         UserError: No indicators yet, or architectures of another space.
     """
-    if settings.score not in get_args(Formula):
+    if settings.score not in INDICATOR_SCORES:
         scored = {row["architecture"]: row["score"] for row in store.rows("architectures")}
         return np.array([scored.get(str(each)) for each in architectures], dtype=np.float64)
     indicators = store.rows("indicators")
@@ -77,7 +72,7 @@ def _list(numbers: npt.NDArray[np.int64]) -> str:
     return " ".join(map(str, numbers))
 
 
-def recorded_settings(run: Row, formula: Formula | None = None) -> SearchSettings:
+def recorded_settings(run: Row, formula: IndicatorScore | None = None) -> SearchSettings:
     """Return the search's settings from the row of a run, with another score if one is wanted.
 
     A setting that was not there when the run was recorded had its default.
@@ -150,7 +145,9 @@ def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:
     """Return the indicators of the last recorded step; what has no row is NaN."""
     kept = list(rows)
     last = max(row["step"] for row in kept)
-    block, taylor = (tuple(np.full(each.size, np.nan) for each in space.blocks) for _ in range(2))
+    block, taylor, saliency = (
+        tuple(np.full(each.size, np.nan) for each in space.blocks) for _ in range(3)
+    )
     layer = np.full(space.num_layers, np.nan)
     for row in kept:
         if row["step"] != last:
@@ -160,6 +157,8 @@ def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:
                 block[row["layer"]][row["candidate"]] = row["value"]
             case "taylor":
                 taylor[row["layer"]][row["candidate"]] = row["value"]
+            case "saliency":
+                saliency[row["layer"]][row["candidate"]] = row["value"]
             case "layer":
                 layer[row["layer"]] = row["value"]
-    return Indicators(block, layer, taylor)
+    return Indicators(block, layer, taylor, saliency)

@@ -57,7 +57,11 @@ def build_supernet(
         seed,
     )
     return FrozenSupernet(
-        supernet, settings.trainable, settings.classifier_rate > 0, settings.recompute
+        supernet,
+        settings.trainable,
+        settings.classifier_rate > 0,
+        settings.recompute,
+        (dataset.channels, dataset.resolution, dataset.resolution),
     )
 
 

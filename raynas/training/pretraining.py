@@ -21,9 +21,10 @@ from raynas.search.indicators import Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import PretrainSettings
-from raynas.trainable import Segment, indices_on, owners, units
+from raynas.trainable import Segment, indices_on, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.importance import Importance
 
 
 class ComputePieces(Protocol):
@@ -84,8 +85,7 @@ class Pretraining:
         self._num_shards = num_shards
         self._sizes = [block.size for block in space.blocks]
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
-        self._importance = np.zeros_like(self.updates, dtype=np.float64)
-        self._owners = owners(segments, self.updates.shape)
+        self._importance = Importance(segments, self.updates.shape)
         self._units = units(segments)
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
@@ -145,7 +145,7 @@ class Pretraining:
             indices = indices_on(self.segments, piece.path)
             total[indices] += values
             used[indices] = True
-            self._add_importance(indices, values)
+            self._importance.add(indices, self.vector.numpy()[indices] * values)
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
         if self._settings.weight_decay:
@@ -173,20 +173,10 @@ class Pretraining:
                 total += shard.values
             yield pieces[first], total / self._num_shards
 
-    def _add_importance(
-        self, indices: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
-    ) -> None:
-        """Add |gamma dL/dgamma| over all batch norms of each candidate on a path (F6, 10.6)."""
-        change = np.abs(self.vector.numpy()[indices] * values)
-        cells = self._importance.size
-        sums = np.bincount(self._owners[indices], weights=change, minlength=cells + 1)
-        self._importance += sums[:cells].reshape(self._importance.shape)
-
     def indicators(self) -> Indicators:
         """Read the indicators off the batch norms as they are now."""
-        with np.errstate(invalid="ignore"):
-            importance = np.where(self.updates > 0, self._importance / self.updates, np.nan)
-        return read_indicators(self.segments, self.vector.numpy(), self._space, importance)
+        means = self._importance.means(self.updates)
+        return read_indicators(self.segments, self.vector.numpy(), self._space, *means)
 
     def _decay(self, step: int) -> float:
         """Return the share of the peak learning rate at a step."""
@@ -204,7 +194,8 @@ class Pretraining:
         tensors = {
             "vector": self.vector,
             "updates": torch.from_numpy(self.updates),
-            "importance": torch.from_numpy(self._importance),
+            "taylor": torch.from_numpy(self._importance.taylor),
+            "saliency": torch.from_numpy(self._importance.saliency),
         }
         for index, view in enumerate(self._views):
             for name, value in self._optimiser.state.get(view, {}).items():
@@ -222,7 +213,8 @@ class Pretraining:
         self.step = int(read_metadata(content)["step"])
         self.vector.copy_(tensors.pop("vector"))
         self.updates = tensors.pop("updates").numpy().copy()
-        self._importance = tensors.pop("importance").numpy().copy()
+        self._importance.taylor[:] = tensors.pop("taylor").numpy()
+        self._importance.saliency[:] = tensors.pop("saliency").numpy()
         for name, value in tensors.items():
             _, index, entry = name.split(".")
             self._optimiser.state[self._views[int(index)]][entry] = value.clone()

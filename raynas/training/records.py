@@ -89,7 +89,11 @@ def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Row
     blocks = [
         {"step": step, **place, "kind": kind,
          "value": float(values[place["layer"]][place["candidate"]])}
-        for kind, values in (("block", indicators.block), ("taylor", indicators.taylor))
+        for kind, values in (
+            ("block", indicators.block),
+            ("taylor", indicators.taylor),
+            ("saliency", indicators.saliency),
+        )
         for place in _candidates(space)
     ]  # fmt: skip
     layers = [

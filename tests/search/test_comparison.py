@@ -9,10 +9,9 @@ import pytest
 from raynas.errors import UserError
 from raynas.search import ranking
 from raynas.search.comparison import Comparison, compare
-from raynas.search.recorded import Formula
 from raynas.search.truth import read_truth
 from raynas.settings import Settings
-from raynas.stages import PretrainSettings
+from raynas.stages import IndicatorScore, PretrainSettings
 from raynas.store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled
 
@@ -26,7 +25,7 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "_DRAWS", 5)  # of random scores, which take time
 
 
-def compared(*stores: RunStore, formula: Formula | None = None) -> Comparison:
+def compared(*stores: RunStore, formula: IndicatorScore | None = None) -> Comparison:
     return compare(stores, CONTENT, "truth.json", formula)
 
 

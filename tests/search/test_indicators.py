@@ -31,7 +31,7 @@ FORMULAS: tuple[Score, ...] = (
     "zscore",
     "additive",
 )
-EVERY: tuple[Score, ...] = (*FORMULAS, "taylor")
+EVERY: tuple[Score, ...] = (*FORMULAS, "taylor", "saliency")
 
 
 def golden() -> tuple[Indicators, SearchSpace]:
@@ -185,11 +185,22 @@ def test_f6_adds_the_first_order_importance_of_each_candidate_identities_include
     space = build_space("RN", identity=True)
     taylor = (np.array([3.0, 1.0, 2.0]), np.array([0.5, NAN, 0.1, 0.7]))
     block, layer = (np.full(3, NAN), np.full(4, NAN)), np.full(2, NAN)
-    indicators = Indicators(block, layer, taylor)
+    indicators = Indicators(block, layer, taylor, block)
     table = score_table(indicators, space, SearchSettings(score="taylor"))
 
     assert table[0].tolist() == [3, 1, 2]
     assert table[1].tolist() == [0.5, -math.inf, 0.1, 0.7]
+
+
+def test_f7_adds_the_root_of_the_saliency_of_each_candidate_identities_included() -> None:
+    space = build_space("RN", identity=True)
+    saliency = (np.array([4.0, 1.0, 9.0]), np.array([0.25, NAN, 0.0, 0.16]))
+    block, layer = (np.full(3, NAN), np.full(4, NAN)), np.full(2, NAN)
+    indicators = Indicators(block, layer, block, saliency)
+    table = score_table(indicators, space, SearchSettings(score="saliency"))
+
+    assert table[0].tolist() == [2, 1, 3]
+    assert table[1].tolist() == [0.5, -math.inf, 0, 0.4]
 
 
 def test_scoring_leaves_the_indicators_as_they_were() -> None:
@@ -203,6 +214,8 @@ def test_scoring_leaves_the_indicators_as_they_were() -> None:
     for mine, other in zip(indicators.block, same.block, strict=True):
         np.testing.assert_array_equal(mine, other)
     for mine, other in zip(indicators.taylor, same.taylor, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    for mine, other in zip(indicators.saliency, same.saliency, strict=True):
         np.testing.assert_array_equal(mine, other)
     np.testing.assert_array_equal(indicators.layer, same.layer)
 
@@ -274,12 +287,14 @@ def test_indicators_are_means_of_absolute_scales_of_the_marked_batch_norms() -> 
     vector[8:10] = (-0.5, -0.5)
     vector[10:12] = (0, 3)
     vector[12:14] = (-4, 4)
-    indicators = read_indicators(READ_SEGMENTS, vector, build_read_space(), IMPORTANCE)
+    space = build_read_space()
+    indicators = read_indicators(READ_SEGMENTS, vector, space, IMPORTANCE, 2 * IMPORTANCE)
 
     np.testing.assert_array_equal(indicators.block[0], [2, 0.5])
     np.testing.assert_array_equal(indicators.block[1], [1.5, NAN])
     np.testing.assert_array_equal(indicators.layer, [NAN, 4])
     np.testing.assert_array_equal(indicators.taylor, IMPORTANCE)
+    np.testing.assert_array_equal(indicators.saliency, 2 * IMPORTANCE)
 
 
 def test_the_batch_norm_beside_a_layers_candidates_is_its_layer_indicator() -> None:
@@ -290,7 +305,7 @@ def test_the_batch_norm_beside_a_layers_candidates_is_its_layer_indicator() -> N
     vector = np.array([1, 1, 5, 7], dtype=np.float32)
 
     np.testing.assert_array_equal(
-        read_indicators(beside, vector, build_read_space(), IMPORTANCE).layer, [NAN, 6]
+        read_indicators(beside, vector, build_read_space(), IMPORTANCE, IMPORTANCE).layer, [NAN, 6]
     )
 
 
@@ -300,4 +315,4 @@ def test_an_indicator_that_is_not_finite_stops_the_stage_with_its_layer_named(ba
     vector[11] = bad
 
     with pytest.raises(StageError, match="layer 1"):
-        read_indicators(READ_SEGMENTS, vector, build_read_space(), IMPORTANCE)
+        read_indicators(READ_SEGMENTS, vector, build_read_space(), IMPORTANCE, IMPORTANCE)

@@ -315,6 +315,27 @@ class TestIndicators:
         for layer, taylor in enumerate(state.indicators().taylor):
             assert taylor == pytest.approx(wanted[layer, : len(taylor)], rel=1e-5)
 
+    def test_saliency_counts_shifts_too_and_weighs_by_the_root_of_the_positions(self) -> None:
+        state = begin_pretraining(small_pretraining(), num_steps=1)
+        pretended, cells = Pretended(state.segments), np.zeros((3, 4))
+        vector = state.vector.numpy().copy()
+        vector[:] = np.linspace(-1, 1, len(vector))  # shifts start at zero and would not show
+        state.vector.copy_(torch.from_numpy(vector))
+        for path in state.paths(0):
+            indices = indices_on(state.segments, path)
+            change = np.zeros(len(vector))
+            change[indices] = np.abs(vector[indices] * pretended.values(vector, 0, Piece(path, 0)))
+            for part in state.segments:
+                if part.role in {"gamma", "beta"} and part.layer is not None:
+                    sums = change[part.start : part.stop].sum()
+                    cells[part.layer, part.candidate] += math.sqrt(part.positions) * sums
+        train(state, pretended)
+        wanted = cells / np.maximum(state.updates, 1)
+
+        assert len({part.positions for part in state.segments}) > 2
+        for layer, saliency in enumerate(state.indicators().saliency):
+            assert saliency == pytest.approx(wanted[layer, : len(saliency)], rel=1e-5)
+
     def test_a_candidate_that_was_never_trained_has_no_importance(self) -> None:
         state = begin_pretraining(small_pretraining(sampling="uniform"), num_steps=1)
         (path,) = state.paths(0)
@@ -372,6 +393,7 @@ class TestContinuing:
         found, wanted = second.indicators(), whole.indicators()
 
         assert all(map(np.array_equal, found.taylor, wanted.taylor))
+        assert all(map(np.array_equal, found.saliency, wanted.saliency))
         assert np.array_equal(found.layer, wanted.layer, equal_nan=True)
 
     def test_a_finished_pretraining_has_no_step_left(self) -> None:

@@ -73,6 +73,7 @@ class TestPretrainingRows:
             (np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0, NAN])),
             np.array([NAN, 0.5]),
             (np.array([0.1, NAN, 0.3]), np.array([0.4, 0.5, 0.6, 0.7])),
+            (np.array([NAN, NAN, 8.0]), np.array([NAN, 9.0, NAN, NAN])),
         )
         rows = records.indicator_rows(build_space("RN", identity=True), indicators, step=9)
 
@@ -83,6 +84,8 @@ class TestPretrainingRows:
             ("taylor", 0, 0, 0.1),
             ("taylor", 0, 2, 0.3),
             *(("taylor", 1, i, (4 + i) / 10) for i in range(4)),
+            ("saliency", 0, 2, 8.0),
+            ("saliency", 1, 1, 9.0),
             ("layer", 1, None, 0.5),
         ]
         assert {row["step"] for row in rows} == {9}
