@@ -330,6 +330,19 @@ def test_a_restored_search_remembers_failures(breeding: str) -> None:
     assert set(run_to_end(restored)).isdisjoint(asked)
 
 
+@both_breedings
+def test_restoring_replaces_whatever_the_search_had_scored_before(breeding: str) -> None:
+    first, other = (
+        build_evolution(seed=seed, breeding=breeding, selection="pareto") for seed in (1, 2)
+    )
+    run_to_end(first)
+    run_to_end(other)
+    other.restore(json.loads(json.dumps(first.state())))
+
+    assert other.ranked() == first.ranked()
+    assert other.state() == first.state()
+
+
 def test_a_saved_state_does_not_change_when_the_search_goes_on() -> None:
     evolution = build_evolution()
     state = evolution.state()
