@@ -5,6 +5,7 @@
 phi is the mean and varphi the variance of squared singular values of a candidate's Jacobian, both
 without unit; spread is phi's standard deviation over a layer's candidates divided by its mean: 0
 where all candidates have the same gain. Identities do not count. Prints a table of every run.
+Residual blocks have phi = 1 from their skip alone: there, weights without gain look equal, too.
 """
 
 import json
@@ -101,10 +102,10 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
     pair[1].set_title("without batch norms")
     for name, batch_norm, group in variants(rows):
         colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
-        axes, spread = pair[not batch_norm], by_layer(group)["spread"].median()
+        axes, spread = pair[int(not batch_norm)], by_layer(group)["spread"].max()
         axes.scatter(
             group["layer"] + shift, group["phi"], s=14, c=colour, marker=marker, alpha=0.75,
-            linewidths=0, label=f"{name}, median spread {spread:.3f}",
+            linewidths=0, label=f"{name}, spread up to {spread:.3f}",
         )  # fmt: skip
     for axes in pair:
         axes.axhline(1, color=figures.GREY, linewidth=0.8, zorder=0)
@@ -117,7 +118,7 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
 
 
 def print_layers(store: RunStore, console: Console) -> None:
-    """Print a row a layer and the medians over layers."""
+    """Print a row a layer, and the medians and maxima over layers."""
     layers = by_layer(read(store))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=figures.describe(store))
     table.title_justify = "left"
@@ -129,22 +130,23 @@ def print_layers(store: RunStore, console: Console) -> None:
             table.add_column(head, justify="right")
             columns.append(group.set_index("layer")[name])
     values = pd.concat(columns, axis=1)
-    for layer, line in [*values.iterrows(), ("median", values.median())]:
+    for layer, line in [*values.iterrows(), ("median", values.median()), ("max", values.max())]:
         table.add_row(str(layer), *(f"{value:.3f}" for value in line))
     console.print(table)
 
 
 def to_json(stores: Sequence[RunStore], picture: str) -> str:
-    """Return layers and medians over layers of every run as one JSON object."""
+    """Return layers, and medians and maxima over them, of every run as one JSON object."""
     runs: list[dict[str, Any]] = []
     for store in stores:
         layers = by_layer(read(store))
-        medians = layers.drop(columns="layer").groupby(["initialisation", "batch_norm"], sort=False)
+        kinds = layers.drop(columns="layer").groupby(["initialisation", "batch_norm"], sort=False)
         runs.append(
             {
                 "run": store.uri,
                 "layers": layers.replace({np.nan: None}).to_dict("records"),
-                "medians": medians.median().reset_index().to_dict("records"),
+                "medians": kinds.median().reset_index().to_dict("records"),
+                "maxima": kinds.max().reset_index().to_dict("records"),
             }
         )
     return json.dumps({"runs": runs, "figure": picture}, indent=2)

@@ -32,7 +32,7 @@ def points(axes: Axes) -> list[list[list[float]]]:
 def test_a_layer_has_its_medians_and_the_spread_of_phi_over_candidates(
     invent: Callable[..., InventedRun],
 ) -> None:
-    """phi of 1, 2 and 6: median 2, mean 3, population variance 14/3."""
+    """Phi of 1, 2 and 6: median 2, mean 3, population variance 14/3."""
     run = measured(invent(), [row(3, i, phi) for i, phi in enumerate((1.0, 2.0, 6.0))])
     (found,) = isometry.by_layer(isometry.read(run.store)).to_dict("records")
 
@@ -80,19 +80,19 @@ def test_weights_are_kept_apart_and_batch_norms_have_a_panel_of_their_own(
     ]  # fmt: skip
 
 
-def test_the_printed_table_has_a_row_a_layer_and_the_medians_and_then_the_path(
+def test_the_printed_table_has_a_row_a_layer_medians_and_maxima_and_then_the_path(
     small_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert isometry.main([small_run.store.uri]) == 0
 
     *table, path = capsys.readouterr().out.splitlines()
     firsts = [line.split()[0] for line in table if line.strip()]
-    assert firsts[-7:] == [*"012345", "median"]
+    assert firsts[-8:] == [*"012345", "median", "max"]
     assert all(len(line.split()) == 1 + 4 * 3 for line in table if line.split()[:1] == ["median"])
     assert path == small_run.store.locate("figures/isometry.png")
 
 
-def test_json_has_the_same_figures_and_medians_over_layers(
+def test_json_has_the_same_figures_and_medians_and_maxima_over_layers(
     small_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert isometry.main([small_run.store.uri, "--json"]) == 0
@@ -104,6 +104,7 @@ def test_json_has_the_same_figures_and_medians_over_layers(
     spreads = {(m["initialisation"], m["batch_norm"]): m["spread"] for m in run["medians"]}
     own = [line["spread"] for line in run["layers"][:6]]
     assert spreads["qr", True] == pytest.approx(np.median(own))
+    assert run["maxima"][0]["spread"] == max(own)
     assert max(spreads, key=lambda variant: spreads[variant]) == ("gaussian", False)
 
 
