@@ -19,7 +19,7 @@ import pandas as pd
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -112,6 +112,8 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
         axes.set_xlabel("Layer")
         axes.set_ylabel("phi of a candidate")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(LogFormatter())  # 2 and 3 where there is one power of ten
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.collections:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8)
