@@ -33,7 +33,6 @@ from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
 from raynas.methods import load_method
-from raynas.nets.isometry import measure_supernet
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings import Settings, differences
@@ -42,6 +41,7 @@ from raynas.store import RunStore
 from raynas.training import records
 from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset
+from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
 from raynas.training.pretraining import Pretraining, learned_nothing
@@ -172,8 +172,11 @@ def pretrain(run: Run) -> Indicators:
     plan, settings, store = run.plan, run.settings, run.store
     frozen = build_supernet(plan.space, settings.pretrain, run.dataset, settings.seed)
     if not store.parts("isometry"):
-        measured = measure_supernet(frozen.supernet, settings.seed)
-        store.append("isometry", records.isometry_rows(plan.space, measured), part="initial")
+        rows = initial_isometry(
+            plan.space, run.dataset.channels, run.dataset.num_classes, settings.pretrain,
+            settings.seed,
+        )  # fmt: skip
+        store.append("isometry", rows, part="initial")
     state = Pretraining(
         plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
         plan.num_steps, plan.num_shards,

@@ -27,10 +27,12 @@ SCHEMAS: dict[str, pa.Schema] = {
     "ledger": pa.schema({
         "layer": _INT, "candidate": _INT, "operation": _STRING, "updates": _INT,
     }),
-    # a candidate at initialisation
+    # a candidate at initialisation: the run's and, to compare, Gaussian; with and without batch
+    # norms. Null (older runs): the run's own, with them. Only those rows have a singular value.
     "isometry": pa.schema({
         "layer": _INT, "candidate": _INT, "operation": _STRING, "phi": _FLOAT, "varphi": _FLOAT,
         "largest_singular_value": _FLOAT, "output_variance": _FLOAT,
+        "initialisation": _STRING, "batch_norm": pa.bool_(),
     }),
     # an indicator at a recorded step; candidate is null for a layer indicator
     "indicators": pa.schema({

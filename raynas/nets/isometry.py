@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.func import functional_call, jvp, vjp, vmap
+from torch.func import jvp, vjp
 
 from raynas.nets.copies import working_copy
 from raynas.nets.supernet import Supernet, batch_norms
@@ -33,20 +33,28 @@ class Isometry:
     Attributes:
         phi: Mean squared singular value of the Jacobian; 1 is isometric.
         varphi: Variance of the squared singular values; 0 is isometric.
-        largest_singular_value: Of the Jacobian.
+        largest_singular_value: Of the Jacobian; None in a brief measurement.
         output_variance: Variance of the output for inputs of unit variance.
     """
 
     phi: float
     varphi: float
-    largest_singular_value: float
+    largest_singular_value: float | None
     output_variance: float
 
 
-def measure_supernet(supernet: Supernet, seed: int) -> list[tuple[int, int, Isometry]]:
+def measure_supernet(
+    supernet: Supernet, seed: int, batch_norm: bool = True, brief: bool = False
+) -> list[tuple[int, int, Isometry]]:
     """Return layer, candidate and isometry of every candidate of a supernet.
 
     Inputs are Gaussian of unit variance, what a batch norm with gamma = 1 hands on.
+
+    Args:
+        supernet: The network; to be measured without batch norms it must not be fused.
+        seed: Makes the inputs.
+        batch_norm: Whether batch norms stay; otherwise each becomes an identity.
+        brief: Whether to leave out largest singular values, which take most of the time.
     """
     rows = []
     side = _LARGEST_SIDE
@@ -57,7 +65,8 @@ def measure_supernet(supernet: Supernet, seed: int) -> list[tuple[int, int, Isom
         with warnings.catch_warnings():
             # torch's own derivative rules still import torch.jit, which warns of its end
             warnings.simplefilter("ignore", FutureWarning)
-            rows.append((layer, choice, measure(module, images, generator)))
+            copied = working_copy(module, batch_norm)
+            rows.append((layer, choice, measure(copied, images, generator, brief=brief)))
     return rows
 
 
@@ -66,6 +75,7 @@ def measure(
     images: torch.Tensor,
     generator: torch.Generator,
     exact_size: int = _EXACT_SIZE,
+    brief: bool = False,
 ) -> Isometry:
     """Measure one module at the first of a batch of inputs, N x C x H x W.
 
@@ -75,18 +85,13 @@ def measure(
     fixed = _calibrated(module, images)
     with torch.no_grad():
         variance = float(fixed(images).var())
-    tensors = dict(fixed.named_parameters()) | dict(fixed.named_buffers())
-
-    def function(x: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = functional_call(fixed, tensors, (x,))
-        return output
-
     image = images[0]
     if image.numel() <= exact_size:
-        moments = _exact(function, image)
+        moments = _exact(fixed, image)
     else:
-        moments = _estimated(function, image, generator)
-    return Isometry(*moments, output_variance=variance)
+        moments = _estimated(fixed, image, generator, 0 if brief else _NUM_ITERATIONS)
+    phi, varphi, largest = moments
+    return Isometry(phi, varphi, None if brief else largest, variance)
 
 
 def _calibrated(module: nn.Module, images: torch.Tensor) -> nn.Module:
@@ -119,26 +124,32 @@ def _exact(function: Map, image: torch.Tensor) -> tuple[float, float, float]:
 
 
 def _estimated(
-    function: Map, image: torch.Tensor, generator: torch.Generator
+    function: Map, image: torch.Tensor, generator: torch.Generator, iterations: int
 ) -> tuple[float, float, float]:
     """Return the same by Hutchinson's estimator: E|J v|^2 = tr A,  E|J^T J v|^2 = tr A^2."""
-
-    def single(x: torch.Tensor) -> torch.Tensor:
-        return function(x[None])[0]
-
-    output, transpose = vjp(single, image)  # type: ignore[misc]  # a pair without has_aux
-    n = min(image.numel(), output.numel())
-
-    def gram(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        forward = jvp(single, (image,), (v,))[1]
-        return forward, transpose(forward)[0]
-
+    gram = _gram(function, image, _NUM_VECTORS)
     shape = (_NUM_VECTORS, *image.shape)
     signs = torch.randint(2, shape, generator=generator).to(image.dtype) * 2 - 1
-    forward, back = vmap(gram)(signs)
+    forward, back = gram(signs)
+    n = min(image.numel(), forward[0].numel())
     phi = float((forward**2).sum()) / (_NUM_VECTORS * n)
     second = float((back**2).sum()) / (_NUM_VECTORS * n)
-    vector = torch.randn(image.shape, generator=generator, dtype=image.dtype)
-    for _ in range(_NUM_ITERATIONS):
+    gram = _gram(function, image, 1)
+    vector = torch.randn((1, *image.shape), generator=generator, dtype=image.dtype)
+    for _ in range(iterations):
         vector = gram(vector / vector.norm())[1]
     return phi, second - phi**2, math.sqrt(float(vector.norm()))
+
+
+def _gram(
+    function: Map, image: torch.Tensor, count: int
+) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Return what takes so many vectors v at once to J v and J^T J v at an image."""
+    copies = image.expand(count, *image.shape).contiguous()  # one a vector, as in _exact
+    transpose = vjp(function, copies)[1]
+
+    def gram(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        forward = jvp(function, (copies,), (v,))[1]
+        return forward, transpose(forward)[0]
+
+    return gram

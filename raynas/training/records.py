@@ -68,8 +68,13 @@ def ledger_rows(space: SearchSpace, updates: npt.NDArray[np.int64]) -> Rows:
     ]
 
 
-def isometry_rows(space: SearchSpace, measured: Iterable[tuple[int, int, Isometry]]) -> Rows:
-    """Return the isometry of each candidate at initialisation."""
+def isometry_rows(
+    space: SearchSpace,
+    measured: Iterable[tuple[int, int, Isometry]],
+    initialisation: str,
+    batch_norm: bool,
+) -> Rows:
+    """Return the isometry of each candidate at one initialisation, with or without batch norms."""
     return [
         {
             "layer": layer,
@@ -79,6 +84,8 @@ def isometry_rows(space: SearchSpace, measured: Iterable[tuple[int, int, Isometr
             "varphi": isometry.varphi,
             "largest_singular_value": isometry.largest_singular_value,
             "output_variance": isometry.output_variance,
+            "initialisation": initialisation,
+            "batch_norm": batch_norm,
         }
         for layer, choice, isometry in measured
     ]

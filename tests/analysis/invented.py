@@ -14,6 +14,12 @@ from raynas.store import RunStore
 STARTED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 OPERATIONS = ("k3e3", "k3e6", "k5e3", "k5e6", "k7e3", "k7e6", "identity")
 REDUCTIONS = (0, 4, 8, 12, 16)  # layers where identity is impossible
+VARIANTS = (
+    ("qr", True, 0.05),
+    ("qr", False, 0.1),
+    ("gaussian", True, 0.05),
+    ("gaussian", False, 1.0),
+)
 Row = dict[str, Any]
 
 
@@ -81,6 +87,22 @@ class InventedRun:
             for updates in [self.size.steps + (i % 2 + 250) * (layer in REDUCTIONS)]
         ]
         self.store.append("ledger", rows, "ledger")
+
+    def measure(self) -> None:
+        """Write the isometry of candidates, whose gains differ most for Gaussian weights alone."""
+        rng = np.random.default_rng(self.seed)  # its own, so that the other tables stay the same
+        rows = [
+            {
+                "layer": layer, "candidate": i, "operation": OPERATIONS[i], "phi": phi,
+                "varphi": phi**2, "output_variance": 1.0, "initialisation": weights,
+                "batch_norm": batch_norm,
+            }
+            for weights, batch_norm, deviation in VARIANTS
+            for layer in range(self.size.layers)
+            for i in range(6 if layer in REDUCTIONS else 7)
+            for phi in [float(np.exp(rng.normal(0, deviation)))]
+        ]  # fmt: skip
+        self.store.append("isometry", rows, "initial")
 
     def record_indicators(self) -> None:
         """Write block and layer indicators that drift apart from a common start."""
@@ -169,6 +191,7 @@ class InventedRun:
     def finish(self) -> "InventedRun":
         """Write everything."""
         self.start()
+        self.measure()
         self.pretrain()
         self.count_updates()
         self.record_indicators()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import curves, front, history, indicators
+from analysis import curves, front, history, indicators, isometry
 from raynas import figures
 from raynas.errors import UserError
 from raynas.store import RunStore
@@ -21,6 +21,7 @@ DRAWINGS: dict[str, Draw] = {
     "front": lambda store: front.draw([store]),
     "history": lambda store: history.draw([store]),
     "indicators": indicators.draw,
+    "isometry": lambda store: isometry.draw([store]),
 }
 
 

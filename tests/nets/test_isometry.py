@@ -1,6 +1,7 @@
 """Moments of input-output Jacobians: exact cases, the estimator, and what is left untouched."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -133,3 +134,23 @@ def test_the_identity_of_the_layer_indicator_is_near_an_isometry_for_unit_inputs
     assert identity.phi == pytest.approx(1, abs=0.05)
     assert identity.varphi == pytest.approx(0, abs=0.01)
     assert identity.output_variance == pytest.approx(1, abs=0.02)
+
+
+def test_without_batch_norms_weights_alone_are_measured_and_the_supernet_keeps_its_own() -> None:
+    supernet = build_supernet(build_space("RN", identity=True))
+    rows = measure_supernet(supernet, 0, batch_norm=False, brief=True)
+
+    assert rows[6][2] == Isometry(1.0, 0.0, None, rows[6][2].output_variance)  # the identity
+    assert [row[2].phi for row in rows] != [row[2].phi for row in measure_supernet(supernet, 0)]
+    assert isinstance(supernet.candidate(1, 3), nn.BatchNorm2d)
+
+
+def test_a_brief_measurement_has_the_same_moments_and_no_singular_value() -> None:
+    supernet = build_supernet(build_space("RN", identity=True))
+    pairs = zip(
+        measure_supernet(supernet, 0), measure_supernet(supernet, 0, brief=True), strict=True
+    )
+
+    for (*_, full), (*_, brief) in pairs:
+        assert full.largest_singular_value is not None
+        assert brief == replace(full, largest_singular_value=None)

@@ -92,12 +92,14 @@ class TestPretrainingRows:
         assert {row["operation"] for row in rows if row["kind"] == "layer"} == {"identity"}
 
     def test_isometry_rows_name_the_operation_that_was_measured(self) -> None:
-        rows = records.isometry_rows(tiny_space(), [(1, 2, Isometry(1.0, 0.5, 2.0, 0.25))])
+        measured = [(1, 2, Isometry(1.0, 0.5, 2.0, 0.25))]
+        rows = records.isometry_rows(tiny_space(), measured, "shift", batch_norm=False)
 
         assert rows == [
             {
                 "layer": 1, "candidate": 2, "operation": "k3e2", "phi": 1.0, "varphi": 0.5,
                 "largest_singular_value": 2.0, "output_variance": 0.25,
+                "initialisation": "shift", "batch_norm": False,
             }
         ]  # fmt: skip
 

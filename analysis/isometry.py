@@ -1,0 +1,178 @@
+"""Draw how near candidates are to dynamical isometry before training, beside Gaussian weights.
+
+    python analysis/isometry.py RUN... [--json]
+
+phi is the mean and varphi the variance of squared singular values of a candidate's Jacobian, both
+without unit; spread is phi's standard deviation over a layer's candidates divided by its mean: 0
+where all candidates have the same gain. Identities do not count. Prints a table of every run.
+Residual blocks have phi = 1 from their skip alone: there, weights without gain look equal, too.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raynas import figures
+from raynas.errors import UserError
+from raynas.store import RunStore
+
+LOOKS = ((figures.BLUE, "o", -0.14), (figures.VERMILION, "^", 0.14))
+"""Colour, marker and shift of the run's own weights, then of Gaussian ones."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Gain of candidates at initialisation, with and without batch norms."""
+
+    runs: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN...", help_behavior_hint="(at least one)"),
+    ]
+    """Run folders: local paths or URIs such as s3://bucket/run; each gets two panels."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+    figure: figures.Place = field(default_factory=figures.Place)
+
+
+def read(store: RunStore) -> pd.DataFrame:
+    """Return the measured candidates without identities; what is null is the run's own.
+
+    Raises:
+        UserError: Nothing is recorded yet.
+    """
+    rows = figures.read_rows(store, "isometry", "pretraining")
+    rows["initialisation"] = rows["initialisation"].fillna(own_weights(store))
+    rows["batch_norm"] = [value is not False for value in rows["batch_norm"].astype(object)]
+    return rows[rows["operation"] != "identity"]
+
+
+def own_weights(store: RunStore) -> str:
+    """Return the run's initialisation."""
+    settings = json.loads(store.rows("runs")[0]["settings"] or "{}")
+    return str(settings.get("pretrain", {}).get("initialisation", "own"))
+
+
+def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return median phi and varphi, and phi's spread, of each layer, weights and batch norms."""
+    groups = rows.groupby(["initialisation", "batch_norm", "layer"], sort=False)
+    table = groups[["phi", "varphi"]].median()
+    table["spread"] = groups["phi"].std(ddof=0) / groups["phi"].mean()
+    return table.reset_index()
+
+
+def variants(rows: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
+    """Yield weights, whether batch norms were there, and the rows of both, in the table's order."""
+    groups = rows.groupby(["initialisation", "batch_norm"], sort=False)
+    for (weights, batch_norm), group in groups:
+        yield str(weights), bool(batch_norm), group
+
+
+@figures.drawing
+def draw(stores: Sequence[RunStore]) -> Figure:
+    """Return a figure with two panels per run: with batch norms and without.
+
+    Raises:
+        UserError: A run that has measured nothing yet.
+    """
+    figure = Figure(figsize=(9, 0.6 + 3.3 * len(stores)), layout="constrained")
+    panels = figure.subplots(len(stores), 2, squeeze=False)
+    for pair, store in zip(panels, stores, strict=True):
+        _draw_run(pair, store)
+    return figure
+
+
+def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
+    rows = read(store)
+    weights = list(dict.fromkeys(rows["initialisation"]))
+    pair[0].set_title(figures.describe(store) + "\nwith batch norms")
+    pair[1].set_title("without batch norms")
+    for name, batch_norm, group in variants(rows):
+        colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
+        axes, spread = pair[int(not batch_norm)], by_layer(group)["spread"].max()
+        axes.scatter(
+            group["layer"] + shift, group["phi"], s=14, c=colour, marker=marker, alpha=0.75,
+            linewidths=0, label=f"{name}, spread up to {spread:.3f}",
+        )  # fmt: skip
+    for axes in pair:
+        axes.axhline(1, color=figures.GREY, linewidth=0.8, zorder=0)
+        axes.set_xlabel("Layer")
+        axes.set_ylabel("phi of a candidate")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(LogFormatter())  # 2 and 3 where there is one power of ten
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if axes.collections:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8)
+
+
+def print_layers(store: RunStore, console: Console) -> None:
+    """Print a row a layer, and the medians and maxima over layers."""
+    layers = by_layer(read(store))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=figures.describe(store))
+    table.title_justify = "left"
+    table.add_column("layer", justify="right")
+    columns = []
+    for weights, batch_norm, group in variants(layers):
+        for name in ("phi", "varphi", "spread"):
+            head = Text(f"{weights}\n{'with' if batch_norm else 'no'} BN\n{name}")
+            table.add_column(head, justify="right")
+            columns.append(group.set_index("layer")[name])
+    values = pd.concat(columns, axis=1)
+    for layer, line in [*values.iterrows(), ("median", values.median()), ("max", values.max())]:
+        table.add_row(str(layer), *(f"{value:.3f}" for value in line))
+    console.print(table)
+
+
+def to_json(stores: Sequence[RunStore], picture: str) -> str:
+    """Return layers, and medians and maxima over them, of every run as one JSON object."""
+    runs: list[dict[str, Any]] = []
+    for store in stores:
+        layers = by_layer(read(store))
+        kinds = layers.drop(columns="layer").groupby(["initialisation", "batch_norm"], sort=False)
+        runs.append(
+            {
+                "run": store.uri,
+                "layers": layers.replace({np.nan: None}).to_dict("records"),
+                "medians": kinds.median().reset_index().to_dict("records"),
+                "maxima": kinds.max().reset_index().to_dict("records"),
+            }
+        )
+    return json.dumps({"runs": runs, "figure": picture}, indent=2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables, save the figure, print its path and return the exit code."""
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
+    try:
+        stores = figures.open_runs(options.runs)
+        picture = figures.save(draw(stores), stores[0], "isometry", options.figure)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(to_json(stores, picture))
+        return 0
+    console = Console(highlight=False)
+    for store in stores:
+        print_layers(store, console if console.is_terminal else Console(width=160))
+    print(picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
