@@ -128,6 +128,7 @@ def _targets(errors: Array, levels: Array) -> tuple[Array, Array]:
     """Return y / s for each power and scale (N x Q), and the logs of their Jacobians (Q)."""
     errors = np.maximum(errors, _FLOOR)
     free = levels.shape[0] - levels.shape[1]  # each level's offset takes a degree of freedom
+    kept = 1 - levels @ (1 / levels.sum(axis=0))  # so a lone observation says nothing at all
     targets, constants = [], []
     for power in _POWERS:
         y = -np.log(errors) if power == 0 else errors**power
@@ -136,7 +137,7 @@ def _targets(errors: Array, levels: Array) -> tuple[Array, Array]:
         spread = spread if spread > _TINY else 1.0  # all are equal
         for scale in _SCALES:
             targets.append(y / (scale * spread))
-            jacobian = (power - 1) * np.log(errors).sum()
+            jacobian = (power - 1) * float(kept @ np.log(errors))
             constants.append(jacobian - free * np.log(scale * spread))
     return np.array(targets).T, np.array(constants)
 
