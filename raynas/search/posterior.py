@@ -74,11 +74,11 @@ class Posterior:
         within = np.einsum("p,png->n", self.shares.sum(axis=1), rooted**2)
         return mean, np.sqrt(between + within)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return the mean of a drawn member of the mixture, and a deviation from it (F each)."""
-        chosen = rng.choice(self.shares.size, p=self.shares.ravel())
-        p, q = divmod(int(chosen), self.shares.shape[1])
-        return self.means[p, q], self.roots[p] @ rng.standard_normal(self.roots.shape[-1])
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Return by how much a drawn vector of weights deviates from its normal's mean (F)."""
+        root = self.roots[rng.choice(len(self.roots), p=self.shares.sum(axis=1))]
+        deviation: Array = root @ rng.standard_normal(root.shape[1])
+        return deviation
 
 
 def fit(prior: Prior, observations: Sequence[Observation]) -> Posterior:
