@@ -21,7 +21,15 @@ from raynas.store import RunStore
 _KEYS = ("run", "space", "method", "seed")
 
 Name = Literal[
-    "runs", "steps", "ledger", "isometry", "indicators", "architectures", "trials", "outcomes"
+    "runs",
+    "steps",
+    "ledger",
+    "isometry",
+    "indicators",
+    "architectures",
+    "trials",
+    "calibration",
+    "outcomes",
 ]
 
 

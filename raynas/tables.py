@@ -49,6 +49,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         "trial": _STRING, "architecture": _STRING, "epoch": _INT, "train_loss": _FLOAT,
         "val_loss": _FLOAT, "val_accuracy": _FLOAT, "seconds": _FLOAT, "learning_rate": _FLOAT,
     }),
+    # a weight of the calibrated search after an accuracy has come in
+    "calibration": pa.schema({
+        "trial_number": _INT,  # accuracies so far
+        "architecture": _STRING, "accuracy": _FLOAT,
+        "weight": _FLOAT,  # of that accuracy: 1 for a whole training, less on the way
+        "feature": _STRING, "mean": _FLOAT, "standard_deviation": _FLOAT,
+    }),
     # an architecture that was retrained
     "outcomes": pa.schema({
         "rank": _INT, "architecture": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,

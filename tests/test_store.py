@@ -23,6 +23,7 @@ PROMISED = {
     "indicators": "step layer candidate operation kind value",
     "architectures": "order generation architecture origin parents score macs params",
     "trials": "trial architecture epoch train_loss val_loss val_accuracy seconds learning_rate",
+    "calibration": "trial_number architecture accuracy weight feature mean standard_deviation",
     "outcomes": (
         "rank architecture score macs params val_accuracy test_accuracy epochs status error "
         "checkpoint"

@@ -11,7 +11,7 @@ is to a billionth of the distance between the best and the worst score of the wh
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import optimize
@@ -35,21 +35,27 @@ def best(table: Sequence[Array], costs: CostTable, limits: Limits) -> tuple[Arch
     return k_best(table, costs, limits, 1)[0]
 
 
-def k_best(
-    table: Sequence[Array], costs: CostTable, limits: Limits, k: int, min_distance: int = 1
+def k_best(  # noqa: PLR0913 - what is wanted, and what not
+    table: Sequence[Array],
+    costs: CostTable,
+    limits: Limits,
+    k: int,
+    min_distance: int = 1,
+    excluded: Iterable[Architecture] = (),
 ) -> list[tuple[Architecture, float]]:
     """Return up to k architectures and their scores, best first; fewer if no more exist.
 
     Each is the best of those that differ from every earlier one in at least ``min_distance``
     layers. Of equal scores the one of fewer MACs comes first, then the lexicographically first.
-    ``table`` holds T[l][i] as of ``score_table``; what is not finite is never taken.
+    ``table`` holds T[l][i] as of ``score_table``; what is not finite is never taken, nor is
+    what is ``excluded``.
 
     Raises:
         UserError: No architecture with a finite score keeps the limits.
     """
     assert min(k, min_distance) >= 1, f"got k {k} and min_distance {min_distance}, wanted 1 or more"
     program = _Program(table, costs)
-    rows = program.limited(limits)
+    rows = [*program.limited(limits), *map(program.other_than, excluded)]
     found: list[Architecture] = []
     while len(found) < k and (chosen := program.first(rows)) is not None:
         found.append(Architecture(map(int, program.candidate[chosen])))
@@ -96,6 +102,11 @@ class _Program:
         shared = np.zeros(len(self.candidate))
         shared[chosen] = 1
         return shared, len(self._sizes) - min_distance + 0.5
+
+    def other_than(self, architecture: Architecture) -> _Row:
+        """Return the row of all architectures but this one."""
+        shared = self.candidate == np.array(architecture) @ self._layers
+        return self.apart(np.flatnonzero(shared).tolist(), 1)
 
     def first(self, rows: Sequence[_Row]) -> list[int] | None:
         """Return the best columns, or None: one aim after another is met and then kept."""

@@ -109,6 +109,22 @@ def test_limits_are_kept_to_the_last_unit_where_costs_are_near_a_billion(
         assert not legal or best(table, costs, Limits(limit))[0] == legal[0]
 
 
+@given(SEEDS, SHARES, st.integers(1, 5))
+def test_what_is_excluded_is_passed_over(seed: int, share: float | None, count: int) -> None:
+    costs = build_costs((3, 2, 4), seed)
+    table = build_table(costs, seed, lacking=0.1)
+    limits = limits_at(costs, share, None)
+    every = ranked(table, costs, limits)
+    excluded = [*every[:count], *all_legal(costs, Limits())][: count + 1]  # legal, scored or not
+    wanted = [a for a in every if a not in excluded]
+
+    if wanted:
+        assert k_best(table, costs, limits, 1, excluded=excluded)[0][0] == wanted[0]
+    elif every:
+        with pytest.raises(UserError):
+            k_best(table, costs, limits, 1, excluded=excluded)
+
+
 def test_equal_scores_are_ordered_by_macs_and_then_lexicographically() -> None:
     costs = CostTable(((3, 1, 1), (5, 5, 4)), ((1, 1, 1), (1, 1, 1)), Cost(0, 0))
     table = [np.array([0.3, 0.3, 0.1 + 0.2]), np.array([0.3, 0.1 + 0.2, 0.0])]
