@@ -20,33 +20,37 @@ from typing import Annotated, Any
 
 import torch
 import tyro
+from ray import tune
 from rich.console import Console
-from rich.table import Table
 
-from raynas.cluster.connection import Resources, connected, ship_by_value
-from raynas.cluster.plan import Plan, forecast, forecast_lines, make_plan, plan_lines
-from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.checking import check_score
+from raynas.cluster.connection import connected, ship_by_value
+from raynas.cluster.plan import forecast, forecast_lines, make_plan, plan_lines
+from raynas.cluster.run import Run
+from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
-from raynas.cluster.trials import TrialRecorder, run_trials
+from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
 from raynas.console import Stages
-from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
 from raynas.methods import load_method
-from raynas.search.evolution import Evolution
-from raynas.search.indicators import AdditiveScorer, Indicators, score_table
+from raynas.report import print_report
+from raynas.search.exact import best
+from raynas.search.indicators import score_table
 from raynas.settings import Settings, differences
 from raynas.space import load_space, space_module_name
+from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training import records
 from raynas.training.gradients import build_supernet
-from raynas.training.images import Dataset, load_dataset
+from raynas.training.images import load_dataset
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
-from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
+from raynas.training.outcomes import Outcomes
 from raynas.training.pretraining import Pretraining, learned_nothing
 
 ROOT = Path(__file__).parent.parent
+_STRATEGY = "--search.strategy"  # --search X for short
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,6 @@ class Command:
     """Run folder, a path or URI; unset: one under runs/, named by data, space and settings."""
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the stages share: where results go, what to do, on what, and where to show it."""
-
-    store: RunStore
-    settings: Settings
-    dataset: Dataset
-    plan: Plan
-    resources: Resources
-    stages: Stages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> Command:
     """Return the command: flags over the method's TOML file over the defaults."""
+    argv = [_STRATEGY if word == "--search" else word for word in argv]
     named = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == "--method"]
     named += [word.removeprefix("--method=") for word in argv if word.startswith("--method=")]
     method = named[-1] if named else Settings().method
@@ -111,7 +104,7 @@ def search(command: Command, console: Console) -> None:
     store.refuse_unwritable()
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
-        report(store, console)
+        print_report(store, console)
         return
     space = load_space(settings.space, ROOT / "search_spaces")
     dataset = load_dataset(settings.data, settings.images, settings.seed, space.resolution)
@@ -128,11 +121,11 @@ def search(command: Command, console: Console) -> None:
         if command.dry_run:
             return
         run = Run(RunStore.create(store.uri), settings, dataset, plan, resources, stages)
-        row = recorded or begin(run)
-        indicators = pretrain(run)
-        search_and_retrain(run, indicators)
-        end(run, row)
-    report(store, console)
+        if not recorded:
+            begin(run)
+        search_and_retrain(run, pretrain(run))
+        end(run)
+    print_report(store, console)
 
 
 def default_folder(settings: Settings) -> str:
@@ -158,17 +151,16 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     return rows[0]
 
 
-def begin(run: Run) -> dict[str, Any]:
+def begin(run: Run) -> None:
     """Record the run's row before anything is trained."""
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
         "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
     }  # fmt: skip
     run.store.append("runs", [row], part="run")
-    return row
 
 
-def pretrain(run: Run) -> Indicators:
-    """Train the supernet's batch norms on Ray actors; return the indicators read off them."""
+def pretrain(run: Run) -> Pretraining:
+    """Train the supernet's batch norms on Ray actors; return them with their importance."""
     plan, settings, store = run.plan, run.settings, run.store
     frozen = build_supernet(plan.space, settings.pretrain, run.dataset, settings.seed)
     if not store.parts("isometry"):
@@ -194,35 +186,53 @@ def pretrain(run: Run) -> Indicators:
     warning = learned_nothing(journal.losses(), run.dataset.num_classes)
     if warning:
         run.stages.print(f"warning: {warning}")
-    return state.indicators()
+    return state
 
 
-def search_and_retrain(run: Run, indicators: Indicators) -> None:
-    """Evolve architectures inside Tune's searcher, and train its winners as Tune trials."""
+def search_and_retrain(run: Run, state: Pretraining) -> None:
+    """Find the best architectures, and train them as Tune trials."""
     plan, settings, store = run.plan, run.settings, run.store
-    scorer = AdditiveScorer(score_table(indicators, plan.space, settings.search))
-    evolution = Evolution(plan.sampler, settings.search, settings.seed)
-    generations = run.stages.stage("search", settings.search.generations, "generations")
-    if store.has(SEARCH_STATE):
-        evolution.restore(json.loads(store.read_bytes(SEARCH_STATE)))
-        generations(evolution.generation, "continued")
-    chronicle = Chronicle(store, plan.costs, generations)
-    outcomes = Outcomes(store, evolution, plan.costs)
-    retrain = settings.retrain
-    searcher = EvolutionSearcher(evolution, scorer, retrain.top_k, chronicle, outcomes.settled())
-    advance = run.stages.stage("retrain", retrain.top_k * retrain.epochs, "epochs")
-    recorder = TrialRecorder(store, retrain.epochs, advance, outcomes.add)
-    if searcher.exhausted:
-        return
-    run_trials(
-        searcher, recorder, plan.space, run.dataset, settings, store, plan.gpus_per_trial,
-        plan.concurrent,
+    table = None  # trials score each architecture
+    if settings.search.score in INDICATOR_SCORES:
+        table = score_table(state.indicators(), plan.space, settings.search)
+    outcomes = Outcomes(store, plan.costs)
+    searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
+    if settings.check:
+        check_score(run, table)
+    if not searcher.exhausted:
+        retrain(run, searcher, outcomes)
+    if table is not None:
+        record_gap(run, table)
+
+
+def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
+    """Train what the searcher suggests, from scratch, as Tune trials."""
+    plan, settings = run.plan, run.settings
+    epochs = settings.retrain.epochs
+    advance = run.stages.stage("retrain", settings.retrain.top_k * epochs, "epochs")
+    recorder = TrialRecorder(
+        run.store, epochs, advance, lambda end: outcomes.add(end, searcher.score_of)
+    )
+    trainable = tune.with_parameters(
+        retrain_trial, space=plan.space, dataset=run.dataset, settings=settings, store=run.store,
+        gpus=plan.gpus_per_trial,
     )  # fmt: skip
+    run_trials(
+        trainable, searcher, recorder, settings.retrain, plan.gpus_per_trial, plan.concurrent
+    )
     if not searcher.exhausted:
         raise StageError("retraining ended early; run the same command again to continue")
 
 
-def end(run: Run, row: dict[str, Any]) -> None:
+def record_gap(run: Run, table: list[Any]) -> None:
+    """Record the best score that the search found beside the best one that there is."""
+    scores = [row["score"] for row in run.store.rows("architectures")]
+    _, optimum = best(table, run.plan.costs, run.settings.limits)
+    row = run.store.rows("runs")[0] | {"best_score": max(scores), "optimal_score": optimum}
+    run.store.append("runs", [row], part="run")
+
+
+def end(run: Run) -> None:
     """Mark the run as finished, unless trials failed: the same command tries those again.
 
     Raises:
@@ -235,34 +245,8 @@ def end(run: Run, row: dict[str, Any]) -> None:
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
     if not failed:
-        run.store.append("runs", [{**row, "finished": datetime.now(UTC)}], part="run")
-
-
-def report(store: RunStore, console: Console) -> None:
-    """Print the outcomes, what failed and why, and where everything lies."""
-    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
-    for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
-                 "test accuracy", "epochs", "status"):  # fmt: skip
-        is_text = name in {"architecture", "status"}
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
-    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
-    for row in outcomes:
-        table.add_row(
-            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
-            show_quantity(row["macs"]), show_quantity(row["params"]),
-            _share(row["val_accuracy"]), _share(row["test_accuracy"]),
-            str(row["epochs"]), row["status"],
-        )  # fmt: skip
-    console.print(table)
-    for row in outcomes:
-        if row["error"]:
-            print(f"{row['architecture']} failed: {row['error']}")
-            print("run the same command again to try it again")
-    print(f"run folder: {store.uri}")
-
-
-def _share(accuracy: float | None) -> str:
-    return "-" if accuracy is None else f"{accuracy:.4f}"
+        row = run.store.rows("runs")[0] | {"finished": datetime.now(UTC)}
+        run.store.append("runs", [row], part="run")
 
 
 if __name__ == "__main__":

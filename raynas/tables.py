@@ -15,6 +15,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "run": _STRING, "space": _STRING, "settings": _STRING, "method": _STRING, "seed": _INT,
         "versions": _STRING, "git_commit": _STRING, "started": _TIME, "finished": _TIME,
         "nodes": _INT, "cpus": _FLOAT, "gpus": _FLOAT,
+        "best_score": _FLOAT, "optimal_score": _FLOAT,  # that the search found, and that there is
         "plan": _STRING,  # JSON: what was read from data and cluster and must not change on resume
     }),
     # a pretraining step
@@ -43,6 +44,12 @@ SCHEMAS: dict[str, pa.Schema] = {
     "architectures": pa.schema({
         "order": _INT, "generation": _INT, "architecture": _STRING, "origin": _STRING,
         "parents": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
+    }),
+    # an architecture that the self-check has trained briefly
+    "checks": pa.schema({
+        "architecture": _STRING, "score": _FLOAT, "depth": _INT, "macs": _INT, "params": _INT,
+        "naswot": _FLOAT, "val_accuracy": _FLOAT, "seconds": _FLOAT, "status": _STRING,
+        "error": _STRING,
     }),
     # an epoch of a retraining trial
     "trials": pa.schema({

@@ -47,8 +47,10 @@ class Plan:
         workers: Ray actors of the pretraining.
         most_workers: To how many they may grow when nodes join.
         gpus_per_worker: GPUs of each.
+        scorers: Scoring trials at a time, of a worker's size.
         gpus_per_trial: GPUs of each retraining trial.
-        concurrent: Trials at a time.
+        trial_places: Trials of that size for which the cluster has room.
+        concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
     """
 
@@ -61,7 +63,9 @@ class Plan:
     workers: int
     most_workers: int
     gpus_per_worker: float
+    scorers: int
     gpus_per_trial: float
+    trial_places: int
     concurrent: int
     facts: dict[str, Any]
 
@@ -150,7 +154,9 @@ def make_plan(
         workers,
         most_workers,
         worker_gpus,
+        settings.search.concurrent or fitting,
         trial_gpus,
+        trials,
         retrain.concurrent or min(trials, retrain.top_k),
         facts | {"shards": num_shards},
     )

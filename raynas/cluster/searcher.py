@@ -9,7 +9,7 @@ The state is plain data and is saved as JSON, never as a pickle.
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,14 @@ class EvolutionSearcher(Searcher):
             self._record(self.evolution)
             self._recorded = time.monotonic()
 
+    def score_of(self, architecture: Architecture) -> float:
+        """Return the score of an architecture that the evolution has seen."""
+        history = self.evolution.history
+        return next(item.score for item in history if item.child.architecture == architecture)
+
     def winners(self) -> list[Architecture]:
         """Return the best architectures, best first."""
-        return [scored.child.architecture for scored in self.evolution.ranked()[: self._top_k]]
+        return [scored.child.architecture for scored in self.evolution.winners(self._top_k)]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -135,3 +140,54 @@ class EvolutionSearcher(Searcher):
         state = json.loads(Path(checkpoint_path).read_text())
         self.evolution.restore(state["evolution"])
         self._done, self._trials = set(state["done"]), state["trials"]
+
+
+class ListSearcher(Searcher):
+    """Suggests given architectures in their order, each once."""
+
+    def __init__(
+        self, scores: Mapping[Architecture, float], done: Collection[Architecture] = ()
+    ) -> None:
+        """Keep what to suggest.
+
+        Args:
+            scores: The architectures and their scores, the first one first.
+            done: Those that need no trial any more.
+        """
+        super().__init__(metric="val_accuracy", mode="max")
+        self._scores = dict(scores)
+        self._left = [each for each in scores if each not in set(done)]
+        self._trials: set[str] = set()
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Accept: there is nothing to search."""
+        del metric, mode, config, spec
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no architecture is left, nor its trial running."""
+        return not self._left and not self._trials
+
+    def score_of(self, architecture: Architecture) -> float:
+        """Return the score of one of the architectures."""
+        return self._scores[architecture]
+
+    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
+        """Return the next architecture as a trial's config, or FINISHED."""
+        if not self._left:
+            finished: str = Searcher.FINISHED
+            return finished
+        self._trials.add(trial_id)
+        return {"architecture": str(self._left.pop(0))}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Note that a trial has ended, well or not; its outcome is in the tables."""
+        del result, error
+        self._trials.discard(trial_id)

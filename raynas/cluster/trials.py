@@ -132,16 +132,17 @@ class TrialRecorder(tune.Callback):
         """Tell that the trial failed for good, and why."""
         del iteration, trials, info
         last = trial.last_result or {}
-        lines = _error_text(trial).strip().splitlines()
-        error = "\n".join(lines[-_ERROR_LINES:])
+        error = error_lines(trial)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
         self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
 
 
-def _error_text(trial: Any) -> str:
-    """Return a trial's traceback; Tune has it in a local file before it is in its storage."""
+def error_lines(trial: Any) -> str:
+    """Return a traceback's end; Tune has it in a local file before it is in its storage."""
     path = trial.error_file
-    return Path(path).read_text() if path and Path(path).is_file() else str(trial.get_error())
+    is_local = path and Path(path).is_file()
+    text = Path(path).read_text() if is_local else str(trial.get_error())
+    return "\n".join(text.strip().splitlines()[-_ERROR_LINES:])
 
 
 def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
@@ -165,28 +166,31 @@ class Silence(tune.ProgressReporter):
 
 
 def run_trials(  # noqa: PLR0913 - what an experiment is made of
+    trainable: Any,
     searcher: Searcher,
-    recorder: TrialRecorder,
-    space: SearchSpace,
-    dataset: Dataset,
-    settings: Settings,
-    store: RunStore,
+    recorder: tune.Callback,
+    settings: RetrainSettings,
     gpus: float,
     concurrent: int,
 ) -> None:
-    """Run the searcher's trials to their ends."""
-    retrain = settings.retrain
-    trainable = tune.with_parameters(
-        retrain_trial, space=space, dataset=dataset, settings=settings, store=store, gpus=gpus
-    )
+    """Run the searcher's trials to their ends.
+
+    Args:
+        trainable: What a trial does.
+        searcher: Suggests their configs.
+        recorder: Writes the tables.
+        settings: Epochs, scheduler, failures and CPUs of a trial.
+        gpus: Of a trial.
+        concurrent: Trials at a time.
+    """
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
-            tune.with_resources(trainable, {"cpu": retrain.cpus_per_trial, "gpu": gpus}),
+            tune.with_resources(trainable, {"cpu": settings.cpus_per_trial, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 metric="val_accuracy",
                 mode="max",
                 search_alg=searcher,
-                scheduler=_scheduler(retrain),
+                scheduler=_scheduler(settings),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -196,7 +200,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 verbose=0,
                 progress_reporter=Silence(),
                 callbacks=[recorder],
-                failure_config=tune.FailureConfig(max_failures=retrain.max_failures),
+                failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             ),
         ).fit()
 

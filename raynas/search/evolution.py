@@ -110,6 +110,16 @@ class Evolution:
         """Return all scored architectures, best first; ties in the order of proposal."""
         return list(self._best_first())
 
+    def winners(self, count: int) -> list[Scored]:
+        """Return the best ones of all; by Pareto fronts: of the first front by their scores."""
+        ranked = sorted(self.history, key=lambda item: (-item.score, item.child.order))
+        if self._settings.selection == "pareto" and ranked:
+            # NSGA-II's own order begins with the front's ends, of which one is merely cheap
+            first = next(pareto.fronts(np.array(self._objectives, dtype=np.float64)))
+            front = {self.history[place].child.architecture for place in first}
+            ranked = [item for item in ranked if item.child.architecture in front]
+        return ranked[:count]
+
     def _best_first(self) -> Iterator[Scored]:
         if self._settings.selection == "pareto":
             # in the order of proposal: it decides between equals, however the answers came in

@@ -1,6 +1,7 @@
 """What came of the search: scored architectures, and the outcomes of those that were retrained."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.records import architecture_rows, ranked_outcomes
 
+ScoreOf = Callable[[Architecture], float]
 SEARCH_STATE = "checkpoints/search.json"
 
 
@@ -66,10 +68,9 @@ class Chronicle:
 class Outcomes:
     """The table ``outcomes``, rewritten with its ranks whenever a trial ends."""
 
-    def __init__(self, store: RunStore, evolution: Evolution, costs: CostTable) -> None:
+    def __init__(self, store: RunStore, costs: CostTable) -> None:
         """Continue with the outcomes that the run folder holds."""
         self._store = store
-        self._evolution = evolution
         self._costs = costs
         self._rows = {row["architecture"]: row for row in store.rows("outcomes")}
 
@@ -81,14 +82,13 @@ class Outcomes:
             if row["status"] != "failed"
         ]
 
-    def add(self, end: TrialEnd) -> None:
-        """Take in how a trial ended."""
+    def add(self, end: TrialEnd, score_of: ScoreOf) -> None:
+        """Take in how a trial ended, with the score for which it was chosen."""
         architecture = Architecture.parse(end.architecture)
-        scores = {item.child.architecture: item.score for item in self._evolution.history}
         cost = self._costs.of(architecture)
         row: dict[str, Any] = {
             **vars(end),
-            "score": scores[architecture],
+            "score": score_of(architecture),
             "macs": cost.macs,
             "params": cost.params,
         }

@@ -45,8 +45,8 @@ def make_score(
             return SubnetAccuracy(space, dataset, settings, vector, device)
         case "random":
             return lambda architecture: _drawn(architecture, settings.seed)
-        case _:
-            return ProxyScore(space, dataset, settings, device)
+        case proxy:
+            return ProxyScore(space, dataset, settings, device, proxy)
 
 
 def _drawn(architecture: Architecture, seed: int) -> float:
@@ -117,9 +117,10 @@ class ProxyScore:
     """A zero-cost score of the untrained subnet on one batch of training images."""
 
     def __init__(
-        self, space: SearchSpace, dataset: Dataset, settings: Settings, device: str
+        self, space: SearchSpace, dataset: Dataset, settings: Settings, device: str, proxy: str
     ) -> None:
         """Choose the batch."""
+        self._proxy = PROXIES[proxy]
         self._space = space
         self._dataset = dataset
         self._settings = settings
@@ -135,4 +136,4 @@ class ProxyScore:
         )
         initialise_(network, settings.pretrain.initialisation, settings.seed)
         network.to(self._device).to(memory_format=torch.channels_last)
-        return PROXIES[settings.search.score](network, self._images, self._labels)
+        return self._proxy(network, self._images, self._labels)

@@ -1,0 +1,137 @@
+"""The self-check: does the score rank networks on these images as short trainings do?
+
+Architectures spread evenly over the scores are trained briefly, as Tune trials; no table of true
+accuracies is needed. The test images stay unseen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from raynas.cluster.run import Run
+from raynas.cluster.searcher import ListSearcher
+from raynas.cluster.trials import error_lines, run_trials
+from raynas.console import Advance
+from raynas.costs import CostTable
+from raynas.errors import StageError
+from raynas.search.indicators import AdditiveScorer, Array
+from raynas.settings import Settings
+from raynas.space import Architecture, SearchSpace
+from raynas.store import RunStore
+from raynas.training.images import Dataset
+from raynas.training.retraining import Retraining
+from raynas.training.scoring import ProxyScore
+
+_CHECK = 6  # stream of random numbers
+_POOL = 1000  # architectures among which those of the check are chosen
+
+
+def check_score(run: Run, table: Sequence[Array] | None) -> None:
+    """Train architectures spread over the scores, and record them in the table ``checks``.
+
+    Args:
+        run: The run; those that it has trained already are not trained again.
+        table: What candidates add to a score; None: the search has scored architectures singly.
+    """
+    chosen = spread(_scored(run, table), run.settings.check)
+    rows = run.store.rows("checks")
+    done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
+    searcher = ListSearcher(chosen, done)
+    if searcher.exhausted:
+        return
+    settings = run.settings
+    short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
+    trainable = tune.with_parameters(
+        check_trial, space=run.plan.space, dataset=run.dataset,
+        settings=replace(settings, retrain=short), gpus=run.plan.gpus_per_trial,
+    )  # fmt: skip
+    advance = run.stages.stage("check", len(chosen), "networks")
+    recorder = CheckRecorder(run.store, run.plan.costs, run.plan.space, chosen, advance)
+    concurrent = run.settings.retrain.concurrent or run.plan.trial_places
+    run_trials(trainable, searcher, recorder, short, run.plan.gpus_per_trial, concurrent)
+    if not searcher.exhausted:
+        raise StageError("check: it ended early; run the same command again to continue")
+
+
+def _scored(run: Run, table: Sequence[Array] | None) -> dict[Architecture, float]:
+    """Return architectures and scores: uniform draws within the limits, or what was searched."""
+    if table is None:
+        rows = run.store.rows("architectures")
+        return {Architecture.parse(row["architecture"]): row["score"] for row in rows}
+    rng = np.random.default_rng([run.settings.seed, _CHECK])
+    drawn = {each for _ in range(_POOL) if (each := run.plan.sampler.draw(rng)) is not None}
+    pool = sorted(drawn)
+    return dict(zip(pool, map(float, AdditiveScorer(table)(pool)), strict=True))
+
+
+def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architecture, float]:
+    """Return architectures at even ranks from the lowest score to the highest."""
+    ranked = sorted((score, each) for each, score in scores.items() if np.isfinite(score))
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    return {ranked[place][1]: ranked[place][0] for place in places}
+
+
+def check_trial(
+    config: dict[str, Any], space: SearchSpace, dataset: Dataset, settings: Settings, gpus: float
+) -> None:
+    """Train ``config["architecture"]`` for a few epochs; report its accuracy and naswot."""
+    torch.set_num_threads(settings.retrain.cpus_per_trial)
+    architecture, device = Architecture.parse(config["architecture"]), "cuda" if gpus else "cpu"
+    augment, seed = settings.images.augment, settings.seed
+    training = Retraining(space, architecture, dataset, settings.retrain, augment, seed, device)
+    naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
+    while training.epoch < settings.retrain.epochs:
+        last = training.run_epoch()
+    seconds = sum(epoch.seconds for epoch in training.history)
+    tune.report({"val_accuracy": last.val_accuracy, "naswot": naswot, "train_seconds": seconds})
+
+
+class CheckRecorder(tune.Callback):
+    """Writes a row of ``checks`` whenever a trial ends."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        costs: CostTable,
+        space: SearchSpace,
+        scores: Mapping[Architecture, float],
+        advance: Advance,
+    ) -> None:
+        """Keep where to write, and what is known of each architecture before it is trained."""
+        self._store = store
+        self._costs = costs
+        self._identities = [block.identity for block in space.blocks]
+        self._scores = scores
+        self._advance = advance
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks, but nothing is ever restored from there."""
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Write what the training came to."""
+        del iteration, trials, info
+        last = trial.last_result
+        found = {name: last[name] for name in ("val_accuracy", "naswot")}
+        self._write(trial, {**found, "seconds": last["train_seconds"], "status": "finished"})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Write that it failed, and why."""
+        del iteration, trials, info
+        self._write(trial, {"status": "failed", "error": error_lines(trial)})
+
+    def _write(self, trial: Any, found: dict[str, Any]) -> None:
+        text = trial.config["architecture"]
+        architecture = Architecture.parse(text)
+        cost = self._costs.of(architecture)
+        pairs = zip(architecture, self._identities, strict=True)
+        row = {
+            "architecture": text, "score": self._scores[architecture], "macs": cost.macs,
+            "params": cost.params, "depth": sum(choice != identity for choice, identity in pairs),
+        }  # fmt: skip
+        self._store.append("checks", [row | found], part=text)
+        self._advance(len(self._store.parts("checks")), text)

@@ -1,0 +1,140 @@
+"""How a run finds what it retrains: by evolution, exactly, or by learning from the trials.
+
+Every strategy ends in a Tune searcher whose trials are retrainings. What it scored is in the
+table ``architectures``; where it stood, in the run folder's checkpoints.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from raynas.cluster.calibrated import CalibratedSearcher
+from raynas.cluster.run import Run
+from raynas.cluster.scoring import run_scoring
+from raynas.cluster.searcher import EvolutionSearcher, ListSearcher
+from raynas.errors import StageError
+from raynas.search.calibration import Calibration
+from raynas.search.children import Child
+from raynas.search.evolution import Evolution, Scored
+from raynas.search.exact import k_best
+from raynas.search.indicators import AdditiveScorer, Array
+from raynas.space import Architecture
+from raynas.training.gradients import Vector
+from raynas.training.outcomes import SEARCH_STATE, Chronicle
+from raynas.training.records import architecture_rows
+from raynas.training.scoring import Score, make_score
+
+Table = list[Array]
+"""T[l][i], what candidate i of layer l adds to a score."""
+
+
+class Winners(Protocol):
+    """A Tune searcher over the architectures that are worth training."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether none is left to train."""
+
+    def score_of(self, architecture: Architecture) -> float:
+        """Return the score of an architecture that was suggested."""
+
+
+def make_searcher(
+    run: Run, table: Table | None, vector: Vector, done: Sequence[Architecture]
+) -> Any:
+    """Return the Tune searcher of the run's strategy (``Winners``), continued where it stood.
+
+    Args:
+        run: The run.
+        table: What candidates add to a score; None: trials score each architecture.
+        vector: The supernet's trained numbers, for scores by trials.
+        done: What needs no training any more.
+    """
+    if table is None:
+        return _scored_by_trials(run, vector, done)
+    strategies: dict[str, Callable[[Run, Table, Sequence[Architecture]], Any]] = {
+        "evolution": _evolution,
+        "exact": _exact,
+        "calibrated": _calibrated,
+    }
+    return strategies[run.settings.search.strategy](run, table, done)
+
+
+def _evolution(run: Run, table: Table, done: Sequence[Architecture]) -> EvolutionSearcher:
+    evolution, chronicle = _continued(run)
+    top_k = run.settings.retrain.top_k
+    return EvolutionSearcher(evolution, AdditiveScorer(table), top_k, chronicle, done)
+
+
+def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) -> EvolutionSearcher:
+    """Score the whole evolution by trials, and return the searcher over its winners.
+
+    Raises:
+        StageError: No architecture could be scored.
+    """
+    evolution, chronicle = _continued(run)
+    if not evolution.finished:
+        space, dataset, settings = run.plan.space, run.dataset, run.settings
+        cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
+
+        def make() -> Score:
+            return make_score(space, dataset, settings, vector, "cuda" if gpus else "cpu")
+
+        scoring = EvolutionSearcher(evolution, None, 0, chronicle)
+        errors = run_scoring(scoring, make, cpus, gpus, run.plan.scorers)
+        chronicle(evolution)
+        if errors:
+            run.stages.print(f"warning: {len(errors)} scores failed; the first one by: {errors[0]}")
+        if not evolution.finished:
+            raise StageError("search: it ended early; run the same command again to continue")
+        if not evolution.history:
+            raise StageError("search: no architecture could be scored")
+    return EvolutionSearcher(evolution, None, run.settings.retrain.top_k, chronicle, done)
+
+
+def _continued(run: Run) -> tuple[Evolution, Chronicle]:
+    """Return the run's evolution as far as it has come, and what records it."""
+    settings = run.settings.search
+    evolution = Evolution(run.plan.sampler, settings, run.settings.seed)
+    generations = run.stages.stage("search", settings.generations, "generations")
+    if run.store.has(SEARCH_STATE):
+        evolution.restore(json.loads(run.store.read_bytes(SEARCH_STATE)))
+        generations(evolution.generation, "continued")
+    return evolution, Chronicle(run.store, run.plan.costs, generations)
+
+
+def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
+    """Return the searcher over the best architectures that there are."""
+    found = k_best(table, run.plan.costs, run.settings.limits, run.settings.retrain.top_k)
+    _write(run, found, "exact")
+    return ListSearcher(dict(found), done)
+
+
+def _calibrated(run: Run, table: Table, done: Sequence[Architecture]) -> CalibratedSearcher:
+    """Return the searcher that begins as the indicator and learns from its trials."""
+    plan, settings, store = run.plan, run.settings, run.store
+    calibration = Calibration(table, plan.costs, settings.limits, plan.space, settings.seed)
+    scorer = AdditiveScorer(table)
+
+    def record(searcher: CalibratedSearcher) -> None:
+        if searcher.num_observed:
+            rows = calibration.rows()
+            store.append("calibration", rows, part=f"{searcher.num_observed:06d}")
+        scores = map(float, scorer(searcher.proposed))
+        _write(run, list(zip(searcher.proposed, scores, strict=True)), "calibrated")
+        store.write_bytes(SEARCH_STATE, json.dumps(searcher.state()).encode())
+
+    searcher = CalibratedSearcher(calibration, scorer, settings.retrain, record, done)
+    if store.has(SEARCH_STATE):
+        searcher.resume(json.loads(store.read_bytes(SEARCH_STATE)))
+    return searcher
+
+
+def _write(run: Run, found: Sequence[tuple[Architecture, float]], origin: str) -> None:
+    """Write architectures that no evolution has bred, in their order."""
+    scored = [
+        Scored(0, Child(architecture, origin, order=order), score)
+        for order, (architecture, score) in enumerate(found)
+    ]
+    rows = architecture_rows(scored, run.plan.costs)
+    run.store.append("architectures", rows, part="000000")

@@ -1,0 +1,64 @@
+"""What a run says at its end: its winners, how far to trust them, and what failed and why."""
+
+from rich.console import Console
+from rich.table import Table
+
+from raynas.agreement import Agreement, checked
+from raynas.costs import show_quantity
+from raynas.store import RunStore
+
+
+def print_report(store: RunStore, console: Console) -> None:
+    """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
+    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
+    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
+    for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
+                 "test accuracy", "epochs", "status"):  # fmt: skip
+        is_text = name in {"architecture", "status"}
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    for row in outcomes:
+        table.add_row(
+            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
+            show_quantity(row["macs"]), show_quantity(row["params"]),
+            _share(row["val_accuracy"]), _share(row["test_accuracy"]),
+            str(row["epochs"]), row["status"],
+        )  # fmt: skip
+    console.print(table)
+    for line in (*gap_lines(store), *check_lines(store)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for row in outcomes:
+        if row["error"]:
+            print(f"{row['architecture']} failed: {row['error']}")  # noqa: T201 - a traceback
+            print("run the same command again to try it again")  # noqa: T201
+    print(f"run folder: {store.uri}")  # noqa: T201 - never wrapped
+
+
+def gap_lines(store: RunStore) -> list[str]:
+    """Return how far the search came from the best score there is, if that is known."""
+    run = store.rows("runs")[0]
+    found, optimum = run["best_score"], run["optimal_score"]
+    if found is None or optimum is None:
+        return []
+    gap = max(optimum - found, 0.0)
+    return [f"search: best score {found:.4f}, optimum {optimum:.4f}, gap {gap:.4f}"]
+
+
+def check_lines(store: RunStore) -> list[str]:
+    """Return what the self-check found, if there was one."""
+    check = checked(store.rows("checks"))
+    if check is None:
+        return []
+    beside = ", ".join(f"{name} {_tau(found)}" for name, found in check.yardsticks.items())
+    taus = f"tau of the score {_tau(check.score)}, {beside}"
+    return [
+        f"check: {check.num_trained} networks trained briefly; {taus}",
+        f"check: {check.verdict}",
+    ]
+
+
+def _tau(found: Agreement) -> str:
+    return f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _share(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{accuracy:.4f}"
