@@ -6,10 +6,10 @@ Replays NAS-Bench-Macro's development table; a trial reports its accuracy with n
 Kendall's tau is that of the calibrated table over all 1,500 architectures, regret (in points) that
 of the trial that was seen to be best. Rivals at equal budgets: the indicator's best in order,
 random search, regularised evolution (Real et al. 2019) and Optuna's TPE by ask and tell, the
-sampler that Ray Tune's OptunaSearch uses unless told otherwise; started through Tune, each trial
-would cost a hundred times as much and propose the same. Where one of them proposes what is not in
-the table or breaks the limit, the nearest untried architecture that does neither is trained, and
-that is what it is told. The last line is a JSON object. It measures and asserts nothing.
+sampler of Ray Tune's OptunaSearch unless told otherwise, without the time that Tune's trials take.
+Where one of them proposes what is not in the table or breaks the limit, the nearest untried
+architecture that does neither is trained, and that is what it is told. The last line is a JSON
+object. It measures and asserts nothing.
 """
 
 import json
