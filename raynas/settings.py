@@ -44,7 +44,7 @@ class Settings:
     data: str = "digits"
     """digits, cifar10, cifar100, fashion-mnist, a folder of class folders (with or without
     train/ and val/), or a folder of Parquet files with image and label."""
-    method: str = "fair_taylor"
+    method: str = "fair_saliency"
     """Method: a name in launch/settings/ or a path to a TOML file of settings."""
     max_macs: Quantity | None = None
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""

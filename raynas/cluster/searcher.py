@@ -43,7 +43,8 @@ class EvolutionSearcher(Searcher):
             record: Called after each generation, and between scoring trials, to write the tables.
             done: Winners that need no trial any more.
         """
-        super().__init__(metric="score" if scorer is None else "val_accuracy", mode="max")
+        is_scoring = scorer is None and not evolution.finished
+        super().__init__(metric="score" if is_scoring else "val_accuracy", mode="max")
         self.evolution = evolution
         self._scorer = scorer
         self._top_k = top_k
@@ -69,7 +70,10 @@ class EvolutionSearcher(Searcher):
         """Return a trial's config, None while others have to end first, or FINISHED."""
         self.evolve()
         if not self.evolution.finished:
-            return self._next(trial_id, map(str, self.evolution.ask(1)))
+            asked = self._next(trial_id, map(str, self.evolution.ask(1)))
+            if self.evolution.finished:  # it found nothing new
+                self._tell_record()
+            return asked
         started = self._done.union(self._trials.values())
         left = (text for text in map(str, self.winners()) if text not in started)
         finished: str = Searcher.FINISHED
@@ -100,7 +104,11 @@ class EvolutionSearcher(Searcher):
         is_due = self.evolution.generation != generation or self.evolution.finished
         if self._scorer is None and time.monotonic() >= self._recorded + _RECORD_SECONDS:
             is_due = True
-        if self._record is not None and is_due:
+        if is_due:
+            self._tell_record()
+
+    def _tell_record(self) -> None:
+        if self._record is not None:
             self._record(self.evolution)
             self._recorded = time.monotonic()
 

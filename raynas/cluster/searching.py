@@ -82,7 +82,6 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
 
         scoring = EvolutionSearcher(evolution, None, 0, chronicle)
         errors = run_scoring(scoring, make, cpus, gpus, run.plan.scorers)
-        chronicle(evolution)
         if errors:
             run.stages.print(f"warning: {len(errors)} scores failed; the first one by: {errors[0]}")
         if not evolution.finished:
