@@ -196,12 +196,14 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
     if settings.search.score in INDICATOR_SCORES:
         table = score_table(state.indicators(), plan.space, settings.search)
     outcomes = Outcomes(store, plan.costs)
+    if settings.check and table is not None:
+        check_score(run, table)  # before the search, which may learn from it
     searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
-    if settings.check:
+    if settings.check and table is None:
         check_score(run, table)
     if not searcher.exhausted:
         retrain(run, searcher, outcomes)
-    if table is not None:
+    if table is not None and settings.search.strategy != "calibrated":
         record_gap(run, table)
 
 
