@@ -92,6 +92,12 @@ class Sums:
     is_last: Array
 
 
+def _counted(sums: Sums) -> Array:
+    """Return the activations before a candidate's last batch norm: what needs no training."""
+    counts = sums.channels * sums.side**2 * (1 - sums.is_last)
+    return np.broadcast_to(counts, sums.gamma.shape)
+
+
 FORMULAS: dict[str, tuple[Formula, float]] = {
     "F6: sum |gamma dgamma|": (lambda s: s.gamma, 1.0),
     "beta twin: sum |beta dbeta|": (lambda s: s.beta, 1.0),
@@ -110,17 +116,11 @@ FORMULAS: dict[str, tuple[Formula, float]] = {
     "F7: root of both x side": (lambda s: (s.gamma + s.beta) * s.side, 0.5),
     "both x side, power 0.75": (lambda s: (s.gamma + s.beta) * s.side, 0.75),
     "both x side, power 0.25": (lambda s: (s.gamma + s.beta) * s.side, 0.25),
-    "inner activations, counted": (lambda s: _counted(s), 1.0),
-    "root of inner activations, counted": (lambda s: _counted(s), 0.5),
+    "inner activations, counted": (_counted, 1.0),
+    "root of inner activations, counted": (_counted, 0.5),
     "root of both x positions": (lambda s: (s.gamma + s.beta) * s.side**2, 0.5),
 }
 """Name to what is summed over a candidate's norms and averaged over updates, and a power."""
-
-
-def _counted(sums: Sums) -> Array:
-    """Return the activations before a candidate's last batch norm: what needs no training."""
-    counts = sums.channels * sums.side**2 * (1 - sums.is_last)
-    return np.broadcast_to(counts, sums.gamma.shape)
 
 
 def main() -> None:
