@@ -75,7 +75,9 @@ def test_every_number_stands_in_its_column(
     ranking.main([run.uri, "--truth", truth])
 
     printed = capsys.readouterr().out
-    at_large, depths, quarters, _, regrets = lines_of(printed, "run-a: fair_taylor, taylor, seed 0")
+    at_large, depths, quarters, _, regrets = lines_of(
+        printed, "run-a: fair_saliency, taylor, seed 0"
+    )
     assert at_large == ["1.000"] * 6
     assert set(depths) == set(quarters) == {"1.00"}
     assert regrets == ["0.00"] * 5
@@ -121,7 +123,7 @@ def test_random_scores_and_means_of_runs_have_intervals(
 
     printed = capsys.readouterr().out
     interval = r"-?\d\.\d{3} \[-?\d\.\d\d, -?\d\.\d\d\]"
-    for name in ("random positive scores", "fair_taylor, taylor: mean of 2 runs"):
+    for name in ("random positive scores", "fair_saliency, taylor: mean of 2 runs"):
         assert all(re.fullmatch(interval, cell) for cell in lines_of(printed, name)[0])
     assert "[" not in "".join(lines_of(printed, "run-a")[0])
 
@@ -137,7 +139,7 @@ def test_it_says_that_visited_architectures_are_a_biased_sample(
     assert first.startswith("30 networks from 30 architectures")
     assert second == "left out: 50 architectures without a score in some run"
     assert third.startswith("biased sample: these are architectures that a search visited")
-    assert "run-a: fair_taylor, naswot, seed 0" in third
+    assert "run-a: fair_saliency, naswot, seed 0" in third
 
 
 def test_json_holds_every_row_and_null_where_there_is_no_number(
@@ -168,7 +170,7 @@ def test_a_chosen_formula_replaces_the_runs_own(
     run = build_run(tmp_path / "run-a", TABLE, score="bnnas")
     ranking.main([run.uri, "--truth", truth, "--score", "taylor"])
 
-    assert lines_of(capsys.readouterr().out, "run-a: fair_taylor, taylor, seed 0")
+    assert lines_of(capsys.readouterr().out, "run-a: fair_saliency, taylor, seed 0")
 
 
 def test_a_panel_shows_true_accuracies_over_scores_coloured_by_depth(
@@ -182,7 +184,7 @@ def test_a_panel_shows_true_accuracies_over_scores_coloured_by_depth(
     np.testing.assert_array_equal(np.asarray(points.get_offsets()), wanted)
     np.testing.assert_array_equal(points.get_array(), comparison.truth.depth)
     assert axes.get_title(loc="left") == (
-        "run-a\nfair_taylor, taylor, seed 0\ntau 1.000, within equal depth 1.000"
+        "run-a\nfair_saliency, taylor, seed 0\ntau 1.000, within equal depth 1.000"
     )
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Score", "True accuracy (%)")
 
