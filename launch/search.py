@@ -25,7 +25,8 @@ from rich.console import Console
 
 from raynas.cluster.checking import check_score
 from raynas.cluster.connection import connected, ship_by_value
-from raynas.cluster.plan import forecast, forecast_lines, make_plan, plan_lines
+from raynas.cluster.plan import forecast, make_plan
+from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
