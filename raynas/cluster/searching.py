@@ -104,7 +104,10 @@ def _continued(run: Run) -> tuple[Evolution, Chronicle]:
 
 def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
     """Return the searcher over the best architectures that there are."""
-    found = k_best(table, run.plan.costs, run.settings.limits, run.settings.retrain.top_k)
+    settings = run.settings
+    found = k_best(
+        table, run.plan.costs, settings.limits, settings.retrain.top_k, settings.search.min_distance
+    )
     _write(run, found, "exact")
     return ListSearcher(dict(found), done)
 
