@@ -50,12 +50,12 @@ class Command:
     """Pretraining steps of three paths."""
     initialisation: Literal["qr", "shift", "gaussian"] = "qr"
     """Frozen weights."""
+    layer_indicator: Literal["path", "parallel", "none"] = "path"
+    """What becomes of identities (R1, R2, or nothing beside them)."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Optimiser of the batch norms."""
     learning_rate: float = 0.02
     """Peak learning rate of the batch norms."""
-    weight_decay: float = 0.0
-    """Weight decay of the classifier."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def main() -> None:
 
 def tables(command: Command, space: SearchSpace, seed: int) -> Iterator[tuple[str, list[Array]]]:
     """Yield names and score tables of one pretraining."""
-    searched = space.with_identity(Identity())
+    searched = space.with_identity(Identity()) if command.layer_indicator == "path" else space
     sums, paths, norms = pretrained(command, searched, seed)
     for name, (formula, power) in FORMULAS.items():
         yield name, table_of(formula(sums), paths, norms, searched, power)
@@ -159,7 +159,8 @@ def pretrained(
     """Pretrain and return the sums, the path of each update, and the norms."""
     settings = replace(
         PretrainSettings(), initialisation=command.initialisation, optimiser=command.optimiser,
-        learning_rate=command.learning_rate, weight_decay=command.weight_decay,
+        learning_rate=command.learning_rate, layer_indicator=command.layer_indicator,
+        sampling="fair_identity" if command.layer_indicator == "path" else "fair",
     )  # fmt: skip
     images = ImageSettings(share=command.share)
     dataset = load_dataset(command.data, images, seed, space.resolution)
