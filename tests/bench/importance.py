@@ -46,6 +46,8 @@ class Command:
     """Share of the images."""
     seeds: int = 1
     """Repetitions."""
+    first_seed: int = 0
+    """Seed of the first repetition."""
     steps: int = 300
     """Pretraining steps of three paths."""
     initialisation: Literal["qr", "shift", "gaussian"] = "qr"
@@ -129,10 +131,11 @@ def main() -> None:
     torch.set_num_threads(1)
     truth = load_replay()
     found: dict[str, list[list[float]]] = {}
-    for seed in range(command.seeds):
+    for seed in range(command.first_seed, command.first_seed + command.seeds):
         for name, table in tables(command, truth.space, seed):
             measured = [round(value, 4) for value in measures(truth, table)]
             found.setdefault(name, []).append(measured)
+        print(json.dumps({name: rows[-1] for name, rows in found.items()}), flush=True)
     print(f"{'tau':34} chosen  confirmed  depth 3-7 (mean)")
     means = {name: np.mean(rows, axis=0).round(3).tolist() for name, rows in found.items()}
     for name, (chosen, confirmed, within) in means.items():
