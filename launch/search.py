@@ -164,7 +164,7 @@ def pretrain(run: Run) -> Pretraining:
     """Train the supernet's batch norms on Ray actors; return them with their importance."""
     plan, settings, store = run.plan, run.settings, run.store
     frozen = build_supernet(plan.space, settings.pretrain, run.dataset, settings.seed)
-    if not store.parts("isometry"):
+    if plan.num_steps and not store.parts("isometry"):
         rows = initial_isometry(
             plan.space, run.dataset.channels, run.dataset.num_classes, settings.pretrain,
             settings.seed,
