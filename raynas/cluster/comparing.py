@@ -12,6 +12,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -25,7 +26,7 @@ from raynas.training.reuse import is_pretrained
 _FAILURES = 2  # times that a lost trial is begun again; its finished runs stay finished
 _ERROR_LINES = 6
 # a trial must take something, and CPUs would be missing inside it: a byte of memory
-_NEXT_TO_NOTHING = {"cpu": 0, "memory": 1}
+_NEXT_TO_NOTHING = {"cpu": 0.0, "memory": 1.0}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class SupernetTrial(tune.Trainable):
     """Does the runs of a group, one a step; a run that fails leaves the next ones alone."""
 
     def setup(  # type: ignore[override]  # with_parameters adds the rest
-        self, config: dict[str, Any], groups: Sequence[Sequence[Cell]], work: Work, folder: str
+        self, config: dict[str, Any], groups: Sequence[Sequence[Cell]], work: Work, folder: Path
     ) -> None:
         """Begin with the first run, in the folder that relative paths refer to."""
         with contextlib.suppress(OSError):  # another machine has the files in its own
@@ -76,17 +77,21 @@ class SupernetTrial(tune.Trainable):
         """Do the next run; return its name and its error."""
         cell = self._cells[self._done]
         self._done += 1
-        donors = [other.store for other in self._cells if other is not cell]
-        source = next((store.uri for store in donors if is_pretrained(store)), None)
-        error = None
-        try:
-            self._work(cell.settings, cell.store.uri, source)
-        except (StageError, UserError) as stopped:
-            error = str(stopped)
-        except Exception:  # noqa: BLE001 - whatever it is, the other runs go on
-            error = "\n".join(traceback.format_exc().strip().splitlines()[-_ERROR_LINES:])
+        error = None if cell.is_finished else self._error_of(cell)
         is_last = self._done == len(self._cells)
         return {"cell": cell.name, "error": error, tune.result.DONE: is_last}
+
+    def _error_of(self, cell: Cell) -> str | None:
+        """Do a run; return why it stopped, or None."""
+        others = [other.store for other in self._cells if other is not cell]
+        source = next((store.uri for store in others if is_pretrained(store)), None)
+        try:
+            self._work(cell.settings, cell.store.uri, source)
+        except (StageError, UserError) as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 - whatever it is, the other runs go on
+            return "\n".join(traceback.format_exc().strip().splitlines()[-_ERROR_LINES:])
+        return None
 
 
 class CellRecorder(tune.Callback):
@@ -94,7 +99,9 @@ class CellRecorder(tune.Callback):
 
     def __init__(self, groups: Sequence[Sequence[Cell]], on_end: OnEnd) -> None:
         """Keep whom to tell of which cells."""
-        self._left = [{cell.name: cell for cell in group} for group in groups]
+        self._left = [
+            {cell.name: cell for cell in group if not cell.is_finished} for group in groups
+        ]
         self._on_end = on_end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,7 +137,7 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
     groups = [group for group in everything if not all(cell.is_finished for cell in group)]
     if not groups:
         return
-    trainable = tune.with_parameters(SupernetTrial, groups=groups, work=work, folder=os.getcwd())
+    trainable = tune.with_parameters(SupernetTrial, groups=groups, work=work, folder=Path.cwd())
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
             tune.with_resources(trainable, _NEXT_TO_NOTHING),
