@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from launch import search
-from raynas.cluster.comparing import Cell, make_cells, run_cells
-from raynas.cluster.connection import connected
+from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
+from raynas.cluster.connection import Resources, connected
 from raynas.cluster.plan import make_plan
 from raynas.console import Stages
 from raynas.costs import show_quantity
@@ -121,29 +121,44 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     console = search.make_console(stderr=command.json)
     errors: dict[str, str | None] = {}
     if command.dry_run or not all(cell.is_finished for cell in cells):
-        inputs = [(each, *search.load(each)) for each in methods.values()]
+        for each in methods.values():
+            search.load(each)  # a mistake in it is told before Ray starts
         with connected() as resources:
-            for settings, space, dataset in inputs:
-                plan = make_plan(space, dataset, settings, resources, None)
-                if truth:
-                    refuse_misfit(truth.architectures, plan.space, f"--truth {command.truth}")
+            for each in methods.values():
+                refuse_impossible(command, each, resources, truth)
                 if command.dry_run:
-                    search.search(search.Command(settings, dry_run=True), console)
+                    search.search(search.Command(each, dry_run=True), console)
             if command.dry_run:
                 return
-            del inputs, dataset
             errors = run(cells, RunStore.create(store.uri), command.concurrent, truth, console)
     rows = [write_row(store, cell, errors.get(cell.name), truth) for cell in cells]
+    show(rows, store, command, console)
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed:
+        raise StageError(f"{failed} of {len(rows)} runs failed; the same command tries them again")
+
+
+def refuse_impossible(
+    command: Command, settings: Settings, resources: Resources, truth: Truth | None
+) -> None:
+    """Refuse a method that cannot work here, before anything trains.
+
+    Raises:
+        UserError: Its plan, so many supernets at a time, or a truth of another space.
+    """
+    plan = make_plan(*search.load(settings), settings, resources, None)
+    refuse_crowding(plan, settings, resources, command.concurrent)
+    if truth:
+        refuse_misfit(truth.architectures, plan.space, f"--truth {command.truth}")
+
+
+def show(rows: Sequence[Row], store: RunStore, command: Command, console: Console) -> None:
+    """Print the rows, as JSON or as a table with the errors."""
     if command.json:
         print(json.dumps(rows, indent=2))
-    else:
-        print_rows(rows, console)
-        print(f"table: {store.locate('tables/comparison')}")
-    failed = [row for row in rows if row["status"] == "failed"]
-    if failed:
-        raise StageError(
-            f"{len(failed)} of {len(rows)} runs failed; the same command tries them again"
-        )
+        return
+    print_rows(rows, console)
+    print(f"table: {store.locate('tables/comparison')}")
 
 
 def default_folder(methods: dict[str, Settings]) -> str:
@@ -163,10 +178,11 @@ def run(
     with Stages(console) as stages:
         advance = stages.stage("compare", len(cells), "runs")
 
-        def on_end(cell: Cell, error: str | None) -> None:
+        def on_end(cell: Cell, error: str | None, warnings: Sequence[str]) -> None:
             errors[cell.name] = error
             row = write_row(store, cell, error, truth)
-            stages.print(f"{cell.name} {row['status']}")
+            for line in (row["status"], *warnings):
+                stages.print(f"{cell.name}: {line}")
             advance(done + len(errors), cell.name)
 
         advance(done)
@@ -174,9 +190,12 @@ def run(
     return errors
 
 
-def run_cell(settings: Settings, folder: str, pretrained: str | None) -> None:
-    """Do a run as launch/search.py does it."""
-    search.search(search.Command(settings, folder, pretrained), Console(width=200))
+def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[str]:
+    """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
+    console = Console(width=200, record=True)
+    search.search(search.Command(settings, folder, pretrained), console)
+    lines = console.export_text().splitlines()
+    return [line for line in lines if line.startswith("warning:")]
 
 
 def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | None) -> Row:

@@ -17,9 +17,12 @@ from typing import Any
 
 from ray import tune
 
+from raynas.cluster.connection import Resources
+from raynas.cluster.plan import Plan
 from raynas.cluster.trials import Silence, error_lines
 from raynas.errors import StageError, UserError
 from raynas.settings import Settings
+from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
 
@@ -44,10 +47,11 @@ class Cell:
         return bool(rows and rows[0]["finished"])
 
 
-Work = Callable[[Settings, str, str | None], None]
-"""Does a run: its settings, its folder, and the run folder whose pretraining it takes over."""
-OnEnd = Callable[[Cell, str | None], None]
-"""Told that a cell has ended, and its error or None."""
+Work = Callable[[Settings, str, str | None], Sequence[str]]
+"""Does a run and returns its warnings: its settings, its folder, and the run folder whose
+pretraining it takes over."""
+OnEnd = Callable[[Cell, str | None, Sequence[str]], None]
+"""Told that a cell has ended, its error or None, and its warnings."""
 
 
 def share_supernets(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -58,6 +62,33 @@ def share_supernets(cells: Sequence[Cell]) -> list[list[Cell]]:
         key = settings.supernet if settings.pretrain.epochs else cell.name
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
+
+
+def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concurrent: int) -> None:
+    """Refuse so many supernets at a time that one would wait for the workers of another.
+
+    Raises:
+        UserError: A run's workers or trials take more than its share of the cluster.
+    """
+    pretrain, retrain = settings.pretrain, settings.retrain
+    room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
+    trials = (retrain.concurrent or plan.trial_places) if settings.check else plan.concurrent
+    shares = {
+        "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
+        "--search.concurrent": plan.scorers / room if is_single(settings) else 0.0,
+        "--retrain.concurrent": trials / plan.trial_places,
+    }
+    for flag, share in shares.items():
+        if concurrent > 1 and concurrent * share > 1:
+            raise UserError(
+                f"--concurrent {concurrent}: a run of {settings.method} takes {share:.0%} of the "
+                f"cluster, so the next one would wait; lower {flag}, or --concurrent"
+            )
+
+
+def is_single(settings: Settings) -> bool:
+    """Return whether trials score each architecture."""
+    return settings.search.score not in INDICATOR_SCORES
 
 
 class SupernetTrial(tune.Trainable):
@@ -77,21 +108,22 @@ class SupernetTrial(tune.Trainable):
         """Do the next run; return its name and its error."""
         cell = self._cells[self._done]
         self._done += 1
-        error = None if cell.is_finished else self._error_of(cell)
+        found = {"error": None, "warnings": []} if cell.is_finished else self._run(cell)
         is_last = self._done == len(self._cells)
-        return {"cell": cell.name, "error": error, tune.result.DONE: is_last}
+        return {"cell": cell.name, **found, tune.result.DONE: is_last}
 
-    def _error_of(self, cell: Cell) -> str | None:
-        """Do a run; return why it stopped, or None."""
+    def _run(self, cell: Cell) -> dict[str, Any]:
+        """Do a run; return its warnings, and why it stopped or None."""
         others = [other.store for other in self._cells if other is not cell]
         source = next((store.uri for store in others if is_pretrained(store)), None)
         try:
-            self._work(cell.settings, cell.store.uri, source)
-        except (StageError, UserError) as error:
-            return str(error)
+            warnings = list(self._work(cell.settings, cell.store.uri, source))
+        except (StageError, UserError) as stopped:
+            return {"error": str(stopped), "warnings": []}
         except Exception:  # noqa: BLE001 - whatever it is, the other runs go on
-            return "\n".join(traceback.format_exc().strip().splitlines()[-_ERROR_LINES:])
-        return None
+            lines = traceback.format_exc().strip().splitlines()[-_ERROR_LINES:]
+            return {"error": "\n".join(lines), "warnings": []}
+        return {"error": None, "warnings": warnings}
 
 
 class CellRecorder(tune.Callback):
@@ -115,13 +147,13 @@ class CellRecorder(tune.Callback):
         del iteration, trials, info
         cell = self._left[trial.config["group"]].pop(result["cell"], None)
         if cell is not None:
-            self._on_end(cell, result["error"])
+            self._on_end(cell, result["error"], result["warnings"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell that the trial was lost with all the runs that it had left."""
         del iteration, trials, info
         for cell in self._left[trial.config["group"]].values():
-            self._on_end(cell, error_lines(trial))
+            self._on_end(cell, error_lines(trial), [])
 
 
 def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int) -> None:

@@ -1,6 +1,6 @@
 """Which runs of a comparison share a supernet, and what a trial does with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +61,7 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
     finish(cells[1])
     seen: list[tuple[str, str, str | None]] = []
 
-    def work(settings: Settings, folder: str, source: str | None) -> None:
+    def work(settings: Settings, folder: str, source: str | None) -> list[str]:
         seen.append((settings.method, folder, source))
         cells[0].store.append("ledger", [{"layer": 0}], "final")
         cells[0].store.write_bytes(CHECKPOINT, b"")
@@ -86,16 +86,16 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
 def test_each_run_s_end_is_told_once_and_a_lost_trial_fails_the_rest(tmp_path: Path) -> None:
     cells = cells_of(tmp_path, "fair_isometry", "fair_taylor", "fair_saliency")
     finish(cells[0])
-    told: list[tuple[str, str | None]] = []
-    recorder = CellRecorder([cells], lambda cell, error: told.append((cell.name, error)))
+    told: list[tuple[str, str | None, Sequence[str]]] = []
+    recorder = CellRecorder([cells], lambda cell, *found: told.append((cell.name, *found)))
     trial = SimpleNamespace(config={"group": 0}, error_file=None, get_error=lambda: "node lost")
 
     def tell(result: Mapping[str, Any]) -> None:
         recorder.on_trial_result(0, [], trial, result)
 
     for _ in range(2):
-        tell({"cell": cells[0].name, "error": None})
-        tell({"cell": cells[1].name, "error": "it broke"})
+        tell({"cell": cells[0].name, "error": None, "warnings": []})
+        tell({"cell": cells[1].name, "error": "it broke", "warnings": ["beware"]})
     recorder.on_trial_error(0, [], trial)
 
-    assert told == [(cells[1].name, "it broke"), (cells[2].name, "node lost")]
+    assert told == [(cells[1].name, "it broke", ["beware"]), (cells[2].name, "node lost", [])]

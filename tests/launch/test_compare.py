@@ -14,7 +14,6 @@ from raynas.cluster.connection import Resources
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from tests.launch.scripts import (
-    TINY,
     Ended,
     Launcher,
     files_of,
@@ -27,6 +26,13 @@ from tests.launch.scripts import (
 
 compare = load_script("compare")
 CELLS = ["fair_taylor", "fair_saliency", "broken", "random"]
+LIGHT = (
+    "--images.share", "0.3", "--pretrain.epochs", "1", "--pretrain.batch", "32",
+    "--pretrain.workers", "1", "--pretrain.checkpoint-seconds", "0.02",
+    "--search.generations", "1", "--search.population", "4", "--search.parents", "2",
+    "--search.mutations", "1", "--search.crossovers", "1", "--search.concurrent", "1",
+    "--retrain.top-k", "1", "--retrain.epochs", "1", "--retrain.batch", "32",
+)  # fmt: skip
 BROKEN = """
 [pretrain]
 learning-rate = 1e30
@@ -46,10 +52,10 @@ def matrix(
     folder = tmp_path_factory.mktemp("comparisons")
     (folder / "broken.toml").write_text(BROKEN)
     methods = f"fair_taylor,fair_saliency,{folder / 'broken.toml'},random"
-    flags = ["--methods", methods, "--seeds", "1", *TINY]
+    flags = ["--methods", methods, "--seeds", "1", *LIGHT]
     run, second = folder / "all", RunStore(str(folder / "all" / "fair_saliency-seed0"))
     with running(launcher.start(run, *flags, script="compare")) as process:
-        wait_until(lambda: second.rows("trials"), process)
+        wait_until(lambda: second.rows("runs"), process)
         os.kill(process.pid, signal.SIGKILL)
     before = files_of(run / "fair_taylor-seed0")
     return run, flags, before, launcher.run(run, *flags, script="compare")
@@ -72,14 +78,14 @@ class TestMatrix:
         assert second.rows("runs")[0]["pretrained"] == first.uri
 
     def test_a_run_of_the_comparison_is_what_the_search_makes_by_itself(
-        self, matrix: Matrix, whole: tuple[Path, Ended]
+        self, matrix: Matrix, launcher: Launcher, tmp_path: Path
     ) -> None:
-        run, *_ = matrix
-        same = run / "fair_saliency-seed0"
-        settings = [RunStore(str(each)).rows("runs")[0]["settings"] for each in (same, whole[0])]
+        same, alone = matrix[0] / "fair_saliency-seed0", tmp_path / "alone"
+        assert launcher.run(alone, "--method", "fair_saliency", *LIGHT).code == 0
 
+        settings = [RunStore(str(each)).rows("runs")[0]["settings"] for each in (same, alone)]
         assert settings[0] == settings[1]
-        assert results_of(same) == results_of(whole[0])
+        assert results_of(same) == results_of(alone)
 
     def test_what_was_finished_before_a_kill_is_not_done_again(self, matrix: Matrix) -> None:
         run, _, before, _ = matrix
@@ -144,6 +150,9 @@ REFUSED = {
     "--methods random,naswot,random": "got random twice",
     "--methods random --seeds 0": "--seeds: got 0",
     "--methods random --concurrent 0": "--concurrent: got 0",
+    "--methods fair_taylor --concurrent 2": "lower --pretrain.workers, or --concurrent",
+    "--methods random --concurrent 2": "lower --search.concurrent, or --concurrent",
+    "--methods fair_taylor --concurrent 2 --pretrain.workers 1": "lower --retrain.concurrent, or",
     "--methods random --seed 1": "--seed: a comparison has several; give --seeds",
     "--methods random --method spos": "--method: a comparison has several; give --methods",
     "--methods fair_taylor,spos --search exact": "method spos: --search exact",
