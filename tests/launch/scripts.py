@@ -74,15 +74,19 @@ class Ended:
 
 def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for a process to end."""
-    output, errors = process.communicate(timeout=240)
+    output, errors = process.communicate(timeout=480)
     return Ended(process.returncode, output, errors)
 
 
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait until something is true; fail after two minutes, or when the process ends."""
-    deadline = time.monotonic() + 120
+def wait_until(
+    condition: Callable[[], Any],
+    process: subprocess.Popen[str] | None = None,
+    seconds: float = 120.0,
+) -> None:
+    """Wait until something is true; fail after some seconds, or when the process ends."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited for two minutes"
+        assert time.monotonic() < deadline, f"waited for {seconds:g} seconds"
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended meanwhile: {ended(process).errors}")
         time.sleep(0.01)

@@ -55,7 +55,7 @@ def matrix(
     flags = ["--methods", methods, "--seeds", "1", *LIGHT]
     run, second = folder / "all", RunStore(str(folder / "all" / "fair_saliency-seed0"))
     with running(launcher.start(run, *flags, script="compare")) as process:
-        wait_until(lambda: second.rows("runs"), process)
+        wait_until(lambda: second.rows("runs"), process, 360)
         os.kill(process.pid, signal.SIGKILL)
     before = files_of(run / "fair_taylor-seed0")
     return run, flags, before, launcher.run(run, *flags, script="compare")
@@ -65,6 +65,7 @@ Matrix = tuple[Path, list[str], dict[Path, Any], Ended]
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(1200)  # two starts of Ray, four runs
 class TestMatrix:
     def test_a_supernet_is_trained_once_and_taken_over_by_the_methods_that_share_it(
         self, matrix: Matrix
