@@ -29,6 +29,7 @@ Name = Literal[
     "architectures",
     "trials",
     "calibration",
+    "checks",
     "outcomes",
 ]
 

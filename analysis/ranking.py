@@ -90,6 +90,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for measure, title, chosen in (
         ("accuracy", "first choice, true %", [best, *choosing]),
         ("regret", "regret, points", choosing),
+        ("regret3", "regret of the best of three", choosing),
     ):
         columns = {f"{measure}_{name}": text for name, text in reached.items()}
         console.print(_table(title, chosen, columns, "{: .2f}"))

@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raynas.agreement import Check, checked
 from raynas.costs import show_quantity
 from raynas.errors import UserError
+from raynas.report import check_lines, gap_lines
 from raynas.store import RunStore
 
 
@@ -68,12 +70,14 @@ class Search:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that is printed."""
+    """Everything that is printed; ``notes`` are lines on the search's gap and the self-check."""
 
     run: dict[str, Any]
     pretraining: Pretraining
     search: Search
     outcomes: list[dict[str, Any]]
+    notes: list[str]
+    check: Check | None
 
 
 def summarise(store: RunStore) -> Summary:
@@ -83,7 +87,8 @@ def summarise(store: RunStore) -> Summary:
     run["seconds"] = (finished - started).total_seconds() if finished and started else None
     run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
     outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
-    return Summary(run, _pretraining(store), _search(store), outcomes)
+    notes, check = [*gap_lines(store), *check_lines(store)], checked(store.rows("checks"))
+    return Summary(run, _pretraining(store), _search(store), outcomes, notes, check)
 
 
 def _parsed(text: str | None) -> Any:
@@ -134,6 +139,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         header.add_row(Text(name, style="bold"), Text(text))
     console.print(header)
     console.print(_outcomes_table(summary.outcomes) if summary.outcomes else "no outcomes yet")
+    for note in summary.notes:
+        console.print(note, markup=False)
     for row in summary.outcomes:
         if row["error"]:
             last = row["error"].strip().splitlines()[-1]
@@ -246,7 +253,7 @@ def _plain(value: object) -> object:
     match value:
         case dict():
             return {key: _plain(item) for key, item in value.items()}
-        case list():
+        case list() | tuple():
             return [_plain(item) for item in value]
         case datetime():
             return value.isoformat()

@@ -27,7 +27,8 @@ from rich.console import Console
 
 from raynas.cluster.checking import check_score
 from raynas.cluster.connection import connected, ship_by_value
-from raynas.cluster.plan import forecast, forecast_lines, make_plan, plan_lines
+from raynas.cluster.plan import forecast, make_plan
+from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
@@ -198,7 +199,7 @@ def pretrain(run: Run) -> Pretraining:
     """Train the supernet's batch norms on Ray actors; return them with their importance."""
     plan, settings, store = run.plan, run.settings, run.store
     frozen = build_supernet(plan.space, settings.pretrain, run.dataset, settings.seed)
-    if not store.parts("isometry"):
+    if plan.num_steps and not store.parts("isometry"):
         rows = initial_isometry(
             plan.space, run.dataset.channels, run.dataset.num_classes, settings.pretrain,
             settings.seed,
@@ -231,15 +232,17 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
     if settings.search.score in INDICATOR_SCORES:
         table = score_table(state.indicators(), plan.space, settings.search)
     outcomes = Outcomes(store, plan.costs)
+    if settings.check and table is not None:
+        check_score(run, table)  # before the search, which may learn from it
     started = time.monotonic()
     searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
     before = store.rows("runs")[0]["search_seconds"] or 0.0  # what a continued run has searched
     update(run, search_seconds=before + time.monotonic() - started)
-    if settings.check:
+    if settings.check and table is None:
         check_score(run, table)
     if not searcher.exhausted:
         retrain(run, searcher, outcomes)
-    if table is not None:
+    if table is not None and settings.search.strategy != "calibrated":
         record_gap(run, table)
 
 

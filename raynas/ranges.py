@@ -35,6 +35,7 @@ _RANGES = {
     "search.mutations": "[0, inf)",
     "search.crossovers": "[0, inf)",
     "search.mutation-probability": "[0, 1]",
+    "search.min-distance": "[1, inf)",
     "search.recalibration-batches": "[1, inf)",
     "search.score-images": "[1, inf)",
     "search.concurrent": "[1, inf)",

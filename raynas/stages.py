@@ -130,6 +130,8 @@ class SearchSettings:
     """Children by crossover in each generation."""
     mutation_probability: float = 0.1
     """Probability that a mutation redraws a layer's candidate."""
+    min_distance: int = 1
+    """Layers in which the networks that an exact search finds differ from each other at least."""
     recalibration_batches: int = 20
     """Training batches that give a subnet's batch norms their statistics before its accuracy."""
     score_images: int = 2000

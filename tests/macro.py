@@ -63,7 +63,12 @@ def build_run(
     """Write a run whose first-order importance is a table, and whose search scored something."""
     store = RunStore.create(str(folder))
     search: Any = {"score": score}
-    told = replace(settings or Settings(), space=space, seed=seed, search=SearchSettings(**search))
+    told = replace(
+        settings or Settings(method="fair_taylor"),
+        space=space,
+        seed=seed,
+        search=SearchSettings(**search),
+    )
     row = {
         "run": store.name, "space": space, "settings": told.to_json(), "method": told.method,
         "seed": seed, "started": datetime(2026, 3, 1, tzinfo=UTC),

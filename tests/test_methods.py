@@ -70,7 +70,7 @@ def test_an_unknown_key_names_the_nearest_known_one(
 def test_a_key_like_no_other_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
     write_method(tmp_path, "[search]\nxyzzy = 1")
 
-    with pytest.raises(UserError, match=r"'xyzzy'; known are breeding, crossovers, .*score"):
+    with pytest.raises(UserError, match=r"'xyzzy'; known are breeding, concurrent, .*score"):
         load_method("mine", tmp_path)
 
 

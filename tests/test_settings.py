@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import fields, is_dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import tyro
@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from raynas.costs import Limits
 from raynas.errors import UserError
 from raynas.settings import _FREE, Settings, differences
-from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings, Score, SearchSettings
+from raynas.stages import (
+    INDICATOR_SCORES,
+    ZERO_COST_SCORES,
+    ImageSettings,
+    PretrainSettings,
+    RetrainSettings,
+    Score,
+    SearchSettings,
+)
 from tests.builders import GROUPS, setting_names
 
 LayerIndicator = Literal["path", "parallel", "none"]
@@ -53,7 +61,7 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("images", "max_corrupt", -0.1),
         ("images", "share", 0.0),
         ("images", "share", 1.1),
-        ("pretrain", "epochs", 0.0),
+        ("pretrain", "epochs", -0.5),
         ("pretrain", "epochs", float("nan")),
         ("pretrain", "batch", 1),
         ("pretrain", "learning_rate", -0.1),
@@ -65,6 +73,9 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("search", "generations", 0),
         ("search", "population", 0),
         ("search", "parents", 0),
+        ("search", "recalibration_batches", 0),
+        ("search", "score_images", 0),
+        ("search", "concurrent", 0),
         ("retrain", "top_k", 0),
         ("retrain", "epochs", 0),
         ("retrain", "batch", 1),
@@ -261,3 +272,43 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert free.digest == Settings().digest
     assert differences(Settings().to_json(), other) == ["pretrain.batch: recorded 64, now 32"]
     assert other.digest != Settings().digest
+
+
+@pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])
+def test_a_score_of_a_supernet_needs_a_pretraining(name: Any) -> None:
+    pretrain = PretrainSettings(epochs=0)
+
+    with pytest.raises(UserError, match=f"--pretrain.epochs 0 with --search.score {name}"):
+        Settings(pretrain=pretrain, search=SearchSettings(score=name))
+
+
+@pytest.mark.parametrize("name", sorted(ZERO_COST_SCORES))
+def test_a_zero_cost_score_needs_none_and_no_indicators(name: Any) -> None:
+    for pretrain in (
+        PretrainSettings(epochs=0),
+        PretrainSettings(epochs=0, layer_indicator="none", sampling="fair"),
+    ):
+        settings = Settings(pretrain=pretrain, search=SearchSettings(score=name))
+        assert settings.search.strategy == "evolution"
+
+
+@pytest.mark.parametrize("strategy", ["exact", "calibrated"])
+def test_strategies_that_need_a_sum_over_layers_refuse_other_scores(strategy: Any) -> None:
+    for name in (*INDICATOR_SCORES, "accuracy", *sorted(ZERO_COST_SCORES)):
+        search = SearchSettings(strategy=strategy, score=name)
+        if name in INDICATOR_SCORES:
+            assert Settings(search=search).search == search
+            continue
+        with pytest.raises(UserError, match=f"--search {strategy} with --search.score {name}: it"):
+            Settings(search=search)
+
+
+def test_how_many_score_at_a_time_may_change_when_a_run_goes_on_and_the_check_may_not() -> None:
+    recorded = Settings().to_json()
+
+    assert differences(recorded, Settings(search=SearchSettings(concurrent=7))) == []
+    assert differences(recorded, Settings(check=5)) == ["check: recorded 0, now 5"]
+    strategy = SearchSettings(strategy="exact")
+    assert differences(recorded, Settings(search=strategy)) == [
+        "search.strategy: recorded 'evolution', now 'exact'"
+    ]

@@ -51,8 +51,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     )  # fmt: skip
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run.store, run.plan.costs, run.plan.space, chosen, advance)
-    concurrent = run.settings.retrain.concurrent or run.plan.trial_places
-    run_trials(trainable, searcher, recorder, short, run.plan.gpus_per_trial, concurrent)
+    run_trials(trainable, searcher, recorder, short, run.plan.gpus_per_trial, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
 

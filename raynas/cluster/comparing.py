@@ -72,11 +72,12 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     """
     pretrain, retrain = settings.pretrain, settings.retrain
     room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
-    trials = (retrain.concurrent or plan.trial_places) if settings.check else plan.concurrent
+    places = resources.room(retrain.cpus_per_trial, plan.gpus_per_trial)
+    trials = (retrain.concurrent or places) if settings.check else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
         "--search.concurrent": plan.scorers / room if is_single(settings) else 0.0,
-        "--retrain.concurrent": trials / plan.trial_places,
+        "--retrain.concurrent": trials / places,
     }
     for flag, share in shares.items():
         if concurrent > 1 and concurrent * share > 1:

@@ -16,7 +16,7 @@ import torch
 
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
-from raynas.costs import CostTable, show_quantity
+from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
@@ -24,13 +24,15 @@ from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
-from raynas.stages import PretrainSettings
-from raynas.training.gradients import PathGradients, Piece
+from raynas.stages import INDICATOR_SCORES, PretrainSettings
+from raynas.training.gradients import PathGradients, Piece, build_supernet
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
 from raynas.training.retraining import Retraining
+from raynas.training.scoring import make_score
 
-_PROBES = 3
+PROBES = 3
+_TRIAL_SECONDS = 0.05  # that Tune takes to start and end a trial
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Plan:
         gpus_per_worker: GPUs of each.
         scorers: Scoring trials at a time, of a worker's size.
         gpus_per_trial: GPUs of each retraining trial.
-        trial_places: Trials of that size for which the cluster has room.
+        checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
     """
@@ -65,7 +67,7 @@ class Plan:
     gpus_per_worker: float
     scorers: int
     gpus_per_trial: float
-    trial_places: int
+    checkers: int
     concurrent: int
     facts: dict[str, Any]
 
@@ -86,11 +88,15 @@ class Forecast:
 
     Attributes:
         pretrain_seconds: Wall time of the pretraining.
+        scoring_seconds: Wall time of the scoring trials; 0 if scores are sums over layers.
+        check_seconds: Wall time of the self-check.
         retrain_seconds: Wall time of the retraining of all winners.
         disk_bytes: Size of the run folder at the end.
     """
 
     pretrain_seconds: float
+    scoring_seconds: float
+    check_seconds: float
     retrain_seconds: float
     disk_bytes: int
 
@@ -156,7 +162,7 @@ def make_plan(
         worker_gpus,
         settings.search.concurrent or fitting,
         trial_gpus,
-        trials,
+        retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
         facts | {"shards": num_shards},
     )
@@ -185,20 +191,26 @@ def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
 
 def forecast(plan: Plan, dataset: Dataset, settings: Settings) -> Forecast:
     """Probe a few steps on this machine and scale them to the whole run."""
-    pretrain, retrain = settings.pretrain, settings.retrain
+    pretrain, search, retrain = settings.pretrain, settings.search, settings.retrain
     rng = np.random.default_rng(settings.seed)
     path = plan.sampler.draw(rng) or Architecture([0] * plan.space.num_layers)
     threads = torch.get_num_threads()
     torch.set_num_threads(pretrain.cpus_per_worker)
-    piece_seconds = _probe_pretraining(plan, dataset, settings, path)
+    piece_seconds = _probe_pretraining(plan, dataset, settings, path) if plan.num_steps else 0.0
+    is_single = search.score not in INDICATOR_SCORES
+    score_seconds = _probe_scoring(plan, dataset, settings, path) if is_single else 0.0
     torch.set_num_threads(retrain.cpus_per_trial)
     epoch_seconds = _probe_retraining(plan, dataset, settings, path)
     torch.set_num_threads(threads)
     rounds = math.ceil(plan.num_paths * plan.num_shards / plan.workers)
+    scored = min(search.generations * search.population, plan.space.size)
+    check_waves = math.ceil(settings.check / plan.checkers)
     waves = math.ceil(retrain.top_k / plan.concurrent)
     weights = 4 * plan.costs.of(path).params
     return Forecast(
         plan.num_steps * rounds * piece_seconds,
+        math.ceil(scored / plan.scorers) * score_seconds,
+        check_waves * settings.check_epochs * epoch_seconds,
         waves * retrain.epochs * epoch_seconds,
         retrain.top_k * 4 * weights + 2**20,  # network, average, momentum; exported weights
     )
@@ -221,6 +233,14 @@ def _probe_pretraining(
     return _median_seconds(lambda: compute(vector, 0, [Piece(path, 0)]))
 
 
+def _probe_scoring(plan: Plan, dataset: Dataset, settings: Settings, path: Architecture) -> float:
+    """Return the seconds of a scoring trial; the supernet's numbers do not matter to them."""
+    device = "cuda" if plan.gpus_per_worker and torch.cuda.is_available() else "cpu"
+    start = build_supernet(plan.space, settings.pretrain, dataset, settings.seed).vector.numpy()
+    score = make_score(plan.space, dataset, settings, start, device)
+    return _median_seconds(lambda: score(path)) + _TRIAL_SECONDS
+
+
 def _probe_retraining(
     plan: Plan, dataset: Dataset, settings: Settings, path: Architecture
 ) -> float:
@@ -235,66 +255,8 @@ def _median_seconds(work: Callable[[], object]) -> float:
     """Return the median time of a few calls after one that warms up."""
     work()
     seconds = []
-    for _ in range(_PROBES):
+    for _ in range(PROBES):
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
-
-
-def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
-    """Return the plan as lines for a person."""
-    facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
-    shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
-    images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
-    macs = f"{show_quantity(low.macs)} to {show_quantity(high.macs)} MACs"
-    params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
-    steps = f"{plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards"
-    search, retrain = settings.search, settings.retrain
-    sections = {
-        "data": f"{settings.data}: {images}, {len(facts['classes'])} classes, {shape}",
-        "skipped": _skipped_words(facts["skipped"]),
-        "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
-        "costs": f"{macs}, {params}",
-        "method": f"{settings.method}, seed {settings.seed}",
-        "cluster": f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
-        "pretrain": f"{steps}, {plan.workers} workers",
-        "search": f"{search.generations} generations of {search.population}"
-        + _limits_words(settings),
-        "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {retrain.scheduler}",
-    }
-    return [f"{name:<9} {text}" for name, text in sections.items() if text]
-
-
-def _skipped_words(skipped: list[str]) -> str:
-    if not skipped:
-        return ""
-    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    return f"{len(skipped)} images that cannot be read: {names}"
-
-
-def _limits_words(settings: Settings) -> str:
-    limits = settings.limits
-    words = [
-        f"at most {show_quantity(limit)} {unit}"
-        for limit, unit in ((limits.max_macs, "MACs"), (limits.max_params, "parameters"))
-        if limit is not None
-    ]
-    return ", " + " and ".join(words) if words else ""
-
-
-def forecast_lines(forecast: Forecast) -> list[str]:
-    """Return the forecast as lines for a person."""
-    pretrain = _show_seconds(forecast.pretrain_seconds)
-    retrain = _show_seconds(forecast.retrain_seconds)
-    disk = f"{forecast.disk_bytes / 2**20:.1f} MiB on disk"
-    text = f"pretrain {pretrain}, search seconds, retrain {retrain}, {disk}"
-    return [f"{'forecast':<9} {text} (from a probe of {_PROBES} steps)"]
-
-
-def _show_seconds(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -21,7 +21,7 @@ from raynas.search.indicators import AdditiveScorer, Array
 from raynas.space import Architecture
 from raynas.training.gradients import Vector
 from raynas.training.outcomes import SEARCH_STATE, Chronicle
-from raynas.training.records import architecture_rows
+from raynas.training.records import architecture_rows, calibrated_rows
 from raynas.training.scoring import Score, make_score
 
 Table = list[Array]
@@ -106,7 +106,10 @@ def _continued(run: Run) -> tuple[Evolution, Chronicle]:
 
 def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
     """Return the searcher over the best architectures that there are."""
-    found = k_best(table, run.plan.costs, run.settings.limits, run.settings.retrain.top_k)
+    settings = run.settings
+    found = k_best(
+        table, run.plan.costs, settings.limits, settings.retrain.top_k, settings.search.min_distance
+    )
     _write(run, found, "exact")
     return ListSearcher(dict(found), done)
 
@@ -121,6 +124,7 @@ def _calibrated(run: Run, table: Table, done: Sequence[Architecture]) -> Calibra
         if searcher.num_observed:
             rows = calibration.rows()
             store.append("calibration", rows, part=f"{searcher.num_observed:06d}")
+            _write_beliefs(run, calibration)
         scores = map(float, scorer(searcher.proposed))
         _write(run, list(zip(searcher.proposed, scores, strict=True)), "calibrated")
         store.write_bytes(SEARCH_STATE, json.dumps(searcher.state()).encode())
@@ -128,7 +132,26 @@ def _calibrated(run: Run, table: Table, done: Sequence[Architecture]) -> Calibra
     searcher = CalibratedSearcher(calibration, scorer, settings.retrain, record, done)
     if store.has(SEARCH_STATE):
         searcher.resume(json.loads(store.read_bytes(SEARCH_STATE)))
+    else:
+        _learn_from_check(run, calibration)
     return searcher
+
+
+def _learn_from_check(run: Run, calibration: Calibration) -> None:
+    """Show a calibration the short trainings of the self-check, if there were any."""
+    short, long = run.settings.check_epochs, run.settings.retrain.epochs
+    weight = short / (short + long)  # below 1, and hardly that of a rung
+    rows = [row for row in run.store.rows("checks") if row["status"] == "finished"]
+    for row in sorted(rows, key=lambda row: str(row["architecture"])):
+        calibration.observe(Architecture.parse(row["architecture"]), row["val_accuracy"], weight)
+        run.store.append("calibration", calibration.rows(), part=f"check-{row['architecture']}")
+    _write_beliefs(run, calibration)
+
+
+def _write_beliefs(run: Run, calibration: Calibration) -> None:
+    step = run.plan.num_steps - 1  # beside the indicators after the last step of pretraining
+    rows = calibrated_rows(run.plan.space, calibration.table(), step)
+    run.store.append("indicators", rows, part="calibrated")
 
 
 def _write(run: Run, found: Sequence[tuple[Architecture, float]], origin: str) -> None:

@@ -51,8 +51,8 @@ class Calibration:
         self._indicator = [np.where(np.isfinite(row), row, -np.inf) for row in table]
         self._costs = costs
         self._limits = limits
-        self._first, _ = best(self._indicator, costs, limits)
-        self._features = build_features(self._indicator, costs, space)
+        best(self._indicator, costs, limits)  # refuses what cannot be kept
+        self._features = build_features(self._indicator, space)
         self._rng = np.random.default_rng([seed, _CALIBRATION])
         self._proposals = 0
         self._observed: list[tuple[Architecture, float, float]] = []
@@ -95,17 +95,13 @@ class Calibration:
     def propose(self, taken: Collection[Architecture] = ()) -> Architecture | None:
         """Return the next architecture to train, or None if no legal one is left.
 
-        The first is the indicator's best. What has been observed is never proposed again.
+        Without evidence the first is the indicator's best.
 
         Args:
-            taken: Architectures that are out, or are not wanted for another reason.
+            taken: Architectures that have been proposed, or are not wanted for another reason.
         """
-        excluded = {*taken, *(architecture for architecture, _, _ in self._observed)}
-        table = self.draw()
-        if self._proposals == 1 and self._first not in excluded:
-            return self._first
         try:
-            found = k_best(table, self._costs, self._limits, 1, excluded=sorted(excluded))
+            found = k_best(self.draw(), self._costs, self._limits, 1, excluded=sorted(set(taken)))
         except UserError:  # the limits can be kept, or __init__ had refused them
             return None
         return found[0][0]
@@ -113,11 +109,9 @@ class Calibration:
     def draw(self) -> list[Array]:
         """Return the table T[l][i] whose sums over layers the next proposal maximises.
 
-        First the indicator, then in turns a draw's deviation from the mean, and the mean.
+        In turns the mean, at first the indicator's, and a draw's deviation from the mean.
         """
         self._proposals += 1
-        if self._proposals == 1:
-            return self._indicator
         if self._proposals % 2:
             return self.table()
         return self._features.table(self.posterior.draw(self._rng))

@@ -96,7 +96,8 @@ def _refuse_two_spaces(stores: Sequence[RunStore]) -> None:
 def _ranked(store: RunStore, formula: IndicatorScore | None, truth: Truth) -> _Ranked:
     run = store.rows("runs")[0]
     settings = recorded_settings(run, formula)
-    label = f"{run['method']}, {settings.score}"
+    score = "calibrated" if settings.strategy == "calibrated" else settings.score
+    label = f"{run['method']}, {score}"
     return _Ranked(
         f"{run['run'] or store.name}: {label}, seed {run['seed']}", label, _setup(run), store.uri,
         settings.score not in INDICATOR_SCORES,

@@ -1,9 +1,9 @@
 """What a calibration looks at: features of architectures that add up over their layers.
 
-Source: the issue's "indicator score, depth, log MACs, one-hot layers", in additive form. MACs
-enter linearly (log M is nearly linear over the range of a limit), and two groups lie between a
-single depth and free layers: how often each operation is chosen, and how early. All of a group's
-features together vary by one over the architectures of the space, each drawn uniformly.
+The indicator itself; how much it counts in each layer, its weak side on NAS-Bench-Macro; how
+often each operation is chosen, which holds depth, and how early; and each candidate on its own.
+All of a group's features together vary by one over the architectures of the space, each drawn
+uniformly. Chosen by ``tests/bench/calibrated.py``; depth and MACs by themselves added nothing.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from raynas.costs import CostTable
 from raynas.search.indicators import Array
 from raynas.search.posterior import Prior
 from raynas.space import Architecture, SearchSpace
 
 INDICATOR = "indicator"
-_SPREADS = {"depth": 0.5, "macs": 0.5, "operation": 1.0, "trend": 1.0, "layer": 0.5}
+_SPREADS = {"layer": 0.5, "operation": 1.0, "trend": 0.5, "candidate": 0.4}  # of the prior
 
 
 @dataclass(frozen=True)
@@ -52,24 +51,24 @@ class Features:
         return [np.where(known, row, -np.inf) for known, row in zip(self.usable, rows, strict=True)]
 
 
-def build_features(table: Sequence[Array], costs: CostTable, space: SearchSpace) -> Features:
+def build_features(table: Sequence[Array], space: SearchSpace) -> Features:
     """Return the features of a space whose indicators add up to ``table``."""
     usable = tuple(np.isfinite(row) for row in table)
     known = np.concatenate(usable)
     names = [c.name for block in space.blocks for c in block.candidates]
     layer = np.repeat(np.arange(len(table)), [len(row) for row in table])
-    one_hot = np.eye(len(names))
     operations = dict.fromkeys(names)
-    counts = np.array([[float(name == each) for name in names] for each in operations])
-    skipped = np.concatenate([np.arange(block.size) == block.identity for block in space.blocks])
     indicator = np.where(known, np.concatenate(table), 0.0)
+    counts = np.array([[float(name == each) for name in names] for each in operations])
     groups = {
         INDICATOR: ([""], indicator[None]),
-        "depth": ([""], 1.0 - skipped[None]),
-        "macs": ([""], np.concatenate([np.array(row, float) for row in costs.macs])[None]),
+        "layer": ([str(at) for at in range(len(table))], indicator * _members(layer)),
         "operation": (list(operations), counts),
         "trend": (list(operations), counts * (2 * layer / max(layer[-1], 1) - 1)),
-        "layer": ([f"{at}:{name}" for at, name in zip(layer, names, strict=True)], one_hot),
+        "candidate": (
+            [f"{at}:{name}" for at, name in zip(layer, names, strict=True)],
+            np.eye(len(names)),
+        ),
     }
     rows = {name: _unit(values, layer, known) for name, (_, values) in groups.items()}
     spread = np.concatenate([np.full(len(r), _SPREADS.get(g, 1.0)) for g, r in rows.items()])
@@ -83,8 +82,14 @@ def _unit(values: Array, layer: npt.NDArray[np.int64], known: npt.NDArray[np.boo
 
     Layers are independent, so variances add: sum over G and l of the mean over i of f[l][i]^2.
     """
-    mask = (layer == np.arange(layer[-1] + 1)[:, None]) & known  # L x n
+    mask = _members(layer) & known
     share = mask / mask.sum(axis=1, keepdims=True)
     centred = np.where(known, values - (values @ share.T)[:, layer], 0.0)
     variance = float((centred**2 @ share.T).sum())
     return centred / np.sqrt(variance) if variance > 0 else centred
+
+
+def _members(layer: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which columns are a layer's (L x n)."""
+    members: npt.NDArray[np.bool_] = layer == np.arange(layer[-1] + 1)[:, None]
+    return members

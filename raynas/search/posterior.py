@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 _POWERS = (0, -1)  # of the error: its logarithm, and images per mistake
 _SCALES = (0.35, 0.7, 1.4, 2.8, 5.6)  # s, in standard deviations of y
-_DEPARTURES = (0.3, 0.6, 1.2)  # d
+_DEPARTURES = (0.1, 0.3, 0.6, 1.2)  # d
 _NOISES = (0.05, 0.15, 0.4, 1.0)  # n
 _OFFSET = 100.0  # prior standard deviation of a level's offset: anything goes
 _TINY = 1e-9

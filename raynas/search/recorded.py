@@ -44,8 +44,20 @@ def recorded_scores(
     rows = [*indicators, *store.rows("ledger"), *store.rows("isometry")]
     space = recorded_space(store.rows("runs")[0]["space"], rows)
     refuse_misfit(architectures, space, f"run folder {store.uri}")
-    table = score_table(recorded_indicators(indicators, space), space, settings)
+    if settings.strategy == "calibrated":
+        table = _calibrated_table(indicators, space)
+    else:
+        table = score_table(recorded_indicators(indicators, space), space, settings)
     return AdditiveScorer(table)(architectures)
+
+
+def _calibrated_table(rows: Iterable[Row], space: SearchSpace) -> list[Array]:
+    """Return what a calibrated search believed at last; -inf where it knows nothing."""
+    table = [np.full(block.size, -np.inf) for block in space.blocks]
+    for row in rows:
+        if row["kind"] == "calibrated":
+            table[row["layer"]][row["candidate"]] = row["value"]
+    return table
 
 
 def refuse_misfit(architectures: Sequence[Architecture], space: SearchSpace, where: str) -> None:
@@ -80,7 +92,9 @@ def recorded_settings(run: Row, formula: IndicatorScore | None = None) -> Search
     tree = json.loads(run["settings"] or "{}").get("search", {})
     names = {item.name for item in fields(SearchSettings)}
     settings = SearchSettings(**{name: tree[name] for name in names & set(tree)})
-    return replace(settings, score=formula or settings.score)
+    if formula is None:
+        return settings
+    return replace(settings, score=formula, strategy="evolution")
 
 
 @dataclass(frozen=True)

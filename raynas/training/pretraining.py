@@ -233,8 +233,8 @@ def num_steps(num_images: int, settings: PretrainSettings, cycle: int) -> int:
 
 
 def learned_nothing(losses: Sequence[float], num_classes: int) -> str | None:
-    """Return a plain sentence if there were steps and the loss did not fall below chance."""
-    if not losses:
+    """Return a plain sentence if the loss did not fall below chance, else None."""
+    if not losses:  # nothing was meant to be learned
         return None
     tenth = max(len(losses) // 10, 1)
     first, last = math.fsum(losses[:tenth]) / tenth, math.fsum(losses[-tenth:]) / tenth

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from raynas.costs import CostTable
 from raynas.nets.isometry import Isometry
 from raynas.search.evolution import Scored
-from raynas.search.indicators import Indicators
+from raynas.search.indicators import Array, Indicators
 from raynas.settings import Settings
 from raynas.space import SearchSpace
 
@@ -109,6 +109,16 @@ def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Row
         for layer, value in enumerate(indicators.layer)
     ]  # fmt: skip
     return [row for row in (*blocks, *layers) if np.isfinite(row["value"])]
+
+
+def calibrated_rows(space: SearchSpace, table: Sequence[Array], step: int) -> Rows:
+    """Return what a calibrated search believes that each candidate adds to a score."""
+    rows = [
+        {"step": step, **place, "kind": "calibrated",
+         "value": float(table[place["layer"]][place["candidate"]])}
+        for place in _candidates(space)
+    ]  # fmt: skip
+    return [row for row in rows if np.isfinite(row["value"])]
 
 
 def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:

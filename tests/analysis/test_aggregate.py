@@ -49,6 +49,7 @@ def test_each_table_keeps_its_columns_and_their_types(
 ) -> None:
     two_runs[0].store.append("isometry", [{"layer": 0, "phi": 1.0}], "all")
     two_runs[0].store.append("calibration", [{"trial_number": 1, "mean": 1.0}], "all")
+    two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")
 
     joined = aggregate.join_runs([run.store for run in two_runs], name)
     for field in SCHEMAS[name]:

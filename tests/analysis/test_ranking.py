@@ -75,10 +75,12 @@ def test_every_number_stands_in_its_column(
     ranking.main([run.uri, "--truth", truth])
 
     printed = capsys.readouterr().out
-    at_large, depths, quarters, _, regrets = lines_of(printed, "run-a: fair_taylor, taylor, seed 0")
+    at_large, depths, quarters, _, regrets, of_three = lines_of(
+        printed, "run-a: fair_taylor, taylor, seed 0"
+    )
     assert at_large == ["1.000"] * 6
     assert set(depths) == set(quarters) == {"1.00"}
-    assert regrets == ["0.00"] * 5
+    assert regrets == of_three == ["0.00"] * 5
     told = ranking.ranking.measure(*_macs_and_truth(run, truth))
     _, *parts = lines_of(printed, "MACs")
     for group, cells in zip(("depth", "macs"), parts, strict=False):

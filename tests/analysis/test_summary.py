@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from analysis import summary
+from raynas.tables import SCHEMAS
 from tests.analysis.invented import STARTED, InventedRun, Row, Size
 
 
@@ -122,6 +123,27 @@ def test_the_name_of_an_architecture_of_20_layers_stays_on_one_line(
         assert row.split()[-1] == outcome["status"]
 
 
+def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = known_run.store.rows("runs")[0] | {"best_score": 3.5, "optimal_score": 3.75}
+    known_run.store.append("runs", [run], "run")
+    unknown = dict.fromkeys(SCHEMAS["checks"].names)
+    for at in range(4):
+        row = {
+            "architecture": str(at), "score": at, "depth": 1, "macs": -at, "naswot": at,
+            "val_accuracy": at / 4, "status": "finished",
+        }  # fmt: skip
+        known_run.store.append("checks", [unknown | row], str(at))
+    text = printed(known_run, capsys)
+    told = json.loads(printed(known_run, capsys, "--json"))
+
+    assert "search: best score 3.5000, optimum 3.7500, gap 0.2500" in text
+    assert "check: on these images the score beats MACs" in text
+    assert told["check"]["score"]["tau"] == 1
+    assert told["check"]["yardsticks"]["macs"]["tau"] == -1
+
+
 def test_json_is_one_object_with_the_numbers_of_the_tables(
     known_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +151,7 @@ def test_json_is_one_object_with_the_numbers_of_the_tables(
         raise AssertionError(f"{constant} is not JSON")
 
     told: dict[str, Any] = json.loads(printed(known_run, capsys, "--json"), parse_constant=refuse)
-    assert set(told) == {"run", "pretraining", "search", "outcomes"}
+    assert set(told) == {"run", "pretraining", "search", "outcomes", "notes", "check"}
     run = told["run"]
     assert (run["run"], run["space"], run["method"], run["seed"], run["seconds"]) == (
         "young", "mobilenet_v2", "fair_isometry", 0, 90.0,

@@ -8,15 +8,8 @@ import pytest
 import torch
 
 from raynas.cluster.connection import Resources
-from raynas.cluster.plan import (
-    Forecast,
-    Plan,
-    forecast,
-    forecast_lines,
-    make_plan,
-    plan_lines,
-    searched_space,
-)
+from raynas.cluster.plan import Forecast, Plan, forecast, make_plan, searched_space
+from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
@@ -56,6 +49,23 @@ def refusal(*arguments: Any, **others: Any) -> str:
 def pretrain(**settings: Any) -> Settings:
     """Return the small settings with another pretraining."""
     return replace(SMALL, pretrain=replace(SMALL.pretrain, **settings))
+
+
+def search(**settings: Any) -> Settings:
+    """Return the small settings with another search."""
+    return replace(SMALL, search=replace(SMALL.search, **settings))
+
+
+def untrained(score: Any) -> Settings:
+    """Return the small settings without a pretraining, which not every score allows."""
+    small = replace(SMALL.pretrain, epochs=0.0)
+    return replace(SMALL, pretrain=small, search=replace(SMALL.search, score=score))
+
+
+def line_of(settings: Settings, name: str) -> str:
+    """Return what a line of the plan says."""
+    lines = dict(line.split(maxsplit=1) for line in plan_lines(plan(settings), settings, LAPTOP))
+    return lines.get(name, "")
 
 
 def retrain(**settings: Any) -> Settings:
@@ -224,6 +234,50 @@ class TestForecast:
 
         assert made.pretrain_seconds == 6 * 2  # 4 paths on 2 workers are 2 rounds
         assert made.retrain_seconds == 2 * 5 * 2  # 3 trials in 2 waves, 2 steps an epoch
+        assert made.scoring_seconds == made.check_seconds == 0
+
+    def test_a_forecast_counts_scoring_trials_and_the_check(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("raynas.cluster.plan._median_seconds", lambda _: 1.0)
+        monkeypatch.setattr("raynas.cluster.plan._TRIAL_SECONDS", 0.5)
+        counted = replace(search(score="accuracy", generations=3, population=5), check=3)
+        settings = replace(counted, check_epochs=4, retrain=replace(SMALL.retrain, batch=24))
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert made.scoring_seconds == 8 * 1.5  # 15 trials, 2 at a time
+        assert made.check_seconds == 2 * 4 * 2  # 3 trials in 2 waves, 2 steps an epoch
+
+    def test_no_more_architectures_are_scored_than_there_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("raynas.cluster.plan._median_seconds", lambda _: 1.0)
+        monkeypatch.setattr("raynas.cluster.plan._TRIAL_SECONDS", 0.0)
+        settings = search(score="naswot", generations=30, population=50)
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert made.scoring_seconds == 24  # 3 x 4 x 4 architectures, 2 at a time
+
+    def test_a_pretraining_of_no_steps_takes_no_time_and_no_probe(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unwanted(*_: Any) -> float:
+            raise AssertionError("there is nothing to probe")
+
+        monkeypatch.setattr("raynas.cluster.plan._probe_pretraining", unwanted)
+        settings = untrained("random")
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert plan(settings).num_steps == 0
+        assert made.pretrain_seconds == 0
+        assert made.scoring_seconds > 0
+
+    @pytest.mark.parametrize("score", ["accuracy", "naswot"])
+    def test_a_score_is_probed_by_computing_it(self, score: str) -> None:
+        settings = search(score=score, recalibration_batches=1)
+        made = forecast(plan(settings), build_dataset(), settings)
+
+        assert 20 * 50 * 0.001 < made.scoring_seconds < math.inf
 
     @pytest.mark.parametrize(
         ("seconds", "words"),
@@ -236,11 +290,18 @@ class TestForecast:
         ],
     )
     def test_a_forecast_is_said_in_units_of_its_size(self, seconds: float, words: str) -> None:
-        (line,) = forecast_lines(Forecast(seconds, 10.0, 3 * 2**20))
+        (line,) = forecast_lines(Forecast(seconds, 0.0, 0.0, 10.0, 3 * 2**20))
 
         assert f"pretrain {words}," in line
         assert "retrain 10 s" in line
         assert "3.0 MiB" in line
+
+    def test_scoring_and_check_are_told_where_there_are_some(self) -> None:
+        (without,) = forecast_lines(Forecast(1, 0.0, 0.0, 10.0, 0))
+        (both,) = forecast_lines(Forecast(1, 30.0, 240.0, 10.0, 0))
+
+        assert "pretrain 1 s, search seconds, retrain 10 s," in without
+        assert "pretrain 1 s, search 30 s, check 4.0 min, retrain 10 s," in both
 
 
 class TestLines:
@@ -261,3 +322,43 @@ class TestLines:
         text = "\n".join(plan_lines(made, SMALL, LAPTOP))
 
         assert "5 images that cannot be read: 0.png, 1.png, 2.png, ..." in text
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({}, "20 generations of 50, score saliency"),
+            ({"strategy": "exact"}, "exactly, by integer programming, score saliency"),
+            (
+                {"strategy": "calibrated", "score": "taylor"},
+                "begins as score taylor and learns from the retraining trials",
+            ),
+            ({"score": "accuracy"}, "20 generations of 50, score accuracy by trials, 2 at a time"),
+            (
+                {"score": "random", "concurrent": 5, "generations": 1},
+                "1 generations of 50, score random by trials, 5 at a time",
+            ),
+        ],
+    )
+    def test_the_search_is_told_as_strategy_and_score_make_it(
+        self, changes: dict[str, Any], words: str
+    ) -> None:
+        settings = search(**changes)
+
+        assert line_of(settings, "search") == words
+        limited = replace(settings, max_macs=10**9)
+        assert line_of(limited, "search") == f"{words}, at most 1G MACs"
+
+    def test_a_pretraining_of_no_steps_is_told_as_none(self) -> None:
+        settings = untrained("naswot")
+
+        assert line_of(settings, "pretrain") == "none"
+        assert line_of(SMALL, "pretrain").startswith("6 steps")
+
+    def test_a_check_is_told_where_there_is_one(self) -> None:
+        settings = replace(SMALL, check=7)
+
+        assert line_of(SMALL, "check") == ""
+        assert line_of(settings, "check") == (
+            "7 networks, from the lowest to the highest score, for 3 epochs, 2 at a time"
+        )
+        assert line_of(replace(settings, check=1), "check").endswith("1 at a time")

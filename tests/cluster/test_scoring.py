@@ -1,13 +1,19 @@
-"""Scoring trials: one architecture each, on actors that outlive them, fed to the evolution."""
+"""Scoring trials: one architecture each, on actors that outlive them, fed to the evolution.
+
+A trial takes Tune a good part of a second on a busy machine, so generations are few and small.
+"""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from raynas.cluster.connection import Resources
 from raynas.cluster.scoring import run_scoring
 from raynas.cluster.searcher import EvolutionSearcher
 from raynas.search.evolution import Evolution
@@ -16,6 +22,10 @@ from raynas.training.scoring import Score
 from tests.builders import build_evolution, run_to_end, sum_of_choices
 
 pytestmark = pytest.mark.cluster
+
+TINY: dict[str, Any] = {
+    "generations": 3, "population": 4, "parents": 2, "mutations": 2, "crossovers": 1,
+}  # fmt: skip
 
 
 def made(folder: Path, fails: str = "", unscored: str = "") -> Callable[[], Score]:
@@ -36,17 +46,21 @@ def made(folder: Path, fails: str = "", unscored: str = "") -> Callable[[], Scor
     return make
 
 
-def scored(folder: Path) -> list[str]:
-    """Return what was scored, in all processes."""
-    return [line for file in folder.glob("scored-*") for line in file.read_text().split()]
+@dataclass(frozen=True)
+class Search:
+    """A search that has ended, and where its actors left their notes."""
 
+    evolution: Evolution
+    folder: Path
+    errors: list[str]
 
-def search(
-    evolution: Evolution, make: Callable[[], Score], concurrent: int = 2
-) -> tuple[EvolutionSearcher, list[str]]:
-    """Score an evolution to its end; return its searcher and the errors."""
-    searcher = EvolutionSearcher(evolution, None, 0)
-    return searcher, run_scoring(searcher, make, 1, 0, concurrent)
+    def scored(self) -> list[str]:
+        """Return what was scored, in all processes."""
+        return [line for file in self.folder.glob("scored-*") for line in file.read_text().split()]
+
+    def rows(self) -> list[tuple[int, str, float]]:
+        """Return what has a score, in the order of proposal."""
+        return rows(self.evolution)
 
 
 def rows(evolution: Evolution) -> list[tuple[int, str, float]]:
@@ -56,42 +70,51 @@ def rows(evolution: Evolution) -> list[tuple[int, str, float]]:
     )
 
 
+def search(folder: Path, fails: str = "", unscored: str = "", **settings: Any) -> Search:
+    """Score a tiny evolution to its end, two architectures at a time."""
+    evolution = build_evolution(**(TINY | settings))
+    searcher = EvolutionSearcher(evolution, None, 0)
+    return Search(evolution, folder, run_scoring(searcher, made(folder, fails, unscored), 1, 0, 2))
+
+
+@pytest.fixture(scope="module")
+def ended(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """Return a search without failures."""
+    assert cluster.cpus >= 2
+    return search(tmp_path_factory.mktemp("ended"))
+
+
 @pytest.mark.usefixtures("cluster")
 class TestScoring:
-    def test_trials_score_what_scoring_in_one_process_does(self, tmp_path: Path) -> None:
-        here, there = build_evolution(), build_evolution()
+    def test_trials_score_what_scoring_in_one_process_does(self, ended: Search) -> None:
+        here = build_evolution(**TINY)
         run_to_end(here, sum_of_choices)
-        _, errors = search(there, made(tmp_path))
 
-        assert not errors
-        assert rows(there) == rows(here)
-        assert Counter(scored(tmp_path)).most_common(1)[0][1] == 1  # each architecture once
+        assert not ended.errors
+        assert ended.rows() == rows(here)
+        assert Counter(ended.scored()).most_common(1)[0][1] == 1  # each architecture once
 
-    def test_an_actor_serves_many_trials(self, tmp_path: Path) -> None:
-        evolution = build_evolution()
-        search(evolution, made(tmp_path))
-
-        assert len(scored(tmp_path)) == len(evolution.history) > 20
-        assert len(list(tmp_path.glob("built-*"))) <= 4  # two at a time, and few restarts
+    def test_an_actor_serves_many_trials(self, ended: Search) -> None:
+        assert len(ended.scored()) == len(ended.evolution.history) == 12
+        assert len(list(ended.folder.glob("built-*"))) <= 4  # two at a time, and few restarts
 
     def test_failures_and_nan_never_join_the_population(self, tmp_path: Path) -> None:
-        first = build_evolution().ask()
-        failing, unscored = str(first[0]), str(first[1])
-        evolution = build_evolution()
-        _, errors = search(evolution, made(tmp_path, failing, unscored))
+        first = build_evolution(**TINY).ask()
+        failing, unscored = map(str, sorted(first, key=sum)[-2:])  # they would have been parents
+        found = search(tmp_path, failing, unscored, generations=2)
 
-        assert len(errors) == 1
-        assert "this one cannot be scored" in errors[0]
-        texts = {text for _, text, _ in rows(evolution)}
-        assert not texts & {failing, unscored}
-        bred = {parent for item in evolution.history for parent in item.child.parents}
-        assert not bred & set(first[:2])
-        assert evolution.finished
+        assert len(found.errors) == 1
+        assert "this one cannot be scored" in found.errors[0]
+        assert not {text for _, text, _ in found.rows()} & {failing, unscored}
+        bred = {str(each) for item in found.evolution.history for each in item.child.parents}
+        assert bred
+        assert not bred & {failing, unscored}
+        assert found.evolution.finished
 
     def test_a_steady_state_needs_no_barrier_and_scores_as_many(self, tmp_path: Path) -> None:
-        evolution = build_evolution(breeding="steady_state")
-        search(evolution, made(tmp_path))
-        other = build_evolution(breeding="steady_state")
-        run_to_end(other, sum_of_choices, chunk=1)
+        settings = TINY | {"breeding": "steady_state", "generations": 2}
+        found = search(tmp_path, **settings)
+        alone = build_evolution(**settings)
+        run_to_end(alone, sum_of_choices, chunk=1)
 
-        assert len(evolution.history) == len(other.history)
+        assert len(found.evolution.history) == len(alone.history) == 8

@@ -1,6 +1,7 @@
 """The searcher: whole generations inside ``suggest``, and trials for the winners alone."""
 
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
-from raynas.cluster.searcher import EvolutionSearcher, Record
+from raynas.cluster import searcher as searching
+from raynas.cluster.searcher import EvolutionSearcher, ListSearcher, Record
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.space import Architecture
-from tests.builders import build_costs, build_evolution
+from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SIZES = (4,) * 5
 TOP = 4
@@ -195,3 +197,159 @@ def test_top_k_alone_decides_how_many_trials_there_are() -> None:
     for top_k in (1, 2, 7):
         searcher = build(top_k=top_k)
         assert len(suggestions(searcher)) == top_k
+
+
+def by_trials(record: Record | None = None, **settings: Any) -> EvolutionSearcher:
+    """Return a searcher whose architectures are scored by trials."""
+    return EvolutionSearcher(build_evolution(build_costs(SIZES), **settings), None, TOP, record)
+
+
+def text_of(searcher: EvolutionSearcher, trial: str) -> str:
+    """Return the architecture that a trial is to score."""
+    config: Any = searcher.suggest(trial)
+    text: str = config["architecture"]
+    return text
+
+
+def answer(searcher: EvolutionSearcher, trial: str, text: str) -> None:
+    """Report the sum of choices as a trial's score."""
+    searcher.on_trial_complete(trial, {"score": float(sum(Architecture.parse(text)))})
+
+
+def score_all(searcher: EvolutionSearcher) -> list[str]:
+    """Score one architecture after another until all generations are; return them."""
+    found: list[str] = []
+    while not searcher.evolution.finished:
+        trial = f"score{len(found)}"
+        found.append(text_of(searcher, trial))
+        answer(searcher, trial, found[-1])
+    return found
+
+
+class TestScoredByTrials:
+    def test_while_a_generation_is_out_there_is_nothing_to_suggest(self) -> None:
+        searcher = by_trials()
+        out = {f"trial{i}": text_of(searcher, f"trial{i}") for i in range(8)}
+        last, text = out.popitem()
+
+        assert searcher.suggest("early") is None
+        for trial, other in out.items():
+            answer(searcher, trial, other)
+            assert searcher.suggest("early") is None
+        answer(searcher, last, text)
+        assert text_of(searcher, "next") not in {*out.values(), text}
+
+    def test_it_proposes_and_finds_what_the_evolution_does_by_itself(self) -> None:
+        searcher, alone = by_trials(), build_evolution(build_costs(SIZES))
+        proposed = run_to_end(alone, sum_of_choices)
+
+        assert score_all(searcher) == list(map(str, proposed))
+        assert searcher.evolution.history == alone.history
+
+    def test_its_metric_is_the_score_and_later_the_accuracy(self) -> None:
+        searcher = by_trials()
+        assert searcher.metric == "score"
+        score_all(searcher)
+
+        assert EvolutionSearcher(searcher.evolution, None, TOP).metric == "val_accuracy"
+
+    @pytest.mark.parametrize(
+        ("result", "error"),
+        [({"score": math.nan}, False), ({"score": 99.0}, True), (None, True), ({}, False)],
+    )
+    def test_what_failed_or_has_no_score_never_joins(
+        self, result: dict[str, float] | None, error: bool
+    ) -> None:
+        searcher = by_trials()
+        failed = text_of(searcher, "failed")
+        searcher.on_trial_complete("failed", result, error)
+        proposed = score_all(searcher)
+
+        history = [str(item.child.architecture) for item in searcher.evolution.history]
+        bred = {str(each) for item in searcher.evolution.history for each in item.child.parents}
+        assert failed not in {*history, *bred, *proposed}
+        assert sorted(history) == sorted(proposed)
+
+    def test_between_generations_the_record_is_told_once_a_second(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 0.0
+        monkeypatch.setattr(searching.time, "monotonic", lambda: now)
+        told: list[int] = []
+        searcher = by_trials(lambda evolution: told.append(len(evolution.history)))
+        for number in range(8):  # the first generation, a score each 0.4 seconds
+            text = text_of(searcher, f"trial{number}")
+            now += 0.4
+            answer(searcher, f"trial{number}", text)
+
+        assert told == [3, 6, 8]
+
+    def test_winners_under_pareto_selection_are_the_best_scores_of_the_first_front(self) -> None:
+        searcher = by_trials(selection="pareto")
+        score_all(searcher)
+        costs, history = build_costs(SIZES), searcher.evolution.history
+
+        def objectives(architecture: Architecture) -> tuple[float, int, int]:
+            cost = costs.of(architecture)
+            return -float(sum(architecture)), cost.macs, cost.params
+
+        seen = {item.child.architecture: objectives(item.child.architecture) for item in history}
+        front = [
+            each
+            for each, own in seen.items()
+            if not any(
+                other != own and all(a <= b for a, b in zip(other, own, strict=True))
+                for other in seen.values()
+            )
+        ]
+        scores = sorted((-seen[each][0] for each in front), reverse=True)
+        chosen = searcher.winners()
+
+        assert set(chosen) <= set(front)
+        assert [float(sum(each)) for each in chosen] == scores[:TOP]
+        assert suggestions(searcher) == list(map(str, chosen))
+
+
+def listed(done: tuple[Architecture, ...] = ()) -> ListSearcher:
+    """Return a searcher of three architectures, not in the order of their scores."""
+    scores = {Architecture((i, 0)): score for i, score in enumerate((0.5, 0.9, 0.1))}
+    return ListSearcher(scores, done)
+
+
+class TestList:
+    def test_architectures_come_in_their_order_each_once(self) -> None:
+        searcher = listed()
+        found: list[Any] = [searcher.suggest(f"trial{number}") for number in range(5)]
+
+        assert found[:3] == [{"architecture": text} for text in ("0-0", "1-0", "2-0")]
+        assert found[3:] == [Searcher.FINISHED] * 2
+
+    def test_those_that_need_no_trial_are_left_out(self) -> None:
+        searcher = listed((Architecture((1, 0)),))
+
+        assert searcher.suggest("a") == {"architecture": "0-0"}
+        assert searcher.suggest("b") == {"architecture": "2-0"}
+        assert searcher.suggest("c") == Searcher.FINISHED
+
+    @pytest.mark.parametrize("error", [False, True])
+    def test_it_is_exhausted_when_the_last_trial_has_ended_well_or_not(self, error: bool) -> None:
+        searcher = listed()
+        for number in range(3):
+            searcher.suggest(f"trial{number}")
+        for number in range(3):
+            assert not searcher.exhausted
+            searcher.on_trial_complete(f"trial{number}", None, error)
+
+        assert searcher.exhausted
+        assert listed(tuple(Architecture((i, 0)) for i in range(3))).exhausted
+
+    def test_scores_are_those_that_were_given(self) -> None:
+        assert listed().score_of(Architecture((1, 0))) == 0.9
+
+    def test_tune_may_set_its_metric_and_copy_it(self) -> None:
+        searcher = listed()
+        searcher.suggest("trial0")
+        copy = pickle.loads(pickle.dumps(searcher))  # noqa: S301 - our own bytes
+
+        assert searcher.set_search_properties("val_accuracy", "max", {}, spec=None)
+        assert copy.suggest("trial1") == searcher.suggest("trial1") == {"architecture": "1-0"}

@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from ray import tune
 
 from raynas.cluster.connection import Resources, ship_by_value
 from raynas.cluster.searcher import EvolutionSearcher
-from raynas.cluster.trials import TrialRecorder, checkpoint_path, model_path, run_trials
+from raynas.cluster.trials import (
+    TrialRecorder,
+    checkpoint_path,
+    model_path,
+    retrain_trial,
+    run_trials,
+)
 from raynas.costs import Limits
 from raynas.nets.cost import cost_table
 from raynas.nets.subnet import subnet
@@ -139,22 +146,19 @@ def run(experiment: Experiment, concurrent: int) -> None:
     dataset, store = experiment.dataset, experiment.store
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
     evolution = Evolution(LegalSampler(costs, Limits()), SearchSettings(population=20), 0)
-    outcomes = Outcomes(store, evolution, costs)
-    run_trials(
-        EvolutionSearcher(
-            evolution,
-            AdditiveScorer([np.array([3.0, 2.0, 1.0])]),
-            retrain.top_k,
-            done=outcomes.settled(),
-        ),
-        TrialRecorder(store, retrain.epochs, experiment.bar, outcomes.add),
-        space,
-        dataset,
-        experiment.settings,
-        store,
+    outcomes = Outcomes(store, costs)
+    scorer = AdditiveScorer([np.array([3.0, 2.0, 1.0])])
+    searcher = EvolutionSearcher(evolution, scorer, retrain.top_k, done=outcomes.settled())
+
+    def on_end(end: TrialEnd) -> None:
+        outcomes.add(end, searcher.score_of)
+
+    trainable = tune.with_parameters(
+        retrain_trial, space=space, dataset=dataset, settings=experiment.settings, store=store,
         gpus=0.0,
-        concurrent=concurrent,
-    )
+    )  # fmt: skip
+    recorder = TrialRecorder(store, retrain.epochs, experiment.bar, on_end)
+    run_trials(trainable, searcher, recorder, retrain, 0.0, concurrent)
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            if name == "calibration":  # only a calibrated search learns from its trials
+            if name in {"calibration", "checks"}:  # of a calibrated search and of --check alone
                 continue
             table = ds.dataset(run / "tables" / name, format="parquet").to_table()
             assert table.num_rows > 0, name
@@ -104,7 +104,7 @@ class TestWholeRun:
     ) -> None:
         rows = rows_of(whole[0], "indicators")
 
-        assert {row["kind"] for row in rows} == {"block", "layer", "taylor"}
+        assert {row["kind"] for row in rows} == {"block", "layer", "taylor", "saliency"}
         assert all(math.isfinite(row["value"]) for row in rows)
         assert max(row["step"] for row in rows) == STEPS - 1
 
@@ -321,7 +321,14 @@ REFUSED = {
     "--pretrain.workers 3": "the cluster holds 2 workers",
     "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",
     "--seed -1": "--seed: got -1",
-    "--pretrain.epochs 0": "--pretrain.epochs: got 0",
+    "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score saliency: it is read off",
+    "--pretrain.epochs 0 --search.score accuracy": "use one of grad_norm, jacob_cov, naswot",
+    "--pretrain.epochs -1": "--pretrain.epochs: got -1",
+    "--search exact --search.score accuracy": "--search exact with --search.score accuracy",
+    "--search calibrated --search.score random": "or --search evolution",
+    "--search exact --max-macs 1k": "--max-macs 1k: the smallest architecture of the space needs",
+    "--check -1": "--check: got -1",
+    "--check 2 --check-epochs 0": "--check-epochs: got 0",
     "--pretrain.batch 1": "--pretrain.batch: got 1",
     "--pretrain.sampling fair": "--pretrain.layer-indicator",
     "--pretrain.initialisation delta": "use qr, shift or gaussian",

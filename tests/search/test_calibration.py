@@ -45,9 +45,10 @@ def learn(
     calibration: Calibration, truth: list[Array], trials: int, noise: float = 0.0
 ) -> list[Architecture]:
     """Run trials of which the images per mistake add up over layers; return what was tried."""
-    rng, tried = np.random.default_rng(1), []
+    rng = np.random.default_rng(1)
+    tried: list[Architecture] = []
     for _ in range(trials):
-        architecture = calibration.propose()
+        architecture = calibration.propose(tried)
         assert architecture is not None
         score = AdditiveScorer(truth)([architecture])[0] + noise * rng.normal()
         calibration.observe(architecture, 1 - 1 / (15 + score))
@@ -99,7 +100,7 @@ class TestProposals:
             assert LIMITS.allow(COSTS.of(architecture))
             calibration.observe(architecture, 0.9)
 
-        assert len({*taken, calibration.propose()}) == 7
+        assert len({*taken, calibration.propose([a for a in taken if a])}) == 7
 
     def test_they_end_when_no_legal_architecture_is_left(self) -> None:
         limits = Limits(max_macs=sorted(COSTS.of(a).macs for a in EVERY)[4])
@@ -108,7 +109,17 @@ class TestProposals:
         found = set(learn(calibration, tables(1), len(legal)))
 
         assert found == legal
-        assert calibration.propose() is None
+        assert calibration.propose(found) is None
+
+    def test_what_was_trained_elsewhere_may_still_be_proposed(self) -> None:
+        """A short training of the best architecture does not keep it from a long one."""
+        calibration = build_calibration()
+        first = calibration.propose()
+        assert first is not None
+        again = build_calibration()
+        again.observe(first, 0.9, 0.2)
+
+        assert again.propose() == first
 
     def test_the_first_is_not_insisted_on_where_it_is_taken(self) -> None:
         first = build_calibration().propose()
@@ -218,7 +229,7 @@ def test_evidence_is_the_density_of_what_was_observed() -> None:
 
 
 def test_each_group_of_features_varies_by_one_over_the_space() -> None:
-    features = build_features(tables(), COSTS, MACRO)
+    features = build_features(tables(), MACRO)
     values = features.of(EVERY)
     groups = np.array([name.split(":")[0] for name in features.names])
 
@@ -267,7 +278,7 @@ class TestReplay:
         ends = [replay(table, list(MEASURED), None, seed, (32,))[-1] for seed in range(10)]
 
         assert table.tau(list(MEASURED)) == pytest.approx(0.733, abs=0.001)
-        assert np.mean([end.tau for end in ends]) > 0.79
+        assert np.mean([end.tau for end in ends]) > 0.78
         assert np.mean([end.regret for end in ends]) < 0.3
 
     def test_a_weak_indicator_gains_more(self, table: Replay) -> None:
@@ -275,5 +286,5 @@ class TestReplay:
             replay(table, planted(table, 0.62, seed), None, seed, (32,))[-1] for seed in range(10)
         ]
 
-        assert np.mean([end.tau for end in ends]) > 0.76
+        assert np.mean([end.tau for end in ends]) > 0.74
         assert np.mean([end.regret for end in ends]) < 0.3

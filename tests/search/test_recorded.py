@@ -113,7 +113,8 @@ def test_the_last_step_counts(tmp_path: Path) -> None:
 
 def test_a_score_of_a_key_is_the_sum_of_what_its_digits_choose(tmp_path: Path) -> None:
     table = build_table()
-    scores = recorded_scores(build_run(tmp_path, table), SearchSettings(), EVERY)
+    settings = SearchSettings(score="taylor")
+    scores = recorded_scores(build_run(tmp_path, table), settings, EVERY)
 
     key = Architecture([0, 2, 0, 1, 2, 1, 0, 0])
     assert scores[EVERY.index(key)] == pytest.approx(table[range(8), key].sum())

@@ -139,15 +139,20 @@ def finished(architecture: Architecture, accuracy: float) -> TrialEnd:
     )
 
 
+def score_of(architecture: Architecture) -> float:
+    """Return the score for which an architecture was chosen."""
+    return sum_of_choices([architecture])[0]
+
+
 class TestOutcomes:
     @pytest.fixture
     def evolution(self) -> Evolution:
         """Return an evolution that has finished."""
         return searched()
 
-    def open(self, tmp_path: Path, evolution: Evolution) -> Outcomes:
+    def open(self, tmp_path: Path) -> Outcomes:
         """Open the outcomes of a run folder."""
-        return Outcomes(RunStore.create(str(tmp_path)), evolution, COSTS)
+        return Outcomes(RunStore.create(str(tmp_path)), COSTS)
 
     def rows(self, tmp_path: Path) -> list[dict[str, Any]]:
         """Return the table."""
@@ -156,10 +161,10 @@ class TestOutcomes:
     def test_outcomes_are_ranked_by_validation_accuracy_whenever_a_trial_ends(
         self, tmp_path: Path, evolution: Evolution
     ) -> None:
-        outcomes = self.open(tmp_path, evolution)
+        outcomes = self.open(tmp_path)
         winners = [scored.child.architecture for scored in evolution.ranked()[:3]]
         for architecture, accuracy in zip(winners, (0.5, 0.7, 0.6), strict=True):
-            outcomes.add(finished(architecture, accuracy))
+            outcomes.add(finished(architecture, accuracy), score_of)
         rows = self.rows(tmp_path)
 
         assert [row["rank"] for row in rows] == [1, 2, 3]
@@ -175,8 +180,8 @@ class TestOutcomes:
         self, tmp_path: Path, evolution: Evolution
     ) -> None:
         first, second = (scored.child.architecture for scored in evolution.ranked()[:2])
-        self.open(tmp_path, evolution).add(finished(first, 0.5))
-        self.open(tmp_path, evolution).add(finished(second, 0.6))
+        self.open(tmp_path).add(finished(first, 0.5), score_of)
+        self.open(tmp_path).add(finished(second, 0.6), score_of)
 
         assert [row["architecture"] for row in self.rows(tmp_path)] == [str(second), str(first)]
 
@@ -184,21 +189,21 @@ class TestOutcomes:
         self, tmp_path: Path, evolution: Evolution
     ) -> None:
         good, weak, bad = (scored.child.architecture for scored in evolution.ranked()[:3])
-        outcomes = self.open(tmp_path, evolution)
-        outcomes.add(finished(good, 0.5))
-        outcomes.add(TrialEnd(str(weak), 1, 0.2, None, "stopped"))
-        outcomes.add(TrialEnd(str(bad), 0, None, None, "failed", "ValueError: no"))
+        outcomes = self.open(tmp_path)
+        outcomes.add(finished(good, 0.5), score_of)
+        outcomes.add(TrialEnd(str(weak), 1, 0.2, None, "stopped"), score_of)
+        outcomes.add(TrialEnd(str(bad), 0, None, None, "failed", "ValueError: no"), score_of)
 
         assert set(outcomes.settled()) == {good, weak}
-        assert set(self.open(tmp_path, evolution).settled()) == {good, weak}
+        assert set(self.open(tmp_path).settled()) == {good, weak}
 
     def test_a_failed_trial_that_succeeds_later_has_one_row(
         self, tmp_path: Path, evolution: Evolution
     ) -> None:
         architecture = evolution.ranked()[0].child.architecture
         bad = TrialEnd(str(architecture), 0, None, None, "failed", "ValueError: no")
-        self.open(tmp_path, evolution).add(bad)
-        self.open(tmp_path, evolution).add(finished(architecture, 0.5))
+        self.open(tmp_path).add(bad, score_of)
+        self.open(tmp_path).add(finished(architecture, 0.5), score_of)
         (row,) = self.rows(tmp_path)
 
         assert (row["status"], row["error"], row["val_accuracy"]) == ("finished", None, 0.5)

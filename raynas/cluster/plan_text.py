@@ -1,0 +1,98 @@
+"""The plan of a run and its forecast as lines for a person."""
+
+from raynas.cluster.connection import Resources
+from raynas.cluster.plan import PROBES, Forecast, Plan
+from raynas.costs import show_quantity
+from raynas.settings import Settings
+from raynas.stages import INDICATOR_SCORES
+
+
+def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
+    """Return the plan as lines for a person."""
+    facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
+    shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
+    images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
+    macs = f"{show_quantity(low.macs)} to {show_quantity(high.macs)} MACs"
+    params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
+    retrain = settings.retrain
+    sections = {
+        "data": f"{settings.data}: {images}, {len(facts['classes'])} classes, {shape}",
+        "skipped": _skipped_words(facts["skipped"]),
+        "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
+        "costs": f"{macs}, {params}",
+        "method": f"{settings.method}, seed {settings.seed}",
+        "cluster": f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
+        "pretrain": _pretrain_words(plan),
+        "search": _search_words(plan, settings) + _limits_words(settings),
+        "check": _check_words(plan, settings),
+        "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
+        f"{plan.concurrent} at a time, {retrain.scheduler}",
+    }
+    return [f"{name:<9} {text}" for name, text in sections.items() if text]
+
+
+def _skipped_words(skipped: list[str]) -> str:
+    if not skipped:
+        return ""
+    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    return f"{len(skipped)} images that cannot be read: {names}"
+
+
+def _pretrain_words(plan: Plan) -> str:
+    if not plan.num_steps:
+        return "none"
+    steps = f"{plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards"
+    return f"{steps}, {plan.workers} workers"
+
+
+def _search_words(plan: Plan, settings: Settings) -> str:
+    search = settings.search
+    generations = f"{search.generations} generations of {search.population}, score {search.score}"
+    match search.strategy:
+        case "exact":
+            return f"exactly, by integer programming, score {search.score}"
+        case "calibrated":
+            return f"begins as score {search.score} and learns from the retraining trials"
+        case _ if search.score in INDICATOR_SCORES:
+            return generations
+        case _:
+            return f"{generations} by trials, {plan.scorers} at a time"
+
+
+def _limits_words(settings: Settings) -> str:
+    limits = settings.limits
+    words = [
+        f"at most {show_quantity(limit)} {unit}"
+        for limit, unit in ((limits.max_macs, "MACs"), (limits.max_params, "parameters"))
+        if limit is not None
+    ]
+    return ", " + " and ".join(words) if words else ""
+
+
+def _check_words(plan: Plan, settings: Settings) -> str:
+    if not settings.check:
+        return ""
+    at_a_time = min(plan.checkers, settings.check)
+    networks = f"{settings.check} networks, from the lowest to the highest score"
+    return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
+
+
+def forecast_lines(forecast: Forecast) -> list[str]:
+    """Return the forecast as lines for a person."""
+    scoring = forecast.scoring_seconds
+    stages = {
+        "pretrain": _show_seconds(forecast.pretrain_seconds),
+        "search": _show_seconds(scoring) if scoring else "seconds",
+        "check": _show_seconds(forecast.check_seconds) if forecast.check_seconds else "",
+        "retrain": _show_seconds(forecast.retrain_seconds),
+    }
+    words = ", ".join(f"{name} {seconds}" for name, seconds in stages.items() if seconds)
+    disk = f"{forecast.disk_bytes / 2**20:.1f} MiB on disk"
+    return [f"{'forecast':<9} {words}, {disk} (from a probe of {PROBES} steps)"]
+
+
+def _show_seconds(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

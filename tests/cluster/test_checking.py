@@ -1,0 +1,224 @@
+"""The self-check: short trainings of networks from the lowest to the highest score."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from torch import nn
+
+from raynas.cluster import checking
+from raynas.cluster.checking import check_score, spread
+from raynas.cluster.connection import Resources, ship_by_value
+from raynas.cluster.plan import make_plan
+from raynas.cluster.run import Run
+from raynas.cluster.searcher import ListSearcher
+from raynas.console import Stages
+from raynas.costs import Limits
+from raynas.errors import StageError
+from raynas.nets.operations import MBConv
+from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.legal import LegalSampler
+from raynas.settings import Settings
+from raynas.space import Architecture
+from raynas.stages import PretrainSettings, RetrainSettings
+from raynas.store import RunStore
+from raynas.training.retraining import Retraining
+from raynas.training.scoring import ProxyScore
+from tests.builders import build_costs, build_space
+from tests.training.samples import digits
+
+
+class Breakage(nn.Module):
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Any) -> Any:
+        if x.device.type != "meta":
+            raise ValueError("this operation is broken on purpose")
+        return self.whole(x)
+
+
+@dataclass(frozen=True)
+class Broken:
+    name: str = "broken"
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        """Build what has costs, and raises as soon as it sees an image."""
+        return Breakage(MBConv(3, 1).build(in_channels, out_channels, stride))
+
+
+SPACE = build_space("RN", (MBConv(3, 1), MBConv(3, 2), Broken()))
+TABLE: list[Array] = [np.array([0.2, 0.3, -np.inf]), np.array([1.0, 2.0, -5.0])]
+CHOSEN = ["0-2", "0-0", "1-1"]  # of 0-2, 1-2, 0-0, 1-0, 0-1, 1-1; operation 2 is broken
+SETTINGS = Settings(
+    check=3,
+    check_epochs=1,
+    pretrain=PretrainSettings(layer_indicator="none", sampling="fair"),
+    retrain=RetrainSettings(top_k=1, epochs=9, batch=32, max_failures=0),
+)
+
+
+def build_run(folder: Path, settings: Settings = SETTINGS, cpus: float = 3.0) -> Run:
+    """Return a run on some digits, at the point where its search has ended."""
+    dataset, resources = digits(120, 60), Resources(nodes=1, cpus=cpus, gpus=0.0)
+    plan = make_plan(SPACE, dataset, settings, resources, None)
+    store = RunStore.create(str(folder))
+    return Run(store, settings, dataset, plan, resources, Stages(Console(file=io.StringIO())))
+
+
+def rows_of(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the table by architecture."""
+    rows = {row["architecture"]: row for row in run.store.rows("checks")}
+    assert len(rows) == len(run.store.rows("checks"))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def checked_run(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run whose check has ended."""
+    ship_by_value(__name__)  # its operations
+    run = build_run(tmp_path_factory.mktemp("checked") / "run", cpus=cluster.cpus)
+    check_score(run, TABLE)
+    return run
+
+
+@pytest.mark.cluster
+class TestCheck:
+    def test_networks_lie_at_even_ranks_from_the_lowest_to_the_highest_score(
+        self, checked_run: Run
+    ) -> None:
+        rows = rows_of(checked_run)
+
+        assert sorted(rows, key=lambda text: rows[text]["score"]) == CHOSEN
+        for text, row in rows.items():
+            assert row["score"] == AdditiveScorer(TABLE)([Architecture.parse(text)])[0]
+
+    def test_rows_of_what_was_trained_are_complete(self, checked_run: Run) -> None:
+        for text, row in rows_of(checked_run).items():
+            cost = checked_run.plan.costs.of(Architecture.parse(text))
+            assert (row["macs"], row["params"], row["depth"]) == (cost.macs, cost.params, 2)
+            if "2" in text:
+                continue
+            assert (row["status"], row["error"]) == ("finished", None)
+            assert row["seconds"] > 0
+            assert 0 <= row["val_accuracy"] <= 1
+
+    def test_a_row_s_numbers_are_those_of_this_process(self, checked_run: Run) -> None:
+        dataset, row = checked_run.dataset, rows_of(checked_run)["1-1"]
+        short = replace(SETTINGS.retrain, epochs=1)
+        training = Retraining(SPACE, Architecture((1, 1)), dataset, short, "auto", 0)
+        proxy = ProxyScore(SPACE, dataset, SETTINGS, "cpu", "naswot")
+
+        assert row["val_accuracy"] == training.run_epoch().val_accuracy
+        assert row["naswot"] == pytest.approx(proxy(Architecture((1, 1))), rel=1e-6)
+
+    def test_a_training_that_failed_is_recorded_with_its_error(self, checked_run: Run) -> None:
+        row = rows_of(checked_run)["0-2"]
+
+        assert row["status"] == "failed"
+        assert row["error"].endswith("ValueError: this operation is broken on purpose")
+        assert row["val_accuracy"] is row["naswot"] is row["seconds"] is None
+
+    def test_a_second_check_trains_nothing_but_what_failed(
+        self, checked_run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+
+        def pretended(_: Any, searcher: ListSearcher, *__: Any) -> None:
+            while (config := searcher.suggest(f"trial{len(asked)}")) != ListSearcher.FINISHED:
+                asked.append(config)
+                searcher.on_trial_complete(f"trial{len(asked) - 1}")
+
+        monkeypatch.setattr(checking, "run_trials", pretended)
+        check_score(checked_run, TABLE)
+
+        assert asked == [{"architecture": "0-2"}]
+
+    def test_nothing_of_a_check_is_taken_for_an_outcome(self, checked_run: Run) -> None:
+        assert checked_run.store.rows("outcomes") == []
+        assert checked_run.store.rows("trials") == []
+
+
+class TestWithoutTrials:
+    def test_a_check_that_has_ended_starts_no_trial(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = build_run(tmp_path / "run")
+        rows = [{"architecture": text, "status": "finished"} for text in CHOSEN]
+        run.store.append("checks", rows, part="all")
+        monkeypatch.setattr(checking, "run_trials", None)
+
+        check_score(run, TABLE)
+        assert len(run.store.rows("checks")) == 3
+
+    def test_a_check_that_ends_early_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checking, "run_trials", lambda *_: None)
+        monkeypatch.setattr(checking.tune, "with_parameters", lambda *_, **__: None)
+
+        with pytest.raises(StageError, match="check: it ended early; run the same command again"):
+            check_score(build_run(tmp_path / "run"), TABLE)
+
+    def test_trainings_are_short_of_one_length_and_as_many_at_a_time_as_fit(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+        monkeypatch.setattr(checking, "run_trials", lambda *given: asked.extend(given))
+        monkeypatch.setattr(checking.tune, "with_parameters", lambda *_, **given: given)
+        settings = replace(SETTINGS, retrain=replace(SETTINGS.retrain, scheduler="asha"))
+        with pytest.raises(StageError):
+            check_score(build_run(tmp_path / "run", settings), TABLE)
+        given, _, _, short, gpus, concurrent = asked
+
+        assert given["settings"].retrain == short
+        assert (short.epochs, short.scheduler, gpus, concurrent) == (1, "fifo", 0.0, 3)
+
+    def test_networks_keep_the_limits(self) -> None:
+        costs = build_costs((4,) * 5)
+        limits = Limits(max_macs=costs.largest.macs // 2)
+        sampler = LegalSampler(costs, limits)
+        table = [np.arange(4.0)] * 5
+        run: Any = SimpleNamespace(
+            settings=Settings(max_macs=limits.max_macs), plan=SimpleNamespace(sampler=sampler)
+        )
+        scores = checking._scored(run, table)
+
+        assert 1 < len(scores) < 4**5 // 2
+        assert all(sampler.allows(each) for each in scores)
+        assert all(score == sum(each) for each, score in scores.items())
+        assert scores == checking._scored(run, table)  # the same ones when it goes on
+
+    def test_without_a_table_they_are_among_those_that_the_search_has_scored(
+        self, tmp_path: Path
+    ) -> None:
+        run = build_run(tmp_path / "run")
+        rows = [{"architecture": f"{i}-0", "score": i / 2} for i in range(3)]
+        run.store.append("architectures", rows, part="000000")
+
+        assert checking._scored(run, None) == {Architecture((i, 0)): i / 2 for i in range(3)}
+
+
+class TestSpread:
+    @pytest.mark.parametrize(
+        ("count", "wanted"),
+        [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10))), (99, list(range(10)))],
+    )
+    def test_ranks_are_even_and_never_more_than_there_are(
+        self, count: int, wanted: list[int]
+    ) -> None:
+        scores = {Architecture((9 - i,)): float(i) ** 3 for i in range(10)}
+
+        assert spread(scores, count) == {Architecture((9 - i,)): float(i) ** 3 for i in wanted}
+
+    def test_what_has_no_finite_score_is_left_out(self) -> None:
+        scores = dict.fromkeys((Architecture((i,)) for i in range(3)), -np.inf)
+
+        assert spread(scores | {Architecture((7,)): 1.0}, 3) == {Architecture((7,)): 1.0}
+        assert spread(scores, 3) == {}
