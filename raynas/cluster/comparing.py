@@ -73,7 +73,7 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     pretrain, retrain = settings.pretrain, settings.retrain
     room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
     places = resources.room(retrain.cpus_per_trial, plan.gpus_per_trial)
-    trials = (retrain.concurrent or places) if settings.check else plan.concurrent
+    trials = plan.checkers if settings.check else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
         "--search.concurrent": plan.scorers / room if is_single(settings) else 0.0,
