@@ -32,9 +32,8 @@ from raynas import figures
 from raynas.errors import UserError
 from raynas.search import ranking
 from raynas.search.comparison import Comparison, Row, compare
-from raynas.search.truth import Truth
+from raynas.search.truth import Truth, read_content
 from raynas.stages import IndicatorScore
-from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
 _MOST_DRAWN = 6  # runs
@@ -58,14 +57,6 @@ class Options:
     json: bool = False
     """Print one JSON object instead; accuracies in percent, regrets in points."""
     figure: figures.Place = field(default_factory=figures.Place)
-
-
-def _content(file: str) -> bytes:
-    folder, _, name = file.rpartition("/")
-    try:
-        return RunStore(folder or ("/" if file.startswith("/") else ".")).read_bytes(name)
-    except OSError as error:
-        raise UserError(f"truth file {file}: cannot be read; check the path") from error
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -231,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     try:
         stores = figures.open_runs(options.runs)
-        comparison = compare(stores, _content(options.truth), options.truth, options.score)
+        comparison = compare(stores, read_content(options.truth), options.truth, options.score)
         path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -12,11 +12,13 @@ failed, 2 a mistake in the request, 130 interrupted.
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import torch
 import tyro
@@ -39,19 +41,23 @@ from raynas.report import print_report
 from raynas.search.exact import best
 from raynas.search.indicators import score_table
 from raynas.settings import Settings, differences
-from raynas.space import load_space, space_module_name
+from raynas.space import SearchSpace, load_space, space_module_name
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training import records
 from raynas.training.gradients import build_supernet
-from raynas.training.images import load_dataset
+from raynas.training.images import Dataset, load_dataset
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.outcomes import Outcomes
 from raynas.training.pretraining import Pretraining, learned_nothing
+from raynas.training.reuse import refuse_foreign, take_over
 
 ROOT = Path(__file__).parent.parent
+METHODS = ROOT / "launch" / "settings"
 _STRATEGY = "--search.strategy"  # --search X for short
+_images = lru_cache(maxsize=1)(load_dataset)  # runs of one process may share them
+_Flags = TypeVar("_Flags")
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,28 @@ class Command:
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     run: str | None = None
     """Run folder, a path or URI; unset: one under runs/, named by data, space and settings."""
+    pretrained: str | None = None
+    """Run folder of the same space, data, seed and pretraining, to take its supernet over."""
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a log has no width to fit tables to
+    words = sys.argv[1:] if argv is None else argv
+    return exit_code(lambda: search(parse(words), make_console()))
+
+
+def make_console(stderr: bool = False) -> Console:
+    """Return the terminal, or a log, which has no width to fit tables to."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=200)
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do a script's work; return its exit code, and say in a sentence why it stopped."""
     try:
-        command = parse(sys.argv[1:] if argv is None else argv)
-        search(command, console)
+        work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -87,14 +103,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> Command:
     """Return the command: flags over the method's TOML file over the defaults."""
-    argv = [_STRATEGY if word == "--search" else word for word in argv]
-    named = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == "--method"]
-    named += [word.removeprefix("--method=") for word in argv if word.startswith("--method=")]
-    method = named[-1] if named else Settings().method
-    default = Command(load_method(method, ROOT / "launch" / "settings"))
+    named = values_of("--method", argv)
+    settings = load_method(named[-1] if named else Settings().method, METHODS)
+    return with_flags(Command(settings), argv, __doc__)
+
+
+def values_of(flag: str, argv: Sequence[str]) -> list[str]:
+    """Return the values that a flag is given."""
+    values = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == flag]
+    return values + [word.removeprefix(f"{flag}=") for word in argv if word.startswith(f"{flag}=")]
+
+
+def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
+    """Return a command with the flags over its defaults."""
     return tyro.cli(
-        Command, args=argv, default=default, description=__doc__,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        type(default), args=[_STRATEGY if word == "--search" else word for word in argv],
+        default=default, description=description, config=(tyro.conf.FlagCreatePairsOff,),
     )  # fmt: skip
 
 
@@ -107,8 +131,10 @@ def search(command: Command, console: Console) -> None:
     if recorded and recorded["finished"] and not command.dry_run:
         print_report(store, console)
         return
-    space = load_space(settings.space, ROOT / "search_spaces")
-    dataset = load_dataset(settings.data, settings.images, settings.seed, space.resolution)
+    source = RunStore(command.pretrained) if command.pretrained and not recorded else None
+    if source:
+        refuse_foreign(source, settings)
+    space, dataset = load(settings)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected() as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
@@ -123,10 +149,16 @@ def search(command: Command, console: Console) -> None:
             return
         run = Run(RunStore.create(store.uri), settings, dataset, plan, resources, stages)
         if not recorded:
-            begin(run)
+            begin(run, source)
         search_and_retrain(run, pretrain(run))
         end(run)
     print_report(store, console)
+
+
+def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
+    """Return the space and the images of a run."""
+    space = load_space(settings.space, ROOT / "search_spaces")
+    return space, _images(settings.data, settings.images, settings.seed, space.resolution)
 
 
 def default_folder(settings: Settings) -> str:
@@ -152,10 +184,13 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     return rows[0]
 
 
-def begin(run: Run) -> None:
-    """Record the run's row before anything is trained."""
+def begin(run: Run, source: RunStore | None) -> None:
+    """Take another run's pretraining over, if so, and record the run's row."""
+    if source:
+        take_over(run.store, source, run.settings)
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
         "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
+        "pretrained": source.uri if source else None,
     }  # fmt: skip
     run.store.append("runs", [row], part="run")
 
@@ -199,7 +234,10 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
     outcomes = Outcomes(store, plan.costs)
     if settings.check and table is not None:
         check_score(run, table)  # before the search, which may learn from it
+    started = time.monotonic()
     searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
+    before = store.rows("runs")[0]["search_seconds"] or 0.0  # what a continued run has searched
+    update(run, search_seconds=before + time.monotonic() - started)
     if settings.check and table is None:
         check_score(run, table)
     if not searcher.exhausted:
@@ -231,8 +269,7 @@ def record_gap(run: Run, table: list[Any]) -> None:
     """Record the best score that the search found beside the best one that there is."""
     scores = [row["score"] for row in run.store.rows("architectures")]
     _, optimum = best(table, run.plan.costs, run.settings.limits)
-    row = run.store.rows("runs")[0] | {"best_score": max(scores), "optimal_score": optimum}
-    run.store.append("runs", [row], part="run")
+    update(run, best_score=max(scores), optimal_score=optimum)
 
 
 def end(run: Run) -> None:
@@ -248,8 +285,12 @@ def end(run: Run) -> None:
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
     if not failed:
-        row = run.store.rows("runs")[0] | {"finished": datetime.now(UTC)}
-        run.store.append("runs", [row], part="run")
+        update(run, finished=datetime.now(UTC))
+
+
+def update(run: Run, **found: Any) -> None:
+    """Write what was found into the run's row."""
+    run.store.append("runs", [run.store.rows("runs")[0] | found], part="run")
 
 
 if __name__ == "__main__":

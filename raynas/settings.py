@@ -6,6 +6,7 @@ The text under each field is its ``--help``; the settings of each stage are in `
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -76,6 +77,12 @@ class Settings:
         deciding = {name: value for name, value in flat.items() if name not in _FREE}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
+    @property
+    def supernet(self) -> str:
+        """What decides the supernet, as text: runs that agree in it can share one."""
+        flat = _flatten(dataclasses.asdict(self))
+        return json.dumps({name: flat[name] for name in filter(decides_supernet, flat)})
+
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -145,14 +152,27 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
         )
 
 
-def differences(recorded: str, settings: Settings) -> list[str]:
+def decides_supernet(name: str) -> bool:
+    """Return whether a setting decides what is pretrained: runs that agree in all can share it."""
+    where = name.startswith(("images.", "pretrain.")) or name in {"space", "data", "seed"}
+    return where and name not in _FREE
+
+
+def differences(
+    recorded: str, settings: Settings, among: Callable[[str], bool] = lambda _: True
+) -> list[str]:
     """Return a line ``name: recorded A, now B`` for every setting that differs and matters.
 
     A setting that was not there when the run was recorded had its default.
+
+    Args:
+        recorded: The settings of a run, as ``to_json`` makes them.
+        settings: Those to compare with it.
+        among: Which settings to compare, by name.
     """
     new = _flatten(json.loads(settings.to_json()))
     old = _flatten(json.loads(Settings().to_json())) | _flatten(json.loads(recorded))
-    pairs = [(name, old[name], new.get(name)) for name in sorted(set(old) - _FREE)]
+    pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - _FREE))]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
 
 

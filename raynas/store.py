@@ -16,9 +16,10 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raynas.errors import UserError
-from raynas.tables import SCHEMAS
+from raynas.tables import COMPARISON, SCHEMAS
 
 Row = Mapping[str, Any]
+_SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
 
 
 class RunStore:
@@ -88,7 +89,7 @@ class RunStore:
         Raises:
             KeyError: No such table, or a row with a column that the table does not have.
         """
-        schema = SCHEMAS[table]
+        schema = _SCHEMAS[table]
         unknown = {name for row in rows for name in row} - set(schema.names)
         if unknown:
             raise KeyError(f"table {table} has no columns {sorted(unknown)}")
@@ -108,7 +109,7 @@ class RunStore:
 
     def table(self, name: str) -> pa.Table:
         """Return a whole table; one that was never written has no rows."""
-        tables = [SCHEMAS[name].empty_table()]
+        tables = [_SCHEMAS[name].empty_table()]
         for part in self.parts(name):
             path = f"tables/{name}/{part}.parquet"
             try:

@@ -16,6 +16,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         "versions": _STRING, "git_commit": _STRING, "started": _TIME, "finished": _TIME,
         "nodes": _INT, "cpus": _FLOAT, "gpus": _FLOAT,
         "best_score": _FLOAT, "optimal_score": _FLOAT,  # that the search found, and that there is
+        "search_seconds": _FLOAT,  # until the architectures to retrain were known
+        "pretrained": _STRING,  # run folder whose pretraining it took over; null: it has its own
         "plan": _STRING,  # JSON: what was read from data and cluster and must not change on resume
     }),
     # a pretraining step
@@ -71,3 +73,19 @@ SCHEMAS: dict[str, pa.Schema] = {
     }),
 }  # fmt: skip
 """Table name to schema, in the order in which a run fills them."""
+
+
+COMPARISON = pa.schema({
+    "method": _STRING, "seed": _INT, "space": _STRING, "data": _STRING,
+    "initialisation": _STRING, "trainable": _STRING,  # null: nothing was pretrained
+    "sampling": _STRING, "layer_indicator": _STRING, "score": _STRING,
+    "ms_per_step": _FLOAT, "ms_per_path": _FLOAT,  # medians
+    "pretrain_seconds": _FLOAT, "search_seconds": _FLOAT,
+    "tau": _FLOAT, "tau_source": _STRING,  # truth or check
+    "tau_networks": _INT,  # over which tau is taken
+    "best_val_accuracy": _FLOAT, "best_test_accuracy": _FLOAT,  # of the best by validation
+    "true_accuracy": _FLOAT, "regret": _FLOAT,  # in [0, 1] as well
+    "macs": _INT, "params": _INT, "architecture": _STRING,
+    "status": _STRING, "error": _STRING, "run": _STRING,
+})  # fmt: skip
+"""A run of a comparison of methods; the table ``comparison`` lies in the comparison's folder."""

@@ -57,11 +57,16 @@ def _room(machine: tuple[float, float], cpus: int, gpus: float) -> int:
 def connected(num_cpus: int | None = None) -> Iterator[Resources]:
     """Join the cluster that RAY_ADDRESS names, or start one on this machine; leave it at the end.
 
+    Whoever has joined one already, or works for it, stays in that one.
+
     Args:
         num_cpus: CPUs of a cluster started here; unset: all of the machine.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if _has_joined():
+        yield find_resources()
+        return
     address = os.environ.get("RAY_ADDRESS", "")
     started_here = address in {"", "local"}
     if started_here:
@@ -86,6 +91,12 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
         yield find_resources()
     finally:
         ray.shutdown()
+
+
+def _has_joined() -> bool:
+    import ray  # noqa: PLC0415 - after the environment is set
+
+    return bool(ray.is_initialized())
 
 
 def find_resources() -> Resources:

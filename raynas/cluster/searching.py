@@ -63,7 +63,9 @@ def make_searcher(
 def _evolution(run: Run, table: Table, done: Sequence[Architecture]) -> EvolutionSearcher:
     evolution, chronicle = _continued(run)
     top_k = run.settings.retrain.top_k
-    return EvolutionSearcher(evolution, AdditiveScorer(table), top_k, chronicle, done)
+    searcher = EvolutionSearcher(evolution, AdditiveScorer(table), top_k, chronicle, done)
+    searcher.evolve()  # at once, so that it is known how long it takes
+    return searcher
 
 
 def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) -> EvolutionSearcher:

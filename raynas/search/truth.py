@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from raynas.errors import UserError
 from raynas.space import Architecture
+from raynas.store import RunStore
 
 Array = npt.NDArray[np.float64]
 _WANTED = '{"02012100": {"test_acc": [92.1, 92.3], "flops": 47327744, "params": 890666}, ...}'
@@ -66,6 +67,22 @@ class _Record(NamedTuple):
     macs: float
     params: float
     trainings: tuple[float, ...]
+
+
+def read_content(file: str) -> bytes:
+    """Return the bytes of a file of true accuracies.
+
+    Args:
+        file: A local path or a URI.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    folder, _, name = file.rpartition("/")
+    try:
+        return RunStore(folder or ("/" if file.startswith("/") else ".")).read_bytes(name)
+    except OSError as error:
+        raise UserError(f"truth file {file}: cannot be read; check the path") from error
 
 
 def read_truth(content: bytes, where: str) -> Truth:

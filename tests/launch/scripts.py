@@ -26,17 +26,17 @@ TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished",
 
 
 class Launcher:
-    """Starts ``launch/search.py`` in processes of its own, with a Ray of their own."""
+    """Starts the scripts of ``launch/`` in processes of their own, with a Ray of their own."""
 
     def __init__(self, home: Path, ray_folder: str) -> None:
         self.ray_folder = ray_folder
         private = {"HOME": str(home), "RAY_TMPDIR": ray_folder, "RAY_AUTH_MODE": "disabled"}
         self._environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | private
 
-    def start(self, run: Path, *flags: str) -> subprocess.Popen[str]:
-        """Start a search."""
+    def start(self, run: Path, *flags: str, script: str = "search") -> subprocess.Popen[str]:
+        """Start a search, or another script."""
         return subprocess.Popen(
-            [sys.executable, "launch/search.py", "--run", str(run), *flags],
+            [sys.executable, f"launch/{script}.py", "--run", str(run), *flags],
             cwd=ROOT,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -44,9 +44,9 @@ class Launcher:
             text=True,
         )
 
-    def run(self, run: Path, *flags: str) -> "Ended":
-        """Run a search to its end."""
-        return ended(self.start(run, *flags))
+    def run(self, run: Path, *flags: str, script: str = "search") -> "Ended":
+        """Run a search, or another script, to its end."""
+        return ended(self.start(run, *flags, script=script))
 
     def sessions(self) -> set[Path]:
         """Return a folder for every Ray that these searches have started."""
@@ -74,15 +74,19 @@ class Ended:
 
 def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for a process to end."""
-    output, errors = process.communicate(timeout=240)
+    output, errors = process.communicate(timeout=480)
     return Ended(process.returncode, output, errors)
 
 
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait until something is true; fail after two minutes, or when the process ends."""
-    deadline = time.monotonic() + 120
+def wait_until(
+    condition: Callable[[], Any],
+    process: subprocess.Popen[str] | None = None,
+    seconds: float = 120.0,
+) -> None:
+    """Wait until something is true; fail after some seconds, or when the process ends."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited for two minutes"
+        assert time.monotonic() < deadline, f"waited for {seconds:g} seconds"
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended meanwhile: {ended(process).errors}")
         time.sleep(0.01)

@@ -1,0 +1,270 @@
+"""Compare methods on the same images: every method with every seed, in one table.
+
+From the root of the project, on one machine or as the entry point of a Ray job:
+
+    python launch/compare.py --methods fair_saliency,bnnas_spos,spos,random --seeds 3
+    python launch/compare.py --methods a,b --seeds 3 --data DIR --space mobilenet_v2 --run FOLDER
+
+All flags of launch/search.py but --method and --seed are accepted, and hold for all methods;
+methods without pretraining stay without. Every run lies in FOLDER/METHOD-seedN, as
+launch/search.py makes it. Methods with the same supernet train it once per seed. Running the
+same command again continues, tries again what failed, or prints the table. A step trains as many
+paths as the method's sampling asks for, so compare methods by ms per path, not by ms per step.
+Exit codes: 0 done, 1 some run failed, 2 a mistake in the request, 130 interrupted.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from launch import search
+from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
+from raynas.cluster.connection import Resources, connected
+from raynas.cluster.plan import make_plan
+from raynas.console import Stages
+from raynas.costs import show_quantity
+from raynas.errors import StageError, UserError
+from raynas.methods import load_method
+from raynas.search.matrix import Row, Spread, by_method, is_biased, over_seeds, run_row
+from raynas.search.recorded import refuse_misfit
+from raynas.search.truth import Truth, read_content, read_truth
+from raynas.settings import Settings
+from raynas.store import RunStore
+
+
+@dataclass(frozen=True)
+class Command:
+    """Compare methods on the same images: every method with every seed, in one table."""
+
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    methods: str = ""
+    """Methods, with commas between: names in launch/settings/ or paths to TOML files."""
+    seeds: int = 3
+    """Runs of each method, with the seeds from 0."""
+    run: str | None = None
+    """Folder of the comparison, a path or URI; unset: one under runs/, named as a run's is."""
+    concurrent: int = 1
+    """Supernets, with their runs, at a time; their times are comparable with one only."""
+    truth: str | None = None
+    """True accuracies in NAS-Bench-Macro's format, a path or URI; unset: tau is the check's."""
+    json: bool = False
+    """Print the rows as JSON instead."""
+    dry_run: bool = False
+    """Print each method's plan and forecast, and stop there."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    return search.exit_code(lambda: compare(*parse(words)))
+
+
+def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
+    """Return the command and the settings of each method: flags over its file over defaults.
+
+    Raises:
+        UserError: No such method, or settings that do not fit it.
+    """
+    names = [name for name in ",".join(search.values_of("--methods", argv)).split(",") if name]
+    if not names:
+        search.with_flags(Command(), argv, __doc__)  # --help, and flags that do not exist
+        raise UserError("--methods: got none, wanted at least one, such as fair_saliency,random")
+    for flag, plural in (("--method", "--methods"), ("--seed", "--seeds")):
+        if search.values_of(flag, argv):
+            raise UserError(f"{flag}: a comparison has several; give {plural}")
+    methods: dict[str, Settings] = {}
+    for name in names:
+        command = command_of(name, argv)
+        stem = Path(name).stem
+        if stem in methods:
+            raise UserError(f"--methods: got {stem} twice; rename one, or leave it out")
+        methods[stem] = command.settings
+    for flag, number in (("--seeds", command.seeds), ("--concurrent", command.concurrent)):
+        if number < 1:
+            raise UserError(f"{flag}: got {number}, wanted at least 1")
+    return command, methods
+
+
+def command_of(method: str, argv: Sequence[str]) -> Command:
+    """Return the command as it reads for one method; without pretraining, it stays without."""
+    default = load_method(method, search.METHODS)
+    try:
+        command = search.with_flags(Command(default), argv, __doc__)
+    except UserError as error:
+        raise UserError(f"method {method}: {error}") from error
+    if default.pretrain.epochs:
+        return command
+    pretrain = replace(command.settings.pretrain, epochs=0.0)
+    return replace(command, settings=replace(command.settings, pretrain=pretrain))
+
+
+def compare(command: Command, methods: dict[str, Settings]) -> None:
+    """Plan all runs, do what is left of them, write the table and print it.
+
+    Raises:
+        StageError: Some run failed.
+    """
+    truth = read_truth(read_content(command.truth), command.truth) if command.truth else None
+    store = RunStore(command.run or default_folder(methods))
+    store.refuse_unwritable()
+    cells = make_cells(methods, command.seeds, store.uri)
+    for cell in cells:
+        search.recorded_run(cell.store, cell.settings)
+    console = search.make_console(stderr=command.json)
+    errors: dict[str, str | None] = {}
+    if command.dry_run or not all(cell.is_finished for cell in cells):
+        for each in methods.values():
+            search.load(each)  # a mistake in it is told before Ray starts
+        with connected() as resources:
+            for each in methods.values():
+                refuse_impossible(command, each, resources, truth)
+                if command.dry_run:
+                    search.search(search.Command(each, dry_run=True), console)
+            if command.dry_run:
+                return
+            errors = run(cells, RunStore.create(store.uri), command.concurrent, truth, console)
+    rows = [write_row(store, cell, errors.get(cell.name), truth) for cell in cells]
+    show(rows, store, command, console)
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed:
+        raise StageError(f"{failed} of {len(rows)} runs failed; the same command tries them again")
+
+
+def refuse_impossible(
+    command: Command, settings: Settings, resources: Resources, truth: Truth | None
+) -> None:
+    """Refuse a method that cannot work here, before anything trains.
+
+    Raises:
+        UserError: Its plan, so many supernets at a time, or a truth of another space.
+    """
+    plan = make_plan(*search.load(settings), settings, resources, None)
+    refuse_crowding(plan, settings, resources, command.concurrent)
+    if truth:
+        refuse_misfit(truth.architectures, plan.space, f"--truth {command.truth}")
+
+
+def show(rows: Sequence[Row], store: RunStore, command: Command, console: Console) -> None:
+    """Print the rows, as JSON or as a table with the errors."""
+    if command.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print_rows(rows, console)
+    print(f"table: {store.locate('tables/comparison')}")
+
+
+def default_folder(methods: dict[str, Settings]) -> str:
+    """Return runs/compare-DATA-SPACE-HASH: the same methods and settings continue there."""
+    first = next(iter(methods.values()))
+    digests = sorted(replace(settings, seed=0).digest for settings in methods.values())
+    ending = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:6]
+    return f"runs/compare-{Path(first.data).name}-{Path(first.space).stem}-{ending}"
+
+
+def run(
+    cells: Sequence[Cell], store: RunStore, concurrent: int, truth: Truth | None, console: Console
+) -> dict[str, str | None]:
+    """Do what is left of the runs, writing their rows as they end; return their errors."""
+    done = sum(cell.is_finished for cell in cells)
+    errors: dict[str, str | None] = {}
+    with Stages(console) as stages:
+        advance = stages.stage("compare", len(cells), "runs")
+
+        def on_end(cell: Cell, error: str | None, warnings: Sequence[str]) -> None:
+            errors[cell.name] = error
+            row = write_row(store, cell, error, truth)
+            for line in (row["status"], *warnings):
+                stages.print(f"{cell.name}: {line}")
+            advance(done + len(errors), cell.name)
+
+        advance(done)
+        run_cells(cells, run_cell, on_end, concurrent)
+    return errors
+
+
+def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[str]:
+    """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
+    console = Console(width=2000, record=True)  # no warning is to be broken into lines
+    search.search(search.Command(settings, folder, pretrained), console)
+    lines = console.export_text().splitlines()
+    return [line for line in lines if line.startswith("warning:")]
+
+
+def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | None) -> Row:
+    """Write the row of a run into the comparison's table; return it."""
+    row = run_row(cell.store, cell.settings, error, truth)
+    store.append("comparison", [row], part=cell.name)
+    return row
+
+
+_TRAINED = {
+    None: "nothing", "last_bn": "last batch norms", "all_bn": "all batch norms",
+    "all": "all weights",
+}  # fmt: skip
+_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "ms_per_step": ("ms/step", "{:.1f}".format),
+    "ms_per_path": ("ms/path", "{:.1f}".format),
+    "pretrain_seconds": ("pretrain s", "{:.1f}".format),
+    "search_seconds": ("search s", "{:.1f}".format),
+    "tau": ("tau", "{:.3f}".format),
+    "best_test_accuracy": ("best accuracy", "{:.4f}".format),
+    "true_accuracy": ("true accuracy", "{:.4f}".format),
+    "regret": ("regret", "{:.4f}".format),
+    "macs": ("MACs", lambda macs: show_quantity(round(macs))),
+}
+
+
+def print_rows(rows: Sequence[Row], console: Console) -> None:
+    """Print a line for each method, like Table 2 of the paper, and what failed and why."""
+    methods = {method: over_seeds(each) for method, each in by_method(rows).items()}
+    columns = [name for name in _COLUMNS if any(name in found for found in methods.values())]
+    table = Table(box=None, title="Means over seeds (+- standard deviation)", title_justify="left")
+    for heading in ("method", "trained", "runs", *(_COLUMNS[name][0] for name in columns)):
+        table.add_column(heading, justify="left" if heading in {"method", "trained"} else "right")
+    for method, each in by_method(rows).items():
+        finished = sum(row["status"] == "finished" for row in each)
+        cells = [_cell(methods[method].get(name), _COLUMNS[name][1]) for name in columns]
+        trained = _TRAINED[each[0].get("trainable")]
+        table.add_row(Path(method).stem, trained, f"{finished}/{len(each)}", *cells)
+    console.print(table)
+    for line in notes(rows):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(found: Spread | None, show: Callable[[float], str]) -> str:
+    if found is None:
+        return "-"
+    return show(found.mean) + (f" +-{show(found.deviation)}" if found.deviation is not None else "")
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return what a reader of the numbers must know, and every run's error."""
+    found = ["best accuracy: on the test images, of each run's best network by validation"]
+    for source, text in (
+        ("truth", "tau: Kendall's, with the true accuracies of {} networks"),
+        ("check", "tau: Kendall's, with brief trainings of {} networks (--check)"),
+    ):
+        counts = [row["tau_networks"] for row in rows if row.get("tau_source") == source]
+        if counts:
+            low, high = min(counts), max(counts)
+            found.append(text.format(f"{low:,}" if low == high else f"{low:,} to {high:,}"))
+    visited = sorted({Path(row["method"]).stem for row in rows if is_biased(row)})
+    if visited:
+        found.append(f"tau of {', '.join(visited)}: of visited networks alone, a biased sample")
+    return found + [
+        f"{Path(row['method']).stem}, seed {row['seed']} failed: {row['error']}"
+        for row in rows
+        if row["error"]
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Beginning a run with the pretraining of another one that trained the same supernet."""
+
+from raynas.errors import UserError
+from raynas.settings import Settings, decides_supernet, differences
+from raynas.store import RunStore
+from raynas.training.journal import CHECKPOINT
+
+_TABLES = ("isometry", "steps", "indicators", "ledger")  # in the order in which they are filled
+
+
+def is_pretrained(store: RunStore) -> bool:
+    """Return whether a run folder holds a pretraining that has come to its end."""
+    return bool(store.parts("ledger")) and store.has(CHECKPOINT)
+
+
+def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
+    """Copy a finished pretraining into a run folder that has none yet; its checkpoint last.
+
+    Args:
+        store: The run folder that begins.
+        source: The run folder that has been pretrained.
+        settings: Of the run that begins.
+
+    Raises:
+        UserError: The source is not pretrained, or what it pretrained is not the same supernet.
+    """
+    refuse_foreign(source, settings)
+    for table in _TABLES:
+        for part in source.parts(table):
+            path = f"tables/{table}/{part}.parquet"
+            store.write_bytes(path, source.read_bytes(path))
+    store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
+
+
+def refuse_foreign(source: RunStore, settings: Settings) -> None:
+    """Refuse a run whose pretraining is not the one that the settings ask for.
+
+    Raises:
+        UserError: There is none, it has not ended, or it was another one.
+    """
+    recorded = source.rows("runs")
+    if not recorded or not is_pretrained(source):
+        raise UserError(
+            f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended; "
+            "check the path, or leave the flag out"
+        )
+    differing = differences(recorded[0]["settings"], settings, decides_supernet)
+    if differing:
+        raise UserError(
+            f"--pretrained {source.uri}: it trained another supernet ({'; '.join(differing)}); "
+            "leave the flag out, or give the recorded settings"
+        )

@@ -1,0 +1,75 @@
+"""Taking a pretraining over: what is copied, and whose is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from raynas.errors import UserError
+from raynas.settings import Settings
+from raynas.stages import PretrainSettings, SearchSettings
+from raynas.store import RunStore
+from raynas.training.journal import CHECKPOINT
+from raynas.training.reuse import is_pretrained, take_over
+
+SETTINGS = Settings()
+
+
+def pretrained(folder: Path) -> RunStore:
+    """Return a run folder with a pretraining of two parts, and a search."""
+    store = RunStore.create(str(folder))
+    store.append("runs", [{"run": "first", "settings": SETTINGS.to_json()}], "run")
+    for part in ("000", "001"):
+        store.append("steps", [{"step": int(part), "seconds": 0.5}], part)
+        store.append("indicators", [{"step": int(part), "value": 1.0}], part)
+    store.append("isometry", [{"layer": 0, "phi": 1.0}], "initial")
+    store.append("ledger", [{"layer": 0, "updates": 3}], "final")
+    store.append("architectures", [{"order": 0}], "000")
+    store.write_bytes(CHECKPOINT, b"numbers")
+    return store
+
+
+def test_everything_of_the_pretraining_is_copied_and_nothing_else(tmp_path: Path) -> None:
+    source, store = pretrained(tmp_path / "first"), RunStore.create(str(tmp_path / "second"))
+    other = replace(SETTINGS, method="mine", max_macs=10**6, search=SearchSettings(score="taylor"))
+    take_over(store, source, other)
+
+    for table in ("steps", "indicators", "isometry", "ledger"):
+        assert store.rows(table) == source.rows(table) != []
+        assert store.parts(table) == source.parts(table)
+    assert store.read_bytes(CHECKPOINT) == b"numbers"
+    assert is_pretrained(store)
+    assert store.rows("runs") == store.rows("architectures") == []
+
+
+def test_who_computes_it_does_not_make_another_supernet(tmp_path: Path) -> None:
+    other = replace(SETTINGS, pretrain=replace(SETTINGS.pretrain, workers=7))
+
+    assert other.supernet == SETTINGS.supernet
+    take_over(RunStore(str(tmp_path / "second")), pretrained(tmp_path / "first"), other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SETTINGS, seed=1),
+        replace(SETTINGS, data="cifar10"),
+        replace(SETTINGS, pretrain=PretrainSettings(epochs=3.0)),
+        replace(SETTINGS, images=replace(SETTINGS.images, share=0.5)),
+    ],
+)
+def test_another_supernet_is_refused_by_what_differs(tmp_path: Path, other: Settings) -> None:
+    store = RunStore(str(tmp_path / "second"))
+    with pytest.raises(UserError, match=r"it trained another supernet .*: recorded .*, now "):
+        take_over(store, pretrained(tmp_path / "first"), other)
+
+    assert other.supernet != SETTINGS.supernet
+    assert not is_pretrained(store)
+
+
+def test_a_pretraining_that_has_not_ended_or_never_begun_is_refused(tmp_path: Path) -> None:
+    source = pretrained(tmp_path / "first")
+    source.drop("ledger", lambda _: True)
+    for store in (source, RunStore(str(tmp_path / "none"))):
+        with pytest.raises(UserError, match="wanted a run folder whose pretraining has ended"):
+            take_over(RunStore(str(tmp_path / "second")), store, SETTINGS)
