@@ -11,6 +11,7 @@ failed, 2 a mistake in the request, 130 interrupted.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> Command:
     """Return the command: flags over the method's TOML file over the defaults."""
-    argv = [_STRATEGY if word == "--search" else word for word in argv]
+    argv = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
     named = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == "--method"]
     named += [word.removeprefix("--method=") for word in argv if word.startswith("--method=")]
     method = named[-1] if named else Settings().method
