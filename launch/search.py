@@ -11,6 +11,7 @@ failed, 2 a mistake in the request, 130 interrupted.
 """
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -116,9 +117,10 @@ def values_of(flag: str, argv: Sequence[str]) -> list[str]:
 
 def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
     """Return a command with the flags over its defaults."""
+    words = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
     return tyro.cli(
-        type(default), args=[_STRATEGY if word == "--search" else word for word in argv],
-        default=default, description=description, config=(tyro.conf.FlagCreatePairsOff,),
+        type(default), args=words, default=default, description=description,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )  # fmt: skip
 
 

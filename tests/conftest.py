@@ -1,8 +1,13 @@
-"""What every test shares: one thread for torch, and Hypothesis without deadlines."""
+"""What every test shares: one thread for torch, no deadlines, and one Ray for all that need one."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from raynas.cluster.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,3 +16,18 @@ settings.register_profile(
     "raynas", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("raynas")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
+    """Start a local Ray of four CPUs, whatever the machine has."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,
+    ):
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        with connected(num_cpus=4) as resources:
+            yield resources

@@ -374,7 +374,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "flags",
-        ["--populaton 3", "--search.population many", "--search.score best", "--max-macs 3X"],
+        [
+            "--populaton 3",
+            "--search.population many",
+            "--search.score best",
+            "--max-macs 3X",
+            "--search.strategy luck",
+        ],
     )
     def test_flags_that_do_not_exist_or_do_not_fit_are_refused_by_name(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str
@@ -430,6 +436,26 @@ class TestCommand:
             assert (settings.method, settings.search.score) == (method, score)
             assert settings.pretrain.sampling == "fair_identity"
             assert settings.pretrain.layer_indicator == "path"
+
+    @pytest.mark.parametrize(
+        "flags", [["--search", "exact"], ["--search=exact"], ["--search.strategy", "exact"]]
+    )
+    def test_search_is_short_for_its_strategy(self, flags: list[str]) -> None:
+        assert search.parse(flags).settings.search.strategy == "exact"
+        assert search.parse(["--search.population", "7", *flags]).settings.search.population == 7
+
+    @pytest.mark.parametrize("flags", [["--search"], ["--search", "luck"], ["--search=luck"]])
+    def test_a_search_without_a_strategy_that_exists_is_refused_by_those_that_do(
+        self, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as left:
+            search.main(["--run", str(tmp_path / "run"), *flags])
+        printed = capsys.readouterr()
+
+        assert left.value.code == 2
+        assert "--search.strategy" in printed.err
+        assert flags == ["--search"] or "exact" in printed.err
+        assert "Traceback" not in printed.err
 
     def test_flags_win_over_the_method_and_the_method_over_the_defaults(
         self, tmp_path: Path
