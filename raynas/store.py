@@ -113,7 +113,9 @@ class RunStore:
         for part in self.parts(name):
             path = f"tables/{name}/{part}.parquet"
             try:
-                tables.append(pq.read_table(pa.BufferReader(self.read_bytes(path))))
+                content = pa.BufferReader(self.read_bytes(path))
+                # parts are small, and a process that ends while Arrow's threads start may abort
+                tables.append(pq.read_table(content, use_threads=False, pre_buffer=False))
             except FileNotFoundError:
                 continue  # a live run dropped it between the listing and the reading
             except pa.ArrowInvalid as error:
