@@ -10,7 +10,8 @@ methods without pretraining stay without. Every run lies in FOLDER/METHOD-seedN,
 launch/search.py makes it. Methods with the same supernet train it once per seed. Running the
 same command again continues, tries again what failed, or prints the table. A step trains as many
 paths as the method's sampling asks for, so compare methods by ms per path, not by ms per step.
-Exit codes: 0 done, 1 some run failed, 2 a mistake in the request, 130 interrupted.
+Exit codes: 0 done, 1 some run failed, 2 a mistake in the request, 130 interrupted,
+143 stopped by SIGTERM.
 """
 
 import hashlib
@@ -27,8 +28,9 @@ from rich.table import Table
 
 from launch import search
 from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
-from raynas.cluster.connection import Resources, connected
+from raynas.cluster.connection import Resources, connected, lasting
 from raynas.cluster.plan import make_plan
+from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
@@ -64,7 +66,7 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return search.exit_code(lambda: compare(*parse(words)))
+    return exit_code(lambda: compare(*parse(words)))
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
@@ -73,12 +75,12 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
     Raises:
         UserError: No such method, or settings that do not fit it.
     """
-    names = [name for name in ",".join(search.values_of("--methods", argv)).split(",") if name]
+    names = [name for name in ",".join(values_of("--methods", argv)).split(",") if name]
     if not names:
-        search.with_flags(Command(), argv, __doc__)  # --help, and flags that do not exist
+        with_flags(Command(), argv, __doc__)  # --help, and flags that do not exist
         raise UserError("--methods: got none, wanted at least one, such as fair_saliency,random")
     for flag, plural in (("--method", "--methods"), ("--seed", "--seeds")):
-        if search.values_of(flag, argv):
+        if values_of(flag, argv):
             raise UserError(f"{flag}: a comparison has several; give {plural}")
     methods: dict[str, Settings] = {}
     for name in names:
@@ -97,7 +99,7 @@ def command_of(method: str, argv: Sequence[str]) -> Command:
     """Return the command as it reads for one method; without pretraining, it stays without."""
     default = load_method(method, search.METHODS)
     try:
-        command = search.with_flags(Command(default), argv, __doc__)
+        command = with_flags(Command(default), argv, __doc__)
     except UserError as error:
         raise UserError(f"method {method}: {error}") from error
     if default.pretrain.epochs:
@@ -113,12 +115,12 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
         StageError: Some run failed.
     """
     truth = read_truth(read_content(command.truth), command.truth) if command.truth else None
-    store = RunStore(command.run or default_folder(methods))
+    store = RunStore(lasting(command.run or default_folder(methods)))
     store.refuse_unwritable()
     cells = make_cells(methods, command.seeds, store.uri)
     for cell in cells:
         search.recorded_run(cell.store, cell.settings)
-    console = search.make_console(stderr=command.json)
+    console = make_console(stderr=command.json)
     errors: dict[str, str | None] = {}
     if command.dry_run or not all(cell.is_finished for cell in cells):
         for each in methods.values():

@@ -7,19 +7,18 @@ From the root of the project, on one machine or as the entry point of a Ray job:
     ray job submit --working-dir . -- python launch/search.py --data s3://... --run s3://...
 
 Running the same command again continues where it stopped. Exit codes: 0 done, 1 a stage
-failed, 2 a mistake in the request, 130 interrupted.
+failed, 2 a mistake in the request, 130 interrupted, 143 stopped by SIGTERM.
 """
 
 import json
-import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -27,7 +26,7 @@ from ray import tune
 from rich.console import Console
 
 from raynas.cluster.checking import check_score
-from raynas.cluster.connection import connected, ship_by_value
+from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.plan import forecast, make_plan
 from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
@@ -35,8 +34,10 @@ from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
+from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
+from raynas.lock import RunLock
 from raynas.methods import load_method
 from raynas.report import print_report
 from raynas.search.exact import best
@@ -56,9 +57,7 @@ from raynas.training.reuse import refuse_foreign, take_over
 
 ROOT = Path(__file__).parent.parent
 METHODS = ROOT / "launch" / "settings"
-_STRATEGY = "--search.strategy"  # --search X for short
 _images = lru_cache(maxsize=1)(load_dataset)  # runs of one process may share them
-_Flags = TypeVar("_Flags")
 
 
 @dataclass(frozen=True)
@@ -72,34 +71,14 @@ class Command:
     """Run folder of the same space, data, seed and pretraining, to take its supernet over."""
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
+    verbose: bool = False
+    """Show Ray's own messages and what its workers print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     return exit_code(lambda: search(parse(words), make_console()))
-
-
-def make_console(stderr: bool = False) -> Console:
-    """Return the terminal, or a log, which has no width to fit tables to."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=200)
-
-
-def exit_code(work: Callable[[], None]) -> int:
-    """Do a script's work; return its exit code, and say in a sentence why it stopped."""
-    try:
-        work()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        return 130
-    return 0
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -109,25 +88,10 @@ def parse(argv: Sequence[str]) -> Command:
     return with_flags(Command(settings), argv, __doc__)
 
 
-def values_of(flag: str, argv: Sequence[str]) -> list[str]:
-    """Return the values that a flag is given."""
-    values = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == flag]
-    return values + [word.removeprefix(f"{flag}=") for word in argv if word.startswith(f"{flag}=")]
-
-
-def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
-    """Return a command with the flags over its defaults."""
-    words = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
-    return tyro.cli(
-        type(default), args=words, default=default, description=description,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )  # fmt: skip
-
-
 def search(command: Command, console: Console) -> None:
     """Plan, pretrain, read the indicators, search and retrain, report."""
     settings = command.settings
-    store = RunStore(command.run or default_folder(settings))
+    store = RunStore(lasting(command.run or default_folder(settings)))
     store.refuse_unwritable()
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
@@ -138,7 +102,7 @@ def search(command: Command, console: Console) -> None:
         refuse_foreign(source, settings)
     space, dataset = load(settings)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
-    with connected() as resources, Stages(console) as stages:
+    with connected(verbose=command.verbose) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
@@ -149,11 +113,11 @@ def search(command: Command, console: Console) -> None:
                 stages.print(line)
         if command.dry_run:
             return
-        run = Run(RunStore.create(store.uri), settings, dataset, plan, resources, stages)
-        if not recorded:
-            begin(run, source)
-        search_and_retrain(run, pretrain(run))
-        end(run)
+        with RunLock(RunStore.create(store.uri), stages.print):
+            run = Run(store, settings, dataset, plan, resources, stages)
+            begin(run, recorded, source)
+            search_and_retrain(run, pretrain(run))
+            end(run)
     print_report(store, console)
 
 
@@ -186,8 +150,16 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     return rows[0]
 
 
-def begin(run: Run, source: RunStore | None) -> None:
-    """Take another run's pretraining over, if so, and record the run's row."""
+def begin(run: Run, recorded: dict[str, Any] | None, source: RunStore | None) -> None:
+    """Record the run's row, unless it is continued; take another run's pretraining over, if so."""
+    run.store.sweep()
+    if recorded:
+        return
+    if run.store.rows("runs"):
+        raise StageError(
+            f"run folder {run.store.uri}: another driver began a run there just now; run the same "
+            "command again to continue that one"
+        )
     if source:
         take_over(run.store, source, run.settings)
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
@@ -217,7 +189,7 @@ def pretrain(run: Run) -> Pretraining:
     if state.step < state.num_steps:
         advance = run.stages.stage("pretrain", state.num_steps, "steps")
         recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
-        with PathWorkers(recipe, run.dataset, plan.crew(settings.pretrain)) as workers:
+        with PathWorkers(recipe, run.dataset, plan.crew(settings.pretrain)) as workers, journal:
             for step in state.run(workers):
                 journal.add(step, len(workers.healthy), workers.waiting_share)
                 advance(state.step, f"loss {step.loss:.3f}")

@@ -2,24 +2,30 @@
 
 A table is a folder of Parquet parts. A part has a name, and writing a name again replaces it:
 work that is redone after a crash overwrites what it had written. Every file appears whole or
-not at all (a rename locally, a finished upload in an object store).
+not at all (a rename locally, a finished upload in an object store), and what fails for a moment
+is tried again.
 """
 
+import contextlib
 import os
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raynas.errors import UserError
+from raynas.patience import StorageError, patiently
 from raynas.tables import COMPARISON, SCHEMAS
 
 Row = Mapping[str, Any]
 _SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
+_Found = TypeVar("_Found")
 
 
 class RunStore:
@@ -49,12 +55,11 @@ class RunStore:
         """
         store = cls(uri)
         try:
-            store._files.create_dir(".", recursive=True)
             store.write_bytes(".writable", b"")
             store.delete(".writable")
-        except OSError as error:
+        except StorageError as error:
             raise UserError(
-                f"run folder {uri}: cannot write there ({error}); choose another --run"
+                f"run folder {uri}: cannot write there ({error.__cause__}); choose another --run"
             ) from error
         return store
 
@@ -131,14 +136,27 @@ class RunStore:
         return rows
 
     def write_bytes(self, path: str, content: bytes) -> None:
-        """Write a file of the run folder so that it appears whole or not at all."""
+        """Write a file of the run folder so that it appears whole or not at all.
+
+        Raises:
+            StorageError: Here and below: the storage goes on failing, is full, or forbids it.
+        """
+        self._patiently(f"writing {path}", lambda: self._write(path, content))
+
+    def _write(self, path: str, content: bytes) -> None:
         parent, _, name = path.rpartition("/")
         self._files.create_dir(parent or ".", recursive=True)
         target = f"{parent}/.{name}.{uuid.uuid4().hex}" if self._is_local else path
-        with self._files.open_output_stream(target) as stream:
-            stream.write(content)
-        if target != path:
-            self._files.move(target, path)
+        try:
+            with self._files.open_output_stream(target) as stream:
+                stream.write(content)
+            if target != path:
+                self._files.move(target, path)
+        except OSError:
+            if target != path:
+                with contextlib.suppress(OSError):
+                    self._files.delete_file(target)
+            raise
 
     def read_bytes(self, path: str) -> bytes:
         """Return the content of a file of the run folder.
@@ -146,27 +164,41 @@ class RunStore:
         Raises:
             FileNotFoundError: There is no such file.
         """
+        return self._patiently(f"reading {path}", lambda: self._read(path))
+
+    def _read(self, path: str) -> bytes:
         with self._files.open_input_file(path) as stream:
             content: bytes = stream.read()
         return content
 
     def has(self, path: str) -> bool:
         """Return whether the run folder holds that file."""
-        return bool(self._files.get_file_info(path).type == pafs.FileType.File)
+        info = self._patiently("looking", lambda: self._files.get_file_info(path))
+        return bool(info.type == pafs.FileType.File)
 
     def delete(self, path: str) -> None:
         """Delete a file of the run folder."""
-        self._files.delete_file(path)
+        self._patiently(f"deleting {path}", lambda: self._files.delete_file(path))
 
     def list_files(self, folder: str) -> list[str]:
         """Return the names of the visible files in a folder of the run folder."""
         selector = pafs.FileSelector(folder, allow_not_found=True)
-        infos = self._files.get_file_info(selector)
+        infos = self._patiently(f"listing {folder}", lambda: self._files.get_file_info(selector))
         return [
             info.base_name
             for info in infos
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         ]
+
+    def sweep(self) -> None:
+        """Delete what writers that were killed have left behind, half-written and hidden."""
+        selector = pafs.FileSelector(".", recursive=True)
+        for info in self._patiently("listing", lambda: self._files.get_file_info(selector)):
+            if _HALF_WRITTEN.fullmatch(info.base_name):
+                self.delete(info.path)
+
+    def _patiently(self, doing: str, work: Callable[[], _Found]) -> _Found:
+        return patiently(work, f"run folder {self.uri}: {doing}")
 
     def locate(self, path: str) -> str:
         """Return the full path or URI of a file of the run folder, for a person to read."""

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from raynas.errors import UserError
 
@@ -54,13 +57,17 @@ def _room(machine: tuple[float, float], cpus: int, gpus: float) -> int:
 
 
 @contextmanager
-def connected(num_cpus: int | None = None) -> Iterator[Resources]:
+def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Resources]:
     """Join the cluster that RAY_ADDRESS names, or start one on this machine; leave it at the end.
 
     Whoever has joined one already, or works for it, stays in that one.
 
     Args:
         num_cpus: CPUs of a cluster started here; unset: all of the machine.
+        verbose: Let Ray show its own messages and what workers print.
+
+    Raises:
+        UserError: No cluster answers, or it runs another version of Ray or Python.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -78,19 +85,45 @@ def connected(num_cpus: int | None = None) -> Iterator[Resources]:
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     try:
-        ray.init(
-            "local" if started_here else None,
-            num_cpus=num_cpus if started_here else None,
-            include_dashboard=False if started_here else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with _own_signals():
+            ray.init(
+                "local" if started_here else None,
+                num_cpus=num_cpus if started_here else None,
+                include_dashboard=False if started_here else None,
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.ERROR,
+            )
     except ConnectionError as error:
         raise _no_answer(address) from error
+    except RuntimeError as error:
+        if "Version mismatch" not in str(error):
+            raise
+        words = " ".join(str(error).split())
+        raise UserError(f"RAY_ADDRESS {address}: {words} Install the same versions.") from error
     try:
         yield find_resources()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what this process does on SIGTERM, which Ray would replace by leaving at once."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if is_main:
+        signal.signal(signal.SIGTERM, before)
+
+
+def lasting(folder: str) -> str:
+    """Return where results last: a job's working directory is a copy that Ray deletes.
+
+    Args:
+        folder: A path or URI; in such a copy a relative path is taken from the home directory.
+    """
+    is_copy = "working_dir_files" in Path.cwd().parts
+    return str(Path.home() / folder) if is_copy and "://" not in folder else folder
 
 
 def _has_joined() -> bool:

@@ -5,7 +5,8 @@ crash has undone are dropped when the run continues.
 """
 
 import time
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _ROWS = 1000  # steps in a part of the table; the last part is rewritten while i
 
 
 class Journal:
-    """Writes what a pretraining does into a run folder."""
+    """Writes what a pretraining does into a run folder; a context manager that saves at its end."""
 
     def __init__(
         self,
@@ -49,7 +50,22 @@ class Journal:
         self._rows = [row for row in store.rows("steps") if first <= row["step"] < state.step]
         points = np.linspace(0, state.num_steps, max(settings.records, 1) + 1)
         self._points = {round(float(point)) for point in points[1:]}
+        self._recorded = self._state_saved = state.step
         self._saved = self._last = time.monotonic()
+        self._saving = 0.0  # seconds that it took the last time
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Save what is recorded; a step that was interrupted half-way will be done again."""
+        if self._recorded == self._state.step != self._state_saved:
+            self._save()
 
     def add(self, step: StepReport, workers: int, waiting_share: float = 0.0) -> None:
         """Record a step, and save if it is time.
@@ -73,14 +89,14 @@ class Journal:
                 "waiting_share": waiting_share,
             }
         )
-        done = self._state.step
+        self._recorded = done = self._state.step
         if done in self._points:
             self._write_indicators()
         is_last = done == self._state.num_steps
         if is_last:
             rows = ledger_rows(self._space, self._state.updates)
             self._store.append("ledger", rows, part="final")
-        if is_last or now - self._saved >= self._settings.checkpoint_seconds:
+        if is_last or now - self._saved >= self._period:
             self._save()
         elif done % _ROWS == 0:
             self._write_steps()
@@ -90,10 +106,17 @@ class Journal:
         rows: list[dict[str, Any]] = self._store.rows("steps")
         return [row["loss"] for row in sorted(rows, key=lambda row: row["step"])]
 
+    @property
+    def _period(self) -> float:
+        """Seconds between checkpoints: on a slow storage they take a tenth of the time at most."""
+        return max(self._settings.checkpoint_seconds, 9 * self._saving)
+
     def _save(self) -> None:
+        started = time.monotonic()
         self._write_steps()
         self._store.write_bytes(CHECKPOINT, self._state.to_bytes())
-        self._saved = time.monotonic()
+        self._state_saved, self._saved = self._state.step, time.monotonic()
+        self._saving = self._saved - started
 
     def _write_steps(self) -> None:
         if not self._rows:

@@ -126,10 +126,11 @@ class Pretraining:
                     f"pretraining, step {self.step}: the loss is {loss}; the batch norms diverged, "
                     f"so lower --pretrain.learning-rate (now {self._settings.learning_rate})"
                 )
-            rate = self._apply(pieces, gradients)
+            step = self.step
+            self.step += 1  # first: interrupted here, the state is ahead of what is recorded of it
+            rate = self._apply(pieces, gradients, step)
             self.updates += count_updates(self._sizes, paths)
-            self.step += 1
-            yield StepReport(self.step - 1, loss, rate, len(paths))
+            yield StepReport(step, loss, rate, len(paths))
 
     def paths(self, step: int) -> list[Architecture]:
         """Return the paths of a step."""
@@ -137,7 +138,7 @@ class Pretraining:
             return uniform_paths(self._sizes, self._seed, step)
         return fair_paths(self._sizes, self._seed, step, self._settings.extra)
 
-    def _apply(self, pieces: Sequence[Piece], gradients: Sequence[Gradient]) -> float:
+    def _apply(self, pieces: Sequence[Piece], gradients: Sequence[Gradient], step: int) -> float:
         """Add up the gradients in order and update once; return the learning rate."""
         total = np.zeros(len(self.vector), dtype=np.float64)
         used = np.zeros(len(self.vector), dtype=bool)
@@ -156,7 +157,7 @@ class Pretraining:
         for unit, view in zip(self._units, self._views, strict=True):
             # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)
             view.grad = summed[unit.start : unit.stop] if used[unit.start] else None
-        factor = self._decay(self.step)
+        factor = self._decay(step)
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self._optimiser.step()

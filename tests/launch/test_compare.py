@@ -136,7 +136,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the script find two CPUs without starting Ray, and refuse to run anything."""
 
     @contextmanager
-    def connected() -> Iterator[Resources]:
+    def connected(**_: bool) -> Iterator[Resources]:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(compare, "connected", connected)

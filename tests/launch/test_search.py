@@ -301,7 +301,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the script find two CPUs without starting Ray: enough for plans and refusals."""
 
     @contextmanager
-    def connected() -> Iterator[Resources]:
+    def connected(**_: bool) -> Iterator[Resources]:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(search, "connected", connected)

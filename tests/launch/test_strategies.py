@@ -61,7 +61,7 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the script find the Ray that is there, and leave it running."""
 
     @contextmanager
-    def connected() -> Iterator[Resources]:
+    def connected(**_: bool) -> Iterator[Resources]:
         yield cluster
 
     monkeypatch.setattr(search, "connected", connected)

@@ -1,0 +1,68 @@
+"""What the scripts of ``launch/`` share: flags over a method's settings, signals, exit codes.
+
+Exit codes: 0 done, 1 a stage failed, 2 a mistake in the request, 130 interrupted by hand,
+143 stopped by SIGTERM (``ray job stop``, a batch system, a machine that shuts down).
+"""
+
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+import tyro
+from rich.console import Console
+
+from raynas.errors import StageError, UserError
+
+_STRATEGY = "--search.strategy"  # --search X for short
+_Flags = TypeVar("_Flags")
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do a script's work; return its exit code, and say in a sentence why it stopped."""
+    ended_by: list[int] = []  # Ray makes a plain KeyboardInterrupt of whatever a handler raises
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        ended_by.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        work()
+    except UserError as error:
+        return _say(f"error: {error}", 2)
+    except StageError as error:
+        return _say(f"error: {error}", 1)
+    except KeyboardInterrupt:
+        how, code = ("stopped by SIGTERM", 143) if ended_by else ("interrupted", 130)
+        return _say(f"{how}; run the same command again to continue", code)
+    return 0
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the last line of a script
+    return code
+
+
+def make_console(stderr: bool = False) -> Console:
+    """Return the terminal, or a log, which has no width to fit tables to."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=200)
+
+
+def values_of(flag: str, argv: Sequence[str]) -> list[str]:
+    """Return the values that a flag is given."""
+    values = [argv[i + 1] for i, word in enumerate(argv[:-1]) if word == flag]
+    return values + [word.removeprefix(f"{flag}=") for word in argv if word.startswith(f"{flag}=")]
+
+
+def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
+    """Return a command with the flags over its defaults."""
+    words = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
+    return tyro.cli(
+        type(default), args=words, default=default, description=description,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )  # fmt: skip
