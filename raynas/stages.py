@@ -97,7 +97,8 @@ class PretrainSettings:
     recompute: bool = False
     """Compute expanding convolutions twice instead of keeping their results: less memory."""
     checkpoint_seconds: float = 1.0
-    """Longest stretch of work, in seconds, that is redone after a crash of the driver."""
+    """Longest stretch of work, in seconds, that is redone after a crash of the driver, or nine
+    times what saving takes if that is more; 0: save after every step."""
     records: int = 10
     """How many times during pretraining the indicators are written to their table."""
 

@@ -109,7 +109,8 @@ class Journal:
     @property
     def _period(self) -> float:
         """Seconds between checkpoints: on a slow storage they take a tenth of the time at most."""
-        return max(self._settings.checkpoint_seconds, 9 * self._saving)
+        asked = self._settings.checkpoint_seconds
+        return max(asked, 9 * self._saving) if asked else 0.0
 
     def _save(self) -> None:
         started = time.monotonic()
