@@ -32,6 +32,7 @@ from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
+from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
@@ -106,6 +107,7 @@ def search(command: Command, console: Console) -> None:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
+        refuse_unfit_nodes(store, dataset.file_to_read)
         for line in plan_lines(plan, settings, resources):
             stages.print(line)
         if command.dry_run or not recorded:
