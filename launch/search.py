@@ -52,7 +52,7 @@ from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
-from raynas.training.outcomes import Outcomes
+from raynas.training.outcomes import Outcomes, TrialEnd
 from raynas.training.pretraining import Pretraining, learned_nothing
 from raynas.training.reuse import refuse_foreign, take_over
 
@@ -225,11 +225,15 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
 def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
     """Train what the searcher suggests, from scratch, as Tune trials."""
     plan, settings = run.plan, run.settings
-    epochs = settings.retrain.epochs
-    advance = run.stages.stage("retrain", settings.retrain.top_k * epochs, "epochs")
-    recorder = TrialRecorder(
-        run.store, epochs, advance, lambda end: outcomes.add(end, searcher.score_of)
-    )
+    epochs = settings.retrain.top_k * settings.retrain.epochs
+    advance = run.stages.stage("retrain", epochs, "epochs")
+
+    def take_in(end: TrialEnd) -> None:
+        if end.error:
+            run.stages.print(end.error)
+        outcomes.add(end, searcher.score_of)
+
+    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in)
     trainable = tune.with_parameters(
         retrain_trial, space=plan.space, dataset=run.dataset, settings=settings, store=run.store,
         gpus=plan.gpus_per_trial,
