@@ -19,6 +19,7 @@ from raynas.stages import RetrainSettings
 from raynas.training.evaluation import evaluate
 from raynas.training.team import Team
 from tests.cluster.test_trials import GOOD, SILENT, Experiment, begin, run
+from tests.launch.scripts import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -58,10 +59,20 @@ def run_together(experiment: Experiment, concurrent: int, victim: int | None = N
     return notes
 
 
-def noted(notes: Path, architecture: str = GOOD) -> list[tuple[int, int]]:
+def reports(notes: Path, architecture: str) -> list[tuple[int, int]]:
     """Return worker and epoch of all reports."""
     names = [path.name.split("-") for path in notes.glob(f"{architecture}-*")]
     return sorted((int(rank), int(epoch)) for _, rank, epoch, _ in names)
+
+
+def processes(notes: Path, architecture: str) -> set[str]:
+    """Return the processes of a trial's workers."""
+    return {path.name.split("-")[-1] for path in notes.glob(f"{architecture}-*")}
+
+
+def is_there(process: str) -> bool:
+    """Return whether a process of that number runs."""
+    return Path(f"/proc/{process}").exists()
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +88,10 @@ def bereft(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Expe
 class TestKilledWorker:
     def test_the_trial_goes_on_from_the_last_epoch_on_new_workers(self, bereft: Experiment) -> None:
         notes = bereft.folder / "notes"
-        processes = {path.name.rsplit("-", 1)[1] for path in notes.glob(f"{GOOD}-*")}
 
         assert (notes / "killed").exists()
-        assert noted(notes) == [(rank, epoch) for rank in (0, 1) for epoch in (1, 2, 3)]
-        assert len(processes) == 4
+        assert reports(notes, GOOD) == [(rank, epoch) for rank in (0, 1) for epoch in (1, 2, 3)]
+        assert len(processes(notes, GOOD)) == 4
 
     def test_every_epoch_has_a_row_and_the_loss_falls(self, bereft: Experiment) -> None:
         rows = bereft.trials(GOOD)
@@ -126,5 +136,5 @@ def test_asha_stops_the_weaker_trial_s_workers_and_says_so(
     assert (weak["status"], weak["rank"]) == ("stopped", 2)
     assert weak["epochs"] < 30
     assert weak["test_accuracy"] is weak["checkpoint"] is None
-    # workers are told a report or two late, since they do not wait for Tune
-    assert max(epoch for _, epoch in noted(notes, SILENT)) <= weak["epochs"] + 3
+    assert max(epoch for _, epoch in reports(notes, SILENT)) < 30
+    wait_until(lambda: not any(map(is_there, processes(notes, SILENT))))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders import ROOT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(600)]
 
 Seats = list[list[str]]  # of each worker: its machine, and its GPUs
 

