@@ -22,11 +22,11 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from ray import tune
 from rich.console import Console
 
 from raynas.cluster.checking import check_score
 from raynas.cluster.connection import connected, lasting, ship_by_value
+from raynas.cluster.data_parallel import trainable
 from raynas.cluster.plan import forecast, make_plan
 from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
@@ -234,13 +234,11 @@ def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
         outcomes.add(end, searcher.score_of)
 
     recorder = TrialRecorder(run.store, settings.retrain, advance, take_in)
-    trainable = tune.with_parameters(
-        retrain_trial, space=plan.space, dataset=run.dataset, settings=settings, store=run.store,
-        gpus=plan.gpus_per_trial,
+    work = trainable(
+        retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
+        store=run.store, gpus=plan.trial_size.gpus,
     )  # fmt: skip
-    run_trials(
-        trainable, searcher, recorder, settings.retrain, plan.gpus_per_trial, plan.concurrent
-    )
+    run_trials(work, searcher, recorder, settings.retrain, plan.trial_size, plan.concurrent)
     if not searcher.exhausted:
         raise StageError("retraining ended early; run the same command again to continue")
 

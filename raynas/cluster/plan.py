@@ -16,6 +16,7 @@ import torch
 
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
+from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
@@ -50,7 +51,7 @@ class Plan:
         most_workers: To how many they may grow when nodes join.
         gpus_per_worker: GPUs of each.
         scorers: Scoring trials at a time, of a worker's size.
-        gpus_per_trial: GPUs of each retraining trial.
+        trial_size: Workers of each retraining trial; their number is kept on resume.
         checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
@@ -66,10 +67,15 @@ class Plan:
     most_workers: int
     gpus_per_worker: float
     scorers: int
-    gpus_per_trial: float
+    trial_size: TrialSize
     checkers: int
     concurrent: int
     facts: dict[str, Any]
+
+    @property
+    def gpus_per_trial(self) -> float:
+        """GPUs of a retraining trial."""
+        return self.trial_size.all_gpus
 
     def crew(self, settings: PretrainSettings) -> Crew:
         """Return the workers of the pretraining."""
@@ -129,13 +135,14 @@ def make_plan(
     num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
-    trial_gpus = gpus_each(retrain.gpus_per_trial, resources, "retrain.gpus-per-trial")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset)
     if recorded:
         _refuse_other_data(recorded, facts)
         num_shards = recorded["shards"]
+        trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))
     else:
+        trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or max(fitting // num_paths, 1)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
@@ -149,7 +156,7 @@ def make_plan(
             f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
             "images to a shard, too few for batch norms; raise --pretrain.batch"
         )
-    trials = places(resources, retrain.cpus_per_trial, trial_gpus, "retrain.cpus-per-trial")
+    trials = trial.room(resources)
     return Plan(
         space,
         costs,
@@ -161,10 +168,10 @@ def make_plan(
         most_workers,
         worker_gpus,
         settings.search.concurrent or fitting,
-        trial_gpus,
+        trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
-        facts | {"shards": num_shards},
+        facts | {"shards": num_shards, "workers_per_trial": trial.workers},
     )
 
 

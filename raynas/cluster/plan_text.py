@@ -26,7 +26,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "search": _search_words(plan, settings) + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
     return [f"{name:<9} {text}" for name, text in sections.items() if text]
 
@@ -75,6 +75,14 @@ def _check_words(plan: Plan, settings: Settings) -> str:
     at_a_time = min(plan.checkers, settings.check)
     networks = f"{settings.check} networks, from the lowest to the highest score"
     return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
+
+
+def _team_words(plan: Plan) -> str:
+    size = plan.trial_size
+    if size.workers == 1:
+        return ""
+    gpus = f" and {size.gpus:g} GPU" if size.gpus else ""
+    return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
 
 
 def forecast_lines(forecast: Forecast) -> list[str]:

@@ -15,7 +15,9 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
+from raynas.cluster.trial_size import TrialSize
 from raynas.console import Advance
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
@@ -24,6 +26,7 @@ from raynas.store import RunStore
 from raynas.training.images import Dataset
 from raynas.training.outcomes import TrialEnd
 from raynas.training.retraining import Retraining
+from raynas.training.team import ALONE, Team
 
 
 def checkpoint_path(architecture: str) -> str:
@@ -43,8 +46,13 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     settings: Settings,
     store: RunStore,
     gpus: float,
+    team: Team = ALONE,
+    report: Report = tune.report,
 ) -> None:
-    """Train ``config["architecture"]`` to its last epoch, reporting after each."""
+    """Train ``config["architecture"]`` to its last epoch, reporting after each.
+
+    All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
+    """
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     text = config["architecture"]
     retraining = Retraining(
@@ -55,20 +63,23 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         settings.images.augment,
         settings.seed,
         "cuda" if gpus else "cpu",
+        team,
     )
     if store.has(checkpoint_path(text)):
         retraining.restore(store.read_bytes(checkpoint_path(text)))
     while retraining.epoch < settings.retrain.epochs:
         retraining.run_epoch()
-        store.write_bytes(checkpoint_path(text), retraining.to_bytes())
+        if team.rank == 0:
+            store.write_bytes(checkpoint_path(text), retraining.to_bytes())
         if retraining.epoch < settings.retrain.epochs:
-            tune.report(_report(retraining))
+            report(_progress(retraining))
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
-    store.write_bytes(model_path(text), retraining.weights())
-    tune.report(_report(retraining) | {"test_accuracy": test.accuracy})
+    if team.rank == 0:
+        store.write_bytes(model_path(text), retraining.weights())
+    report(_progress(retraining) | {"test_accuracy": test.accuracy})
 
 
-def _report(retraining: Retraining) -> dict[str, Any]:
+def _progress(retraining: Retraining) -> dict[str, Any]:
     last = retraining.history[-1]
     history = [asdict(epoch) for epoch in retraining.history]
     return {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "history": history}
@@ -160,7 +171,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
     searcher: Searcher,
     recorder: tune.Callback,
     settings: RetrainSettings,
-    gpus: float,
+    size: TrialSize,
     concurrent: int,
 ) -> None:
     """Run the searcher's trials to their ends.
@@ -169,13 +180,13 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
         trainable: What a trial does.
         searcher: Suggests their configs.
         recorder: Writes the tables.
-        settings: Epochs, scheduler, failures and CPUs of a trial.
-        gpus: Of a trial.
+        settings: Epochs, scheduler and failures of a trial.
+        size: The workers of a trial, and what they take.
         concurrent: Trials at a time.
     """
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
-            tune.with_resources(trainable, {"cpu": settings.cpus_per_trial, "gpu": gpus}),
+            tune.with_resources(trainable, size.own),
             tune_config=tune.TuneConfig(
                 metric="val_accuracy",
                 mode="max",

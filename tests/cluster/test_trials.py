@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from ray import tune
 
 from raynas.cluster.connection import Resources, ship_by_value
+from raynas.cluster.data_parallel import trainable
 from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.trials import (
     TrialRecorder,
     checkpoint_path,
@@ -40,6 +41,7 @@ from tests.training.samples import build_dataset
 
 pytestmark = pytest.mark.cluster
 
+ALONE = TrialSize()
 GOOD, SILENT, BROKEN = "0", "1", "2"
 
 SPACE_FILE = '''
@@ -141,7 +143,7 @@ def retraining_of(experiment: Experiment, architecture: str) -> Retraining:
     return Retraining(experiment.space, path, experiment.dataset, settings.retrain, "none", 0)
 
 
-def run(experiment: Experiment, concurrent: int) -> None:
+def run(experiment: Experiment, concurrent: int, work: Any = None, size: TrialSize = ALONE) -> None:
     """Run the experiment; GOOD has the best score, BROKEN the worst."""
     space, retrain = experiment.space, experiment.settings.retrain
     dataset, store = experiment.dataset, experiment.store
@@ -154,12 +156,12 @@ def run(experiment: Experiment, concurrent: int) -> None:
     def on_end(end: TrialEnd) -> None:
         outcomes.add(end, searcher.score_of)
 
-    trainable = tune.with_parameters(
-        retrain_trial, space=space, dataset=dataset, settings=experiment.settings, store=store,
-        gpus=0.0,
+    alone = trainable(
+        retrain_trial, ALONE, space=space, dataset=dataset, settings=experiment.settings,
+        store=store, gpus=0.0,
     )  # fmt: skip
     recorder = TrialRecorder(store, retrain, experiment.bar, on_end)
-    run_trials(trainable, searcher, recorder, retrain, 0.0, concurrent)
+    run_trials(work or alone, searcher, recorder, retrain, size, concurrent)
 
 
 @pytest.fixture(scope="module")
