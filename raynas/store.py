@@ -29,7 +29,13 @@ _Found = TypeVar("_Found")
 
 
 class RunStore:
-    """The only reader and writer of a run folder; a picklable value without open files."""
+    """The only reader and writer of a run folder; a picklable value without open files.
+
+    Attributes:
+        uri: The run folder.
+        name: The last part of its path.
+        written: Bytes written by this object so far.
+    """
 
     def __init__(self, uri: str) -> None:
         """Point at a run folder, which need not exist.
@@ -43,6 +49,7 @@ class RunStore:
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"run folder {uri}: not a path or URI that works: {error}") from error
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
+        self.written = 0
         self._is_local = isinstance(filesystem, pafs.LocalFileSystem)
         self._files = pafs.SubTreeFileSystem(path, filesystem)
 
@@ -147,6 +154,7 @@ class RunStore:
             StorageError: Here and below: the storage goes on failing, is full, or forbids it.
         """
         self._patiently(f"writing {path}", lambda: self._write(path, content))
+        self.written += len(content)
 
     def _write(self, path: str, content: bytes) -> None:
         parent, _, name = path.rpartition("/")
@@ -194,6 +202,12 @@ class RunStore:
             for info in infos
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         ]
+
+    def size(self) -> int:
+        """Return the bytes that the run folder takes."""
+        selector = pafs.FileSelector(".", recursive=True)
+        infos = self._patiently("listing", lambda: self._files.get_file_info(selector))
+        return sum(info.size or 0 for info in infos)
 
     def sweep(self) -> None:
         """Delete what writers that were killed have left behind, half-written and hidden."""

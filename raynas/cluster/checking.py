@@ -39,6 +39,8 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         run: The run; those that it has trained already are not trained again.
         table: What candidates add to a score; None: the search has scored architectures singly.
     """
+    if not run.settings.check:
+        return
     chosen = spread(_scored(run, table), run.settings.check)
     rows = run.store.rows("checks")
     done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
@@ -54,7 +56,8 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     )  # fmt: skip
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
-    run_trials(work, searcher, recorder, short, size, run.plan.checkers)
+    with run.spending("check", run.plan.checkers * size.all_gpus):
+        run_trials(work, searcher, recorder, short, size, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
 

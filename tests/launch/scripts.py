@@ -11,16 +11,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raynas.cluster.probe import Speeds
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from tests.builders import ROOT
 
 TINY = (
+    "--skip-forecast",
     "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
     "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
     "--search.mutations", "2", "--search.crossovers", "2",
     "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
 )  # fmt: skip
+SPEEDS = Speeds(2.0, 1.0, 0.1, 0.01, 0.0, (1.0, 3.0), 1000)  # of a probe that nobody made
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
 TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}
 
