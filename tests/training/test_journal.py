@@ -116,7 +116,7 @@ class TestRecord:
         pretrain(store, settings)
         _, journal = begin(store, settings)
 
-        assert journal.losses() == [float(step) for step in range(STEPS)]
+        assert journal.losses().tolist() == [float(step) for step in range(STEPS)]
 
     def test_a_checkpoint_waits_for_its_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
