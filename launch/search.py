@@ -269,7 +269,7 @@ def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
 
 def record_gap(run: Run, table: list[Any]) -> None:
     """Record the best score that the search found beside the best one that there is."""
-    scores = [row["score"] for row in run.store.rows("architectures")]
+    scores = run.store.table("architectures", ["score"])["score"].to_pylist()
     _, optimum = best(table, run.plan.costs, run.settings.limits)
     update(run, best_score=max(scores), optimal_score=optimum)
 
@@ -287,6 +287,7 @@ def end(run: Run) -> None:
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
     if not failed:
+        run.store.compact()
         update(run, finished=datetime.now(UTC))
 
 

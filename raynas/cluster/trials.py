@@ -6,6 +6,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -97,7 +98,8 @@ class TrialRecorder(tune.Callback):
         self._store = store
         self._epochs = epochs
         self._advance = advance
-        self._done = {part: len(rows) for part, rows in _by_architecture(store).items()}
+        rows = store.table("trials", ["architecture"])["architecture"]
+        self._done = Counter(rows.to_pylist())  # epochs
         self._on_end = on_end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,13 +145,6 @@ def error_lines(trial: Any) -> str:
     is_local = path and Path(path).is_file()
     text = Path(path).read_text() if is_local else str(trial.get_error())
     return "\n".join(text.strip().splitlines()[-_ERROR_LINES:])
-
-
-def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in store.rows("trials"):
-        grouped.setdefault(row["architecture"], []).append(row)
-    return grouped
 
 
 class Silence(tune.ProgressReporter):
