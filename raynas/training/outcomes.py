@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -52,7 +53,7 @@ class Chronicle:
         self._store = store
         self._costs = costs
         self._advance = advance
-        self._first = 0  # of the history, in the generation that was written last
+        self._written = 0
         self._best = -math.inf
         self._due = -math.inf
 
@@ -64,14 +65,14 @@ class Chronicle:
         takes a small share of the time: a search that continues scores the rest again.
         """
         history = evolution.history
-        if not self._first:
+        if not self._written:
             self._drop_undone(history)
-        for generation, items in groupby(history[self._first :], lambda item: item.generation):
+        for generation, items in groupby(self._grown(history), _generation):
             scored = list(items)
             rows = architecture_rows(scored, self._costs)
             self._store.append("architectures", rows, part=_part(generation))
-            self._first = len(history) - len(scored)  # true of the last one, which may grow
             self._best = max(self._best, *(item.score for item in scored))
+        self._written = len(history)
         started = time.monotonic()
         if evolution.finished or started >= self._due:
             self._store.write_bytes(SEARCH_STATE, json.dumps(evolution.state()).encode())
@@ -82,10 +83,21 @@ class Chronicle:
         best = self._best if history else math.nan
         self._advance(evolution.generation, f"best score {best:.3f}")
 
+    def _grown(self, history: Sequence[Scored]) -> Sequence[Scored]:
+        """Return the generations, whole, that have grown since the last call."""
+        if self._written == len(history):
+            return []
+        oldest = history[self._written].generation
+        return history[bisect_left(history, oldest, key=_generation) :]
+
     def _drop_undone(self, history: Sequence[Scored]) -> None:
         """Drop the generations that a crash has undone, and that may now turn out otherwise."""
-        known = {_part(generation) for generation in {item.generation for item in history}}
+        known = {_part(generation) for generation in set(map(_generation, history))}
         self._store.drop("architectures", lambda part: part not in known)
+
+
+def _generation(item: Scored) -> int:
+    return item.generation
 
 
 def _part(generation: int) -> str:
