@@ -257,7 +257,7 @@ def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
 
 def record_gap(run: Run, table: list[Any]) -> None:
     """Record the best score that the search found beside the best one that there is."""
-    scores = [row["score"] for row in run.store.rows("architectures")]
+    scores = run.store.table("architectures", ["score"])["score"].to_pylist()
     _, optimum = best(table, run.plan.costs, run.settings.limits)
     run.update(best_score=max(scores), optimal_score=optimum)
 
@@ -274,6 +274,8 @@ def end(run: Run) -> None:
         raise StageError(
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
+    if not failed:
+        run.store.compact()
     spent = json.loads(run.row["spent"]) | {"disk_bytes": run.store.size()}
     run.update(spent=json.dumps(spent), finished=None if failed else datetime.now(UTC))
 

@@ -3,14 +3,18 @@
 A table is a folder of Parquet parts. A part has a name, and writing a name again replaces it:
 work that is redone after a crash overwrites what it had written. Every file appears whole or
 not at all (a rename locally, a finished upload in an object store), and what fails for a moment
-is tried again.
+is tried again. Many parts can be compacted into one file; they stay parts to whoever reads or
+replaces them by name.
 """
 
 import contextlib
 import os
 import re
+import shutil
+import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,6 +22,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from raynas import compaction
 from raynas.errors import UserError
 from raynas.patience import StorageError, patiently
 from raynas.tables import COMPARISON, SCHEMAS
@@ -25,6 +30,8 @@ from raynas.tables import COMPARISON, SCHEMAS
 Row = Mapping[str, Any]
 _SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
+_CHUNK = 2**22  # bytes of an upload
+_RETRIES = 20
 _Found = TypeVar("_Found")
 
 
@@ -116,31 +123,127 @@ class RunStore:
 
     def parts(self, table: str) -> list[str]:
         """Return the names of a table's parts in order."""
-        names = self.list_files(f"tables/{table}")
-        return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet"))
+        files = self._part_files(table)
+        with self._compacted(table) as compacted:
+            return sorted(files.union(compacted.parts))
 
     def drop(self, table: str, outdated: Callable[[str], bool]) -> None:
         """Delete the parts whose name is outdated."""
-        for part in filter(outdated, self.parts(table)):
+        folder = f"tables/{table}"
+        with self._compacted(table) as compacted:
+            merged = compacted.parts
+        left = [part for part in merged if not outdated(part)]
+        if merged and not left:
+            self.delete(f"{folder}/{compaction.FILE}")
+        elif left != merged:  # before the files, which hide what they were merged into
+            self._write_compacted(table, self._pieces(table, parts=left))
+        for part in filter(outdated, self._part_files(table)):
+            self.delete(f"{folder}/{part}.parquet")
+
+    def compact(self, *tables: str) -> None:
+        """Merge the parts of tables into one file each; a crash half-way loses no row.
+
+        Args:
+            tables: Their names; none: all tables of a run.
+        """
+        for table in tables or SCHEMAS:
+            files = self._part_files(table)
+            if len(files) + self.has(f"tables/{table}/{compaction.FILE}") > 1:
+                self._write_compacted(table, self._pieces(table))
+                for part in files:
+                    self.delete(f"tables/{table}/{part}.parquet")
+
+    def copy_table(self, table: str, source: "RunStore") -> None:
+        """Replace a table by that of another run folder, compacted."""
+        _settled(lambda: self._write_compacted(table, source._pieces(table)))  # noqa: SLF001
+        for part in self._part_files(table):
             self.delete(f"tables/{table}/{part}.parquet")
 
-    def table(self, name: str) -> pa.Table:
-        """Return a whole table; one that was never written has no rows."""
-        tables = [_SCHEMAS[name].empty_table()]
-        for part in self.parts(name):
-            path = f"tables/{name}/{part}.parquet"
-            try:
-                content = pa.BufferReader(self.read_bytes(path))
-                # parts are small, and a process that ends while Arrow's threads start may abort
-                tables.append(pq.read_table(content, use_threads=False, pre_buffer=False))
-            except FileNotFoundError:
-                continue  # a live run dropped it between the listing and the reading
-            except pa.ArrowInvalid as error:
-                raise UserError(
-                    f"run folder {self.uri}: {path} is damaged ({error}); delete that file and "
-                    "run the same command again"
-                ) from error
+    def table(
+        self, name: str, columns: Sequence[str] | None = None, parts: Collection[str] | None = None
+    ) -> pa.Table:
+        """Return a table; one that was never written has no rows.
+
+        Args:
+            name: Its name.
+            columns: Those to read; None: all.
+            parts: Names of the parts to read; None: all.
+        """
+        empty = _SCHEMAS[name].empty_table()
+        pieces = _settled(lambda: [rows for _, rows in self._pieces(name, columns, parts)])
+        tables = [empty.select(columns or empty.column_names), *pieces]
         return pa.concat_tables(tables, promote_options="default")
+
+    def _pieces(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        parts: Collection[str] | None = None,
+    ) -> Iterator[compaction.Piece]:
+        """Yield parts in the order of their names.
+
+        Raises:
+            FileNotFoundError: A live run has compacted or dropped one since this began.
+        """
+        files = self._part_files(name)
+        # opened after the listing: what is missing there has been compacted
+        with self._compacted(name) as compacted:
+            found = files.union(compacted.parts)
+            for part in sorted(found if parts is None else found.intersection(parts)):
+                path = f"tables/{name}/{part}.parquet"
+                yield (
+                    part,
+                    (
+                        self._read_part(path, columns)
+                        if part in files
+                        else compacted.read(part, columns)
+                    ),
+                )
+
+    def _part_files(self, table: str) -> set[str]:
+        """Return the names of the parts that are files of their own."""
+        names = set(self.list_files(f"tables/{table}")) - {compaction.FILE}
+        return {name.removesuffix(".parquet") for name in names if name.endswith(".parquet")}
+
+    @contextmanager
+    def _compacted(self, table: str) -> Iterator[compaction.Compacted]:
+        """Open a table's merged parts."""
+        folder = f"tables/{table}"
+        try:
+            with compaction.opened(self._files, folder) as compacted:
+                yield compacted
+        except pa.ArrowInvalid as error:
+            raise self._damaged(f"{folder}/{compaction.FILE}", error) from error
+
+    def _read_part(self, path: str, columns: Sequence[str] | None) -> pa.Table:
+        content = pa.BufferReader(self.read_bytes(path))
+        try:
+            # parts are small, and a process that ends while Arrow's threads start may abort
+            return pq.ParquetFile(content, pre_buffer=False).read(columns, use_threads=False)
+        except pa.ArrowInvalid as error:
+            raise self._damaged(path, error) from error
+
+    def _damaged(self, path: str, error: Exception) -> UserError:
+        return UserError(
+            f"run folder {self.uri}: {path} is damaged ({error}); delete that file and "
+            "run the same command again"
+        )
+
+    def _write_compacted(self, table: str, pieces: Iterable[compaction.Piece]) -> None:
+        """Write a table's merged parts so that they appear whole or not at all."""
+        folder, schema = f"tables/{table}", _SCHEMAS[table]
+        path, hidden = f"{folder}/{compaction.FILE}", f"{folder}/.{compaction.FILE}"
+        self._files.create_dir(folder, recursive=True)
+        if self._is_local:
+            with self._files.open_output_stream(hidden) as stream:
+                compaction.write(stream, schema, pieces)
+            self._files.move(hidden, path)
+            return
+        with tempfile.TemporaryFile() as spool:  # a begun upload appears, however it ends
+            compaction.write(spool, schema, pieces)
+            spool.seek(0)
+            with self._files.open_output_stream(path) as stream:
+                shutil.copyfileobj(spool, stream, _CHUNK)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return a whole table as a list of dictionaries."""
@@ -222,3 +325,11 @@ class RunStore:
     def locate(self, path: str) -> str:
         """Return the full path or URI of a file of the run folder, for a person to read."""
         return f"{self.uri.rstrip('/')}/{path}"
+
+
+def _settled(read: Callable[[], _Found]) -> _Found:
+    """Read again, some times, if a live run has compacted or dropped parts meanwhile."""
+    for _ in range(_RETRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    return read()

@@ -120,6 +120,7 @@ class CheckRecorder(tune.Callback):
         self._settings = settings
         self._scores = scores
         self._advance = advance
+        self._recorded = set(run.store.parts("checks"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -147,4 +148,5 @@ class CheckRecorder(tune.Callback):
             "params": cost.params, "depth": sum(choice != identity for choice, identity in pairs),
         }  # fmt: skip
         self._store.append("checks", [row | found], part=text)
-        self._advance(len(self._store.parts("checks")), text)
+        self._recorded.add(text)
+        self._advance(len(self._recorded), text)

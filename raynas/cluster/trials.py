@@ -6,6 +6,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -106,7 +107,8 @@ class TrialRecorder(tune.Callback):
         self._store = store
         self._settings = settings
         self._advance = advance
-        self._done = {part: len(rows) for part, rows in _by_architecture(store).items()}
+        rows = store.table("trials", ["architecture"])["architecture"]
+        self._done = Counter(rows.to_pylist())  # epochs
         self._on_end = on_end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,13 +146,6 @@ class TrialRecorder(tune.Callback):
         error = failure_text(trial, self._settings)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
         self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
-
-
-def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in store.rows("trials"):
-        grouped.setdefault(row["architecture"], []).append(row)
-    return grouped
 
 
 class Silence(tune.ProgressReporter):

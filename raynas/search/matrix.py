@@ -70,12 +70,12 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
         "initialisation": pretrain.initialisation, "trainable": pretrain.trainable,
         "sampling": pretrain.sampling, "layer_indicator": pretrain.layer_indicator,
     }  # fmt: skip
-    steps = store.rows("steps")
-    if not steps:
+    steps = store.table("steps", ["seconds", "images_per_second"])
+    if not steps.num_rows:
         return found
-    seconds = [step["seconds"] for step in steps]
-    paths = steps[0]["images_per_second"] * seconds[0] / pretrain.batch
-    ms = 1000 * statistics.median(seconds)
+    seconds = steps["seconds"].to_numpy()
+    paths = steps["images_per_second"][0].as_py() * seconds[0] / pretrain.batch
+    ms = 1000 * float(np.median(seconds))
     return found | {
         "ms_per_step": ms, "ms_per_path": ms / round(paths), "pretrain_seconds": math.fsum(seconds),
     }  # fmt: skip
