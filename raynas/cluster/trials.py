@@ -189,6 +189,10 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 scheduler=_scheduler(settings),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
+                # A process costs seconds. Tune ends those of failed and killed trials, and the
+                # thread of a trial that asha stops waits in its report, so it ends at once. The
+                # lead of several workers does not, and Tune would fail the next trial for good.
+                reuse_actors=size.workers == 1,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(

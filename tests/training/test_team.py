@@ -100,7 +100,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where the workers, in processes of their own, have written their results."""
     folder = tmp_path_factory.mktemp("team")
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work, args=(rank, folder)) for rank in range(WORKERS)]
+    ranks = range(WORKERS)
+    workers = [context.Process(target=work, args=(rank, folder), daemon=True) for rank in ranks]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -171,18 +172,18 @@ def test_a_worker_alone_needs_no_process_group() -> None:
 
 
 def test_each_worker_drops_out_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds: list[int] = []
+    seeds: dict[Team, int] = {}
 
     def drawn(retraining: Retraining, step: int) -> torch.Tensor:
-        del retraining, step
-        seeds.append(torch.initial_seed())
+        del step
+        seeds[retraining._team] = torch.initial_seed()
         return torch.tensor(0.0)
 
     monkeypatch.setattr(Retraining, "train_step", drawn)
     monkeypatch.setattr(Team, "average_statistics", lambda *_: None)
-    for team in (ALONE, Team(0, 2), Team(1, 2)):
+    first, second = Team(0, 2), Team(1, 2)
+    for team in (ALONE, first, second):
         usual(team).run_epoch()
 
-    alone, first, second = sorted(set(seeds), key=seeds.index), seeds[-6:-3], seeds[-3:]
-    assert set(first) == {alone[0]}
-    assert set(second).isdisjoint(first)
+    assert seeds[first] == seeds[ALONE]
+    assert seeds[second] != seeds[first]
