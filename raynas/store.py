@@ -192,7 +192,8 @@ class RunStore:
 
     def sweep(self) -> None:
         """Delete what writers that were killed have left behind, half-written and hidden."""
-        selector = pafs.FileSelector(".", recursive=True)
+        # not ".", which is a file like any other to an object store
+        selector = pafs.FileSelector("", recursive=True, allow_not_found=True)
         for info in self._patiently("listing", lambda: self._files.get_file_info(selector)):
             if _HALF_WRITTEN.fullmatch(info.base_name):
                 self.delete(info.path)
