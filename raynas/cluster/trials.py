@@ -16,6 +16,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
@@ -183,13 +184,14 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
         gpus: Of a trial.
         concurrent: Trials at a time.
     """
+    watch = Watch(recorder)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
             tune.with_resources(trainable, {"cpu": settings.cpus_per_trial, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 metric="val_accuracy",
                 mode="max",
-                search_alg=searcher,
+                search_alg=WatchedSearcher(searcher, watch),
                 scheduler=_scheduler(settings),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
@@ -199,7 +201,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 storage_path=folder,
                 verbose=0,
                 progress_reporter=Silence(),
-                callbacks=[recorder],
+                callbacks=[watch],
                 failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             ),
         ).fit()
