@@ -32,6 +32,7 @@ from raynas.cluster.plan_text import forecast_lines, plan_lines
 from raynas.cluster.run import Run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
+from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
@@ -52,7 +53,7 @@ from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
-from raynas.training.outcomes import Outcomes
+from raynas.training.outcomes import Outcomes, TrialEnd
 from raynas.training.pretraining import Pretraining, learned_nothing
 from raynas.training.reuse import refuse_foreign, take_over
 
@@ -107,6 +108,7 @@ def search(command: Command, console: Console) -> None:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
+        refuse_unfit_nodes(store, dataset.file_to_read)
         for line in plan_lines(plan, settings, resources):
             stages.print(line)
         if command.dry_run or not recorded:
@@ -225,11 +227,15 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
 def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
     """Train what the searcher suggests, from scratch, as Tune trials."""
     plan, settings = run.plan, run.settings
-    epochs = settings.retrain.epochs
-    advance = run.stages.stage("retrain", settings.retrain.top_k * epochs, "epochs")
-    recorder = TrialRecorder(
-        run.store, epochs, advance, lambda end: outcomes.add(end, searcher.score_of)
-    )
+    epochs = settings.retrain.top_k * settings.retrain.epochs
+    advance = run.stages.stage("retrain", epochs, "epochs")
+
+    def take_in(end: TrialEnd) -> None:
+        if end.error:
+            run.stages.print(end.error)
+        outcomes.add(end, searcher.score_of)
+
+    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in)
     trainable = tune.with_parameters(
         retrain_trial, space=plan.space, dataset=run.dataset, settings=settings, store=run.store,
         gpus=plan.gpus_per_trial,

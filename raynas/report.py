@@ -28,8 +28,7 @@ def print_report(store: RunStore, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in outcomes:
         if row["error"]:
-            print(f"{row['architecture']} failed: {row['error']}")  # noqa: T201 - a traceback
-            print("run the same command again to try it again")  # noqa: T201
+            print(row["error"])  # noqa: T201 - a traceback
     print(f"run folder: {store.uri}")  # noqa: T201 - never wrapped
 
 

@@ -63,14 +63,19 @@ class RunStore:
             ) from error
         return store
 
+    @property
+    def local_folder(self) -> Path | None:
+        """The run folder on this machine's file system; None where it is an object store."""
+        return Path(self._files.base_path) if self._is_local else None
+
     def refuse_unwritable(self) -> None:
         """Say early, without making anything, that a local run folder cannot be written.
 
         Raises:
             UserError: The nearest folder that exists is none, or may not be written.
         """
-        path = Path(self.uri)
-        if not self._is_local or "://" in self.uri:
+        path = self.local_folder
+        if path is None:
             return
         nearest = next(parent for parent in (path, *path.parents) if parent.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):

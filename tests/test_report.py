@@ -62,11 +62,15 @@ class TestReport:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         failed = outcome(
-            1, status="failed", error="ValueError: broken", val_accuracy=None, test_accuracy=None
+            1,
+            status="failed",
+            error="1-0 failed\nValueError: broken",
+            val_accuracy=None,
+            test_accuracy=None,
         )
         text = printed(store_with(tmp_path, outcomes=[failed]), capsys)
 
-        assert "1-0 failed: ValueError: broken\nrun the same command again" in text
+        assert "\n1-0 failed\nValueError: broken\n" in text
         assert ["-", "-", "3", "failed"] in [line.split()[-4:] for line in text.splitlines()]
 
     def test_gap_and_check_stand_below_the_outcomes_on_one_line_each(

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from ray import tune
 
+from raynas.cluster.failures import failure_text
 from raynas.cluster.run import Run
 from raynas.cluster.searcher import ListSearcher
-from raynas.cluster.trials import error_lines, run_trials
+from raynas.cluster.trials import run_trials
 from raynas.console import Advance
-from raynas.costs import CostTable
 from raynas.errors import StageError
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
-from raynas.store import RunStore
+from raynas.stages import RetrainSettings
 from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
@@ -50,7 +50,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         settings=replace(settings, retrain=short), gpus=run.plan.gpus_per_trial,
     )  # fmt: skip
     advance = run.stages.stage("check", len(chosen), "networks")
-    recorder = CheckRecorder(run.store, run.plan.costs, run.plan.space, chosen, advance)
+    recorder = CheckRecorder(run, short, chosen, advance)
     run_trials(trainable, searcher, recorder, short, run.plan.gpus_per_trial, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
@@ -94,16 +94,16 @@ class CheckRecorder(tune.Callback):
 
     def __init__(
         self,
-        store: RunStore,
-        costs: CostTable,
-        space: SearchSpace,
+        run: Run,
+        settings: RetrainSettings,
         scores: Mapping[Architecture, float],
         advance: Advance,
     ) -> None:
         """Keep where to write, and what is known of each architecture before it is trained."""
-        self._store = store
-        self._costs = costs
-        self._identities = [block.identity for block in space.blocks]
+        self._store = run.store
+        self._costs = run.plan.costs
+        self._identities = [block.identity for block in run.plan.space.blocks]
+        self._settings = settings
         self._scores = scores
         self._advance = advance
 
@@ -121,7 +121,7 @@ class CheckRecorder(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write that it failed, and why."""
         del iteration, trials, info
-        self._write(trial, {"status": "failed", "error": error_lines(trial)})
+        self._write(trial, {"status": "failed", "error": failure_text(trial, self._settings)})
 
     def _write(self, trial: Any, found: dict[str, Any]) -> None:
         text = trial.config["architecture"]

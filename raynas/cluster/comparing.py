@@ -18,8 +18,9 @@ from typing import Any
 from ray import tune
 
 from raynas.cluster.connection import Resources
+from raynas.cluster.failures import traceback_of
 from raynas.cluster.plan import Plan
-from raynas.cluster.trials import Silence, error_lines
+from raynas.cluster.trials import Silence
 from raynas.errors import StageError, UserError
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
@@ -154,7 +155,7 @@ class CellRecorder(tune.Callback):
         """Tell that the trial was lost with all the runs that it had left."""
         del iteration, trials, info
         for cell in self._left[trial.config["group"]].values():
-            self._on_end(cell, error_lines(trial), [])
+            self._on_end(cell, traceback_of(trial), [])
 
 
 def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int) -> None:

@@ -8,7 +8,6 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.cluster.failures import failure_text
 from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
 from raynas.settings import Settings
@@ -25,8 +25,6 @@ from raynas.store import RunStore
 from raynas.training.images import Dataset
 from raynas.training.outcomes import TrialEnd
 from raynas.training.retraining import Retraining
-
-_ERROR_LINES = 6
 
 
 def checkpoint_path(architecture: str) -> str:
@@ -83,7 +81,7 @@ class TrialRecorder(tune.Callback):
     def __init__(
         self,
         store: RunStore,
-        epochs: int,
+        settings: RetrainSettings,
         advance: Advance,
         on_end: Callable[[TrialEnd], None],
     ) -> None:
@@ -91,12 +89,12 @@ class TrialRecorder(tune.Callback):
 
         Args:
             store: The run folder.
-            epochs: Epochs of a finished trial.
+            settings: What a trial is to do.
             advance: Moves the stage's bar on.
             on_end: Told how a trial ended.
         """
         self._store = store
-        self._epochs = epochs
+        self._settings = settings
         self._advance = advance
         self._done = {part: len(rows) for part, rows in _by_architecture(store).items()}
         self._on_end = on_end
@@ -123,7 +121,7 @@ class TrialRecorder(tune.Callback):
         del iteration, trials, info
         last = trial.last_result
         epochs = last.get("epoch", 0)
-        status = "finished" if epochs == self._epochs else "stopped"
+        status = "finished" if epochs == self._settings.epochs else "stopped"
         text = trial.config["architecture"]
         accuracies = last.get("val_accuracy"), last.get("test_accuracy")
         checkpoint = model_path(text) if status == "finished" else None
@@ -133,17 +131,9 @@ class TrialRecorder(tune.Callback):
         """Tell that the trial failed for good, and why."""
         del iteration, trials, info
         last = trial.last_result or {}
-        error = error_lines(trial)
+        error = failure_text(trial, self._settings)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
         self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
-
-
-def error_lines(trial: Any) -> str:
-    """Return a traceback's end; Tune has it in a local file before it is in its storage."""
-    path = trial.error_file
-    is_local = path and Path(path).is_file()
-    text = Path(path).read_text() if is_local else str(trial.get_error())
-    return "\n".join(text.strip().splitlines()[-_ERROR_LINES:])
 
 
 def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ from raynas.errors import StageError, UserError
 from raynas.stages import ImageSettings
 from raynas.training.decoding import Pixels, Square, Survey, decode, decode_all, inspect, survey
 from raynas.training.memory import is_held_in_memory
-from raynas.training.sources import Opener, RawImage, Source, open_source
+from raynas.training.sources import Opener, RawImage, Source, local_file, open_source
 from raynas.training.splitting import share_of, split
 
 _LOG = logging.getLogger(__name__)
@@ -143,6 +143,11 @@ class Dataset:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    @property
+    def file_to_read(self) -> str | None:
+        """A file on a local path that workers will open; None: images come to them."""
+        return local_file(self.train.raws[0]) if isinstance(self.train, EncodedImages) else None
 
 
 def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution: int) -> Dataset:

@@ -188,6 +188,14 @@ def _tree(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str
     )
 
 
+def local_file(image: RawImage) -> str | None:
+    """Return the path that opens an image; None: it is no file of this machine."""
+    match image.open:
+        case partial(func=func, args=(pafs.LocalFileSystem(), path)) if func is _open_file:
+            return str(path)
+    return None
+
+
 def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
     with filesystem.open_input_file(path) as stream:
         return Image.open(io.BytesIO(stream.read()))

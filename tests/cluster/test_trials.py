@@ -1,5 +1,6 @@
 """Retraining through Tune: tables, retries, resumed trials, and weak ones that are stopped."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +158,7 @@ def run(experiment: Experiment, concurrent: int) -> None:
         retrain_trial, space=space, dataset=dataset, settings=experiment.settings, store=store,
         gpus=0.0,
     )  # fmt: skip
-    recorder = TrialRecorder(store, retrain.epochs, experiment.bar, on_end)
+    recorder = TrialRecorder(store, retrain, experiment.bar, on_end)
     run_trials(trainable, searcher, recorder, retrain, 0.0, concurrent)
 
 
@@ -248,7 +249,9 @@ class TestTrials:
         assert outcome["val_accuracy"] is outcome["test_accuracy"] is outcome["checkpoint"] is None
         lines = outcome["error"].splitlines()
         assert lines[-1].endswith("ValueError: this operation is broken on purpose")
-        assert 1 < len(lines) <= 6
+        assert lines[0].startswith(f"architecture {BROKEN} failed after 0 of 2 epochs in trial ")
+        assert re.search(r" on node .+ process \d+$", lines[0])
+        assert f"batch {fifo.settings.retrain.batch}" in lines[2]
         assert any(f"{fifo.folder.name}.py" in line for line in lines)
 
     def test_a_second_experiment_tries_nothing_but_what_failed(self, fifo: Experiment) -> None:
@@ -271,19 +274,36 @@ class TestTrials:
 
 def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_path: Path) -> None:
     local = tmp_path / "error.txt"
-    local.write_text("Failure # 1 (occurred at noon)\nTraceback\nValueError: broken on purpose\n")
+    tries = (
+        "Failure # 1 (occurred at noon)\nTraceback\nValueError: the first one",
+        "Failure # 2 (occurred later)\nray::train() (pid=99, ip=10.0.0.7)",
+        "ValueError: broken on purpose\n",
+    )
+    local.write_text("\n".join(tries))
     trial = SimpleNamespace(  # as Tune hands it over: the storage gets its copy later
         config={"architecture": GOOD},
         last_result=None,
+        trial_id="a1b2_00000",
         error_file=str(local),
         get_error=lambda: None,
     )
     ends: list[TrialEnd] = []
-    recorder = TrialRecorder(RunStore.create(str(tmp_path / "run")), 2, Bar(), ends.append)
+    recorder = TrialRecorder(
+        RunStore.create(str(tmp_path / "run")), RetrainSettings(epochs=2), Bar(), ends.append
+    )
     recorder.on_trial_error(0, [trial], trial)
 
     assert [(end.architecture, end.status, end.epochs) for end in ends] == [(GOOD, "failed", 0)]
-    assert str(ends[0].error).endswith("ValueError: broken on purpose")
+    lines = str(ends[0].error).splitlines()
+    assert lines[0] == (
+        f"architecture {GOOD} failed after 0 of 2 epochs in trial a1b2_00000 "
+        "on node 10.0.0.7, process 99"
+    )
+    assert lines[1].startswith("what to do: run the same command again")
+    assert lines[2].startswith("settings: top_k 3, epochs 2, batch 64")
+    assert lines[3] == "try 2 (occurred later)"
+    assert lines[-1] == "ValueError: broken on purpose"
+    assert "the first one" not in str(ends[0].error)
 
 
 def test_asha_stops_the_weaker_trial_early_and_says_so(cluster: Resources, tmp_path: Path) -> None:

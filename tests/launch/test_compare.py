@@ -140,6 +140,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(compare, "connected", connected)
+    monkeypatch.setattr(compare.search, "refuse_unfit_nodes", lambda *_: None)  # there are none
     monkeypatch.setattr(compare.search, "connected", connected)
     monkeypatch.setattr(compare, "run_cells", None)
 

@@ -305,6 +305,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(search, "connected", connected)
+    monkeypatch.setattr(search, "refuse_unfit_nodes", lambda *_: None)  # there are none
 
 
 REFUSED = {

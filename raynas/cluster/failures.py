@@ -1,0 +1,80 @@
+"""What a person needs to know of a trial that failed: what, where, why, and what to do."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from raynas.stages import RetrainSettings
+
+_LINES = 40  # of a traceback; its end tells most
+_PLACE = re.compile(r"\(pid=(\d+), ip=([\w.:]+)")  # in Ray's first line of it
+
+# the first one found in the traceback counts
+_REMEDIES = {
+    r"out of memory|OutOfMemory|MemoryError": "it needs more memory: lower --retrain.batch or "
+    "--retrain.concurrent, or set a limit (--max-macs, --max-params)",
+    r"No space left|Disk quota": "free some space, then run the same command again",
+    r"the loss is (nan|inf|-inf)": "lower --retrain.learning-rate",
+    r"ActorDied|ActorUnavailable|WorkerCrashed|NodeDied|OwnerDied": "its process or its machine "
+    "was lost, perhaps for want of memory: run the same command again; if it is lost again, lower "
+    "--retrain.concurrent or --retrain.batch",
+    r"search_spaces|build\(": "look at the operation of the space that the traceback names",
+}
+_OTHERWISE = (
+    "run the same command again to continue it after its last epoch; if it fails in the same "
+    "way, the traceback tells where"
+)
+
+
+def failure_text(trial: Any, settings: RetrainSettings) -> str:
+    """Return a failed trial's architecture, place, remedy, settings and traceback, in that order.
+
+    Args:
+        trial: Of Ray Tune.
+        settings: What it was to do.
+    """
+    trace = traceback_of(trial)
+    epochs = (trial.last_result or {}).get("epoch", 0)
+    done = f"{epochs} of {settings.epochs} epochs"
+    where = f"trial {trial.trial_id} on {_place(trial, trace)}"
+    lines = [
+        f"architecture {trial.config['architecture']} failed after {done} in {where}",
+        f"what to do: {remedy(trace)}",
+        f"settings: {_listed(settings)}",
+        trace,
+    ]
+    return "\n".join(lines)
+
+
+def remedy(trace: str) -> str:
+    """Return what a person can do about a failure."""
+    found = (text for pattern, text in _REMEDIES.items() if re.search(pattern, trace))
+    return next(found, _OTHERWISE)
+
+
+def traceback_of(trial: Any) -> str:
+    """Return the end of a traceback; Tune has it in a local file before it is in its storage."""
+    path = trial.error_file
+    is_local = path and Path(path).is_file()
+    text = Path(path).read_text(encoding="utf-8") if is_local else str(trial.get_error())
+    _, mark, last = text.strip().rpartition("Failure # ")  # earlier tries come before it
+    lines = (f"try {last}" if mark else last).splitlines()
+    return "\n".join(lines if len(lines) <= _LINES else [lines[0], "...", *lines[-_LINES:]])
+
+
+def _place(trial: Any, trace: str) -> str:
+    """Return the node and the process of a trial, as far as they are known."""
+    last, told = trial.last_result or {}, _PLACE.search(trace)
+    if told:
+        pid, address = told.groups()
+    elif last:
+        pid, address = last["pid"], last["node_ip"]
+    else:
+        return "a node that is not known"
+    host = last.get("hostname")
+    return f"node {f'{host} ({address})' if host else address}, process {pid}"
+
+
+def _listed(settings: RetrainSettings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(settings).items())

@@ -1,0 +1,122 @@
+"""What is refused of a cluster's nodes before a run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raynas.cluster.survey import Report, _refuse_unfit, _versions
+from raynas.errors import UserError
+from raynas.store import RunStore
+from tests.builders import ROOT
+
+NODE = {
+    "NodeManagerHostname": "gpu-7",
+    "NodeManagerAddress": "10.0.0.7",
+    "Resources": {"CPU": 8.0, "GPU": 2.0},
+}
+FIT = Report(_versions(), has_raynas=True, unseen=[], gpus=2)
+
+
+def changed(**what: Any) -> Report:
+    return Report(**{**vars(FIT), **what})
+
+
+UNFIT = {
+    "other torch": (
+        changed(versions={**FIT.versions, "torch": "2.9.0"}),
+        f"it has torch 2.9.0 (here {FIT.versions['torch']}); install the same versions",
+    ),
+    "no safetensors": (
+        changed(versions={**FIT.versions, "safetensors": None}),
+        "it has safetensors missing (here",
+    ),
+    "no raynas": (changed(has_raynas=False), "ray job submit --working-dir ."),
+    "own disk": (
+        changed(unseen=["MARKER"]),
+        "node gpu-7 (10.0.0.7) does not see it; choose a --run",
+    ),
+    "no images": (changed(unseen=["/data/a.png"]), "--data /data/a.png: node gpu-7"),
+    "no CUDA": (changed(gpus=0), "Ray was promised 2 GPUs, torch finds 0"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_is_wrong_with_a_node_is_told_in_one_sentence_with_its_name(
+    name: str, tmp_path: Path
+) -> None:
+    report, words = UNFIT[name]
+    with pytest.raises(UserError) as refused:
+        _refuse_unfit(NODE, report, RunStore(str(tmp_path)), "MARKER")
+    assert words in str(refused.value)
+    assert "gpu-7" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_fit_node_is_not_refused(tmp_path: Path) -> None:
+    _refuse_unfit(NODE, FIT, RunStore(str(tmp_path)), "MARKER")
+
+
+def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = "importlib.metadata.version"
+    monkeypatch.setattr(version, lambda _: "2.14.1+cu130")
+    with_cuda = _versions()
+    monkeypatch.setattr(version, lambda _: "2.14.1+cpu")
+    assert _versions() == with_cuda
+
+
+SURVEY = """
+import json, os, sys
+import ray
+from ray.cluster_utils import Cluster
+from raynas.cluster.connection import connected
+from raynas.cluster.survey import refuse_unfit_nodes
+from raynas.errors import UserError
+from raynas.store import RunStore
+
+def verdict(*args):
+    try:
+        refuse_unfit_nodes(*args)
+    except UserError as error:
+        return str(error)
+
+head = {"num_cpus": 1, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+os.environ["RAY_ADDRESS"] = cluster.address
+store = RunStore(sys.argv[1])
+with connected():
+    found = [verdict(store), verdict(store, f"/proc/self/task/{os.getpid()}")]
+    cluster.add_node(num_cpus=1, num_gpus=2)
+    cluster.wait_for_nodes()
+    found.append(verdict(store))
+print("FOUND", json.dumps(found))
+cluster.shutdown()
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPUs are to be missing")
+def test_real_nodes_are_asked_for_the_folder_the_images_and_their_gpus(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "HOME": str(tmp_path / "home"), "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SURVEY, str(tmp_path / "deep" / "run")],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    assert lines, done.stderr
+    fit, without_images, without_gpus = json.loads(lines[0].removeprefix("FOUND "))
+
+    assert fit is None  # the node sees the folder, and raynas, and has the same versions
+    assert "does not see it; put the images where all" in without_images
+    assert "Ray was promised 2 GPUs, torch finds 0" in without_gpus
+    assert not (tmp_path / "deep").exists()  # nothing is left behind
