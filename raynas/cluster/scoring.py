@@ -13,7 +13,7 @@ from ray import tune
 
 from raynas.cluster.searcher import EvolutionSearcher
 from raynas.cluster.trials import Silence
-from raynas.cluster.watch import Watch, WatchedSearcher
+from raynas.cluster.watch import TRIES, Watch, WatchedSearcher
 from raynas.space import Architecture
 from raynas.training.scoring import Score
 
@@ -71,6 +71,7 @@ def run_scoring(
             run_config=tune.RunConfig(
                 storage_path=folder, verbose=0, progress_reporter=Silence(), callbacks=[watch],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=TRIES),
             ),
         ).fit()  # fmt: skip
     return [str(error) for error in results.errors]

@@ -1,26 +1,36 @@
-"""What Tune calls of ours, watched: a storage that fails ends the experiment by its own sentence.
+"""What Tune does not see of an experiment: storage that fails, and trials that hang.
 
 Of whatever a callback or a searcher raises, Tune makes a trial's failure or a traceback; what is
-raised between its steps comes out as it is.
+raised between its steps comes out as it is. For a trial that says nothing it waits for ever; one
+that was killed is tried again.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.patience import StorageError
 
+_HANGS_AFTER = 60.0  # seconds without a result, at least
+_TIMES_LONGEST = 10.0  # the longest wait for a result so far
+TRIES = 2  # of a trial again, whose process or machine was lost
+
 
 class Watch(tune.Callback):
-    """Keeps the first StorageError of a recorder, a searcher or a trial, and raises it."""
+    """Raises the first StorageError of a recorder, a searcher or a trial; kills hung trials."""
 
     def __init__(self, recorder: tune.Callback | None = None) -> None:
         """Watch a recorder, if there is one."""
         self._recorder = recorder
         self._error: StorageError | None = None
+        self._heard: dict[str, float] = {}
+        self._longest = 0.0  # seconds between two signs of life of a trial
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -36,15 +46,35 @@ class Watch(tune.Callback):
             self._error = error
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """End the experiment if the storage has failed."""
-        del iteration, trials, info
+        """End the experiment if the storage has failed; kill who hangs."""
+        del iteration, info
         if self._error is not None:
             raise self._error
+        now = time.monotonic()
+        for trial in trials:
+            if trial.status == Trial.RUNNING and self._hangs(trial, now):
+                ray.kill(trial.temporary_state.ray_actor)
+                self._heard[trial.trial_id] = now
 
-    def on_trial_result(self, *args: Any, **info: Any) -> None:
-        """Hand on."""
+    def _hangs(self, trial: Any, now: float) -> bool:
+        """Return whether a trial is silent for far longer than any was; without one, who knows."""
+        silent = now - self._heard.setdefault(trial.trial_id, now)
+        return 0 < self._longest < silent / _TIMES_LONGEST and silent > _HANGS_AFTER
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Begin to wait, also for one that is tried again."""
+        del iteration, trials, info
+        self._heard[trial.trial_id] = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note the sign of life, and hand on."""
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._heard.get(trial.trial_id, now))
+        self._heard[trial.trial_id] = now
         if self._recorder is not None:
-            self.attempt(self._recorder.on_trial_result, *args, **info)
+            self.attempt(self._recorder.on_trial_result, iteration, trials, trial, result, **info)
 
     def on_trial_complete(self, *args: Any, **info: Any) -> None:
         """Hand on."""
