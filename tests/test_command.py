@@ -52,6 +52,7 @@ class TestExitCodes:
             (StageError("the loss is nan"), 1, "error: the loss is nan"),
             (UserError("--seed: got -1"), 2, "error: --seed: got -1"),
             (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue"),
+            (SystemExit(15), 143, "stopped by SIGTERM; run the same command again to continue"),
         ],
     )
     def test_a_stop_has_its_code_and_one_line_without_a_traceback(
@@ -62,6 +63,14 @@ class TestExitCodes:
 
         assert exit_code(work) == code
         assert capsys.readouterr().err == f"{line}\n"
+
+    def test_a_refusal_of_the_command_line_goes_on(self) -> None:
+        def work() -> None:
+            raise SystemExit(2)
+
+        with pytest.raises(SystemExit) as left:
+            exit_code(work)
+        assert left.value.code == 2
 
     def test_a_bug_is_not_hidden(self) -> None:
         def work() -> None:
