@@ -45,6 +45,7 @@ from raynas.report import print_report
 from raynas.search.exact import best
 from raynas.search.indicators import score_table
 from raynas.settings import Settings, differences
+from raynas.shield import Shield
 from raynas.space import SearchSpace, load_space, space_module_name
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
@@ -203,8 +204,9 @@ def pretrain(run: Run) -> Pretraining:
     if state.step < state.num_steps:
         advance = run.stages.stage("pretrain", state.num_steps, "steps")
         recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
-        with PathWorkers(recipe, run.dataset, plan.crew(settings.pretrain)) as workers, journal:
-            for step in state.run(workers):
+        crew = plan.crew(settings.pretrain)
+        with PathWorkers(recipe, run.dataset, crew) as workers, journal, Shield() as shield:
+            for step in state.run(shield.opened(workers)):
                 journal.add(step, len(workers.healthy), workers.waiting_share)
                 advance(state.step, f"loss {step.loss:.3f}")
     warning = learned_nothing(journal.losses(), run.dataset.num_classes)

@@ -36,6 +36,10 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(f"error: {error}", 2)
     except StageError as error:
         return _say(f"error: {error}", 1)
+    except SystemExit as leaving:
+        if leaving.code != signal.SIGTERM:  # with which Ray's handler leaves, while it starts
+            raise
+        return _say("stopped by SIGTERM; run the same command again to continue", 143)
     except KeyboardInterrupt:
         how, code = ("stopped by SIGTERM", 143) if ended_by else ("interrupted", 130)
         return _say(f"{how}; run the same command again to continue", code)

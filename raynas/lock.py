@@ -30,6 +30,7 @@ _BEAT_SECONDS = 5.0
 _DEAD_SECONDS = 30.0  # without a beat; a driver may be busy for some of them
 _SETTLE_SECONDS = 0.3  # after which the last of those that wrote at once is read by all
 _LOOK_SECONDS = 0.5
+_NOBODY = "nobody"
 
 Lock = dict[str, Any]
 
@@ -76,10 +77,12 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._heart.join()
+        with contextlib.suppress(OSError, StageError):  # then it is found dead, that is all
+            self._notice_winner()
+            if not self._winner:
+                self._store.delete(LOCK)
         if self._winner:
             raise StageError(f"{_whose(self._store, self._winner)} took it over; this one stopped")
-        with contextlib.suppress(OSError, StageError):  # then it is found dead, that is all
-            self._store.delete(LOCK)
 
     def _outwait(self, found: Lock) -> None:
         """Wait until a lock is given up or known to be dead; refuse one that beats."""
@@ -107,23 +110,35 @@ class RunLock:
         """Beat until told to stop; end the driver when another one has the lock."""
         while not self._stop.wait(_BEAT_SECONDS):
             with contextlib.suppress(OSError, StageError):  # the stages will tell of the storage
-                found = self._read()
-                if found and found["driver"] != self._mine["driver"]:
-                    self._winner = found
+                self._notice_winner()
+                if self._winner:
                     _thread.interrupt_main(signal.SIGTERM)
                     return
                 self._beat()
+
+    def _notice_winner(self) -> None:
+        """Look whether another driver has the lock now; one that is damaged names nobody."""
+        found = self._read()
+        if found and found["driver"] not in {self._mine["driver"], _NOBODY}:
+            self._winner = found
 
     def _beat(self) -> None:
         self._mine["beat"] += 1
         self._store.write_bytes(LOCK, json.dumps(self._mine).encode())
 
     def _read(self) -> Lock | None:
+        """Return the lock, or None; one that is damaged, or half-written, may be anybody's."""
         try:
-            found: Lock = json.loads(self._store.read_bytes(LOCK))
+            content = self._store.read_bytes(LOCK)
         except FileNotFoundError:
             return None
-        return found
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and found.keys() >= self._mine.keys():
+            return found
+        return {"driver": _NOBODY, "machine": None, "beat": content}
 
 
 def _this_driver() -> Lock:
@@ -179,5 +194,7 @@ def _has_ended(lock: Lock) -> bool:
 
 
 def _whose(store: RunStore, lock: Lock) -> str:
-    who = "{user}@{host} (process {pid}, since {since})".format_map(lock) if lock else "somebody"
+    who = "whose lock cannot be read"
+    if "user" in lock:
+        who = "{user}@{host} (process {pid}, since {since})".format_map(lock)
     return f"run folder {store.uri}: another driver, {who},"

@@ -308,13 +308,14 @@ class RunStore:
 
     def size(self) -> int:
         """Return the bytes that the run folder takes."""
-        selector = pafs.FileSelector(".", recursive=True)
+        selector = pafs.FileSelector("", recursive=True, allow_not_found=True)
         infos = self._patiently("listing", lambda: self._files.get_file_info(selector))
         return sum(info.size or 0 for info in infos)
 
     def sweep(self) -> None:
         """Delete what writers that were killed have left behind, half-written and hidden."""
-        selector = pafs.FileSelector(".", recursive=True)
+        # not ".", which is a file like any other to an object store
+        selector = pafs.FileSelector("", recursive=True, allow_not_found=True)
         for info in self._patiently("listing", lambda: self._files.get_file_info(selector)):
             if _HALF_WRITTEN.fullmatch(info.base_name):
                 self.delete(info.path)

@@ -2,6 +2,8 @@
 
 import errno
 import pickle
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from raynas.errors import UserError
 from raynas.patience import StorageError
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
+from tests.builders import ROOT
 
 # the columns that readers of a run rely on (design, section 6)
 PROMISED = {
@@ -360,3 +363,51 @@ def test_an_object_store_is_written_without_a_rename() -> None:
 def test_locate_names_a_file_for_a_person(store: RunStore, tmp_path: Path) -> None:
     assert store.locate("tables/runs") == str(tmp_path / "run" / "tables" / "runs")
     assert RunStore("mock://bucket/run/").locate("report") == "mock://bucket/run/report"
+
+
+def test_sweeping_deletes_what_killed_writers_left_and_nothing_else(any_store: RunStore) -> None:
+    whole = ["lock.json", "tables/steps/00.parquet", "models/.hidden", "models/.a.b", "a.0123"]
+    left = "0123456789abcdef" * 2
+    for path in whole:
+        any_store.write_bytes(path, b"whole")
+    halves = [f".lock.json.{left}", f"tables/steps/.00.parquet.{left}", f"a b/.ü.{left}"]
+    for path in halves:
+        any_store.write_bytes(path, b"half")
+    any_store.sweep()
+
+    assert all(any_store.has(path) for path in whole)
+    assert not any(any_store.has(path) for path in halves)
+
+
+def test_sweeping_leaves_alone_what_only_resembles_a_half_written_file(store: RunStore) -> None:
+    digits = "0123456789abcdef" * 2
+    names = [f"a.{digits}", f".a.{digits[:-1]}", f".a.{digits}0", f".a.{digits}.json", f".{digits}"]
+    for name in names:
+        store.write_bytes(name, b"whole")
+    store.sweep()
+
+    assert files_under(Path(store.uri)) == sorted(names)
+
+
+def test_a_writer_that_is_killed_leaves_what_sweeping_deletes(tmp_path: Path) -> None:
+    """The process ends inside the write, so nothing of it can clean up."""
+    script = (
+        "import os, sys; from raynas.store import RunStore; store = RunStore(sys.argv[1]);"
+        "store.write_bytes('file', b'whole'); real = store._files;"
+        "store._files = type('F', (), {'__getattr__': lambda s, n: getattr(real, n),"
+        "'move': lambda s, a, b: os._exit(9)})(); store.write_bytes('file', b'new')"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
+    before = files_under(tmp_path)
+    RunStore(str(tmp_path)).sweep()
+
+    assert done.returncode == 9
+    assert len(before) == 2
+    assert files_under(tmp_path) == ["file"]
+    assert RunStore(str(tmp_path)).read_bytes("file") == b"whole"
+
+
+def test_sweeping_a_folder_that_does_not_exist_yet_is_no_mistake(tmp_path: Path) -> None:
+    RunStore(str(tmp_path / "new")).sweep()
+
+    assert not (tmp_path / "new").exists()

@@ -84,6 +84,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
     import ray  # noqa: PLC0415 - after the environment is set
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    _show_notices(verbose)
     try:
         with _own_signals():
             ray.init(
@@ -104,6 +105,20 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
         yield find_resources()
     finally:
         ray.shutdown()
+        _show_notices(True)
+
+
+def _show_notices(is_shown: bool) -> None:
+    """Show or hide the long notices that Ray prints whenever a worker or a node dies.
+
+    Faults are expected here and mended, but the thread that prints them heeds neither
+    ``log_to_driver`` nor any level; RAY_DEDUP_LOGS_SKIP_REGEX is read when Ray is imported, before
+    it is known what a person wants. This is the switch of Ray's own debugger: in a version without
+    it the notices come back, and nothing else happens.
+    """
+    from ray._private import worker  # noqa: PLC0415 - after the environment is set
+
+    worker._worker_logs_enabled = is_shown  # noqa: SLF001 - see above
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ray import tune
 
 from raynas.cluster.searcher import EvolutionSearcher
 from raynas.cluster.trials import Silence
+from raynas.cluster.watch import TRIES, Watch, WatchedSearcher
 from raynas.space import Architecture
 from raynas.training.scoring import Score
 
@@ -53,6 +54,7 @@ def run_scoring(
         gpus: Of an actor.
         concurrent: Actors.
     """
+    watch = Watch()
     trainable = tune.with_parameters(ScoringTrial, make_score=make_score, threads=cpus)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         results = tune.Tuner(
@@ -60,15 +62,16 @@ def run_scoring(
             tune_config=tune.TuneConfig(
                 metric="score",
                 mode="max",
-                search_alg=searcher,
+                search_alg=WatchedSearcher(searcher, watch),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, progress_reporter=Silence(),
+                storage_path=folder, verbose=0, progress_reporter=Silence(), callbacks=[watch],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=TRIES),
             ),
         ).fit()  # fmt: skip
     return [str(error) for error in results.errors]

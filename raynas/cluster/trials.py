@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
 from raynas.cluster.trial_size import TrialSize
+from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
@@ -179,13 +180,14 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
         size: The workers of a trial, and what they take.
         concurrent: Trials at a time.
     """
+    watch = Watch(recorder)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
             tune.with_resources(trainable, size.own),
             tune_config=tune.TuneConfig(
                 metric="val_accuracy",
                 mode="max",
-                search_alg=searcher,
+                search_alg=WatchedSearcher(searcher, watch),
                 scheduler=_scheduler(settings),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
@@ -199,7 +201,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 storage_path=folder,
                 verbose=0,
                 progress_reporter=Silence(),
-                callbacks=[recorder],
+                callbacks=[watch],
                 failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             ),
         ).fit()

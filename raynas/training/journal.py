@@ -66,6 +66,7 @@ class Journal:
     ) -> None:
         """Save what is recorded; a step that was interrupted half-way will be done again."""
         if self._recorded == self._state.step != self._state_saved:
+            self._write_due()  # again, if that is where it was interrupted
             self._save()
 
     def add(self, step: StepReport, workers: int, waiting_share: float = 0.0) -> None:
@@ -91,12 +92,8 @@ class Journal:
             }
         )
         self._recorded = done = self._state.step
-        if done in self._points:
-            self._write_indicators()
+        self._write_due()
         is_last = done == self._state.num_steps
-        if is_last:
-            rows = ledger_rows(self._space, self._state.updates)
-            self._store.append("ledger", rows, part="final")
         if is_last or now - self._saved >= self._period:
             self._save()
             if is_last:
@@ -129,11 +126,16 @@ class Journal:
         if self._state.step % _ROWS == 0:
             self._rows = []
 
-    def _write_indicators(self) -> None:
+    def _write_due(self) -> None:
+        """Write the tables that the step just taken is due for, before a checkpoint passes it."""
         state = self._state
-        step = state.step - 1  # the step just taken, as in the table of steps
-        rows = indicator_rows(self._space, state.indicators(), step)
-        self._store.append("indicators", rows, part=f"{step:09d}")
+        if state.step in self._points:
+            step = state.step - 1  # its number in the table of steps
+            rows = indicator_rows(self._space, state.indicators(), step)
+            self._store.append("indicators", rows, part=f"{step:09d}")
+        if state.step == state.num_steps:
+            rows = ledger_rows(self._space, state.updates)
+            self._store.append("ledger", rows, part="final")
 
 
 def _part(step: int) -> str:

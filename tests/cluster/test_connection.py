@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 
-from raynas.cluster.connection import Resources, gpus_each, places
+from raynas.cluster.connection import Resources, gpus_each, lasting, places
 from raynas.errors import UserError
 from tests.builders import ROOT
 
@@ -113,3 +114,64 @@ def refusal(act: Callable[[], object]) -> str:
     with pytest.raises(UserError) as caught:
         act()
     return str(caught.value)
+
+
+class TestLasting:
+    def test_a_folder_of_an_ordinary_place_is_left_as_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        for folder in ("runs/a", "/data/run", "s3://bucket/run"):
+            assert lasting(folder) == folder
+
+    def test_in_a_job_s_copy_a_relative_folder_is_taken_from_the_home_directory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0"
+        copy.mkdir(parents=True)
+        monkeypatch.chdir(copy)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+        assert lasting("runs/a") == str(tmp_path / "home" / "runs" / "a")
+        assert lasting("/data/run") == "/data/run"
+        assert lasting("s3://bucket/run") == "s3://bucket/run"
+
+
+NOTICE = """
+import os, signal, sys, time
+import ray
+from raynas.cluster.connection import connected
+
+@ray.remote(max_restarts=1, num_cpus=0)
+class Victim:
+    def pid(self):
+        return os.getpid()
+
+with connected(verbose="verbose" in sys.argv):
+    victim = Victim.remote()
+    os.kill(ray.get(victim.pid.remote()), signal.SIGKILL)
+    time.sleep(4)
+    print("ended")
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("word", ["quiet", "verbose"])
+def test_ray_s_notice_of_a_killed_worker_is_shown_only_if_a_person_wants_to_see_it(
+    tmp_path: Path, word: str
+) -> None:
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run(
+        [sys.executable, "-c", NOTICE, word],
+        cwd=ROOT,
+        env=os.environ | {"RAY_ADDRESS": address, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=90,
+    )
+
+    assert done.stdout.endswith("ended\n")
+    assert ("died" in done.stdout) == (word == "verbose")
+    assert word == "verbose" or done.stdout + done.stderr == "ended\n"

@@ -36,20 +36,31 @@ class Launcher:
         private = {"HOME": str(home), "RAY_TMPDIR": ray_folder, "RAY_AUTH_MODE": "disabled"}
         self._environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | private
 
-    def start(self, run: Path, *flags: str, script: str = "search") -> subprocess.Popen[str]:
-        """Start a search, or another script."""
+    def start(
+        self, run: Path, *flags: str, script: str = "search", **place: Any
+    ) -> subprocess.Popen[str]:
+        """Start a search, or another script.
+
+        Args:
+            run: Its run folder.
+            flags: Further ones.
+            script: A name in ``launch/``, or a path.
+            place: Words ``before`` its command line; variables ``environment`` beside the usual.
+        """
+        path = script if "/" in script else f"launch/{script}.py"
+        before, environment = place.get("before", ()), place.get("environment", {})
         return subprocess.Popen(
-            [sys.executable, f"launch/{script}.py", "--run", str(run), *flags],
+            [*before, sys.executable, path, "--run", str(run), *flags],
             cwd=ROOT,
-            env=self._environment,
+            env=self._environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, run: Path, *flags: str, script: str = "search") -> "Ended":
+    def run(self, run: Path, *flags: str, script: str = "search", **place: Any) -> "Ended":
         """Run a search, or another script, to its end."""
-        return ended(self.start(run, *flags, script=script))
+        return ended(self.start(run, *flags, script=script, **place))
 
     def sessions(self) -> set[Path]:
         """Return a folder for every Ray that these searches have started."""
@@ -134,6 +145,11 @@ def files_of(folder: Path) -> dict[Path, tuple[int, bytes]]:
     """Return time and content of every file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Return the hidden files, which writers leave that could not finish."""
+    return [path for path in folder.rglob(".*") if path.is_file()]
 
 
 def flags_of(settings: dict[str, object]) -> Sequence[str]:

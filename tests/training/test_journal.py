@@ -1,14 +1,17 @@
 """The record of a pretraining: a crash at any moment neither loses a row nor doubles one."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from raynas.compaction import FILE
+from raynas.patience import StorageError
 from raynas.stages import PretrainSettings
 from raynas.store import RunStore
 from raynas.training import journal as journal_module
@@ -42,6 +45,13 @@ def pretrain(store: RunStore, settings: PretrainSettings, last: int = STEPS) -> 
         journal.add(step, workers=2)
         if state.step == last:
             return
+
+
+def train(state: Pretraining, journal: Journal, after: Callable[[], None] = lambda: None) -> None:
+    """Pretrain to the end, doing something after each step."""
+    for step in state.run(Pretended(state.segments)):
+        journal.add(step, workers=2)
+        after()
 
 
 def tables_of(store: RunStore) -> dict[str, Any]:
@@ -203,6 +213,100 @@ class TestCrashes:
             assert any(path.startswith("tables/steps/") for path in written)
         assert any(path.startswith("tables/ledger/") for path in written)
         assert any(path.startswith("tables/indicators/") for path in written)
+
+
+class TestInterruptions:
+    """A KeyboardInterrupt is what both Ctrl-C and SIGTERM come to."""
+
+    @staticmethod
+    def interrupted(store: RunStore, settings: PretrainSettings, where: str, last: int) -> None:
+        """Pretrain, and be interrupted in that call once so many steps have begun."""
+        state, journal = begin(store, settings)
+        owner: Any = state if hasattr(state, where) else journal
+        work = getattr(owner, where)
+
+        def interrupting(*args: Any) -> Any:
+            found = work(*args)
+            if state.step >= last:
+                raise KeyboardInterrupt
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, where, interrupting)
+            with pytest.raises(KeyboardInterrupt), journal:
+                train(state, journal)
+
+    @pytest.mark.parametrize("last", [1, 4, 5, STEPS])
+    def test_an_interrupted_run_is_saved_at_once(self, tmp_path: Path, last: int) -> None:
+        store, settings = RunStore.create(str(tmp_path)), settings_of(NEVER)
+        state, journal = begin(store, settings)
+
+        def interrupt() -> None:
+            if state.step == last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt), journal:
+            train(state, journal, interrupt)
+        continued, _ = begin(store, settings)
+
+        assert continued.step == last
+        assert torch.equal(continued.vector, state.vector)
+
+    @pytest.mark.parametrize("checkpoint_seconds", [ALWAYS, NEVER])
+    @pytest.mark.parametrize("where", ["_apply", "_mean_over_shards", "_decay"])
+    @pytest.mark.parametrize("last", [1, 6, STEPS])
+    def test_a_step_that_is_interrupted_half_way_is_never_saved(
+        self,
+        tmp_path: Path,
+        expected: dict[str, Any],
+        last: int,
+        where: str,
+        checkpoint_seconds: float,
+    ) -> None:
+        store, settings = RunStore.create(str(tmp_path / "run")), settings_of(checkpoint_seconds)
+        self.interrupted(store, settings, where, last)
+        continued, _ = begin(store, settings)
+        pretrain(store, settings)
+
+        assert continued.step == (last - 1 if checkpoint_seconds == ALWAYS else 0)
+        assert tables_of(store) == expected
+
+    @pytest.mark.parametrize("where", ["_write_due", "_write_steps"])
+    @pytest.mark.parametrize("last", [2, 5, 8, STEPS])
+    def test_a_record_that_is_interrupted_half_way_is_completed(
+        self, tmp_path: Path, expected: dict[str, Any], last: int, where: str
+    ) -> None:
+        store, settings = RunStore.create(str(tmp_path / "run")), settings_of(ALWAYS)
+        self.interrupted(store, settings, where, last)
+        pretrain(store, settings)
+
+        assert tables_of(store) == expected
+
+    @pytest.mark.parametrize("table", ["indicators", "ledger", "steps"])
+    def test_a_table_that_could_not_be_written_is_not_passed_by_the_checkpoint(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        expected: dict[str, Any],
+        table: str,
+    ) -> None:
+        """The storage fails once, is back for the checkpoint, and must not leave a hole."""
+        store, settings = RunStore.create(str(tmp_path / "run")), settings_of(NEVER)
+        append, failures = RunStore.append, [StorageError("full")]
+
+        def failing(store: RunStore, name: str, rows: Any, part: str) -> None:
+            if name == table and failures:
+                raise failures.pop()
+            append(store, name, rows, part)
+
+        monkeypatch.setattr(RunStore, "append", failing)
+        state, journal = begin(store, settings)
+        with pytest.raises(StorageError, match="full"), journal:
+            train(state, journal)
+        pretrain(store, settings)
+
+        assert failures == []
+        assert tables_of(store) == expected
 
 
 class TestCompaction:

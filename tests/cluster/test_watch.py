@@ -1,0 +1,210 @@
+"""What is kept from Tune: storage that fails, and trials that hang."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray import cloudpickle, tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from raynas.cluster import watch as watch_module
+from raynas.cluster.watch import Watch, WatchedSearcher
+from raynas.patience import StorageError
+
+CALLS = ("on_trial_result", "on_trial_complete", "on_trial_error")
+
+
+class Recorder(tune.Callback):
+    """Notes what it is told, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.told: list[str] = []
+        self._error = error
+
+    def _note(self, name: str) -> None:
+        self.told.append(name)
+        if self._error:
+            raise self._error
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        """Note it."""
+        self._note("on_trial_result")
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None:
+        """Note it."""
+        self._note("on_trial_complete")
+
+    def on_trial_error(self, *_: Any, **__: Any) -> None:
+        """Note it."""
+        self._note("on_trial_error")
+
+
+class Recording(Searcher):
+    """A searcher that cannot write down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(metric="score", mode="max")
+        self.told: list[str] = []
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Return anything."""
+        return {"trial": trial_id}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Fail."""
+        del result
+        self.told.append(trial_id)
+        raise StorageError("full")
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Fail."""
+        del error
+        self.on_trial_result(trial_id, result or {})
+
+
+def build_trial(name: str = "a", error_file: Path | None = None) -> Any:
+    """Return as much of a trial as is looked at."""
+    return SimpleNamespace(
+        trial_id=name,
+        status=Trial.RUNNING,
+        pickled_error_file=str(error_file) if error_file else None,
+        temporary_state=SimpleNamespace(ray_actor=f"actor {name}"),
+    )
+
+
+def tell(watch: Watch, call: str, trial: Any) -> None:
+    """Tell as Tune does."""
+    result = {"result": {}} if call == "on_trial_result" else {}
+    getattr(watch, call)(iteration=1, trials=[trial], trial=trial, **result)
+
+
+def end_step(watch: Watch, *trials: Any) -> None:
+    """End a step as Tune does."""
+    watch.on_step_end(iteration=1, trials=list(trials))
+
+
+class TestStorage:
+    @pytest.mark.parametrize("call", CALLS)
+    def test_a_recorder_is_told_everything_as_long_as_it_can_write(self, call: str) -> None:
+        recorder = Recorder()
+        watch = Watch(recorder)
+        tell(watch, call, build_trial())
+        end_step(watch)
+
+        assert recorder.told == [call]
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_the_first_failure_to_write_ends_the_experiment_at_the_end_of_the_step(
+        self, call: str
+    ) -> None:
+        recorder = Recorder(StorageError("full"))
+        watch = Watch(recorder)
+        tell(watch, call, build_trial())
+        tell(watch, call, build_trial())
+
+        assert recorder.told == [call]
+        with pytest.raises(StorageError, match="full"):
+            end_step(watch)
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_a_mistake_of_the_recorder_is_not_hidden(self, call: str) -> None:
+        with pytest.raises(ZeroDivisionError):
+            tell(Watch(Recorder(ZeroDivisionError())), call, build_trial())
+
+    def test_a_trial_that_could_not_write_is_not_recorded_as_a_failed_architecture(
+        self, tmp_path: Path
+    ) -> None:
+        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.pkl")
+        failed = ray.exceptions.RayTaskError("train", "trace", StorageError("full"))
+        (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(failed))
+        watch = Watch(recorder)
+        tell(watch, "on_trial_error", trial)
+
+        assert recorder.told == []
+        with pytest.raises(StorageError, match="full"):
+            end_step(watch)
+
+    def test_a_trial_that_failed_by_itself_is_recorded(self, tmp_path: Path) -> None:
+        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.pkl")
+        failed = ray.exceptions.RayTaskError("train", "trace", ValueError("nan"))
+        (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(failed))
+        watch = Watch(recorder)
+        tell(watch, "on_trial_error", trial)
+        end_step(watch)
+
+        assert recorder.told == ["on_trial_error"]
+
+    @pytest.mark.parametrize("call", ["on_trial_result", "on_trial_complete"])
+    def test_a_searcher_that_cannot_write_ends_the_experiment_too(self, call: str) -> None:
+        watch, searcher = Watch(), Recording()
+        watched = WatchedSearcher(searcher, watch)
+        for name in ("a", "b"):
+            getattr(watched, call)(name, {})
+
+        assert searcher.told == ["a"]
+        assert watched.suggest("c") == {"trial": "c"}
+        with pytest.raises(StorageError, match="full"):
+            end_step(watch)
+
+
+class TestHungTrials:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Return a clock that can be set, and the actors that were killed."""
+        clock = SimpleNamespace(now=1000.0, killed=[])
+        monkeypatch.setattr(watch_module.time, "monotonic", lambda: clock.now)
+        monkeypatch.setattr(watch_module.ray, "kill", clock.killed.append)
+        return clock
+
+    def test_a_trial_that_is_silent_ten_times_as_long_as_any_was_is_killed_once(
+        self, clock: Any
+    ) -> None:
+        watch, trial = Watch(), build_trial()
+        watch.on_trial_start(iteration=0, trials=[], trial=trial)
+        clock.now += 20
+        tell(watch, "on_trial_result", trial)
+        clock.now += 10 * 20
+        end_step(watch, trial)
+        assert clock.killed == []
+
+        clock.now += 1
+        end_step(watch, trial)
+        end_step(watch, trial)
+        assert clock.killed == ["actor a"]
+
+    def test_nobody_is_killed_within_a_minute_however_short_trials_are(self, clock: Any) -> None:
+        watch, trial = Watch(), build_trial()
+        end_step(watch, trial)
+        clock.now += 0.1
+        tell(watch, "on_trial_result", trial)
+        clock.now += 59
+        end_step(watch, trial)
+        assert clock.killed == []
+
+        clock.now += 2
+        end_step(watch, trial)
+        assert clock.killed == ["actor a"]
+
+    def test_before_any_result_nobody_knows_how_long_is_too_long(self, clock: Any) -> None:
+        watch, trial = Watch(), build_trial()
+        end_step(watch, trial)
+        clock.now += 1e6
+        end_step(watch, trial)
+
+        assert clock.killed == []
+
+    def test_a_trial_that_waits_for_its_place_is_not_taken_for_hung(self, clock: Any) -> None:
+        watch, trial = Watch(), build_trial()
+        end_step(watch, trial)
+        clock.now += 1
+        tell(watch, "on_trial_result", trial)
+        trial.status = Trial.PENDING
+        clock.now += 1e6
+        end_step(watch, trial)
+
+        assert clock.killed == []

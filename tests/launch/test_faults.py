@@ -1,0 +1,94 @@
+"""Signals and rivals, in a few minutes less than the suite of chaos: nothing is lost or undone."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from raynas.lock import LOCK
+from raynas.store import RunStore
+from raynas.training.checkpoints import read_metadata
+from raynas.training.journal import CHECKPOINT
+from tests.launch.scripts import (
+    STEPS,
+    TINY,
+    Ended,
+    Launcher,
+    ended,
+    half_written,
+    results_of,
+    running,
+    wait_until,
+)
+
+pytestmark = pytest.mark.cluster
+
+CONTINUE = "stopped by SIGTERM; run the same command again to continue"
+
+
+def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_that_step(
+    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    """No checkpoint is due for hours, so the one that appears is the signal's."""
+    store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
+    flags = [*TINY, "--pretrain.checkpoint-seconds", "9999"]
+
+    with running(launcher.start(run, *flags)) as process:
+        wait_until(lambda: len(store.parts("indicators")) >= 3, process)
+        assert not store.has(CHECKPOINT)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: store.has(CHECKPOINT), seconds=3)
+        seconds = time.monotonic() - started
+        end = ended(process)
+    saved = store.rows("steps")
+
+    assert seconds < 3
+    assert end.code == 143
+    assert end.errors.splitlines()[-1] == CONTINUE
+    assert "Traceback" not in end.output + end.errors
+    assert 3 <= len(saved) < STEPS
+    assert not store.has(LOCK)
+    assert half_written(run) == []
+
+    end = launcher.run(run, *flags)
+
+    assert end.code == 0, end.errors
+    assert store.rows("steps")[: len(saved)] == saved  # not done again: equal times
+    assert results_of(run) == results_of(whole[0])
+
+
+def test_a_second_driver_is_refused_while_the_first_works_and_welcome_once_that_was_killed(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
+    flags = [*TINY, "--pretrain.epochs", "1000"]
+
+    with running(launcher.start(run, *flags)) as first:
+        wait_until(lambda: len(store.rows("steps")) >= 3, first)
+        lock = store.read_bytes(LOCK)
+        second = launcher.run(run, *flags)
+
+        assert second.code == 2
+        (sentence,) = second.errors.splitlines()
+        assert f"(process {first.pid}, since " in sentence
+        assert "is at work on it; wait for its end, stop it, or choose another --run" in sentence
+        assert b'"beat"' in lock
+        done = len(store.rows("steps"))
+        wait_until(lambda: len(store.rows("steps")) > done + 3, first)
+        os.kill(first.pid, signal.SIGKILL)
+    left = store.rows("steps")
+    num_kept = int(read_metadata(store.read_bytes(CHECKPOINT))["step"])
+    assert store.has(LOCK)
+
+    with running(launcher.start(run, *flags)) as third:
+        wait_until(lambda: len(store.rows("steps")) > len(left) + 3, third)
+        third.send_signal(signal.SIGTERM)
+        end = ended(third)
+
+    assert end.code == 143
+    assert "lock " not in end.output  # nobody was waited for
+    assert store.rows("steps")[:num_kept] == left[:num_kept]  # not done again: equal times
+    assert not store.has(LOCK)

@@ -1,0 +1,134 @@
+"""How scripts end: exit codes, and what SIGTERM does to a process that works."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from raynas.command import exit_code, values_of
+from raynas.errors import StageError, UserError
+from tests.builders import ROOT
+from tests.launch.scripts import ended, running
+
+WORK = """
+import sys, time
+from raynas.command import exit_code
+def work():
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(0.2)
+        print("saved", flush=True)
+sys.exit(exit_code(work))
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_sigterm() -> Iterator[None]:
+    """Put back what SIGTERM did before."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+class TestExitCodes:
+    def test_work_that_is_done_ends_with_0_and_says_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        done: list[int] = []
+
+        assert exit_code(lambda: done.append(1)) == 0
+        assert done == [1]
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize(
+        ("error", "code", "line"),
+        [
+            (StageError("the loss is nan"), 1, "error: the loss is nan"),
+            (UserError("--seed: got -1"), 2, "error: --seed: got -1"),
+            (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue"),
+            (SystemExit(15), 143, "stopped by SIGTERM; run the same command again to continue"),
+        ],
+    )
+    def test_a_stop_has_its_code_and_one_line_without_a_traceback(
+        self, error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def work() -> None:
+            raise error
+
+        assert exit_code(work) == code
+        assert capsys.readouterr().err == f"{line}\n"
+
+    def test_a_refusal_of_the_command_line_goes_on(self) -> None:
+        def work() -> None:
+            raise SystemExit(2)
+
+        with pytest.raises(SystemExit) as left:
+            exit_code(work)
+        assert left.value.code == 2
+
+    def test_a_bug_is_not_hidden(self) -> None:
+        def work() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            exit_code(work)
+
+
+class TestSigterm:
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_a_process_that_is_stopped_cleans_up_and_says_how_to_continue(
+        self, number: signal.Signals, code: int
+    ) -> None:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORK], env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        with running(process):
+            assert process.stdout
+            assert process.stdout.readline() == "at work\n"
+            started = time.monotonic()
+            process.send_signal(number)
+            end = ended(process)
+
+        assert time.monotonic() - started < 10
+        assert end.code == code
+        assert end.output == "saved\n"
+        (line,) = end.errors.splitlines()
+        assert line.endswith("; run the same command again to continue")
+        assert ("SIGTERM" in line) == (number == signal.SIGTERM)
+
+    def test_it_is_told_from_ctrl_c_even_where_the_exception_was_replaced(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Ray raises a KeyboardInterrupt of its own in place of any that a handler raises."""
+
+        def work() -> None:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None
+
+        assert exit_code(work) == 143
+        assert capsys.readouterr().err.startswith("stopped by SIGTERM; ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "values"),
+    [
+        (["--run", "a", "--run=b"], ["a", "b"]),
+        (["--runs", "a", "--run"], []),
+        (["--run", "--run=c"], ["--run=c", "c"]),
+    ],
+)
+def test_the_values_of_a_flag_are_found_in_both_of_its_forms(
+    argv: list[str], values: list[str]
+) -> None:
+    assert values_of("--run", argv) == values
