@@ -53,7 +53,7 @@ class Nodes:
         self._head = self._start(
             "--head", "--num-cpus=0", f"--port={self.address.rpartition(':')[2]}",
             f"--dashboard-port={self.dashboard.rpartition(':')[2]}",
-            f"--ray-client-server-port={free_port()}", f"--temp-dir={folder / 'ray'}",
+            f"--ray-client-server-port={free_port()}",
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
@@ -90,15 +90,17 @@ class Nodes:
             self._kill(node)
 
     def _start(self, *flags: str) -> subprocess.Popen[bytes]:
-        """Start a node and wait until it is listed; two at a time would share a socket's name."""
+        """Start a node and wait until it is listed."""
         before = set() if "--head" in flags else self.alive()
-        with (self.folder / f"node{time.monotonic_ns()}.log").open("wb") as log:
+        # a folder of its own, as on a machine: a node that unpacks a job deletes what lies there
+        own = Path(tempfile.mkdtemp(prefix="n", dir=self.folder))
+        with (own / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
                     self.python, *RAY, "start", "--block", f"--node-ip-address={HOST}",
                     f"--dashboard-agent-listen-port={free_port()}",
                     "--min-worker-port=0", "--max-worker-port=0",  # whatever is free
-                    "--object-store-memory=100000000", *flags,
+                    "--object-store-memory=100000000", f"--temp-dir={own}", *flags,
                 ],
                 cwd=self.folder / "home", env=self.environment(), stdout=log, stderr=log,
             )  # fmt: skip
