@@ -19,6 +19,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raynas.errors import UserError
+from raynas.locations import inside, shown
 from raynas.patience import StorageError, patiently
 from raynas.tables import COMPARISON, SCHEMAS
 
@@ -29,7 +30,12 @@ _Found = TypeVar("_Found")
 
 
 class RunStore:
-    """The only reader and writer of a run folder; a picklable value without open files."""
+    """The only reader and writer of a run folder; a picklable value without open files.
+
+    Attributes:
+        address: Its absolute path or URI, with which it can be opened again.
+        uri: The same without keys and passwords, for messages and tables.
+    """
 
     def __init__(self, uri: str) -> None:
         """Point at a run folder, which need not exist.
@@ -37,11 +43,14 @@ class RunStore:
         Args:
             uri: A local path or a URI such as ``s3://bucket/run``.
         """
-        self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.address = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.uri = shown(self.address)
         try:
-            filesystem, path = pafs.FileSystem.from_uri(self.uri)
+            filesystem, path = pafs.FileSystem.from_uri(self.address)
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"run folder {uri}: not a path or URI that works: {error}") from error
+            raise UserError(
+                shown(f"run folder {uri}: not a path or URI that works: {error}")
+            ) from error
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self._is_local = isinstance(filesystem, pafs.LocalFileSystem)
         self._files = pafs.SubTreeFileSystem(path, filesystem)
@@ -59,7 +68,8 @@ class RunStore:
             store.delete(".writable")
         except StorageError as error:
             raise UserError(
-                f"run folder {uri}: cannot write there ({error.__cause__}); choose another --run"
+                f"run folder {store.uri}: cannot write there ({error.__cause__}); choose another "
+                "--run"
             ) from error
         return store
 
@@ -90,7 +100,9 @@ class RunStore:
         """
         store = cls(uri)
         if not store.rows("runs"):
-            raise UserError(f"run folder {uri}: no run there (no tables/runs); check the path")
+            raise UserError(
+                f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
+            )
         return store
 
     def append(self, table: str, rows: Sequence[Row], part: str) -> None:
@@ -197,6 +209,8 @@ class RunStore:
 
     def sweep(self) -> None:
         """Delete what writers that were killed have left behind, half-written and hidden."""
+        if not self._is_local:
+            return  # an object store shows what is whole alone
         selector = pafs.FileSelector(".", recursive=True)
         for info in self._patiently("listing", lambda: self._files.get_file_info(selector)):
             if _HALF_WRITTEN.fullmatch(info.base_name):
@@ -207,4 +221,4 @@ class RunStore:
 
     def locate(self, path: str) -> str:
         """Return the full path or URI of a file of the run folder, for a person to read."""
-        return f"{self.uri.rstrip('/')}/{path}"
+        return inside(self.uri, path)

@@ -10,20 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from raynas.store import RunStore
 from tests.builders import ROOT
-from tests.launch.scripts import TINY, Ended, Launcher, ended, results_of, running, wait_until
+from tests.launch.scripts import SHORT, Ended, ended, results_of, running, wait_until
 from tests.nodes import Nodes, started
-from tests.training.samples import build_images, write_tree
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # each test may start the cluster
 
-SETTINGS = (*TINY, "--pretrain.epochs", "8")
 _LIMIT = 1 << 20  # bytes of the package; Ray takes a hundred times as much
 _HIDDEN = ("runs", "__pycache__", "build", "dist", "venv", "*.egg-info", ".*")
 
@@ -53,7 +49,9 @@ class Cluster:
 
 def readme_line() -> str:
     """Return the README's line for a cluster."""
-    (line,) = re.findall(r"^    (ray job submit .*)$", (ROOT / "README.md").read_text(), re.M)
+    (line,) = re.findall(
+        r"^    (ray job submit .*)$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
     return str(line)
 
 
@@ -79,39 +77,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a folder of images that can be learned."""
-    images = build_images(240, 8, 1, 3, seed=0)
-    classes = {
-        f"class{label}": [
-            Image.fromarray(pixels[0]) for pixels in images.pixels[images.labels == label]
-        ]
-        for label in np.unique(images.labels)
-    }
-    return write_tree(tmp_path_factory.mktemp("data") / "images", classes)
-
-
-@pytest.fixture(scope="module")
-def cluster(checkout: Path, data: str) -> Iterator[Cluster]:
+def cluster(checkout: Path, pictures: Path) -> Iterator[Cluster]:
     """Return a head and two nodes."""
     with started(workers=2) as nodes:
-        yield Cluster(nodes, checkout, data)
-
-
-@pytest.fixture(scope="module")
-def local(launcher: Launcher, data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the same run on this machine alone, never interrupted."""
-    run = tmp_path_factory.mktemp("runs") / "local"
-    end = launcher.run(run, "--data", data, *SETTINGS)
-    assert end.code == 0, end.errors
-    return run
+        yield Cluster(nodes, checkout, str(pictures))
 
 
 @pytest.fixture(scope="module")
 def submitted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     """Return the folder of a run that was submitted, and how the submission ended."""
     run = tmp_path_factory.mktemp("runs") / "submitted"
-    return run, ended(cluster.submit(run, *SETTINGS))
+    return run, ended(cluster.submit(run, *SHORT))
 
 
 def test_nodes_do_not_know_raynas(cluster: Cluster) -> None:
@@ -139,9 +115,9 @@ def test_the_readme_s_line_runs_on_the_cluster_and_tells_the_outcome(
 
 
 def test_a_submitted_run_finds_what_a_run_on_one_machine_finds(
-    submitted: tuple[Path, Ended], local: Path
+    submitted: tuple[Path, Ended], undisturbed: Path
 ) -> None:
-    assert results_of(submitted[0]) == results_of(local)
+    assert results_of(submitted[0]) == results_of(undisturbed)
 
 
 def test_the_package_that_is_uploaded_is_small(
@@ -158,7 +134,7 @@ def test_the_package_that_is_uploaded_is_small(
 def test_a_mistake_in_the_request_fails_the_job_by_a_sentence(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    end = ended(cluster.submit(tmp_path / "run", *SETTINGS, "--max-macs", "1"))
+    end = ended(cluster.submit(tmp_path / "run", *SHORT, "--max-macs", "1"))
     log = cluster.jobs.get_job_logs(job_of(end))
 
     assert end.code == 1
@@ -171,7 +147,7 @@ def test_a_mistake_in_the_request_fails_the_job_by_a_sentence(
 @contextmanager
 def begun(cluster: Cluster, run: Path, table: str) -> Iterator[subprocess.Popen[str]]:
     """Submit a run and wait until a table of it has rows."""
-    with running(cluster.submit(run, *SETTINGS)) as process:
+    with running(cluster.submit(run, *SHORT)) as process:
         wait_until(lambda: RunStore(str(run)).rows(table)[2:], process)
         yield process
 
@@ -179,7 +155,7 @@ def begun(cluster: Cluster, run: Path, table: str) -> Iterator[subprocess.Popen[
 @pytest.mark.chaos
 @pytest.mark.parametrize("table", ["steps", "trials"])
 def test_a_job_that_was_stopped_continues_by_the_same_line(
-    cluster: Cluster, local: Path, tmp_path: Path, table: str
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, table: str
 ) -> None:
     run = tmp_path / "run"
     with begun(cluster, run, table) as process:
@@ -190,15 +166,15 @@ def test_a_job_that_was_stopped_continues_by_the_same_line(
     assert RunStore(str(run)).rows("runs")[0]["finished"] is None
     assert not RunStore(str(run)).has("lock.json")
 
-    again = ended(cluster.submit(run, *SETTINGS))
+    again = ended(cluster.submit(run, *SHORT))
     assert again.code == 0, again.output
-    assert results_of(run) == results_of(local)
+    assert results_of(run) == results_of(undisturbed)
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("table", ["steps", "trials"])
 def test_a_job_goes_on_when_a_node_loses_power(
-    cluster: Cluster, local: Path, tmp_path: Path, table: str
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, table: str
 ) -> None:
     run = tmp_path / "run"
     with begun(cluster, run, table) as process:
@@ -209,4 +185,4 @@ def test_a_job_goes_on_when_a_node_loses_power(
             cluster.nodes.add_node()
 
     assert end.code == 0, end.output
-    assert results_of(run) == results_of(local)
+    assert results_of(run) == results_of(undisturbed)
