@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePath
 
-_SECRET = re.compile(r"(?<=://)[^\s@?]*:[^\s@?]*@")
+_SECRET = re.compile(r"(?<=://)[^\s/?:]*:(?!\d+/)[^\s?]*@")  # what has digits there is a port
 
 
 def shown(text: str) -> str:

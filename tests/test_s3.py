@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raynas import patience
@@ -16,6 +18,7 @@ from raynas.settings import Settings
 from raynas.store import RunStore
 from raynas.training.sources import open_source
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
+from tests.training.samples import parquet_table
 
 SECRET = "key:s3cr3t@"  # noqa: S105 - a made-up one  # noqa: S105 - a made-up one
 
@@ -116,6 +119,18 @@ def test_pandas_reads_a_table(objects: Storage, monkeypatch: pytest.MonkeyPatch)
     RunStore.create(f"s3://{BUCKET}/pandas").append("steps", steps(1.0, 2.0), "a")
 
     assert list(pd.read_parquet(f"s3://{BUCKET}/pandas/tables/steps")["loss"]) == [1.0, 2.0]
+
+
+def test_parquet_files_are_images_there_as_they_are_here(objects: Storage) -> None:
+    folder = RunStore.create(objects.uri("parquet"))
+    content = pa.BufferOutputStream()
+    pq.write_table(parquet_table([0, 1, 0, 1], names=["cat", "dog"]), content)
+    folder.write_bytes("train-00000-of-00001.parquet", content.getvalue().to_pybytes())
+    source = open_source(folder.address)
+
+    assert source.class_names == ("cat", "dog")
+    assert [image.label for image in source.images] == [0, 1, 0, 1]
+    assert [image.open().getpixel((0, 0)) for image in source.images] == [0, 1, 2, 3]
 
 
 def test_a_bucket_that_is_not_there_is_refused_at_once(
