@@ -39,6 +39,7 @@ from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
+from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.methods import load_method
 from raynas.report import print_report
@@ -120,7 +121,7 @@ def search(command: Command, console: Console) -> None:
             stages.print(forecast_line(expected))
         if command.dry_run:
             return
-        with RunLock(RunStore.create(store.uri), stages.print):
+        with RunLock(RunStore.create(store.address), stages.print):
             run = Run(store, settings, dataset, plan, resources, stages)
             begin(run, recorded, expected, source)
             with run.spending("pretrain", plan.workers * plan.gpus_per_worker):
@@ -138,7 +139,7 @@ def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
 
 def default_folder(settings: Settings) -> str:
     """Return runs/DATA-SPACE-HASH: the same settings continue in the same folder."""
-    return f"runs/{Path(settings.data).name}-{Path(settings.space).stem}-{settings.digest}"
+    return f"runs/{name_of(settings.data)}-{Path(settings.space).stem}-{settings.digest}"
 
 
 def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:

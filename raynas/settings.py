@@ -14,6 +14,7 @@ import tyro
 
 from raynas.costs import Limits, parse_quantity
 from raynas.errors import UserError
+from raynas.locations import shown
 from raynas.ranges import refuse_out_of_range
 from raynas.stages import (
     INDICATOR_SCORES,
@@ -73,7 +74,7 @@ class Settings:
     @property
     def digest(self) -> str:
         """Six letters that differ where the results do."""
-        flat = _flatten(dataclasses.asdict(self))
+        flat = _flatten(json.loads(self.to_json()))
         deciding = {name: value for name, value in flat.items() if name not in _FREE}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
@@ -85,7 +86,7 @@ class Settings:
 
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return shown(json.dumps(dataclasses.asdict(self), sort_keys=True))
 
 
 # Who computes and how safely, not what: these may change when a run is continued.

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from raynas import compaction
 from raynas.errors import UserError
+from raynas.locations import inside, shown
 from raynas.patience import StorageError, patiently
 from raynas.tables import COMPARISON, SCHEMAS
 
@@ -39,7 +40,8 @@ class RunStore:
     """The only reader and writer of a run folder; a picklable value without open files.
 
     Attributes:
-        uri: The run folder.
+        address: Its absolute path or URI, with which it can be opened again.
+        uri: The same without keys and passwords, for messages and tables.
         name: The last part of its path.
         written: Bytes written by this object so far.
     """
@@ -50,11 +52,14 @@ class RunStore:
         Args:
             uri: A local path or a URI such as ``s3://bucket/run``.
         """
-        self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.address = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.uri = shown(self.address)
         try:
-            filesystem, path = pafs.FileSystem.from_uri(self.uri)
+            filesystem, path = pafs.FileSystem.from_uri(self.address)
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"run folder {uri}: not a path or URI that works: {error}") from error
+            raise UserError(
+                shown(f"run folder {uri}: not a path or URI that works: {error}")
+            ) from error
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.written = 0
         self._is_local = isinstance(filesystem, pafs.LocalFileSystem)
@@ -73,7 +78,8 @@ class RunStore:
             store.delete(".writable")
         except StorageError as error:
             raise UserError(
-                f"run folder {uri}: cannot write there ({error.__cause__}); choose another --run"
+                f"run folder {store.uri}: cannot write there ({error.__cause__}); choose another "
+                "--run"
             ) from error
         return store
 
@@ -104,7 +110,9 @@ class RunStore:
         """
         store = cls(uri)
         if not store.rows("runs"):
-            raise UserError(f"run folder {uri}: no run there (no tables/runs); check the path")
+            raise UserError(
+                f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
+            )
         return store
 
     def append(self, table: str, rows: Sequence[Row], part: str) -> None:
@@ -325,7 +333,7 @@ class RunStore:
 
     def locate(self, path: str) -> str:
         """Return the full path or URI of a file of the run folder, for a person to read."""
-        return f"{self.uri.rstrip('/')}/{path}"
+        return inside(self.uri, path)
 
 
 def _settled(read: Callable[[], _Found]) -> _Found:

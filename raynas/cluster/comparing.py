@@ -23,6 +23,7 @@ from raynas.cluster.plan import Plan
 from raynas.cluster.trial_size import NEXT_TO_NOTHING
 from raynas.cluster.trials import Silence
 from raynas.errors import StageError, UserError
+from raynas.locations import inside
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
@@ -115,9 +116,9 @@ class SupernetTrial(tune.Trainable):
     def _run(self, cell: Cell) -> dict[str, Any]:
         """Do a run; return its warnings, and why it stopped or None."""
         others = [other.store for other in self._cells if other is not cell]
-        source = next((store.uri for store in others if is_pretrained(store)), None)
+        source = next((store.address for store in others if is_pretrained(store)), None)
         try:
-            warnings = list(self._work(cell.settings, cell.store.uri, source))
+            warnings = list(self._work(cell.settings, cell.store.address, source))
         except (StageError, UserError) as stopped:
             return {"error": str(stopped), "warnings": []}
         except Exception:  # noqa: BLE001 - whatever it is, the other runs go on
@@ -189,10 +190,9 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
 
 def make_cells(methods: Mapping[str, Settings], seeds: int, folder: str) -> list[Cell]:
     """Return a cell for every method and seed, in ``folder/METHOD-seedN``."""
-    root = RunStore(folder).uri.rstrip("/")
     names = {
         f"{name}-seed{seed}": replace(settings, seed=seed)
         for seed in range(seeds)
         for name, settings in methods.items()
     }
-    return [Cell(name, each, RunStore(f"{root}/{name}")) for name, each in names.items()]
+    return [Cell(name, each, RunStore(inside(folder, name))) for name, each in names.items()]

@@ -6,6 +6,7 @@ from typing import Any
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.costs import show_bytes, show_quantity, show_seconds
+from raynas.locations import shown
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
 
@@ -19,7 +20,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
     retrain = settings.retrain
     sections = {
-        "data": f"{settings.data}: {images}, {len(facts['classes'])} classes, {shape}",
+        "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
         "skipped": _skipped_words(facts["skipped"]),
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
         "costs": f"{macs}, {params}",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raynas.agreement import checked
+from raynas.locations import shown
 from raynas.search import ranking
 from raynas.search.recorded import recorded_scores
 from raynas.search.truth import Truth
@@ -53,7 +54,7 @@ def run_row(
     why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
     row = {
         "method": settings.method, "seed": settings.seed, "space": settings.space,
-        "data": settings.data, "score": settings.search.score, "run": store.uri,
+        "data": shown(settings.data), "score": settings.search.score, "run": store.uri,
         "status": "finished" if is_finished else "failed", "error": why,
         "search_seconds": run.get("search_seconds"),
     }  # fmt: skip

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from raynas.errors import UserError
+from raynas.locations import shown
 
 _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -135,11 +136,13 @@ def _arrays(
 def _folder(data: str) -> Source:
     """A folder of class folders, with or without split folders above, or of Parquet files."""
     uri = data if "://" in data else str(Path(data).expanduser().absolute())
+    data = shown(data)
     try:
         filesystem, root = pafs.FileSystem.from_uri(uri)
         infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except (pa.ArrowInvalid, OSError) as error:
-        why = "" if isinstance(error, FileNotFoundError) else f" ({str(error).splitlines()[0]})"
+        why = shown(str(error).splitlines()[0])
+        why = "" if isinstance(error, FileNotFoundError) else f" ({why})"
         raise UserError(
             f"data {data}: no such folder{why}, nor one of digits, cifar10, cifar100, "
             "fashion-mnist; check the path"
