@@ -148,7 +148,7 @@ def test_a_mistake_in_the_request_fails_the_job_by_a_sentence(
 def begun(cluster: Cluster, run: Path, table: str) -> Iterator[subprocess.Popen[str]]:
     """Submit a run and wait until a table of it has rows."""
     with running(cluster.submit(run, *SHORT)) as process:
-        wait_until(lambda: RunStore(str(run)).rows(table)[2:], process)
+        wait_until(lambda: RunStore(str(run)).rows(table)[2:], process, 360)
         yield process
 
 
