@@ -16,7 +16,7 @@ from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Launcher, results_of, running, wait_until
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # the first one starts three runs
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def killed(objects: Storage, remote_launcher: Launcher) -> str:
     run = f"s3://{BUCKET}/runs/killed"
     flags = ("--data", objects.uri("pictures"), *SHORT)
     with running(remote_launcher.start(run, *flags)) as process:
-        wait_until(lambda: RunStore(run).rows("steps")[2:], process)
+        wait_until(lambda: RunStore(run).rows("steps")[2:], process, 360)
         os.kill(process.pid, signal.SIGKILL)
     assert RunStore(run).rows("runs")[0]["finished"] is None
     end = remote_launcher.run(run, *flags)
@@ -76,11 +76,10 @@ def test_pandas_reads_the_tables_as_the_readme_does(killed: str) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
 def test_a_run_on_a_storage_that_fails_now_and_then_finds_what_others_find(
     objects: Storage, remote_launcher: Launcher, undisturbed: Path
 ) -> None:
-    failures = Failures(most_bytes=20_000)
+    failures = Failures(most_bytes=1 << 20)  # more than any file has
     with failing_now_and_then(objects, failures) as failing:
         flags = ("--data", failing.uri("pictures"), *SHORT)
         end = remote_launcher.run(failing.uri("runs/failing"), *flags)
