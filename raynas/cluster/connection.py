@@ -36,12 +36,14 @@ class Resources:
         cpus: Of all of them together.
         gpus: Likewise.
         each: CPUs and GPUs of every machine; empty: all is on one.
+        taken: CPUs and GPUs that others hold now.
     """
 
     nodes: int
     cpus: float
     gpus: float
     each: tuple[tuple[float, float], ...] = ()
+    taken: tuple[float, float] = (0.0, 0.0)
 
     def room(self, cpus: int, gpus: float) -> int:
         """Return how many workers of that size the machines hold; a GPU's fractions share it."""
@@ -154,7 +156,9 @@ def find_resources() -> Resources:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     each = tuple((machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines)
     cpus, gpus = (sum(sizes) for sizes in zip(*each, strict=True))
-    return Resources(len(each), cpus, gpus, each)
+    free = ray.available_resources()
+    taken = cpus - free.get("CPU", 0.0), gpus - free.get("GPU", 0.0)
+    return Resources(len(each), cpus, gpus, each, taken)
 
 
 def _refuse_silent(address: str) -> None:

@@ -25,7 +25,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
         "costs": f"{macs}, {params}",
         "method": f"{settings.method}, seed {settings.seed}",
-        "cluster": f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
+        "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan),
         "search": _search_words(plan, settings) + _limits_words(settings),
         "check": _check_words(plan, settings),
@@ -33,6 +33,14 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
     return [f"{name:<9} {text}" for name, text in sections.items() if text]
+
+
+def _cluster_words(resources: Resources) -> str:
+    words = f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs"
+    if not any(resources.taken):
+        return words
+    cpus, gpus = resources.taken
+    return f"{words}; others hold {cpus:g} CPUs and {gpus:g} GPUs, stages wait for what they need"
 
 
 def _skipped_words(skipped: list[str]) -> str:

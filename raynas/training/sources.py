@@ -20,6 +20,7 @@ from PIL import Image
 
 from raynas.errors import UserError
 from raynas.locations import shown
+from raynas.patience import StorageError, is_final, patiently
 
 _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -200,8 +201,19 @@ def local_file(image: RawImage) -> str | None:
 
 
 def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
+    try:
+        content = patiently(lambda: _content(filesystem, path), f"--data: reading {path}")
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError) and is_final(error.__cause__):
+            raise error.__cause__ from None  # this file alone; it counts as one that is broken
+        raise
+    return Image.open(io.BytesIO(content))
+
+
+def _content(filesystem: pafs.FileSystem, path: str) -> bytes:
     with filesystem.open_input_file(path) as stream:
-        return Image.open(io.BytesIO(stream.read()))
+        content: bytes = stream.read()
+    return content
 
 
 def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str]) -> Source:

@@ -221,6 +221,12 @@ class TestLines:
         assert "at most 1G MACs" in text
         assert "skipped" not in text
 
+    def test_what_others_hold_is_told(self) -> None:
+        busy = replace(LAPTOP, taken=(1.0, 0.0))
+        text = "\n".join(plan_lines(plan(resources=busy), SMALL, busy))
+
+        assert "2 CPUs, 0 GPUs; others hold 1 CPUs and 0 GPUs, stages wait" in text
+
     def test_skipped_images_are_counted_and_the_first_ones_named(self) -> None:
         dataset = replace(build_dataset(), skipped=tuple(f"{i}.png" for i in range(5)))
         made = plan(dataset=dataset)
