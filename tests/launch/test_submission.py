@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from raynas.store import RunStore
 from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Ended, ended, results_of, running, wait_until
-from tests.nodes import Nodes, started
+from tests.nodes import Nodes, may_mount, started
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # each test may start the cluster
 
@@ -34,11 +34,14 @@ class Cluster:
     def submit(self, run: Path, *flags: str) -> subprocess.Popen[str]:
         """Submit a search by the README's line and flags; its output is the job's."""
         names = {"DIR": self.data, "RUN": str(run)}
-        line = [names.get(word, word) for word in shlex.split(readme_line())]
+        return self.start(names.get(word, word) for word in [*shlex.split(readme_line()), *flags])
+
+    def start(self, words: Iterable[str]) -> subprocess.Popen[str]:
+        """Run a command of Ray's from the checkout."""
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         address = {"RAY_ADDRESS": self.nodes.dashboard, "RAY_AUTH_MODE": "disabled"}
         return subprocess.Popen(
-            [*line, *flags], cwd=self.checkout, env=os.environ | address | {"PATH": programs},
+            [*words], cwd=self.checkout, env=os.environ | address | {"PATH": programs},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -188,3 +191,33 @@ def test_a_job_goes_on_when_a_node_loses_power(
 
     assert end.code == 0, end.output
     assert results_of(run) == results_of(undisturbed)
+
+
+@pytest.mark.chaos
+def test_without_a_run_folder_the_results_last_in_the_home_directory(cluster: Cluster) -> None:
+    words = shlex.split(readme_line())
+    end = ended(cluster.start([*words[: words.index("--data")], "--data", cluster.data, *SHORT]))
+
+    assert end.code == 0, end.output
+    (run,) = (cluster.nodes.folder / "home" / "runs").iterdir()
+    assert RunStore(str(run)).rows("runs")[0]["finished"] is not None
+    assert f"run folder: {run}" in end.output
+
+
+@pytest.mark.chaos
+def test_a_run_folder_that_a_node_does_not_see_is_refused_in_a_sentence(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    if not may_mount(tmp_path):
+        pytest.skip("a node's own disk needs the right to mount")
+    cluster.nodes.add_node(apart=tmp_path)
+    try:
+        end = ended(cluster.submit(tmp_path / "deep" / "run", *SHORT))
+    finally:
+        cluster.nodes.kill_node()
+
+    assert end.code == 1
+    log = cluster.jobs.get_job_logs(job_of(end))
+    (sentence,) = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert "does not see it; choose a --run that all nodes share" in sentence
+    assert list(tmp_path.iterdir()) == []
