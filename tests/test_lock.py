@@ -171,19 +171,26 @@ class TestTwoDrivers:
     def test_of_drivers_that_begin_at_once_only_one_gets_the_lock(
         self, store: RunStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """All of them find no lock before any of them writes one."""
         monkeypatch.setattr(lock_module, "_SETTLE_SECONDS", 0.5)
-        start, entered, refused = threading.Barrier(4), [], []
+        looked, read = threading.Barrier(4), RunLock._read
+        entered, refused, seen = list[RunLock](), list[RunLock](), list[RunLock]()
+
+        def read_together(lock: RunLock) -> dict[str, Any] | None:
+            found = read(lock)
+            if lock not in seen:
+                seen.append(lock)
+                looked.wait()
+            return found
 
         def drive() -> None:
             lock = RunLock(store, print)
-            start.wait()
             try:
-                lock.__enter__()
+                entered.append(lock.__enter__())
             except UserError:
                 refused.append(lock)
-            else:
-                entered.append(lock)
 
+        monkeypatch.setattr(RunLock, "_read", read_together)
         threads = [threading.Thread(target=drive) for _ in range(4)]
         for thread in threads:
             thread.start()

@@ -95,7 +95,8 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
                 num_cpus=num_cpus if started_here else None,
                 include_dashboard=False if started_here else None,
                 log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
+                # quiet: else Tune logs a traceback whenever a trial is tried again
+                logging_level=logging.INFO if verbose else logging.CRITICAL,
             )
     except ConnectionError as error:
         raise _no_answer(address) from error

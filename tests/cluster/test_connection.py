@@ -138,7 +138,7 @@ class TestLasting:
 
 
 NOTICE = """
-import os, signal, sys, time
+import logging, os, signal, sys, time
 import ray
 from raynas.cluster.connection import connected
 
@@ -151,6 +151,7 @@ with connected(verbose="verbose" in sys.argv):
     victim = Victim.remote()
     os.kill(ray.get(victim.pid.remote()), signal.SIGKILL)
     time.sleep(4)
+    logging.getLogger("ray.tune.execution").error("a trial died")
     print("ended")
 """
 
@@ -158,7 +159,7 @@ with connected(verbose="verbose" in sys.argv):
 @pytest.mark.cluster
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("word", ["quiet", "verbose"])
-def test_ray_s_notice_of_a_killed_worker_is_shown_only_if_a_person_wants_to_see_it(
+def test_ray_s_notices_of_lost_workers_are_shown_only_if_a_person_wants_to_see_them(
     tmp_path: Path, word: str
 ) -> None:
     address = ray.get_runtime_context().gcs_address
@@ -173,5 +174,5 @@ def test_ray_s_notice_of_a_killed_worker_is_shown_only_if_a_person_wants_to_see_
     )
 
     assert done.stdout.endswith("ended\n")
-    assert ("died" in done.stdout) == (word == "verbose")
+    assert ("died" in done.stdout) == ("a trial died" in done.stderr) == (word == "verbose")
     assert word == "verbose" or done.stdout + done.stderr == "ended\n"
