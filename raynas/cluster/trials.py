@@ -69,16 +69,19 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     )
     if store.has(checkpoint_path(text)):
         retraining.restore(store.read_bytes(checkpoint_path(text)))
+    counted = store.written  # bytes that the driver has heard of
     while retraining.epoch < settings.retrain.epochs:
         retraining.run_epoch()
         if team.rank == 0:
             store.write_bytes(checkpoint_path(text), retraining.to_bytes())
         if retraining.epoch < settings.retrain.epochs:
-            report(_progress(retraining))
+            report(_progress(retraining) | {"written_bytes": store.written - counted})
+            counted = store.written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if team.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())
-    report(_progress(retraining) | {"test_accuracy": test.accuracy})
+    found = {"test_accuracy": test.accuracy, "written_bytes": store.written - counted}
+    report(_progress(retraining) | found)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:
@@ -126,6 +129,7 @@ class TrialRecorder(tune.Callback):
             {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in result["history"]
         ]
         self._store.append("trials", rows, part=text)
+        self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere
         self._done[text] = result["epoch"]
         self._advance(sum(self._done.values()), f"{text} {result['val_accuracy']:.3f}")
 
