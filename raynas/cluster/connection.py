@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -80,8 +81,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
     address = os.environ.get("RAY_ADDRESS", "")
     started_here = address in {"", "local"}
     if started_here:
-        # without it a local start writes a token that breaks later `ray start` (RAY.md, section 7)
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        _guard_with_token()
     else:
         _refuse_silent(address)
     import ray  # noqa: PLC0415 - after the environment is set
@@ -110,6 +110,16 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
     finally:
         ray.shutdown()
         _show_notices(True)
+
+
+def _guard_with_token() -> None:
+    """Let nobody else join the cluster that is started here: Ray listens on all interfaces.
+
+    Unless RAY_AUTH_MODE forbids it, Ray asks for a token. This one lives in this process and those
+    that it starts; left to itself, Ray would write one to the home directory, where it breaks a
+    later ``ray start`` (RAY.md, section 7).
+    """
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _show_notices(is_shown: bool) -> None:

@@ -176,3 +176,36 @@ def test_ray_s_notices_of_lost_workers_are_shown_only_if_a_person_wants_to_see_t
     assert done.stdout.endswith("ended\n")
     assert ("died" in done.stdout) == ("a trial died" in done.stderr) == (word == "verbose")
     assert word == "verbose" or done.stdout + done.stderr == "ended\n"
+
+
+GUARDED = """
+import os, subprocess, sys
+from raynas.cluster.connection import connected
+join = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print('JOINED')"
+with connected(num_cpus=1):
+    import ray
+    address = ray.get_runtime_context().gcs_address
+    assert ray.get(ray.remote(lambda: 1).remote()) == 1
+    for mode, kept in (("token", True), ("disabled", False)):
+        names = () if kept else ("RAY_AUTH_TOKEN",)
+        environment = {k: v for k, v in os.environ.items() if k not in names}
+        other = subprocess.run(
+            [sys.executable, "-c", join, address],
+            env=environment | {"RAY_AUTH_MODE": mode}, capture_output=True, text=True,
+        )
+        print(mode, "JOINED" in other.stdout)
+"""
+
+
+@pytest.mark.cluster
+def test_nobody_joins_a_cluster_started_here_without_its_token_which_no_file_holds(
+    tmp_path: Path,
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", GUARDED], cwd=ROOT, env=environment | {"HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-2:] == ["token True", "disabled False"], done.stderr
+    assert list(tmp_path.iterdir()) == []
