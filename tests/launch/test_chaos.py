@@ -152,6 +152,7 @@ class Story:
         """Wait until a stage has so many rows; kill; wait until it has more."""
         self.wait(lambda: self.count(stage) >= at and self._has(victim))
         time.sleep(rng.random() / 2)
+        self.wait(lambda: self._has(victim))  # still, or the next one
         fault = Fault(stage, victim, self.count(stage))
         fault.before = self.store.rows(STAGES[stage].table)
         self.faults.append(fault)
