@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import tyro
 
 from raynas.errors import UserError
+from raynas.locations import split
 from raynas.store import RunStore
 
 _KEYS = ("run", "space", "method", "seed")
@@ -81,10 +82,10 @@ def write_table(table: pa.Table, out: str) -> str:
     Raises:
         UserError: A name without the ending .parquet, such as a folder's.
     """
-    if not out.endswith(".parquet"):
+    folder, name = split(out)
+    if not name.endswith(".parquet"):
         raise UserError(f"--out {out}: wanted a file that ends in .parquet")
-    folder, _, name = out.rpartition("/")
-    store = RunStore(folder or ("/" if out.startswith("/") else "."))
+    store = RunStore(folder)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     store.write_bytes(name, sink.getvalue().to_pybytes())

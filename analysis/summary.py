@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 from rich import box
 from rich.console import Console
@@ -100,11 +101,11 @@ def _parsed(text: str | None) -> Any:
 
 
 def _pretraining(store: RunStore) -> Pretraining:
-    steps = store.table("steps").to_pandas().sort_values("step")
-    losses = steps["loss"].tolist() or [None]
-    return Pretraining(
-        len(steps), losses[0], losses[-1], float(steps["seconds"].sum()), _updates(store)
-    )
+    steps = store.table("steps", ["step", "loss", "seconds"]).to_pandas()
+    first, last = None, None
+    if not steps.empty:
+        first, last = (float(steps["loss"][at(steps["step"])]) for at in (np.argmin, np.argmax))
+    return Pretraining(len(steps), first, last, float(steps["seconds"].sum()), _updates(store))
 
 
 def _updates(store: RunStore) -> list[Updates]:
@@ -117,7 +118,8 @@ def _updates(store: RunStore) -> list[Updates]:
 
 
 def _search(store: RunStore) -> Search:
-    rows = store.table("architectures").to_pandas().sort_values("order")
+    columns = ["order", "generation", "architecture", "score"]
+    rows = store.table("architectures", columns).to_pandas().sort_values("order")
     if rows.empty:
         return Search(0, 0, None, None)
     best = rows.loc[rows["score"].idxmax()]

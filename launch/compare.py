@@ -34,6 +34,7 @@ from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
+from raynas.locations import name_of
 from raynas.methods import load_method
 from raynas.search.matrix import Row, Spread, by_method, is_biased, over_seeds, run_row
 from raynas.search.recorded import refuse_misfit
@@ -117,7 +118,7 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     truth = read_truth(read_content(command.truth), command.truth) if command.truth else None
     store = RunStore(lasting(command.run or default_folder(methods)))
     store.refuse_unwritable()
-    cells = make_cells(methods, command.seeds, store.uri)
+    cells = make_cells(methods, command.seeds, store.address)
     for cell in cells:
         search.recorded_run(cell.store, cell.settings)
     console = make_console(stderr=command.json)
@@ -132,7 +133,7 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
                     search.search(search.Command(each, dry_run=True), console)
             if command.dry_run:
                 return
-            errors = run(cells, RunStore.create(store.uri), command.concurrent, truth, console)
+            errors = run(cells, RunStore.create(store.address), command.concurrent, truth, console)
     rows = [write_row(store, cell, errors.get(cell.name), truth) for cell in cells]
     show(rows, store, command, console)
     failed = sum(row["status"] == "failed" for row in rows)
@@ -168,7 +169,7 @@ def default_folder(methods: dict[str, Settings]) -> str:
     first = next(iter(methods.values()))
     digests = sorted(replace(settings, seed=0).digest for settings in methods.values())
     ending = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:6]
-    return f"runs/compare-{Path(first.data).name}-{Path(first.space).stem}-{ending}"
+    return f"runs/compare-{name_of(first.data)}-{Path(first.space).stem}-{ending}"
 
 
 def run(
@@ -195,7 +196,8 @@ def run(
 def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[str]:
     """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
     console = Console(width=2000, record=True)  # no warning is to be broken into lines
-    search.search(search.Command(settings, folder, pretrained), console)
+    command = search.Command(settings, folder, pretrained, skip_forecast=True)
+    search.search(command, console)
     lines = console.export_text().splitlines()
     return [line for line in lines if line.startswith("warning:")]
 

@@ -12,7 +12,6 @@ failed, 2 a mistake in the request, 130 interrupted, 143 stopped by SIGTERM.
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,13 +21,15 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from ray import tune
 from rich.console import Console
 
 from raynas.cluster.checking import check_score
 from raynas.cluster.connection import connected, lasting, ship_by_value
-from raynas.cluster.plan import forecast, make_plan
-from raynas.cluster.plan_text import forecast_lines, plan_lines
+from raynas.cluster.data_parallel import trainable
+from raynas.cluster.forecast import forecast
+from raynas.cluster.plan import make_plan
+from raynas.cluster.plan_text import forecast_line, plan_lines
+from raynas.cluster.probe import probe
 from raynas.cluster.run import Run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
@@ -38,6 +39,7 @@ from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
+from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.methods import load_method
 from raynas.report import print_report
@@ -73,6 +75,8 @@ class Command:
     """Run folder of the same space, data, seed and pretraining, to take its supernet over."""
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
+    skip_forecast: bool = False
+    """Begin at once, without the probe of some seconds that a forecast needs."""
     verbose: bool = False
     """Show Ray's own messages and what its workers print."""
 
@@ -111,15 +115,18 @@ def search(command: Command, console: Console) -> None:
         refuse_unfit_nodes(store, dataset.file_to_read)
         for line in plan_lines(plan, settings, resources):
             stages.print(line)
-        if command.dry_run or not recorded:
-            for line in forecast_lines(forecast(plan, dataset, settings)):
-                stages.print(line)
+        expected = None
+        if command.dry_run or not (recorded or command.skip_forecast):
+            expected = forecast(plan, settings, probe(plan, dataset, settings))
+            stages.print(forecast_line(expected))
         if command.dry_run:
             return
-        with RunLock(RunStore.create(store.uri), stages.print):
+        with RunLock(RunStore.create(store.address), stages.print):
             run = Run(store, settings, dataset, plan, resources, stages)
-            begin(run, recorded, source)
-            search_and_retrain(run, pretrain(run))
+            begin(run, recorded, expected, source)
+            with run.spending("pretrain", plan.workers * plan.gpus_per_worker):
+                state = pretrain(run)
+            search_and_retrain(run, state)
             end(run)
     print_report(store, console)
 
@@ -132,7 +139,7 @@ def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
 
 def default_folder(settings: Settings) -> str:
     """Return runs/DATA-SPACE-HASH: the same settings continue in the same folder."""
-    return f"runs/{Path(settings.data).name}-{Path(settings.space).stem}-{settings.digest}"
+    return f"runs/{name_of(settings.data)}-{Path(settings.space).stem}-{settings.digest}"
 
 
 def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
@@ -153,8 +160,13 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     return rows[0]
 
 
-def begin(run: Run, recorded: dict[str, Any] | None, source: RunStore | None) -> None:
-    """Record the run's row, unless it is continued; take another run's pretraining over, if so."""
+def begin(
+    run: Run,
+    recorded: dict[str, Any] | None,
+    expected: dict[str, Any] | None,
+    source: RunStore | None,
+) -> None:
+    """Record the run's row with its forecast, unless it is continued and has one."""
     run.store.sweep()
     if recorded:
         return
@@ -168,6 +180,7 @@ def begin(run: Run, recorded: dict[str, Any] | None, source: RunStore | None) ->
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
         "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
         "pretrained": source.uri if source else None,
+        "forecast": json.dumps(expected) if expected else None,
     }  # fmt: skip
     run.store.append("runs", [row], part="run")
 
@@ -210,16 +223,16 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
     if settings.search.score in INDICATOR_SCORES:
         table = score_table(state.indicators(), plan.space, settings.search)
     outcomes = Outcomes(store, plan.costs)
-    if settings.check and table is not None:
+    if table is not None:
         check_score(run, table)  # before the search, which may learn from it
-    started = time.monotonic()
-    searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
-    before = store.rows("runs")[0]["search_seconds"] or 0.0  # what a continued run has searched
-    update(run, search_seconds=before + time.monotonic() - started)
-    if settings.check and table is None:
+    with run.spending("search", plan.scorers * plan.gpus_per_worker if table is None else 0.0):
+        searcher = make_searcher(run, table, state.vector.numpy(), outcomes.settled())
+    run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
+    if table is None:
         check_score(run, table)
     if not searcher.exhausted:
-        retrain(run, searcher, outcomes)
+        with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
+            retrain(run, searcher, outcomes)
     if table is not None and settings.search.strategy != "calibrated":
         record_gap(run, table)
 
@@ -236,22 +249,20 @@ def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
         outcomes.add(end, searcher.score_of)
 
     recorder = TrialRecorder(run.store, settings.retrain, advance, take_in)
-    trainable = tune.with_parameters(
-        retrain_trial, space=plan.space, dataset=run.dataset, settings=settings, store=run.store,
-        gpus=plan.gpus_per_trial,
+    work = trainable(
+        retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
+        store=run.store, gpus=plan.trial_size.gpus,
     )  # fmt: skip
-    run_trials(
-        trainable, searcher, recorder, settings.retrain, plan.gpus_per_trial, plan.concurrent
-    )
+    run_trials(work, searcher, recorder, settings.retrain, plan.trial_size, plan.concurrent)
     if not searcher.exhausted:
         raise StageError("retraining ended early; run the same command again to continue")
 
 
 def record_gap(run: Run, table: list[Any]) -> None:
     """Record the best score that the search found beside the best one that there is."""
-    scores = [row["score"] for row in run.store.rows("architectures")]
+    scores = run.store.table("architectures", ["score"])["score"].to_pylist()
     _, optimum = best(table, run.plan.costs, run.settings.limits)
-    update(run, best_score=max(scores), optimal_score=optimum)
+    run.update(best_score=max(scores), optimal_score=optimum)
 
 
 def end(run: Run) -> None:
@@ -267,12 +278,9 @@ def end(run: Run) -> None:
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
     if not failed:
-        update(run, finished=datetime.now(UTC))
-
-
-def update(run: Run, **found: Any) -> None:
-    """Write what was found into the run's row."""
-    run.store.append("runs", [run.store.rows("runs")[0] | found], part="run")
+        run.store.compact()
+    spent = json.loads(run.row["spent"]) | {"disk_bytes": run.store.size()}
+    run.update(spent=json.dumps(spent), finished=None if failed else datetime.now(UTC))
 
 
 if __name__ == "__main__":

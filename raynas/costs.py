@@ -90,3 +90,19 @@ def show_quantity(value: int) -> str:
         if value >= scale:
             return f"{value / scale:.3f}".rstrip("0").rstrip(".") + letter
     return str(value)
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a time in the unit of its size, such as 2.5 min."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def show_bytes(count: float) -> str:
+    """Return a number of bytes in the unit of its size, such as 3.0 MiB."""
+    for size, unit in ((2**30, "GiB"), (2**20, "MiB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 2**10:.1f} KiB"

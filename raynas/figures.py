@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from raynas.costs import show_quantity
 from raynas.errors import UserError
+from raynas.locations import split
 from raynas.store import RunStore
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION = (
@@ -120,8 +121,8 @@ def save(figure: Figure, store: RunStore, name: str, place: Place) -> str:
     """
     target, path = store, f"figures/{name}.{place.file_format}"
     if place.out is not None:
-        folder, _, path = place.out.rpartition("/")
-        target = RunStore(folder or ("/" if place.out.startswith("/") else "."))
+        folder, path = split(place.out)
+        target = RunStore(folder)
     file_format = PurePosixPath(path).suffix.removeprefix(".").lower()
     if file_format not in {"png", "svg"}:
         raise UserError(f"--out {place.out}: got ending {file_format!r}, wanted .png or .svg")

@@ -19,7 +19,10 @@ _FINAL = {
     errno.EISDIR: "move the folder away that lies in the way",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
-_FINAL_CODES = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT")
+_FINAL_CODES = (
+    "ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT",
+    "allow_bucket_creation",  # Arrow's own words where there is no such bucket
+)  # fmt: skip
 _Found = TypeVar("_Found")
 
 

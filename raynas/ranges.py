@@ -52,6 +52,7 @@ _RANGES = {
     "retrain.asha-grace-epochs": "[1, inf)",
     "retrain.asha-reduction": "[2, inf)",
     "retrain.max-failures": "[0, inf)",
+    "retrain.workers-per-trial": "[1, inf)",
     "retrain.cpus-per-trial": "[1, inf)",
     "retrain.gpus-per-trial": "[0, inf)",
     "retrain.concurrent": "[1, inf)",

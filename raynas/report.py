@@ -1,10 +1,12 @@
 """What a run says at its end: its winners, how far to trust them, and what failed and why."""
 
+import json
+
 from rich.console import Console
 from rich.table import Table
 
 from raynas.agreement import Agreement, checked
-from raynas.costs import show_quantity
+from raynas.costs import show_bytes, show_quantity, show_seconds
 from raynas.store import RunStore
 
 
@@ -24,7 +26,7 @@ def print_report(store: RunStore, console: Console) -> None:
             str(row["epochs"]), row["status"],
         )  # fmt: skip
     console.print(table)
-    for line in (*gap_lines(store), *check_lines(store)):
+    for line in (*gap_lines(store), *check_lines(store), *spent_lines(store)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in outcomes:
         if row["error"]:
@@ -53,6 +55,29 @@ def check_lines(store: RunStore) -> list[str]:
         f"check: {check.num_trained} networks trained briefly; {taus}",
         f"check: {check.verdict}",
     ]
+
+
+def spent_lines(store: RunStore) -> list[str]:
+    """Return what the stages took beside their forecast, as far as both are known."""
+    run = store.rows("runs")[0]
+    expected, spent = (json.loads(run[name] or "{}") for name in ("forecast", "spent"))
+    stages = [name for name in expected if name in spent and name != "disk_bytes"]
+    if not stages:
+        return []
+    took = [_beside(name, spent[name]["seconds"], expected[name]["seconds"]) for name in stages]
+    both = [sum(of[name]["seconds"] for name in stages) for of in (spent, expected)]
+    gpu_hours = [sum(of[name]["gpu_hours"] for name in stages) for of in (spent, expected)]
+    disk = [show_bytes(of["disk_bytes"]) for of in (spent, expected) if "disk_bytes" in of]
+    words = [
+        *took, _beside("in all", *both),
+        *(["{:.2f} GPU-hours ({:.2f})".format(*gpu_hours)] if any(gpu_hours) else []),
+        *(["{} on disk ({})".format(*disk)] if len(disk) == 2 else []),
+    ]  # fmt: skip
+    return [f"took: {', '.join(words)}; forecasts in brackets"]
+
+
+def _beside(name: str, seconds: float, expected: float) -> str:
+    return f"{name} {show_seconds(seconds)} ({show_seconds(expected)})"
 
 
 def _tau(found: Agreement) -> str:

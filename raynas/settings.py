@@ -14,6 +14,7 @@ import tyro
 
 from raynas.costs import Limits, parse_quantity
 from raynas.errors import UserError
+from raynas.locations import shown
 from raynas.ranges import refuse_out_of_range
 from raynas.stages import (
     INDICATOR_SCORES,
@@ -73,7 +74,7 @@ class Settings:
     @property
     def digest(self) -> str:
         """Six letters that differ where the results do."""
-        flat = _flatten(dataclasses.asdict(self))
+        flat = _flatten(json.loads(self.to_json()))
         deciding = {name: value for name, value in flat.items() if name not in _FREE}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
@@ -85,7 +86,7 @@ class Settings:
 
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return shown(json.dumps(dataclasses.asdict(self), sort_keys=True))
 
 
 # Who computes and how safely, not what: these may change when a run is continued.
@@ -115,6 +116,7 @@ def check(settings: Settings) -> None:
     refuse_out_of_range(_flatten(dataclasses.asdict(settings)))
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
+    _refuse_odd_gpus(settings.retrain)
     if pretrain.initialisation == "delta":
         raise UserError(
             "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
@@ -149,6 +151,21 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
         raise UserError(
             f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
             f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
+        )
+
+
+def _refuse_odd_gpus(retrain: RetrainSettings) -> None:
+    """Refuse GPUs of a trial that its workers cannot have one each."""
+    gpus, workers = retrain.gpus_per_trial or 0.0, retrain.workers_per_trial
+    if gpus > 1 and gpus != int(gpus):
+        raise UserError(
+            f"--retrain.gpus-per-trial {gpus:g}: wanted a whole number, since each GPU has a "
+            f"worker of its own, or at most 1; use {int(gpus)} or {int(gpus) + 1}"
+        )
+    if gpus and workers is not None and workers != max(int(gpus), 1):
+        raise UserError(
+            f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
+            "wanted a GPU for each worker; leave one of the two out, or set both to the same"
         )
 
 

@@ -173,9 +173,12 @@ class RetrainSettings:
     """asha keeps one trial in this many at each rung."""
     max_failures: int = 2
     """Times that a failing trial is tried again before it is recorded as failed."""
+    workers_per_trial: int | None = None
+    """Data-parallel workers of a trial; unset: one per GPU of it, or one."""
     cpus_per_trial: int = 1
-    """CPU threads of a trial."""
+    """CPU threads of each worker of a trial."""
     gpus_per_trial: float | None = None
-    """GPUs of a trial; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
+    """GPUs of a trial, each with a worker; a fraction shares one; unset: 1 per worker where the
+    cluster has GPUs, else 0."""
     concurrent: int | None = None
     """Trials at a time; unset: as many as the cluster has resources for."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -24,6 +24,8 @@ from ray.util.state.exception import RayStateApiException, ServerUnavailable
 
 HOST = "127.0.0.1"
 RAY = ("-m", "ray.scripts.scripts")
+# mounts a disk that no other process sees; what follows is its folder and the command
+OWN_DISK = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
 _START_SECONDS = 90.0
 _END_SECONDS = 30.0
 _PRIVATE = {
@@ -66,9 +68,15 @@ class Nodes:
         path = f"{self.python.parent}{os.pathsep}{inherited['PATH']}"
         return inherited | _PRIVATE | {"HOME": str(self.folder / "home"), "PATH": path}
 
-    def add_node(self) -> None:
-        """Start another node of one CPU."""
-        self._nodes.append(self._start(f"--address={self.address}", "--num-cpus=1"))
+    def add_node(self, apart: Path | None = None) -> None:
+        """Start another node of one CPU.
+
+        Args:
+            apart: A folder in whose place the node sees an empty disk of its own.
+        """
+        wrapper = () if apart is None else (*OWN_DISK, str(apart))
+        flags = f"--address={self.address}", "--num-cpus=1"
+        self._nodes.append(self._start(*flags, wrapper=wrapper))
 
     def kill_node(self) -> None:
         """Kill the newest node with all its processes, as when its machine loses power."""
@@ -89,7 +97,7 @@ class Nodes:
                 continue
             self._kill(node)
 
-    def _start(self, *flags: str) -> subprocess.Popen[bytes]:
+    def _start(self, *flags: str, wrapper: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start a node and wait until it is listed."""
         before = set() if "--head" in flags else self.alive()
         # a folder of its own, as on a machine: a node that unpacks a job deletes what lies there
@@ -97,7 +105,7 @@ class Nodes:
         with (own / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
-                    self.python, *RAY, "start", "--block", f"--node-ip-address={HOST}",
+                    *wrapper, self.python, *RAY, "start", "--block", f"--node-ip-address={HOST}",
                     f"--dashboard-agent-listen-port={free_port()}",
                     "--min-worker-port=0", "--max-worker-port=0",  # whatever is free
                     "--object-store-memory=100000000", f"--temp-dir={own}", *flags,
@@ -158,6 +166,12 @@ def make_python(folder: Path) -> Path:
                 link.unlink(missing_ok=True)
                 link.symlink_to(entry)
     return folder / "bin" / "python"
+
+
+def may_mount(folder: Path) -> bool:
+    """Return whether this user may mount a disk for one process."""
+    words = [*OWN_DISK, str(folder), "true"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def free_port() -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from ray import tune
 
+from raynas.cluster.data_parallel import Report, trainable
 from raynas.cluster.failures import failure_text
 from raynas.cluster.run import Run
 from raynas.cluster.searcher import ListSearcher
@@ -25,6 +26,7 @@ from raynas.stages import RetrainSettings
 from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
+from raynas.training.team import ALONE, Team
 
 _CHECK = 6  # stream of random numbers
 _POOL = 1000  # architectures among which those of the check are chosen
@@ -37,6 +39,8 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         run: The run; those that it has trained already are not trained again.
         table: What candidates add to a score; None: the search has scored architectures singly.
     """
+    if not run.settings.check:
+        return
     chosen = spread(_scored(run, table), run.settings.check)
     rows = run.store.rows("checks")
     done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
@@ -45,13 +49,15 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         return
     settings = run.settings
     short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
-    trainable = tune.with_parameters(
-        check_trial, space=run.plan.space, dataset=run.dataset,
-        settings=replace(settings, retrain=short), gpus=run.plan.gpus_per_trial,
+    size = run.plan.trial_size  # also here: a batch that needs several GPUs has no room on one
+    work = trainable(
+        check_trial, size, space=run.plan.space, dataset=run.dataset,
+        settings=replace(settings, retrain=short), gpus=size.gpus,
     )  # fmt: skip
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
-    run_trials(trainable, searcher, recorder, short, run.plan.gpus_per_trial, run.plan.checkers)
+    with run.spending("check", run.plan.checkers * size.all_gpus):
+        run_trials(work, searcher, recorder, short, size, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
 
@@ -74,19 +80,27 @@ def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architectur
     return {ranked[place][1]: ranked[place][0] for place in places}
 
 
-def check_trial(
-    config: dict[str, Any], space: SearchSpace, dataset: Dataset, settings: Settings, gpus: float
+def check_trial(  # noqa: PLR0913 - what a trial is made of
+    config: dict[str, Any],
+    space: SearchSpace,
+    dataset: Dataset,
+    settings: Settings,
+    gpus: float,
+    team: Team = ALONE,
+    report: Report = tune.report,
 ) -> None:
     """Train ``config["architecture"]`` for a few epochs; report its accuracy and naswot."""
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     architecture, device = Architecture.parse(config["architecture"]), "cuda" if gpus else "cpu"
     augment, seed = settings.images.augment, settings.seed
-    training = Retraining(space, architecture, dataset, settings.retrain, augment, seed, device)
+    training = Retraining(
+        space, architecture, dataset, settings.retrain, augment, seed, device, team
+    )
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
     while training.epoch < settings.retrain.epochs:
         last = training.run_epoch()
     seconds = sum(epoch.seconds for epoch in training.history)
-    tune.report({"val_accuracy": last.val_accuracy, "naswot": naswot, "train_seconds": seconds})
+    report({"val_accuracy": last.val_accuracy, "naswot": naswot, "train_seconds": seconds})
 
 
 class CheckRecorder(tune.Callback):
@@ -106,6 +120,7 @@ class CheckRecorder(tune.Callback):
         self._settings = settings
         self._scores = scores
         self._advance = advance
+        self._recorded = set(run.store.parts("checks"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -133,4 +148,5 @@ class CheckRecorder(tune.Callback):
             "params": cost.params, "depth": sum(choice != identity for choice, identity in pairs),
         }  # fmt: skip
         self._store.append("checks", [row | found], part=text)
-        self._advance(len(self._store.parts("checks")), text)
+        self._recorded.add(text)
+        self._advance(len(self._recorded), text)

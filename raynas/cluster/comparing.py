@@ -20,8 +20,10 @@ from ray import tune
 from raynas.cluster.connection import Resources
 from raynas.cluster.failures import traceback_of
 from raynas.cluster.plan import Plan
+from raynas.cluster.trial_size import NEXT_TO_NOTHING
 from raynas.cluster.trials import Silence
 from raynas.errors import StageError, UserError
+from raynas.locations import inside
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
@@ -29,8 +31,6 @@ from raynas.training.reuse import is_pretrained
 
 _FAILURES = 2  # times that a lost trial is begun again; its finished runs stay finished
 _ERROR_LINES = 6
-# a trial must take something, and CPUs would be missing inside it: a byte of memory
-_NEXT_TO_NOTHING = {"cpu": 0.0, "memory": 1.0}
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,13 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     Raises:
         UserError: A run's workers or trials take more than its share of the cluster.
     """
-    pretrain, retrain = settings.pretrain, settings.retrain
+    pretrain = settings.pretrain
     room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
-    places = resources.room(retrain.cpus_per_trial, plan.gpus_per_trial)
     trials = plan.checkers if settings.check else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
         "--search.concurrent": plan.scorers / room if is_single(settings) else 0.0,
-        "--retrain.concurrent": trials / places,
+        "--retrain.concurrent": trials / plan.trial_size.room(resources),
     }
     for flag, share in shares.items():
         if concurrent > 1 and concurrent * share > 1:
@@ -117,9 +116,9 @@ class SupernetTrial(tune.Trainable):
     def _run(self, cell: Cell) -> dict[str, Any]:
         """Do a run; return its warnings, and why it stopped or None."""
         others = [other.store for other in self._cells if other is not cell]
-        source = next((store.uri for store in others if is_pretrained(store)), None)
+        source = next((store.address for store in others if is_pretrained(store)), None)
         try:
-            warnings = list(self._work(cell.settings, cell.store.uri, source))
+            warnings = list(self._work(cell.settings, cell.store.address, source))
         except (StageError, UserError) as stopped:
             return {"error": str(stopped), "warnings": []}
         except Exception:  # noqa: BLE001 - whatever it is, the other runs go on
@@ -174,7 +173,7 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
     trainable = tune.with_parameters(SupernetTrial, groups=groups, work=work, folder=Path.cwd())
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
-            tune.with_resources(trainable, _NEXT_TO_NOTHING),
+            tune.with_resources(trainable, NEXT_TO_NOTHING),
             param_space={"group": tune.grid_search(list(range(len(groups))))},
             tune_config=tune.TuneConfig(
                 max_concurrent_trials=concurrent,
@@ -191,10 +190,9 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
 
 def make_cells(methods: Mapping[str, Settings], seeds: int, folder: str) -> list[Cell]:
     """Return a cell for every method and seed, in ``folder/METHOD-seedN``."""
-    root = RunStore(folder).uri.rstrip("/")
     names = {
         f"{name}-seed{seed}": replace(settings, seed=seed)
         for seed in range(seeds)
         for name, settings in methods.items()
     }
-    return [Cell(name, each, RunStore(f"{root}/{name}")) for name, each in names.items()]
+    return [Cell(name, each, RunStore(inside(folder, name))) for name, each in names.items()]

@@ -22,6 +22,7 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the launch script
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's own folder
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -36,12 +37,14 @@ class Resources:
         cpus: Of all of them together.
         gpus: Likewise.
         each: CPUs and GPUs of every machine; empty: all is on one.
+        taken: CPUs and GPUs that others hold now.
     """
 
     nodes: int
     cpus: float
     gpus: float
     each: tuple[tuple[float, float], ...] = ()
+    taken: tuple[float, float] = (0.0, 0.0)
 
     def room(self, cpus: int, gpus: float) -> int:
         """Return how many workers of that size the machines hold; a GPU's fractions share it."""
@@ -155,7 +158,9 @@ def find_resources() -> Resources:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     each = tuple((machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines)
     cpus, gpus = (sum(sizes) for sizes in zip(*each, strict=True))
-    return Resources(len(each), cpus, gpus, each)
+    free = ray.available_resources()
+    taken = cpus - free.get("CPU", 0.0), gpus - free.get("GPU", 0.0)
+    return Resources(len(each), cpus, gpus, each, taken)
 
 
 def _refuse_silent(address: str) -> None:

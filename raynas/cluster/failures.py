@@ -1,4 +1,4 @@
-"""What a person needs to know of a trial that failed: what, where, why, and what to do."""
+"""What a person needs to know of what failed: what, where, why, and what to do."""
 
 import dataclasses
 import re
@@ -12,8 +12,8 @@ _PLACE = re.compile(r"\(pid=(\d+), ip=([\w.:]+)")  # in Ray's first line of it
 
 # the first one found in the traceback counts
 _REMEDIES = {
-    r"out of memory|OutOfMemory|MemoryError": "it needs more memory: lower --retrain.batch or "
-    "--retrain.concurrent, or set a limit (--max-macs, --max-params)",
+    r"out of memory|OutOfMemory|MemoryError": "it needs more memory: lower the stage's batch "
+    "or what runs at a time (--retrain.concurrent, --pretrain.workers), or set --max-macs",
     r"No space left|Disk quota": "free some space, then run the same command again",
     r"the loss is (nan|inf|-inf)": "lower --retrain.learning-rate",
     r"ActorDied|ActorUnavailable|WorkerCrashed|NodeDied|OwnerDied": "its process or its machine "
@@ -22,8 +22,7 @@ _REMEDIES = {
     r"search_spaces|build\(": "look at the operation of the space that the traceback names",
 }
 _OTHERWISE = (
-    "run the same command again to continue it after its last epoch; if it fails in the same "
-    "way, the traceback tells where"
+    "run the same command again to continue; if it fails in the same way, the traceback tells where"
 )
 
 

@@ -5,16 +5,19 @@ Nothing here waits: a step never stands still because a worker starts or has die
 
 import itertools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 
 from raynas.cluster.calls import CallLine
+from raynas.cluster.failures import remedy
 from raynas.cluster.lines import Line, LostLineError
 from raynas.cluster.messages import Answer, Request
 from raynas.cluster.pace import Pace
 from raynas.cluster.sockets import Listener, UnreachableError
 from raynas.errors import StageError, UserError
+from raynas.training.gradients import Piece
 
 _RETRY_EVERY = 1.0  # seconds between attempts to reach a worker that was lost
 _LEAVE_SECONDS = 10.0  # after which a lost worker that is still there is killed
@@ -45,6 +48,7 @@ class Member:
         self.share: list[int] = []
         self.losses = 0
         self._lost = float("inf")  # when, while its serving has not ended yet
+        self._pieces: Sequence[Piece] = ()  # of the share
         self._needs = needs
         self._listener = listener
         self._asked = 0.0
@@ -85,7 +89,7 @@ class Member:
             self._listener = None  # a firewall between the nodes: Ray's own calls come through
             self._join()
         except ray.exceptions.RayTaskError as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
         else:
             if self._listener is None:
                 self.line = CallLine(self.actor, pid)
@@ -100,6 +104,7 @@ class Member:
         """Send pieces to compute; the loss of the line shows when answers are read."""
         assert self.line is not None
         self.step, self.share, self._asked = request.step, share, time.monotonic()
+        self._pieces = request.pieces
         try:
             self.line.send(request.to_bytes())
         except LostLineError:
@@ -114,7 +119,7 @@ class Member:
             self.lose()
             return None
         except ray.exceptions.RayTaskError as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
         if content is None:
             return None
         if self._answers:
@@ -165,9 +170,13 @@ class Member:
         ray.kill(self.actor, no_restart=False)
         self._lost = float("inf")
 
-
-def _failure(error: ray.exceptions.RayTaskError) -> Exception:
-    """Return what to raise for an exception on a worker: it would be raised there again."""
-    if isinstance(error.cause, UserError | StageError):
-        return error.cause
-    return StageError(f"pretraining: a worker failed by:\n{error}")
+    def _failure(self, error: ray.exceptions.RayTaskError) -> Exception:
+        """Return what to raise for an exception on a worker: it would be raised there again."""
+        if isinstance(error.cause, UserError | StageError):
+            return error.cause
+        paths = ", ".join(dict.fromkeys(str(piece.path) for piece in self._pieces))
+        doing = f"step {self.step}, paths {paths}" if paths else "building the supernet"
+        return StageError(
+            f"pretraining, {doing}: a worker failed (its process and address are in the first "
+            f"line); {remedy(str(error))}\n{error}"
+        )

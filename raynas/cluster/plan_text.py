@@ -1,8 +1,12 @@
 """The plan of a run and its forecast as lines for a person."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from raynas.cluster.connection import Resources
-from raynas.cluster.plan import PROBES, Forecast, Plan
-from raynas.costs import show_quantity
+from raynas.cluster.plan import Plan
+from raynas.costs import show_bytes, show_quantity, show_seconds
+from raynas.locations import shown
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
 
@@ -16,19 +20,27 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
     retrain = settings.retrain
     sections = {
-        "data": f"{settings.data}: {images}, {len(facts['classes'])} classes, {shape}",
+        "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
         "skipped": _skipped_words(facts["skipped"]),
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
         "costs": f"{macs}, {params}",
         "method": f"{settings.method}, seed {settings.seed}",
-        "cluster": f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs",
+        "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan),
         "search": _search_words(plan, settings) + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
     return [f"{name:<9} {text}" for name, text in sections.items() if text]
+
+
+def _cluster_words(resources: Resources) -> str:
+    words = f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs"
+    if not any(resources.taken):
+        return words
+    cpus, gpus = resources.taken
+    return f"{words}; others hold {cpus:g} CPUs and {gpus:g} GPUs, stages wait for what they need"
 
 
 def _skipped_words(skipped: list[str]) -> str:
@@ -77,22 +89,31 @@ def _check_words(plan: Plan, settings: Settings) -> str:
     return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
 
 
-def forecast_lines(forecast: Forecast) -> list[str]:
-    """Return the forecast as lines for a person."""
-    scoring = forecast.scoring_seconds
-    stages = {
-        "pretrain": _show_seconds(forecast.pretrain_seconds),
-        "search": _show_seconds(scoring) if scoring else "seconds",
-        "check": _show_seconds(forecast.check_seconds) if forecast.check_seconds else "",
-        "retrain": _show_seconds(forecast.retrain_seconds),
-    }
-    words = ", ".join(f"{name} {seconds}" for name, seconds in stages.items() if seconds)
-    disk = f"{forecast.disk_bytes / 2**20:.1f} MiB on disk"
-    return [f"{'forecast':<9} {words}, {disk} (from a probe of {PROBES} steps)"]
+def _team_words(plan: Plan) -> str:
+    size = plan.trial_size
+    if size.workers == 1:
+        return ""
+    gpus = f" and {size.gpus:g} GPU" if size.gpus else ""
+    return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
 
 
-def _show_seconds(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+def forecast_line(forecast: Mapping[str, Any]) -> str:
+    """Return the forecast as a line for a person."""
+    stages = {name: stage for name, stage in forecast.items() if isinstance(stage, dict)}
+    times = [f"{name} {_show_range(stage)}" for name, stage in stages.items()]
+    low, high = (
+        sum(each[of] for each in stages.values()) for of in ("low_seconds", "high_seconds")
+    )
+    gpu_hours = sum(stage["gpu_hours"] for stage in stages.values())
+    written = sum(stage["written_bytes"] for stage in stages.values())
+    words = [
+        *times, f"in all {show_seconds(low)} to {show_seconds(high)}",
+        *([f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else []),
+        f"{show_bytes(written)} written, {show_bytes(forecast['disk_bytes'])} on disk at the end",
+    ]  # fmt: skip
+    return f"{'forecast':<9} {', '.join(words)}"
+
+
+def _show_range(stage: Mapping[str, float]) -> str:
+    low, high = show_seconds(stage["low_seconds"]), show_seconds(stage["high_seconds"])
+    return f"{show_seconds(stage['seconds'])} ({low} to {high})"

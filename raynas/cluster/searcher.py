@@ -52,6 +52,8 @@ class EvolutionSearcher(Searcher):
         self._done = {str(architecture) for architecture in done}
         self._trials: dict[str, str] = {}
         self._recorded = time.monotonic()
+        self._scores: dict[Architecture, float] = {}
+        self._winners: list[str] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out who records: Tune copies its searcher to disk, and bars cannot be copied."""
@@ -75,7 +77,7 @@ class EvolutionSearcher(Searcher):
                 self._tell_record()
             return asked
         started = self._done.union(self._trials.values())
-        left = (text for text in map(str, self.winners()) if text not in started)
+        left = (text for text in self._winner_texts() if text not in started)
         finished: str = Searcher.FINISHED
         return self._next(trial_id, left) or finished
 
@@ -90,7 +92,7 @@ class EvolutionSearcher(Searcher):
     @property
     def exhausted(self) -> bool:
         """Whether no generation and no winner is left to run."""
-        return self.evolution.finished and self._done.issuperset(map(str, self.winners()))
+        return self.evolution.finished and self._done.issuperset(self._winner_texts())
 
     def evolve(self) -> None:
         """Run the generations that are left, unless trials score them."""
@@ -115,11 +117,18 @@ class EvolutionSearcher(Searcher):
     def score_of(self, architecture: Architecture) -> float:
         """Return the score of an architecture that the evolution has seen."""
         history = self.evolution.history
-        return next(item.score for item in history if item.child.architecture == architecture)
+        if len(self._scores) < len(history):  # each is scored once
+            self._scores = {item.child.architecture: item.score for item in history}
+        return self._scores[architecture]
 
     def winners(self) -> list[Architecture]:
         """Return the best architectures, best first."""
         return [scored.child.architecture for scored in self.evolution.winners(self._top_k)]
+
+    def _winner_texts(self) -> list[str]:
+        """Return the winners of a finished evolution, ranked once."""
+        self._winners = self._winners or list(map(str, self.winners()))
+        return self._winners
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -148,6 +157,7 @@ class EvolutionSearcher(Searcher):
         state = json.loads(Path(checkpoint_path).read_text())
         self.evolution.restore(state["evolution"])
         self._done, self._trials = set(state["done"]), state["trials"]
+        self._scores, self._winners = {}, []
 
 
 class ListSearcher(Searcher):

@@ -6,6 +6,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +16,9 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
+from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
 from raynas.settings import Settings
@@ -25,6 +28,7 @@ from raynas.store import RunStore
 from raynas.training.images import Dataset
 from raynas.training.outcomes import TrialEnd
 from raynas.training.retraining import Retraining
+from raynas.training.team import ALONE, Team
 
 
 def checkpoint_path(architecture: str) -> str:
@@ -44,8 +48,13 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     settings: Settings,
     store: RunStore,
     gpus: float,
+    team: Team = ALONE,
+    report: Report = tune.report,
 ) -> None:
-    """Train ``config["architecture"]`` to its last epoch, reporting after each."""
+    """Train ``config["architecture"]`` to its last epoch, reporting after each.
+
+    All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
+    """
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     text = config["architecture"]
     retraining = Retraining(
@@ -56,20 +65,26 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         settings.images.augment,
         settings.seed,
         "cuda" if gpus else "cpu",
+        team,
     )
     if store.has(checkpoint_path(text)):
         retraining.restore(store.read_bytes(checkpoint_path(text)))
+    counted = store.written  # bytes that the driver has heard of
     while retraining.epoch < settings.retrain.epochs:
         retraining.run_epoch()
-        store.write_bytes(checkpoint_path(text), retraining.to_bytes())
+        if team.rank == 0:
+            store.write_bytes(checkpoint_path(text), retraining.to_bytes())
         if retraining.epoch < settings.retrain.epochs:
-            tune.report(_report(retraining))
+            report(_progress(retraining) | {"written_bytes": store.written - counted})
+            counted = store.written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
-    store.write_bytes(model_path(text), retraining.weights())
-    tune.report(_report(retraining) | {"test_accuracy": test.accuracy})
+    if team.rank == 0:
+        store.write_bytes(model_path(text), retraining.weights())
+    found = {"test_accuracy": test.accuracy, "written_bytes": store.written - counted}
+    report(_progress(retraining) | found)
 
 
-def _report(retraining: Retraining) -> dict[str, Any]:
+def _progress(retraining: Retraining) -> dict[str, Any]:
     last = retraining.history[-1]
     history = [asdict(epoch) for epoch in retraining.history]
     return {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "history": history}
@@ -96,7 +111,8 @@ class TrialRecorder(tune.Callback):
         self._store = store
         self._settings = settings
         self._advance = advance
-        self._done = {part: len(rows) for part, rows in _by_architecture(store).items()}
+        rows = store.table("trials", ["architecture"])["architecture"]
+        self._done = Counter(rows.to_pylist())  # epochs
         self._on_end = on_end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -113,6 +129,7 @@ class TrialRecorder(tune.Callback):
             {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in result["history"]
         ]
         self._store.append("trials", rows, part=text)
+        self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere
         self._done[text] = result["epoch"]
         self._advance(sum(self._done.values()), f"{text} {result['val_accuracy']:.3f}")
 
@@ -136,13 +153,6 @@ class TrialRecorder(tune.Callback):
         self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
 
 
-def _by_architecture(store: RunStore) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in store.rows("trials"):
-        grouped.setdefault(row["architecture"], []).append(row)
-    return grouped
-
-
 class Silence(tune.ProgressReporter):
     """Prints nothing; the launch script draws its own progress."""
 
@@ -161,7 +171,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
     searcher: Searcher,
     recorder: tune.Callback,
     settings: RetrainSettings,
-    gpus: float,
+    size: TrialSize,
     concurrent: int,
 ) -> None:
     """Run the searcher's trials to their ends.
@@ -170,14 +180,14 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
         trainable: What a trial does.
         searcher: Suggests their configs.
         recorder: Writes the tables.
-        settings: Epochs, scheduler, failures and CPUs of a trial.
-        gpus: Of a trial.
+        settings: Epochs, scheduler and failures of a trial.
+        size: The workers of a trial, and what they take.
         concurrent: Trials at a time.
     """
     watch = Watch(recorder)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
-            tune.with_resources(trainable, {"cpu": settings.cpus_per_trial, "gpu": gpus}),
+            tune.with_resources(trainable, size.own),
             tune_config=tune.TuneConfig(
                 metric="val_accuracy",
                 mode="max",
@@ -185,6 +195,10 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 scheduler=_scheduler(settings),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
+                # A process costs seconds. Tune ends those of failed and killed trials, and the
+                # thread of a trial that asha stops waits in its report, so it ends at once. The
+                # lead of several workers does not, and Tune would fail the next trial for good.
+                reuse_actors=size.workers == 1,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(

@@ -5,20 +5,22 @@ raised between its steps comes out as it is. For a trial that says nothing it wa
 that was killed is tried again.
 """
 
+import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from raynas.cluster.failures import traceback_of
 from raynas.patience import StorageError
 
 _HANGS_AFTER = 60.0  # seconds without a result, at least
 _TIMES_LONGEST = 10.0  # the longest wait for a result so far
+_STORAGE = re.compile(rf"{StorageError.__name__}: (.+)")  # as a traceback ends
 TRIES = 2  # of a trial again, whose process or machine was lost
 
 
@@ -83,21 +85,11 @@ class Watch(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Hand on a failure, unless the storage is to blame and not the architecture."""
-        error = _error_of(trial)
-        if isinstance(error, StorageError):
-            self._error = self._error or error
+        told = _STORAGE.search(traceback_of(trial))
+        if told:
+            self._error = self._error or StorageError(told[1])
         elif self._recorder is not None:
             self.attempt(self._recorder.on_trial_error, iteration, trials, trial, **info)
-
-
-def _error_of(trial: Any) -> BaseException | None:
-    """Return what a trial's process raised; Tune has it in a local file before its storage has."""
-    path = trial.pickled_error_file
-    if not path or not Path(path).is_file():
-        return None
-    error = cloudpickle.loads(Path(path).read_bytes())
-    cause: BaseException | None = getattr(error, "cause", None)
-    return cause
 
 
 class WatchedSearcher(Searcher):

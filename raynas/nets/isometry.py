@@ -56,18 +56,29 @@ def measure_supernet(
         batch_norm: Whether batch norms stay; otherwise each becomes an identity.
         brief: Whether to leave out largest singular values, which take most of the time.
     """
-    rows = []
-    side = _LARGEST_SIDE
-    for layer, choice, module in supernet.candidates():
-        generator = torch.Generator().manual_seed(mixed_seed(seed, layer))
-        channels = supernet.space.blocks[layer].in_channels
-        images = torch.randn(_CALIBRATION_BATCH, channels, side, side, generator=generator)
-        with warnings.catch_warnings():
-            # torch's own derivative rules still import torch.jit, which warns of its end
-            warnings.simplefilter("ignore", FutureWarning)
-            copied = working_copy(module, batch_norm)
-            rows.append((layer, choice, measure(copied, images, generator, brief=brief)))
-    return rows
+    return [
+        (layer, choice, measure_candidate(supernet, layer, module, seed, batch_norm, brief))
+        for layer, choice, module in supernet.candidates()
+    ]
+
+
+def measure_candidate(  # noqa: PLR0913 - which one, and how
+    supernet: Supernet,
+    layer: int,
+    module: nn.Module,
+    seed: int,
+    batch_norm: bool = True,
+    brief: bool = False,
+) -> Isometry:
+    """Measure one candidate, as ``measure_supernet`` does."""
+    generator = torch.Generator().manual_seed(mixed_seed(seed, layer))
+    channels = supernet.space.blocks[layer].in_channels
+    shape = _CALIBRATION_BATCH, channels, _LARGEST_SIDE, _LARGEST_SIDE
+    images = torch.randn(shape, generator=generator)
+    with warnings.catch_warnings():
+        # torch's own derivative rules still import torch.jit, which warns of its end
+        warnings.simplefilter("ignore", FutureWarning)
+        return measure(working_copy(module, batch_norm), images, generator, brief=brief)
 
 
 def measure(

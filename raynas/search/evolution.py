@@ -7,9 +7,11 @@ early instead of hanging it. Children are bred a generation at a time, or one at
 """
 
 import math
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from typing import Any, Self
 
@@ -57,6 +59,7 @@ class Evolution:
         self.generation = 0
         self.history: list[Scored] = []
         self._objectives: list[tuple[float, int, int]] = []
+        self._best: list[Scored] = []  # as many as there are parents
         self._seen: set[Architecture] = set()
         self._waiting: list[Child] = []
         self._asked: dict[Architecture, Child] = {}
@@ -112,13 +115,12 @@ class Evolution:
 
     def winners(self, count: int) -> list[Scored]:
         """Return the best ones of all; by Pareto fronts: of the first front by their scores."""
-        ranked = sorted(self.history, key=lambda item: (-item.score, item.child.order))
-        if self._settings.selection == "pareto" and ranked:
+        found = self.history
+        if self._settings.selection == "pareto" and found:
             # NSGA-II's own order begins with the front's ends, of which one is merely cheap
             first = next(pareto.fronts(np.array(self._objectives, dtype=np.float64)))
-            front = {self.history[place].child.architecture for place in first}
-            ranked = [item for item in ranked if item.child.architecture in front]
-        return ranked[:count]
+            found = [self.history[place] for place in first]
+        return nsmallest(count, found, key=_by_score)
 
     def _best_first(self) -> Iterator[Scored]:
         if self._settings.selection == "pareto":
@@ -126,16 +128,20 @@ class Evolution:
             order = np.argsort([item.child.order for item in self.history], kind="stable")
             objectives = np.array(self._objectives, dtype=np.float64).reshape(-1, 3)[order]
             return (self.history[order[place]] for place in pareto.best_first(objectives))
-        return iter(sorted(self.history, key=lambda item: (-item.score, item.child.order)))
+        return iter(sorted(self.history, key=_by_score))
 
     def _parents(self) -> list[Architecture]:
-        best = islice(self._best_first(), self._settings.parents)
+        best: Iterable[Scored] = self._best
+        if self._settings.selection == "pareto":
+            best = islice(self._best_first(), self._settings.parents)
         return [scored.child.architecture for scored in best]
 
     def _add(self, scored: Scored) -> None:
         cost = self._sampler.costs.of(scored.child.architecture)
         self.history.append(scored)
         self._objectives.append((-scored.score, cost.macs, cost.params))
+        insort(self._best, scored, key=_by_score)
+        del self._best[self._settings.parents :]
 
     def _advance(self) -> None:
         """Breed the next generation: mutations, crossovers, and random ones to fill up."""
@@ -227,7 +233,7 @@ class Evolution:
     def restore(self, state: dict[str, Any]) -> Self:
         """Continue from a state; what was asked for and never told is asked for again."""
         self.generation = state["generation"]
-        self.history, self._objectives = [], []
+        self.history, self._objectives, self._best = [], [], []
         for row in state["history"]:
             self._add(Scored(row["generation"], Child.parse(row), row["score"]))
         self._waiting = [Child.parse(row) for row in [*state["asked"], *state["waiting"]]]
@@ -236,6 +242,11 @@ class Evolution:
         self._exhausted = state.get("exhausted", False)  # runs before steady states have none
         self._rng.bit_generator.state = state["rng"]
         return self
+
+
+def _by_score(scored: Scored) -> tuple[float, int]:
+    """Return what sorts the best first, and equals by the order of proposal."""
+    return -scored.score, scored.child.order
 
 
 def _plain(scored: Scored) -> dict[str, Any]:

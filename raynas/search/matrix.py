@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raynas.agreement import checked
+from raynas.locations import shown
 from raynas.search import ranking
 from raynas.search.recorded import recorded_scores
 from raynas.search.truth import Truth
@@ -53,7 +54,7 @@ def run_row(
     why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
     row = {
         "method": settings.method, "seed": settings.seed, "space": settings.space,
-        "data": settings.data, "score": settings.search.score, "run": store.uri,
+        "data": shown(settings.data), "score": settings.search.score, "run": store.uri,
         "status": "finished" if is_finished else "failed", "error": why,
         "search_seconds": run.get("search_seconds"),
     }  # fmt: skip
@@ -70,12 +71,12 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
         "initialisation": pretrain.initialisation, "trainable": pretrain.trainable,
         "sampling": pretrain.sampling, "layer_indicator": pretrain.layer_indicator,
     }  # fmt: skip
-    steps = store.rows("steps")
-    if not steps:
+    steps = store.table("steps", ["seconds", "images_per_second"])
+    if not steps.num_rows:
         return found
-    seconds = [step["seconds"] for step in steps]
-    paths = steps[0]["images_per_second"] * seconds[0] / pretrain.batch
-    ms = 1000 * statistics.median(seconds)
+    seconds = steps["seconds"].to_numpy()
+    paths = steps["images_per_second"][0].as_py() * seconds[0] / pretrain.batch
+    ms = 1000 * float(np.median(seconds))
     return found | {
         "ms_per_step": ms, "ms_per_path": ms / round(paths), "pretrain_seconds": math.fsum(seconds),
     }  # fmt: skip

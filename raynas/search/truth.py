@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import UserError
+from raynas.locations import shown, split
 from raynas.space import Architecture
 from raynas.store import RunStore
 
@@ -78,11 +79,11 @@ def read_content(file: str) -> bytes:
     Raises:
         UserError: It cannot be read.
     """
-    folder, _, name = file.rpartition("/")
+    folder, name = split(file)
     try:
-        return RunStore(folder or ("/" if file.startswith("/") else ".")).read_bytes(name)
+        return RunStore(folder).read_bytes(name)
     except OSError as error:
-        raise UserError(f"truth file {file}: cannot be read; check the path") from error
+        raise UserError(f"truth file {shown(file)}: cannot be read; check the path") from error
 
 
 def read_truth(content: bytes, where: str) -> Truth:

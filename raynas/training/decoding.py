@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from raynas.patience import StorageError
 from raynas.training.sources import Opener, RawImage
 
 Pixels = npt.NDArray[np.uint8]
@@ -99,6 +100,8 @@ def decode(opener: Opener, square: Square) -> Pixels | None:
         image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
         image = ImageOps.exif_transpose(image)
         image = _eight_bits(image).convert("L" if square.channels == 1 else "RGB")
+    except StorageError:
+        raise  # nothing is known of the image
     except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
         return None
     if image.size != sides:
@@ -110,6 +113,8 @@ def decode(opener: Opener, square: Square) -> Pixels | None:
 def _shape(opener: Opener) -> tuple[int, int, int] | None:
     try:
         image = opener()
+    except StorageError:
+        raise  # nothing is known of the image
     except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
         return None
     grey = image.mode in {"L", "1", "I", "F", "LA"} or image.mode.startswith("I;16")

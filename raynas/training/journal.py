@@ -1,15 +1,16 @@
 """The record of a pretraining as it goes: steps, indicators, ledger, and the checkpoint.
 
 The checkpoint is written last, so the tables never lack what it has passed; rows of steps that a
-crash has undone are dropped when the run continues.
+crash has undone are dropped when the run continues. After the last step the parts become one file.
 """
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from raynas.search.indicators import Array
 from raynas.space import SearchSpace
 from raynas.stages import PretrainSettings
 from raynas.store import RunStore
@@ -45,9 +46,9 @@ class Journal:
         self._space = space
         self._settings = settings
         self._epoch_steps = num_images / settings.batch
-        first = state.step - state.step % _ROWS
-        store.drop("steps", lambda part: int(part) > first)
-        self._rows = [row for row in store.rows("steps") if first <= row["step"] < state.step]
+        store.drop("steps", lambda part: int(part) >= state.step)
+        last = store.table("steps", parts=[_part(state.step)]).to_pylist()
+        self._rows = [row for row in last if row["step"] < state.step]
         points = np.linspace(0, state.num_steps, max(settings.records, 1) + 1)
         self._points = {round(float(point)) for point in points[1:]}
         self._recorded = self._state_saved = state.step
@@ -92,15 +93,18 @@ class Journal:
         )
         self._recorded = done = self._state.step
         self._write_due()
-        if done == self._state.num_steps or now - self._saved >= self._period:
+        is_last = done == self._state.num_steps
+        if is_last or now - self._saved >= self._period:
             self._save()
+            if is_last:
+                self._store.compact("steps", "indicators")
         elif done % _ROWS == 0:
             self._write_steps()
 
-    def losses(self) -> list[float]:
+    def losses(self) -> Array:
         """Return the loss of every step so far."""
-        rows: list[dict[str, Any]] = self._store.rows("steps")
-        return [row["loss"] for row in sorted(rows, key=lambda row: row["step"])]
+        losses: Array = self._store.table("steps", ["loss"])["loss"].to_numpy()
+        return losses  # parts and their rows are in the order of the steps
 
     @property
     def _period(self) -> float:
@@ -118,8 +122,7 @@ class Journal:
     def _write_steps(self) -> None:
         if not self._rows:
             return
-        first = self._rows[0]["step"]
-        self._store.append("steps", self._rows, part=f"{first - first % _ROWS:09d}")
+        self._store.append("steps", self._rows, part=_part(self._rows[0]["step"]))
         if self._state.step % _ROWS == 0:
             self._rows = []
 
@@ -133,3 +136,8 @@ class Journal:
         if state.step == state.num_steps:
             rows = ledger_rows(self._space, state.updates)
             self._store.append("ledger", rows, part="final")
+
+
+def _part(step: int) -> str:
+    """Return the name of the part that a step belongs to: its first step."""
+    return f"{step - step % _ROWS:09d}"

@@ -1,19 +1,25 @@
 """What came of the search: scored architectures, and the outcomes of those that were retrained."""
 
 import json
-from collections.abc import Callable
+import math
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from raynas.console import Advance
 from raynas.costs import CostTable
-from raynas.search.evolution import Evolution
+from raynas.search.evolution import Evolution, Scored
 from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.records import architecture_rows, ranked_outcomes
 
 ScoreOf = Callable[[Architecture], float]
 SEARCH_STATE = "checkpoints/search.json"
+_STATE_SECONDS = 1.0  # of a search that a crash may undo, at least
+_STATE_SHARE = 0.1  # of its time, at most, for writing its state
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,54 @@ class Chronicle:
         self._costs = costs
         self._advance = advance
         self._written = 0
+        self._best = -math.inf
+        self._due = -math.inf
 
     def __call__(self, evolution: Evolution) -> None:
-        """Write what is new, then the state from which the search continues.
+        """Write what is new, and now and then the state from which the search continues.
 
-        A generation is a part, written whole: one that grows replaces what there was of it.
+        A generation is a part, written whole: one that grows replaces what there was of it. The
+        state holds all that was scored, so it is written at the end, and before only as often as
+        takes a small share of the time: a search that continues scores the rest again.
         """
         history = evolution.history
-        for generation in sorted({item.generation for item in history[self._written :]}):
-            scored = [item for item in history if item.generation == generation]
+        if not self._written:
+            self._drop_undone(history)
+        for generation, items in groupby(self._grown(history), _generation):
+            scored = list(items)
             rows = architecture_rows(scored, self._costs)
-            self._store.append("architectures", rows, part=f"{generation:06d}")
+            self._store.append("architectures", rows, part=_part(generation))
+            self._best = max(self._best, *(item.score for item in scored))
         self._written = len(history)
-        self._store.write_bytes(SEARCH_STATE, json.dumps(evolution.state()).encode())
-        best = max((item.score for item in history), default=float("nan"))
+        started = time.monotonic()
+        if evolution.finished or started >= self._due:
+            self._store.write_bytes(SEARCH_STATE, json.dumps(evolution.state()).encode())
+            now = time.monotonic()
+            self._due = now + max(_STATE_SECONDS, (now - started) / _STATE_SHARE)
+        if evolution.finished:
+            self._store.compact("architectures")
+        best = self._best if history else math.nan
         self._advance(evolution.generation, f"best score {best:.3f}")
+
+    def _grown(self, history: Sequence[Scored]) -> Sequence[Scored]:
+        """Return the generations, whole, that have grown since the last call."""
+        if self._written == len(history):
+            return []
+        oldest = history[self._written].generation
+        return history[bisect_left(history, oldest, key=_generation) :]
+
+    def _drop_undone(self, history: Sequence[Scored]) -> None:
+        """Drop the generations that a crash has undone, and that may now turn out otherwise."""
+        known = {_part(generation) for generation in set(map(_generation, history))}
+        self._store.drop("architectures", lambda part: part not in known)
+
+
+def _generation(item: Scored) -> int:
+    return item.generation
+
+
+def _part(generation: int) -> str:
+    return f"{generation:06d}"
 
 
 class Outcomes:

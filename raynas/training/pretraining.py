@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from raynas.errors import StageError
-from raynas.search.indicators import Indicators, read_indicators
+from raynas.search.indicators import Array, Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import PretrainSettings
@@ -233,9 +233,9 @@ def num_steps(num_images: int, settings: PretrainSettings, cycle: int) -> int:
     return math.ceil(steps / cycle) * cycle
 
 
-def learned_nothing(losses: Sequence[float], num_classes: int) -> str | None:
+def learned_nothing(losses: Sequence[float] | Array, num_classes: int) -> str | None:
     """Return a plain sentence if the loss did not fall below chance, else None."""
-    if not losses:  # nothing was meant to be learned
+    if not len(losses):  # nothing was meant to be learned
         return None
     tenth = max(len(losses) // 10, 1)
     first, last = math.fsum(losses[:tenth]) / tenth, math.fsum(losses[-tenth:]) / tenth

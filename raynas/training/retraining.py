@@ -27,6 +27,7 @@ from raynas.training.checkpoints import read_metadata
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Dataset
 from raynas.training.loader import Loader
+from raynas.training.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,11 @@ class Retraining:
         augment: str,
         seed: int,
         device: str = "cpu",
+        team: Team = ALONE,
     ) -> None:
-        """Draw new weights from the seed."""
+        """Draw new weights from the seed, the same ones on all workers of a team."""
         self.history: list[Epoch] = []
+        self._team = team
         self._settings = settings
         self._dataset = dataset
         self._seed = seed
@@ -87,7 +90,7 @@ class Retraining:
         )
         self._optimiser = _make_optimiser(self._network, settings)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING)
+        batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING, team.size)
         self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
@@ -109,8 +112,9 @@ class Retraining:
         """
         started = time.monotonic()
         self._network.train()
-        with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else None):
-            torch.random.manual_seed(mixed_seed(self._seed, 1, self.epoch))  # dropout
+        with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
+            dropout_seed = mixed_seed(self._seed, 1, self.epoch) + self._team.rank
+            torch.random.manual_seed(dropout_seed)
             first = self.epoch * self.steps_per_epoch
             losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
         train_loss = float(torch.stack(losses).mean())
@@ -119,6 +123,7 @@ class Retraining:
                 f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
                 f"--retrain.learning-rate (now {self._settings.learning_rate})"
             )
+        self._team.average_statistics([self._network, self.evaluated])
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
@@ -132,7 +137,7 @@ class Retraining:
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        images, labels = self._loader(step)
+        images, labels = self._loader(step, self._team.rank)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
@@ -142,12 +147,14 @@ class Retraining:
         )
         self._optimiser.zero_grad()
         loss.backward()
+        share = len(labels) / settings.batch
+        loss = self._team.average_gradients(self._network.parameters(), loss.detach(), share)
         if settings.clip > 0:
             nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip)
         self._optimiser.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
-        return loss.detach()
+        return loss
 
     def evaluate(self, part: str) -> Evaluation:
         """Return loss and accuracy on "val" or "test"."""

@@ -26,9 +26,7 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
     """
     refuse_foreign(source, settings)
     for table in _TABLES:
-        for part in source.parts(table):
-            path = f"tables/{table}/{part}.parquet"
-            store.write_bytes(path, source.read_bytes(path))
+        store.copy_table(table, source)
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
 

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from raynas.errors import UserError
+from raynas.locations import shown
+from raynas.patience import StorageError, is_final, patiently
 
 _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -135,11 +137,13 @@ def _arrays(
 def _folder(data: str) -> Source:
     """A folder of class folders, with or without split folders above, or of Parquet files."""
     uri = data if "://" in data else str(Path(data).expanduser().absolute())
+    data = shown(data)
     try:
         filesystem, root = pafs.FileSystem.from_uri(uri)
         infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except (pa.ArrowInvalid, OSError) as error:
-        why = "" if isinstance(error, FileNotFoundError) else f" ({str(error).splitlines()[0]})"
+        why = shown(str(error).splitlines()[0])
+        why = "" if isinstance(error, FileNotFoundError) else f" ({why})"
         raise UserError(
             f"data {data}: no such folder{why}, nor one of digits, cifar10, cifar100, "
             "fashion-mnist; check the path"
@@ -197,8 +201,19 @@ def local_file(image: RawImage) -> str | None:
 
 
 def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
+    try:
+        content = patiently(lambda: _content(filesystem, path), f"--data: reading {path}")
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError) and is_final(error.__cause__):
+            raise error.__cause__ from None  # this file alone; it counts as one that is broken
+        raise
+    return Image.open(io.BytesIO(content))
+
+
+def _content(filesystem: pafs.FileSystem, path: str) -> bytes:
     with filesystem.open_input_file(path) as stream:
-        return Image.open(io.BytesIO(stream.read()))
+        content: bytes = stream.read()
+    return content
 
 
 def _parquet(data: str, filesystem: pafs.FileSystem, root: str, files: Sequence[str]) -> Source:

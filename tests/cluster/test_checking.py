@@ -17,6 +17,7 @@ from raynas.cluster.connection import Resources, ship_by_value
 from raynas.cluster.plan import make_plan
 from raynas.cluster.run import Run
 from raynas.cluster.searcher import ListSearcher
+from raynas.cluster.trial_size import TrialSize
 from raynas.console import Stages
 from raynas.costs import Limits
 from raynas.errors import StageError
@@ -175,10 +176,10 @@ class TestWithoutTrials:
         settings = replace(SETTINGS, retrain=replace(SETTINGS.retrain, scheduler="asha"))
         with pytest.raises(StageError):
             check_score(build_run(tmp_path / "run", settings), TABLE)
-        given, _, _, short, gpus, concurrent = asked
+        given, _, _, short, size, concurrent = asked
 
         assert given["settings"].retrain == short
-        assert (short.epochs, short.scheduler, gpus, concurrent) == (1, "fifo", 0.0, 3)
+        assert (short.epochs, short.scheduler, size, concurrent) == (1, "fifo", TrialSize(), 3)
 
     def test_networks_are_drawn_from_the_seed_within_the_limits(
         self, monkeypatch: pytest.MonkeyPatch

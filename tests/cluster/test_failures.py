@@ -5,7 +5,7 @@ import pytest
 from raynas.cluster.failures import remedy
 
 REMEDIES = {
-    "torch.OutOfMemoryError: CUDA out of memory": "lower --retrain.batch",
+    "torch.OutOfMemoryError: CUDA out of memory": "it needs more memory",
     "OSError: [Errno 28] No space left on device": "free some space",
     "StageError: retraining, epoch 1: the loss is nan; lower": "--retrain.learning-rate",
     "ray.exceptions.ActorDiedError: The actor died": "its process or its machine was lost",

@@ -1,15 +1,13 @@
 """The plan: what data, space and cluster make of the settings, and what is refused at once."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from raynas.cluster.connection import Resources
-from raynas.cluster.plan import Forecast, Plan, forecast, make_plan, searched_space
-from raynas.cluster.plan_text import forecast_lines, plan_lines
+from raynas.cluster.plan import Plan, make_plan, searched_space
+from raynas.cluster.plan_text import plan_lines
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
@@ -211,99 +209,6 @@ class TestRefusals:
         assert "--run" in sentence
 
 
-class TestForecast:
-    def test_a_forecast_is_positive_and_leaves_torch_as_it_was(self) -> None:
-        threads = torch.get_num_threads()
-        settings = retrain(epochs=2, batch=24)
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert 0 < made.pretrain_seconds < math.inf
-        assert 0 < made.retrain_seconds < math.inf
-        assert made.disk_bytes > 2**20
-        assert torch.get_num_threads() == threads
-
-    def test_a_forecast_scales_with_steps_workers_and_trials(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def a_second(*_: Any) -> float:
-            return 1.0
-
-        monkeypatch.setattr("raynas.cluster.plan._median_seconds", a_second)
-        settings = retrain(epochs=5, batch=24, top_k=3)
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert made.pretrain_seconds == 6 * 2  # 4 paths on 2 workers are 2 rounds
-        assert made.retrain_seconds == 2 * 5 * 2  # 3 trials in 2 waves, 2 steps an epoch
-        assert made.scoring_seconds == made.check_seconds == 0
-
-    def test_a_forecast_counts_scoring_trials_and_the_check(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("raynas.cluster.plan._median_seconds", lambda _: 1.0)
-        monkeypatch.setattr("raynas.cluster.plan._TRIAL_SECONDS", 0.5)
-        counted = replace(search(score="accuracy", generations=3, population=5), check=3)
-        settings = replace(counted, check_epochs=4, retrain=replace(SMALL.retrain, batch=24))
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert made.scoring_seconds == 8 * 1.5  # 15 trials, 2 at a time
-        assert made.check_seconds == 2 * 4 * 2  # 3 trials in 2 waves, 2 steps an epoch
-
-    def test_no_more_architectures_are_scored_than_there_are(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("raynas.cluster.plan._median_seconds", lambda _: 1.0)
-        monkeypatch.setattr("raynas.cluster.plan._TRIAL_SECONDS", 0.0)
-        settings = search(score="naswot", generations=30, population=50)
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert made.scoring_seconds == 24  # 3 x 4 x 4 architectures, 2 at a time
-
-    def test_a_pretraining_of_no_steps_takes_no_time_and_no_probe(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def unwanted(*_: Any) -> float:
-            raise AssertionError("there is nothing to probe")
-
-        monkeypatch.setattr("raynas.cluster.plan._probe_pretraining", unwanted)
-        settings = untrained("random")
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert plan(settings).num_steps == 0
-        assert made.pretrain_seconds == 0
-        assert made.scoring_seconds > 0
-
-    @pytest.mark.parametrize("score", ["accuracy", "naswot"])
-    def test_a_score_is_probed_by_computing_it(self, score: str) -> None:
-        settings = search(score=score, recalibration_batches=1)
-        made = forecast(plan(settings), build_dataset(), settings)
-
-        assert 20 * 50 * 0.001 < made.scoring_seconds < math.inf
-
-    @pytest.mark.parametrize(
-        ("seconds", "words"),
-        [
-            (1, "1 s"),
-            (119, "119 s"),
-            (150, "2.5 min"),
-            (3 * 3600, "3.0 h"),
-            (3 * 86400, "3.0 days"),
-        ],
-    )
-    def test_a_forecast_is_said_in_units_of_its_size(self, seconds: float, words: str) -> None:
-        (line,) = forecast_lines(Forecast(seconds, 0.0, 0.0, 10.0, 3 * 2**20))
-
-        assert f"pretrain {words}," in line
-        assert "retrain 10 s" in line
-        assert "3.0 MiB" in line
-
-    def test_scoring_and_check_are_told_where_there_are_some(self) -> None:
-        (without,) = forecast_lines(Forecast(1, 0.0, 0.0, 10.0, 0))
-        (both,) = forecast_lines(Forecast(1, 30.0, 240.0, 10.0, 0))
-
-        assert "pretrain 1 s, search seconds, retrain 10 s," in without
-        assert "pretrain 1 s, search 30 s, check 4.0 min, retrain 10 s," in both
-
-
 class TestLines:
     def test_the_plan_is_told_in_lines_that_name_the_numbers(self) -> None:
         settings = replace(SMALL, max_macs=10**9)
@@ -315,6 +220,12 @@ class TestLines:
         assert "6 steps of 4 paths x 1 shards, 2 workers" in text
         assert "at most 1G MACs" in text
         assert "skipped" not in text
+
+    def test_what_others_hold_is_told(self) -> None:
+        busy = replace(LAPTOP, taken=(1.0, 0.0))
+        text = "\n".join(plan_lines(plan(resources=busy), SMALL, busy))
+
+        assert "2 CPUs, 0 GPUs; others hold 1 CPUs and 0 GPUs, stages wait" in text
 
     def test_skipped_images_are_counted_and_the_first_ones_named(self) -> None:
         dataset = replace(build_dataset(), skipped=tuple(f"{i}.png" for i in range(5)))

@@ -130,6 +130,31 @@ class TestSuggesting:
 
         assert all("0" not in text for text in suggestions(searcher))
 
+    def test_a_finished_evolution_is_ranked_once_however_many_trials_there_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searcher, ranked = build(), list[int]()
+        rank = Evolution.winners
+
+        def counting(evolution: Evolution, count: int) -> Any:
+            ranked.append(count)
+            return rank(evolution, count)
+
+        monkeypatch.setattr(Evolution, "winners", counting)
+        suggestions(searcher)
+        assert not searcher.exhausted
+        assert ranked == [TOP]
+
+    def test_the_score_of_anything_that_was_scored_is_known(self) -> None:
+        searcher = build()
+        for _ in range(2):  # also of what is scored after the first question
+            asked = searcher.evolution.ask()
+            searcher.evolution.tell(asked, scorer()(asked))
+            for scored in searcher.evolution.history:
+                assert searcher.score_of(scored.child.architecture) == scored.score
+        with pytest.raises(KeyError):
+            searcher.score_of(Architecture((9,) * 5))
+
     def test_tune_may_set_its_metric_without_touching_the_space(self) -> None:
         searcher = build()
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from ray import tune
 
 from raynas.cluster.connection import Resources, ship_by_value
+from raynas.cluster.data_parallel import trainable
 from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.trials import (
     TrialRecorder,
     checkpoint_path,
@@ -40,6 +41,7 @@ from tests.training.samples import build_dataset
 
 pytestmark = pytest.mark.cluster
 
+ALONE = TrialSize()
 GOOD, SILENT, BROKEN = "0", "1", "2"
 
 SPACE_FILE = '''
@@ -60,6 +62,8 @@ from raynas.space import ChoiceBlock, SearchSpace
 
 class Silence(nn.Sequential):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.device.type != "meta":
+            (Path(__file__).parent / "silent" / str(os.getpid())).touch()
         return 0 * super().forward(x)
 
 
@@ -125,7 +129,8 @@ class Experiment:
 
 def begin(folder: Path, retrain: RetrainSettings) -> Experiment:
     """Prepare an experiment on easy images and a person's own space."""
-    (folder / "attempts").mkdir()
+    for name in ("attempts", "silent"):
+        (folder / name).mkdir()
     path = folder / f"{folder.name}.py"
     path.write_text(SPACE_FILE)
     space = load_space(str(path), folder)
@@ -141,7 +146,7 @@ def retraining_of(experiment: Experiment, architecture: str) -> Retraining:
     return Retraining(experiment.space, path, experiment.dataset, settings.retrain, "none", 0)
 
 
-def run(experiment: Experiment, concurrent: int) -> None:
+def run(experiment: Experiment, concurrent: int, work: Any = None, size: TrialSize = ALONE) -> None:
     """Run the experiment; GOOD has the best score, BROKEN the worst."""
     space, retrain = experiment.space, experiment.settings.retrain
     dataset, store = experiment.dataset, experiment.store
@@ -154,12 +159,12 @@ def run(experiment: Experiment, concurrent: int) -> None:
     def on_end(end: TrialEnd) -> None:
         outcomes.add(end, searcher.score_of)
 
-    trainable = tune.with_parameters(
-        retrain_trial, space=space, dataset=dataset, settings=experiment.settings, store=store,
-        gpus=0.0,
+    alone = trainable(
+        retrain_trial, ALONE, space=space, dataset=dataset, settings=experiment.settings,
+        store=store, gpus=0.0,
     )  # fmt: skip
     recorder = TrialRecorder(store, retrain, experiment.bar, on_end)
-    run_trials(trainable, searcher, recorder, retrain, 0.0, concurrent)
+    run_trials(work or alone, searcher, recorder, retrain, size, concurrent)
 
 
 @pytest.fixture(scope="module")
@@ -306,22 +311,38 @@ def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_pat
     assert "the first one" not in str(ends[0].error)
 
 
-def test_asha_stops_the_weaker_trial_early_and_says_so(cluster: Resources, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Return an experiment of one trial after another, of which the second one was stopped."""
     del cluster
     retrain = RetrainSettings(
-        top_k=2, epochs=4, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
-        asha_reduction=2,
+        top_k=3, epochs=4, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
+        asha_reduction=2, max_failures=0,
     )  # fmt: skip
-    folder = tmp_path / "asha"
-    folder.mkdir()
-    experiment = begin(folder, retrain)
-    run(experiment, concurrent=1)  # the good one first: it sets what the other must reach
-    good, weak = experiment.outcome(GOOD), experiment.outcome(SILENT)
+    experiment = begin(tmp_path_factory.mktemp("asha"), retrain)
+    run(experiment, concurrent=1)  # the good one first: it sets what the others must reach
+    return experiment
+
+
+def test_asha_stops_the_weaker_trial_early_and_says_so(asha: Experiment) -> None:
+    good, weak = asha.outcome(GOOD), asha.outcome(SILENT)
 
     assert (good["status"], good["epochs"], good["rank"]) == ("finished", 4, 1)
     assert (weak["status"], weak["rank"]) == ("stopped", 2)
     assert weak["epochs"] in {1, 2}  # the rungs are at epochs 1 and 2
     assert weak["test_accuracy"] is weak["checkpoint"] is None
-    assert weak["val_accuracy"] == experiment.trials(SILENT)[-1]["val_accuracy"]
-    assert len(experiment.trials(SILENT)) == weak["epochs"]
-    assert not experiment.store.has(model_path(SILENT))
+    assert weak["val_accuracy"] == asha.trials(SILENT)[-1]["val_accuracy"]
+    assert len(asha.trials(SILENT)) == weak["epochs"]
+    assert not asha.store.has(model_path(SILENT))
+
+
+def test_a_trial_in_the_process_of_a_stopped_one_is_begun_and_fails_for_its_own_reason(
+    asha: Experiment,
+) -> None:
+    stopped, begun = (
+        [file.name for file in (asha.folder / name).iterdir()] for name in ("silent", "attempts")
+    )
+
+    assert stopped == begun
+    assert len(begun) == 1
+    assert asha.outcome(BROKEN)["error"].endswith("this operation is broken on purpose")

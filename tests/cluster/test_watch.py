@@ -5,8 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import ray
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -72,7 +71,8 @@ def build_trial(name: str = "a", error_file: Path | None = None) -> Any:
     return SimpleNamespace(
         trial_id=name,
         status=Trial.RUNNING,
-        pickled_error_file=str(error_file) if error_file else None,
+        error_file=str(error_file) if error_file else None,
+        get_error=lambda: None,
         temporary_state=SimpleNamespace(ray_actor=f"actor {name}"),
     )
 
@@ -119,9 +119,8 @@ class TestStorage:
     def test_a_trial_that_could_not_write_is_not_recorded_as_a_failed_architecture(
         self, tmp_path: Path
     ) -> None:
-        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.pkl")
-        failed = ray.exceptions.RayTaskError("train", "trace", StorageError("full"))
-        (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(failed))
+        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.txt")
+        (tmp_path / "error.txt").write_text("Traceback\nraynas.patience.StorageError: full\n")
         watch = Watch(recorder)
         tell(watch, "on_trial_error", trial)
 
@@ -130,9 +129,8 @@ class TestStorage:
             end_step(watch)
 
     def test_a_trial_that_failed_by_itself_is_recorded(self, tmp_path: Path) -> None:
-        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.pkl")
-        failed = ray.exceptions.RayTaskError("train", "trace", ValueError("nan"))
-        (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(failed))
+        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.txt")
+        (tmp_path / "error.txt").write_text("Traceback\nValueError: nan\n")
         watch = Watch(recorder)
         tell(watch, "on_trial_error", trial)
         end_step(watch)

@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.launch.scripts import TINY, Ended, Launcher, wait_until
+from tests.launch.scripts import SHORT, TINY, Ended, Launcher, wait_until
+from tests.training.samples import build_images, write_tree
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,27 @@ def whole(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple
     """Return the folder of a tiny run that was never interrupted, and how it ended."""
     run = tmp_path_factory.mktemp("runs") / "whole"
     return run, launcher.run(run, *TINY)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of images that can be learned."""
+    images = build_images(240, 8, 1, 3, seed=0)
+    classes = {
+        f"class{label}": [
+            Image.fromarray(pixels[0]) for pixels in images.pixels[images.labels == label]
+        ]
+        for label in np.unique(images.labels)
+    }
+    return Path(write_tree(tmp_path_factory.mktemp("data") / "images", classes))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    launcher: Launcher, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a short run on those images, from and to local files, never stopped."""
+    run = tmp_path_factory.mktemp("runs") / "undisturbed"
+    end = launcher.run(run, "--data", str(pictures), *SHORT)
+    assert end.code == 0, end.errors
+    return run

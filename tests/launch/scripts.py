@@ -5,22 +5,27 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raynas.cluster.probe import Speeds
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from tests.builders import ROOT
 
 TINY = (
+    "--skip-forecast",
     "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
     "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
     "--search.mutations", "2", "--search.crossovers", "2",
     "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
 )  # fmt: skip
+SPEEDS = Speeds(2.0, 1.0, 0.1, 0.01, 0.0, (1.0, 3.0), 1000)  # of a probe that nobody made
+SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
 TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}
 
@@ -33,8 +38,14 @@ class Launcher:
         private = {"HOME": str(home), "RAY_TMPDIR": ray_folder, "RAY_AUTH_MODE": "disabled"}
         self._environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | private
 
+    def with_environment(self, more: Mapping[str, str]) -> "Launcher":
+        """Return the same with more in the environment of what it starts."""
+        other = copy(self)
+        other._environment = self._environment | dict(more)
+        return other
+
     def start(
-        self, run: Path, *flags: str, script: str = "search", **place: Any
+        self, run: Path | str, *flags: str, script: str = "search", **place: Any
     ) -> subprocess.Popen[str]:
         """Start a search, or another script.
 
@@ -55,7 +66,7 @@ class Launcher:
             text=True,
         )
 
-    def run(self, run: Path, *flags: str, script: str = "search", **place: Any) -> "Ended":
+    def run(self, run: Path | str, *flags: str, script: str = "search", **place: Any) -> "Ended":
         """Run a search, or another script, to its end."""
         return ended(self.start(run, *flags, script=script, **place))
 
@@ -124,17 +135,18 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def rows_of(run: Path, table: str) -> list[dict[str, Any]]:
+def rows_of(run: Path | str, table: str) -> list[dict[str, Any]]:
     """Return a table, but for what differs from run to run: times, and names of trials."""
     rows = RunStore(str(run)).rows(table)
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
-def results_of(run: Path) -> dict[str, Any]:
+def results_of(run: Path | str) -> dict[str, Any]:
     """Return everything that a run found out."""
     tables: dict[str, Any] = {table: rows_of(run, table) for table in SCHEMAS if table != "runs"}
     tables["trials"].sort(key=lambda row: (row["architecture"], row["epoch"]))
-    models = {path.name: path.read_bytes() for path in (run / "models").iterdir()}
+    store = RunStore(str(run))
+    models = {name: store.read_bytes(f"models/{name}") for name in store.list_files("models")}
     return tables | {"models": models}
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from raynas.tables import SCHEMAS
 from raynas.training.outcomes import SEARCH_STATE
 from tests.builders import shipped_space
 from tests.launch.scripts import (
+    SPEEDS,
     STEPS,
     TINY,
     Ended,
@@ -56,7 +58,7 @@ class TestWholeRun:
             assert row["architecture"] in end.output
             assert f"{row['test_accuracy']:.4f}" in end.output
         assert f"run folder: {run}" in end.output
-        for stage in ("forecast", "pretrain ", "search ", "retrain "):
+        for stage in ("pretrain ", "search ", "retrain "):
             assert f"\n{stage}" in end.output
         assert "Traceback" not in end.output + end.errors
 
@@ -287,6 +289,13 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
     assert "1 images that cannot be read: class0/broken.png" in end.output
     (outcome,) = rows_of(run, "outcomes")
     (row,) = RunStore(str(run)).rows("runs")
+    assert "\nforecast  pretrain " in end.output
+    assert re.search(
+        r"^took: pretrain .+, search .+, retrain .+ in brackets$", end.output, re.MULTILINE
+    )
+    expected, spent = (json.loads(row[name]) for name in ("forecast", "spent"))
+    assert expected.keys() == spent.keys() == {"pretrain", "search", "retrain", "disk_bytes"}
+    assert expected["disk_bytes"] / 10 < spent["disk_bytes"] < 10 * expected["disk_bytes"]
     assert outcome["status"] == "finished"
     assert outcome["params"] <= 2000
     assert row["method"] == "fair_isometry"
@@ -305,6 +314,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(search, "connected", connected)
+    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)
     monkeypatch.setattr(search, "refuse_unfit_nodes", lambda *_: None)  # there are none
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
+from raynas.compaction import FILE
 from raynas.patience import StorageError
 from raynas.stages import PretrainSettings
 from raynas.store import RunStore
@@ -126,7 +128,7 @@ class TestRecord:
         pretrain(store, settings)
         _, journal = begin(store, settings)
 
-        assert journal.losses() == [float(step) for step in range(STEPS)]
+        assert journal.losses().tolist() == [float(step) for step in range(STEPS)]
 
     def test_a_checkpoint_waits_for_its_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -304,4 +306,61 @@ class TestInterruptions:
         pretrain(store, settings)
 
         assert failures == []
+        assert tables_of(store) == expected
+
+
+class TestCompaction:
+    def test_the_parts_become_one_file_once_the_last_step_is_saved(self, tmp_path: Path) -> None:
+        store, settings = RunStore.create(str(tmp_path)), settings_of(ALWAYS)
+        pretrain(store, settings, last=STEPS - 1)
+        assert len(store.list_files("tables/steps")) == 3
+        pretrain(store, settings)
+
+        for table in ("steps", "indicators"):
+            assert store.list_files(f"tables/{table}") == [FILE]
+        assert store.parts("steps") == ["000000000", "000000004", "000000008"]
+
+    @pytest.mark.parametrize("deletions", range(7))
+    def test_a_run_that_is_killed_while_it_compacts_ends_like_one_that_was_not(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        expected: dict[str, Any],
+        deletions: int,
+    ) -> None:
+        store, settings, left = RunStore.create(str(tmp_path)), settings_of(ALWAYS), [deletions]
+        delete = RunStore.delete
+
+        def dying(store: RunStore, path: str) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise InterruptedError
+            delete(store, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, "delete", dying)
+            with pytest.raises(InterruptedError):
+                pretrain(store, settings)
+        assert tables_of(store) == expected
+
+        _, journal = begin(store, settings)  # continues, and ends as a run ends
+        store.compact()
+        assert journal.losses().tolist() == [float(step) for step in range(STEPS)]
+        assert tables_of(store) == expected
+        assert store.list_files("tables/steps") == [FILE]
+
+    @pytest.mark.parametrize("last", [1, 4, 6, STEPS])
+    def test_a_run_without_its_checkpoint_begins_again_although_its_tables_are_compacted(
+        self, tmp_path: Path, expected: dict[str, Any], last: int
+    ) -> None:
+        store, settings = RunStore.create(str(tmp_path)), settings_of(ALWAYS)
+        pretrain(store, settings)
+        store.delete(CHECKPOINT)
+        _, journal = begin(store, settings)
+        assert journal.losses().tolist() == []
+        pretrain(store, settings, last)
+        assert [row["step"] for row in store.rows("steps")] == list(range(last))
+        assert len(pd.read_parquet(tmp_path / "tables" / "steps")) == last
+        pretrain(store, settings)
+
         assert tables_of(store) == expected

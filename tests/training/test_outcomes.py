@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas.compaction import FILE
 from raynas.search.evolution import Evolution
 from raynas.space import Architecture
 from raynas.store import RunStore
+from raynas.training import outcomes
 from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes, TrialEnd
 from tests.builders import build_costs, build_evolution, sum_of_choices
 
@@ -119,7 +121,7 @@ class TestChronicle:
         if is_state_lost:  # killed after the table was written and before the state was
             store.write_bytes(SEARCH_STATE, state)
         content = store.read_bytes(SEARCH_STATE)
-        again = build_evolution(COSTS)
+        again, chronicle = build_evolution(COSTS), Chronicle(store, COSTS, Bar())
         if content:
             again.restore(json.loads(content))
         while not again.finished:
@@ -129,6 +131,68 @@ class TestChronicle:
         assert [row["architecture"] for row in store.rows("architectures")] == [
             str(scored.child.architecture) for scored in whole.history
         ]
+
+    def test_the_state_is_written_at_first_and_at_last_and_in_between_now_and_then(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The state is as long as the history: after each generation, it would grow as a square."""
+        store, evolution, clock = RunStore.create(str(tmp_path)), build_evolution(COSTS), [0.0]
+        monkeypatch.setattr(outcomes.time, "monotonic", lambda: clock[0])
+        chronicle, saved = Chronicle(store, COSTS, Bar()), []
+        while not evolution.finished:
+            clock[0] += 0.6
+            generation(evolution)
+            chronicle(evolution)
+            saved.append(json.loads(store.read_bytes(SEARCH_STATE))["generation"])
+
+        assert saved == [1, 1, 3, 4]
+
+    def test_a_generation_is_written_once_unless_it_grows(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written, append = list[str](), RunStore.append
+
+        def recording(store: RunStore, table: str, rows: Any, part: str) -> None:
+            written.append(part)
+            append(store, table, rows, part)
+
+        monkeypatch.setattr(RunStore, "append", recording)
+        evolution = build_evolution(COSTS)
+        chronicle = Chronicle(RunStore.create(str(tmp_path)), COSTS, Bar())
+        while not evolution.finished:
+            generation(evolution)
+            chronicle(evolution)
+
+        assert written == [f"{number:06d}" for number in range(4)]
+
+    def test_what_a_crash_has_undone_and_turns_out_otherwise_leaves_no_row(
+        self, tmp_path: Path
+    ) -> None:
+        store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
+        chronicle = Chronicle(store, COSTS, Bar())
+        for _ in range(3):  # of which the state of the first alone is written
+            generation(evolution)
+            chronicle(evolution)
+        assert len(store.parts("architectures")) == 3
+
+        again, chronicle = build_evolution(COSTS), Chronicle(store, COSTS, Bar())
+        again.restore(json.loads(store.read_bytes(SEARCH_STATE)))
+        assert again.generation == 1
+        while not again.finished:
+            asked = again.ask()
+            again.tell(asked, [math.nan] * len(asked))
+        chronicle(again)
+
+        assert len(store.rows("architectures")) == len(again.history) > 0
+
+    def test_a_finished_search_lies_in_one_file(self, tmp_path: Path) -> None:
+        store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
+        chronicle = Chronicle(store, COSTS, Bar())
+        while not evolution.finished:
+            generation(evolution)
+            chronicle(evolution)
+
+        assert store.list_files("tables/architectures") == [FILE]
 
 
 def finished(architecture: Architecture, accuracy: float) -> TrialEnd:

@@ -42,6 +42,18 @@ def test_everything_of_the_pretraining_is_copied_and_nothing_else(tmp_path: Path
     assert store.rows("runs") == store.rows("architectures") == []
 
 
+def test_a_compacted_pretraining_is_taken_over_like_any_other(tmp_path: Path) -> None:
+    source, plain = pretrained(tmp_path / "first"), pretrained(tmp_path / "plain")
+    source.compact()
+    store = RunStore.create(str(tmp_path / "second"))
+    take_over(store, source, SETTINGS)
+
+    for table in ("steps", "indicators", "isometry", "ledger"):
+        assert store.rows(table) == plain.rows(table) != []
+        assert store.parts(table) == plain.parts(table)
+    assert is_pretrained(store)
+
+
 def test_who_computes_it_does_not_make_another_supernet(tmp_path: Path) -> None:
     other = replace(SETTINGS, pretrain=replace(SETTINGS.pretrain, workers=7))
 

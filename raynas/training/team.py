@@ -1,0 +1,65 @@
+"""The workers that train one network together, each on its part of every batch.
+
+Source: synchronous data-parallel SGD (Goyal et al. 2017, sections 2.3 and 3): the gradient is the
+mean over the images of all workers, and each worker's batch norms see the worker's images alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class Team:
+    """One worker's place among those of its network; alone, it exchanges nothing.
+
+    Attributes:
+        rank: Number of the worker, from 0; it decides its part of each batch.
+        size: Workers in all, each in torch's process group if there are several.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def average_gradients(
+        self, parameters: Iterable[nn.Parameter], loss: torch.Tensor, share: float
+    ) -> torch.Tensor:
+        """Replace gradients by their means over the whole batch; return its mean loss.
+
+        One flat sum rather than torch's DistributedDataParallel: it counts every image once
+        where the parts differ in size, leaves the batch norms' statistics alone, and the network
+        needs no wrapping, so its checkpoints and averages are those of a single worker.
+
+        Args:
+            parameters: Of the network.
+            loss: Mean over this worker's part, a scalar.
+            share: Of the batch's images that are in this worker's part.
+        """
+        if self.size == 1:
+            return loss
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        total = loss.clone()
+        _replace_by_sums([*gradients, total], share)
+        return total
+
+    def average_statistics(self, networks: Iterable[nn.Module]) -> None:
+        """Replace running statistics by their means over the workers."""
+        buffers = [buffer for network in networks for buffer in network.buffers()]
+        statistics = [buffer for buffer in buffers if buffer.is_floating_point()]
+        if self.size > 1 and statistics:
+            _replace_by_sums(statistics, 1 / self.size)
+
+
+ALONE = Team()
+
+
+@torch.no_grad()
+def _replace_by_sums(tensors: Sequence[torch.Tensor], factor: float) -> None:
+    """Replace tensors by the sums over all workers of their multiples, the same bits on each."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).mul_(factor)
+    distributed.all_reduce(flat)
+    pieces = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, piece in zip(tensors, pieces, strict=True):
+        tensor.copy_(piece.view(tensor.shape))

@@ -1,0 +1,170 @@
+"""What a run will take: arithmetic on speeds, and the speeds that a real probe finds."""
+
+import contextlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from raynas.cluster.connection import Resources
+from raynas.cluster.forecast import forecast
+from raynas.cluster.plan import Plan
+from raynas.cluster.plan_text import forecast_line
+from raynas.cluster.probe import Speeds, probe, seconds_of, shares
+from raynas.cluster.run import Run
+from raynas.console import Stages
+from raynas.settings import Settings
+from raynas.store import RunStore
+from tests.cluster.test_plan import CLUSTER, SMALL, plan, pretrain, search, untrained
+from tests.training.samples import begin_pretraining, build_dataset
+
+SPEEDS = Speeds(
+    start=0.0, isometry=0.0, share=1.0, update=0.0, score=0.0, epochs=(1.0, 5.0),
+    checkpoint_bytes=1000,
+)  # fmt: skip
+
+
+def stages(settings: Settings, made: Plan | None = None, **speeds: Any) -> dict[str, Any]:
+    return forecast(made or plan(settings), settings, replace(SPEEDS, **speeds))
+
+
+class TestArithmetic:
+    def test_a_pretraining_takes_its_steps_the_isometry_and_the_start(self) -> None:
+        steps = plan(SMALL).num_steps
+
+        assert stages(SMALL)["pretrain"]["seconds"] == pytest.approx(steps, abs=0.02)
+        slow = stages(SMALL, start=3.0, isometry=20.0, update=2.0)
+        assert slow["pretrain"]["seconds"] == pytest.approx(3 * steps + 23, abs=0.02)
+
+    def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
+        assert "pretrain" not in stages(untrained("random"), score=1.0)
+
+    def test_retraining_takes_epochs_in_waves_between_a_median_and_the_largest_network(
+        self,
+    ) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, epochs=10, top_k=3))
+        made = stages(settings, start=2.0)["retrain"]  # two at a time: two waves
+
+        assert made["low_seconds"] < 2 * (10 + 2) < made["seconds"] < 2 * (50 + 2) + 3
+        assert made["high_seconds"] > 2 * (50 + 2)
+
+    def test_scores_by_trials_take_waves_and_no_more_than_there_are_architectures(self) -> None:
+        few = search(score="accuracy", generations=3, population=4)
+        all_of_them = search(score="naswot", generations=30, population=50)
+
+        assert stages(few, score=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
+        space = stages(all_of_them, score=10.0)["search"]["seconds"]
+        assert space == pytest.approx(24 * 10, abs=6)  # 48 architectures, two at a time
+
+    def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
+        settings = replace(SMALL, check=4, check_epochs=7)
+
+        assert stages(settings)["check"]["seconds"] == pytest.approx(2 * 7, abs=4)
+        assert "check" not in stages(SMALL)
+
+    def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
+        made = plan(SMALL, CLUSTER)
+        found = stages(SMALL, made, share=3600.0)
+
+        assert made.workers == 8
+        hours = made.num_steps
+        assert found["pretrain"]["gpu_hours"] == pytest.approx(8 * hours, rel=0.01)
+        assert stages(SMALL)["pretrain"]["gpu_hours"] == 0
+
+    @pytest.mark.parametrize("name", ["pretrain", "retrain"])
+    def test_checkpoints_are_counted_as_written(self, name: str) -> None:
+        assert stages(SMALL)[name]["written_bytes"] > 0
+
+    def test_more_checkpoints_write_more_but_keep_no_more(self) -> None:
+        often, seldom = (stages(pretrain(checkpoint_seconds=s), share=10.0) for s in (1, 10**6))
+
+        assert often["pretrain"]["written_bytes"] > seldom["pretrain"]["written_bytes"]
+        assert often["disk_bytes"] == seldom["disk_bytes"]
+
+    def test_every_stage_lies_within_its_range(self) -> None:
+        settings = replace(search(score="accuracy"), check=4)
+        made = stages(settings, score=0.5)
+
+        for stage in (made[name] for name in ("pretrain", "search", "check", "retrain")):
+            assert 0 < stage["low_seconds"] < stage["seconds"] < stage["high_seconds"] < math.inf
+
+
+class TestLine:
+    def test_a_person_reads_times_in_units_of_their_size_with_the_range(self) -> None:
+        stage = {"seconds": 150.0, "low_seconds": 100.0, "high_seconds": 7200.0,
+                 "gpu_hours": 0.0, "written_bytes": 3 * 2**20}  # fmt: skip
+        line = forecast_line({"pretrain": stage, "disk_bytes": 512.0})
+
+        assert line == (
+            "forecast  pretrain 2.5 min (100 s to 2.0 h), in all 100 s to 2.0 h, "
+            "3.0 MiB written, 0.5 KiB on disk at the end"
+        )
+        assert "2.5 GPU-hours" in forecast_line(
+            {"pretrain": stage | {"gpu_hours": 2.5}, "disk_bytes": 0.0}
+        )
+
+
+class TestProbe:
+    def test_a_share_is_what_the_busiest_of_the_workers_computes(self) -> None:
+        made = plan(SMALL)  # 4 paths, 2 workers
+        state = begin_pretraining(SMALL.pretrain, made.space)
+
+        assert len(shares(made, state)) == 2
+        assert len(shares(replace(made, workers=3), state)) == 2
+        assert len(shares(replace(made, workers=4), state)) == 1
+        assert len(shares(replace(made, workers=1), state)) == 4
+
+    def test_the_first_call_is_not_measured(self) -> None:
+        seconds = iter([0.3, 0.0, 0.0, 0.0])
+
+        def work() -> None:
+            import time  # noqa: PLC0415 - only here
+
+            time.sleep(next(seconds))
+
+        assert seconds_of(work, most=3) < 0.1
+
+    @pytest.mark.cluster
+    @pytest.mark.parametrize("score", ["saliency", "accuracy"])
+    def test_a_cluster_s_speeds_are_measured_where_the_run_will_work(
+        self, cluster: Resources, score: str
+    ) -> None:
+        batch = replace(SMALL.retrain, batch=12)
+        settings = replace(search(score=score, recalibration_batches=1), retrain=batch)
+        made = plan(settings, cluster)
+        found = probe(made, build_dataset(), settings)
+
+        assert 0 < found.share < 10
+        assert 0 < found.update < 1
+        assert 0 < found.start < 120
+        assert 0 < found.isometry < 60
+        assert (found.score > 0) == (score == "accuracy")
+        assert 0 < found.epochs[0] < found.epochs[1] * 2
+        assert found.checkpoint_bytes > 100
+        assert forecast(made, settings, found)["retrain"]["seconds"] > 0
+
+
+class TestSpending:
+    def test_what_a_stage_takes_adds_up_over_drivers_that_were_stopped(
+        self, tmp_path: Path
+    ) -> None:
+        store = RunStore.create(str(tmp_path / "run"))
+        store.append("runs", [{"run": "run"}], part="run")
+        resources = Resources(nodes=1, cpus=1.0, gpus=2.0)
+        run = Run(store, SMALL, build_dataset(), plan(), resources, Stages(Console()))
+        with contextlib.suppress(KeyboardInterrupt), run.spending("pretrain", 2.0):
+            store.write_bytes("checkpoint", b"12345")
+            raise KeyboardInterrupt
+        first = json.loads(run.row["spent"])["pretrain"]
+        with run.spending("pretrain", 2.0):
+            store.write_bytes("checkpoint", b"123")
+        both = json.loads(run.row["spent"])["pretrain"]
+
+        assert first["written_bytes"] == 5
+        assert both["written_bytes"] == 8
+        assert both["seconds"] > first["seconds"] > 0
+        assert both["gpu_hours"] == pytest.approx(2 * both["seconds"] / 3600)

@@ -1,0 +1,187 @@
+"""A run folder in S3, whose address stands in the URI or in the environment."""
+
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raynas import patience
+from raynas.cluster.comparing import make_cells
+from raynas.errors import UserError
+from raynas.patience import StorageError
+from raynas.settings import Settings
+from raynas.store import RunStore
+from raynas.training.sources import open_source
+from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
+from tests.training.samples import parquet_table
+
+SECRET = "key:s3cr3t@"  # noqa: S105 - a made-up one  # noqa: S105 - a made-up one
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[Storage]:
+    """Return an S3 whose credentials are in the environment."""
+    with pytest.MonkeyPatch.context() as patch, storage() as found:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(params=["query", "environment"])
+def uri(request: pytest.FixtureRequest, objects: Storage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return where a run folder may be made, by a URI with and without the endpoint."""
+    path = f"{request.param}/{request.node.originalname}"
+    if request.param == "query":
+        return objects.uri(path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", objects.endpoint)
+    return f"s3://{BUCKET}/{path}"
+
+
+def steps(*losses: float) -> list[dict[str, Any]]:
+    """Return rows of the table ``steps``."""
+    return [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
+
+
+def test_a_store_writes_reads_lists_and_deletes_there(uri: str) -> None:
+    store = RunStore.create(uri)
+    store.append("steps", steps(1.0, 2.0), "a")
+    store.append("steps", steps(3.0), "b")
+    store.append("steps", steps(4.0), "b")  # replaces it
+    store.append("steps", steps(5.0), "c")
+    store.drop("steps", lambda part: part == "c")
+    store.write_bytes("figures/one.png", b"picture")
+
+    assert store.parts("steps") == ["a", "b"]
+    assert [row["loss"] for row in store.rows("steps")] == [1.0, 2.0, 4.0]
+    assert store.table("trials").num_rows == 0
+    assert store.read_bytes("figures/one.png") == b"picture"
+    assert store.list_files("figures") == ["one.png"]
+    assert store.list_files("nothing") == []
+    assert store.has("figures/one.png")
+    assert not store.has("figures/two.png")
+    store.sweep()
+    store.delete("figures/one.png")
+    assert not store.has("figures/one.png")
+    with pytest.raises(FileNotFoundError):
+        store.read_bytes("figures/one.png")
+
+
+def test_a_store_leaves_no_objects_but_those_that_were_asked_for(
+    uri: str, objects: Storage
+) -> None:
+    before = objects.keys()
+    RunStore.create(uri).append("steps", steps(1.0), "a")
+    added = {key for key in objects.keys() - before if not key.endswith("/")}
+
+    assert {key.partition("/tables/")[2] for key in added} == {"steps/a.parquet"}
+
+
+def test_a_run_is_opened_where_there_is_one(uri: str) -> None:
+    with pytest.raises(UserError, match="no run there"):
+        RunStore.open(uri)
+    store = RunStore.create(uri)
+    store.append("runs", [{"run": "mine"}], "run")
+
+    assert RunStore.open(store.address).rows("runs")[0]["run"] == "mine"
+    assert store.name == "test_a_run_is_opened_where_there_is_one"
+
+
+def test_files_are_located_by_uris_that_open_them(uri: str) -> None:
+    store = RunStore.create(uri)
+    store.append("steps", steps(1.0), "a")
+
+    assert RunStore(store.locate("tables")).list_files("steps") == ["a.parquet"]
+
+
+def test_the_runs_of_a_comparison_lie_in_its_folder(uri: str) -> None:
+    folder = RunStore.create(uri)
+    (cell,) = make_cells({"random": Settings()}, 1, folder.address)
+    cell.store.append("steps", steps(1.0), "a")
+
+    assert RunStore(folder.locate("random-seed0")).rows("steps")
+    assert folder.has("random-seed0/tables/steps/a.parquet")
+
+
+def test_a_copy_that_was_sent_somewhere_writes_to_the_same_place(uri: str) -> None:
+    store = RunStore.create(uri)
+    pickle.loads(pickle.dumps(store)).append("steps", steps(1.0), "a")  # noqa: S301 - our own
+
+    assert store.parts("steps") == ["a"]
+
+
+def test_pandas_reads_a_table(objects: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", objects.endpoint)
+    RunStore.create(f"s3://{BUCKET}/pandas").append("steps", steps(1.0, 2.0), "a")
+
+    assert list(pd.read_parquet(f"s3://{BUCKET}/pandas/tables/steps")["loss"]) == [1.0, 2.0]
+
+
+def test_parquet_files_are_images_there_as_they_are_here(objects: Storage) -> None:
+    folder = RunStore.create(objects.uri("parquet"))
+    content = pa.BufferOutputStream()
+    pq.write_table(parquet_table([0, 1, 0, 1], names=["cat", "dog"]), content)
+    folder.write_bytes("train-00000-of-00001.parquet", content.getvalue().to_pybytes())
+    source = open_source(folder.address)
+
+    assert source.class_names == ("cat", "dog")
+    assert [image.label for image in source.images] == [0, 1, 0, 1]
+    assert [image.open().getpixel((0, 0)) for image in source.images] == [0, 1, 2, 3]
+
+
+def test_a_bucket_that_is_not_there_is_refused_at_once(
+    objects: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_PAUSES", (1e9,))  # would be waited for before a second try
+    uri = objects.uri("run").replace(BUCKET, "nobody", 1)
+
+    with pytest.raises(UserError, match="cannot write there"):
+        RunStore.create(uri)
+
+
+def test_a_secret_in_a_uri_opens_the_folder_and_is_told_to_nobody(objects: Storage) -> None:
+    store = RunStore.create(objects.uri("secret", SECRET))
+    store.append("steps", steps(1.0), "a")
+    with pytest.raises(UserError) as none:
+        RunStore.open(store.address)
+    with pytest.raises(UserError) as wrong:
+        RunStore(f"s3://{SECRET}bucket/run?scheme=http&nonsense=1")
+    with pytest.raises(UserError) as images:
+        open_source(objects.uri("nothing", SECRET))
+    settings = Settings(data=objects.uri("images", SECRET))
+
+    told = [store.uri, store.locate("tables"), settings.to_json()]
+    told += [str(error.value) for error in (none, wrong, images)]
+    assert RunStore(store.address).rows("steps")
+    for text in told:
+        assert "***@bucket" in text
+        assert "s3cr3t" not in text
+    assert settings.digest == Settings(data=objects.uri("images", "key:other@")).digest
+    assert json.loads(settings.to_json())["data"] != settings.data
+
+
+def test_a_storage_that_fails_now_and_then_loses_nothing(objects: Storage) -> None:
+    failures = Failures(most_bytes=20_000)
+    with failing_now_and_then(objects, failures) as failing:
+        store = RunStore.create(failing.uri("failing"))
+        for number in range(6):
+            store.append("steps", [{"step": number, "loss": 0.5}], f"{number:02d}")
+        rows = store.rows("steps")
+
+    assert failures.told > 0
+    assert [row["step"] for row in rows] == list(range(6))
+
+
+def test_a_storage_that_is_gone_is_named_with_what_to_do(
+    objects: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_PAUSES", ())
+    with failing_now_and_then(objects, Failures(most_bytes=1 << 30)) as failing:
+        store = RunStore.create(failing.uri("gone"))
+
+    with pytest.raises(StorageError, match="bring the storage back and run the same command"):
+        store.append("steps", steps(1.0), "a")

@@ -1,0 +1,61 @@
+"""Images whose storage fails: tried again, and never taken for broken ones."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raynas import patience
+from raynas.patience import StorageError
+from raynas.stages import ImageSettings
+from raynas.training import sources
+from raynas.training.images import load_dataset
+from tests.training.samples import numbered_tree
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, number: int, times: int, file: str = "") -> None:
+    """Let the reading of each file fail so many times."""
+    content, left = sources._content, dict[str, int]()
+
+    def read(filesystem: Any, path: str) -> bytes:
+        if path.endswith(file) and left.setdefault(path, times) > 0:
+            left[path] -= 1
+            raise OSError(number, "injected", path)
+        return content(filesystem, path)
+
+    monkeypatch.setattr(sources, "_content", read)
+    monkeypatch.setattr(patience, "_PAUSES", (0.0, 0.0))
+
+
+def test_a_storage_that_fails_now_and_then_gives_the_same_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = numbered_tree(tmp_path)
+    expected = load_dataset(data, ImageSettings(), 0, 8)
+    failing(monkeypatch, errno.EIO, times=1)
+    found = load_dataset(data, ImageSettings(), 0, 8)
+
+    assert found.skipped == ()
+    assert (found.train.take(np.arange(5)).pixels == expected.train.take(np.arange(5)).pixels).all()
+
+
+def test_a_storage_that_goes_on_failing_ends_the_run_instead_of_skipping_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = numbered_tree(tmp_path)
+    failing(monkeypatch, errno.EIO, times=9)
+    with pytest.raises(StorageError, match=r"--data: reading .*bring the storage back"):
+        load_dataset(data, ImageSettings(), 0, 8)
+
+
+def test_one_file_that_may_not_be_read_is_skipped_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = numbered_tree(tmp_path)
+    one = min(tmp_path.rglob("*.png"))
+    failing(monkeypatch, errno.EACCES, times=9, file=str(one))
+    found = load_dataset(data, ImageSettings(max_corrupt=0.1), 0, 8)
+
+    assert [Path(name).name for name in found.skipped] == [one.name]
