@@ -15,7 +15,6 @@ Stage = dict[str, float]
 """seconds, with low_seconds and high_seconds; gpu_hours; written_bytes."""
 
 _SPREAD = (0.8, 1.3)  # of the likely time: neighbours, and the moment of the probe
-_MESSAGE_SECONDS = 0.0006  # that the driver takes for a worker's message (README, Measurements)
 _SCORING_SECONDS = 0.07  # that Tune takes to start and end a trial on an actor that is there
 _TUNE_SECONDS = 3.0  # that it takes to begin and to end an experiment
 _SEARCH_SECONDS = 1.0  # of an evolution whose scores are sums
@@ -31,9 +30,8 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds) -> dict[str, Any]:
         "check": _check(plan, settings, speeds),
         "retrain": _retrain(plan, settings, speeds),
     }
-    kept = speeds.checkpoint_bytes + settings.retrain.top_k * (_COPIES + 1) * _weights(
-        plan, settings
-    )
+    networks = settings.retrain.top_k * (_COPIES + 1) * speeds.network_bytes
+    kept = speeds.checkpoint_bytes + networks
     rows = (
         plan.num_steps * _ROW_BYTES["step"]
         + _scored(plan, settings) * _ROW_BYTES["architecture"]
@@ -47,9 +45,8 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds) -> dict[str, Any]:
 def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     if not plan.num_steps:
         return _stage(0, 0)
-    step = speeds.share + speeds.update + plan.workers * _MESSAGE_SECONDS
-    seconds = plan.num_steps * step + speeds.isometry + speeds.start
-    saves = seconds / max(settings.pretrain.checkpoint_seconds, step)
+    seconds = plan.num_steps * speeds.step + speeds.isometry + speeds.start
+    saves = seconds / max(settings.pretrain.checkpoint_seconds, speeds.step)
     gpus = plan.workers * plan.gpus_per_worker
     return _stage(seconds, gpus, min(saves, plan.num_steps) * speeds.checkpoint_bytes)
 
@@ -67,21 +64,26 @@ def _check(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
         return _stage(0, 0)
     waves = math.ceil(settings.check / plan.checkers)
     median, _ = speeds.epochs  # networks from the lowest score to the highest
-    seconds = waves * (settings.check_epochs * median + speeds.start) + _TUNE_SECONDS
+    seconds = waves * settings.check_epochs * median + _starting(plan, waves, speeds)
     return _stage(seconds, min(plan.checkers, settings.check) * plan.gpus_per_trial)
 
 
 def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     retrain = settings.retrain
     waves = math.ceil(retrain.top_k / plan.concurrent)
-    low, high = (
-        waves * (retrain.epochs * epoch + speeds.start) + _TUNE_SECONDS for epoch in speeds.epochs
+    starting = _starting(plan, waves, speeds)
+    low, high = sorted(
+        waves * (retrain.epochs * epoch + test) + starting
+        for epoch, test in zip(speeds.epochs, speeds.tests, strict=True)
     )
-    saved = retrain.top_k * (_COPIES * retrain.epochs + 1) * _weights(plan, settings)
-    # what scores best is seldom small
-    likely = (low + 3 * high) / 4
+    saved = retrain.top_k * (_COPIES * retrain.epochs + 1) * speeds.network_bytes
     gpus = min(plan.concurrent, retrain.top_k) * plan.gpus_per_trial
-    return _stage(likely, gpus, saved, low, high)
+    return _stage((low + 3 * high) / 4, gpus, saved, low, high)
+
+
+def _starting(plan: Plan, waves: int, speeds: Speeds) -> float:
+    """Return the seconds that processes and Tune take; a trial alone takes over a process."""
+    return _TUNE_SECONDS + speeds.start * (waves if plan.trial_size.workers > 1 else 1)
 
 
 def _stage(
@@ -105,8 +107,3 @@ def _stage(
 def _scored(plan: Plan, settings: Settings) -> int:
     search = settings.search
     return min(search.generations * search.population, plan.space.size)
-
-
-def _weights(plan: Plan, settings: Settings) -> int:
-    """Return the bytes of the largest network within the limits, or a little more."""
-    return 4 * min(plan.costs.largest.params, settings.max_params or plan.costs.largest.params)

@@ -7,7 +7,7 @@ machine share its cores, caches and memory, so a single one would promise too mu
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,23 +17,27 @@ import ray
 import torch
 
 from raynas.cluster.plan import Plan
+from raynas.cluster.shards import PathWorkers
+from raynas.cluster.worker import supernet_recipe
 from raynas.nets.isometry import measure_candidate
-from raynas.nets.supernet import Supernet
 from raynas.settings import Settings
 from raynas.space import Architecture
 from raynas.stages import INDICATOR_SCORES, RetrainSettings
-from raynas.trainable import indices_on
-from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
+from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset
 from raynas.training.pretraining import Pretraining
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import make_score
 
-_SECONDS = 1.0  # of each loop
-_LEAST, _MOST = 2, 50  # repetitions in that time
-_DRAWN = 100  # architectures, of which the median and the largest are trained
-_ISOMETRIES = 2.2  # as many whole measurements are one and three brief ones
+_SECONDS = 1.5  # of each loop
+_LEAST, _MOST = 3, 50  # repetitions in that time
+_DRAWN = 100  # architectures, of which two are trained for a moment
+_ISOMETRIES = 3.0  # as many whole measurements are one and three brief ones
 _FORWARD_SHARE = 1 / 3  # of a training step that looking at as many images takes
+_ENDLESS = 10**6  # steps
+_PATIENCE = 60.0  # seconds, for workers that may be on nodes that still start
+
+Work = Callable[[Plan, Dataset, Settings, str], Any]
 
 
 @dataclass(frozen=True)
@@ -41,141 +45,117 @@ class Speeds:
     """Seconds that the parts of a run take.
 
     Attributes:
-        start: Until a new process is at work.
+        start: Until all workers are at work, or new processes where nothing is pretrained.
         isometry: The measurements before the pretraining.
-        share: A worker's pieces of a pretraining step.
-        update: What the driver does in a step.
+        step: A step of the pretraining.
         score: A score of a single architecture; 0 if scores are sums over layers.
-        epochs: An epoch of retraining with its validation, of a median network and of the largest.
+        epochs: An epoch of retraining with its validation, of a median network and of a slow one.
+        tests: The test at the end of a retraining, of the same networks.
         checkpoint_bytes: Of the pretraining.
+        network_bytes: Of such networks.
     """
 
     start: float
     isometry: float
-    share: float
-    update: float
+    step: float
     score: float
     epochs: tuple[float, float]
+    tests: tuple[float, float]
     checkpoint_bytes: int
+    network_bytes: int
 
 
 def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
     """Measure a run's speeds on the cluster that was joined."""
     pretrain, size = settings.pretrain, plan.trial_size
-    isometry, update, checkpoint_bytes = _probe_driver(plan, dataset, settings)
     run = ray.put((plan, dataset, settings))
-    is_single = settings.search.score not in INDICATOR_SCORES
-    workers = max(plan.workers if plan.num_steps else 0, plan.scorers if is_single else 0)
-    start, before = _everywhere(
-        _probe_worker, run, workers, pretrain.cpus_per_worker, plan.gpus_per_worker
-    )
-    _, after = _everywhere(
-        _probe_trial, run, plan.concurrent * size.workers, settings.retrain.cpus_per_trial,
-        size.gpus,
-    )  # fmt: skip
-    share, score = np.mean(before, axis=0) if before else (0.0, 0.0)
-    median, largest = np.mean(after, axis=0)
-    epochs = float(median), float(largest)
-    return Speeds(start, isometry, float(share), update, float(score), epochs, checkpoint_bytes)
+    start = isometry = step = score = 0.0
+    checkpoint_bytes = 0
+    if plan.num_steps:
+        start, isometry, step, checkpoint_bytes = _probe_pretraining(plan, dataset, settings)
+    if settings.search.score not in INDICATOR_SCORES:
+        cpus, gpus = pretrain.cpus_per_worker, plan.gpus_per_worker
+        found = _everywhere(_probe_score, run, plan.scorers, cpus, gpus)
+        score = float(np.mean([seconds for _, seconds in found]))
+    started, trials = time.monotonic(), plan.concurrent * size.workers
+    after = _everywhere(_probe_trial, run, trials, settings.retrain.cpus_per_trial, size.gpus)
+    start = start or time.monotonic() - started - max(busy for busy, _ in after)
+    (a, b), (c, d) = np.mean([seconds for _, seconds in after], axis=0).tolist()
+    params = plan.costs.of(_by_size(plan, settings.seed)[0]).params
+    return Speeds(start, isometry, step, score, (a, b), (c, d), checkpoint_bytes, 4 * params)
 
 
 def _everywhere(
-    work: Callable[..., tuple[float, float]], run: Any, places: int, cpus: int, gpus: float
-) -> tuple[float, list[tuple[float, float]]]:
-    """Do the same at all places at once; return the seconds until it began, and the results."""
-    started = time.monotonic()
+    work: Work, run: Any, places: int, cpus: int, gpus: float
+) -> list[tuple[float, Any]]:
+    """Do the same at all places at once; return the seconds and the result of each."""
     task = ray.remote(_timed).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy="SPREAD")
-    found = ray.get([task.remote(work, run, cpus, gpus) for _ in range(places)])
-    busy = max((seconds for seconds, _ in found), default=0.0)
-    return time.monotonic() - started - busy, [result for _, result in found]
+    found: list[tuple[float, Any]] = ray.get(
+        [task.remote(work, run, cpus, gpus) for _ in range(places)]
+    )
+    return found
 
 
 def _timed(
-    work: Callable[..., tuple[float, float]],
-    run: tuple[Plan, Dataset, Settings],
-    cpus: int,
-    gpus: float,
-) -> tuple[float, tuple[float, float]]:
+    work: Work, run: tuple[Plan, Dataset, Settings], cpus: int, gpus: float
+) -> tuple[float, Any]:
     started = time.monotonic()
     torch.set_num_threads(cpus)
-    result = work(*run, "cuda" if gpus else "cpu")
-    return time.monotonic() - started, result
+    found = work(*run, "cuda" if gpus else "cpu")
+    return time.monotonic() - started, found
 
 
-def _probe_driver(plan: Plan, dataset: Dataset, settings: Settings) -> tuple[float, float, int]:
-    """Return the seconds of the isometry and of an update, and the checkpoint's size."""
-    if not plan.num_steps:
-        return 0.0, 0.0, 0
-    supernet, state = _begin(plan, dataset, settings)
-    steps = state.run(partial(_still, state))
-    update = seconds_of(lambda: next(steps), most=min(_MOST, plan.num_steps - 1))
-    started, candidates = time.monotonic(), list(supernet.candidates())
-    layer, _, module = candidates[len(candidates) // 2]
-    measure_candidate(supernet, layer, module, settings.seed)
-    isometry = (time.monotonic() - started) * len(candidates) * _ISOMETRIES
-    return isometry, update, len(state.to_bytes())
+def _probe_pretraining(
+    plan: Plan, dataset: Dataset, settings: Settings
+) -> tuple[float, float, float, int]:
+    """Take some steps with the run's own workers, and leave nothing of them.
 
-
-def _begin(plan: Plan, dataset: Dataset, settings: Settings) -> tuple[Supernet, Pretraining]:
+    Returns:
+        Seconds until all workers are there, of the isometry, of a step; a checkpoint's bytes.
+    """
     frozen = build_supernet(plan.space, settings.pretrain, dataset, settings.seed)
     state = Pretraining(
-        plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
-        plan.num_steps, plan.num_shards,
+        plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed, _ENDLESS,
+        plan.num_shards,
     )  # fmt: skip
-    return frozen.supernet, state
+    recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
+    started = time.monotonic()
+    with PathWorkers(recipe, dataset, plan.crew(settings.pretrain)) as workers:
+        steps = state.run(workers)
+        next(steps)
+        while len(workers.healthy) < plan.workers and time.monotonic() < started + _PATIENCE:
+            next(steps)
+        start = time.monotonic() - started
+        step = seconds_of(lambda: next(steps))
+    candidates = list(frozen.supernet.candidates())
+    layer, _, module = candidates[len(candidates) // 2]
+    one = seconds_of(lambda: measure_candidate(frozen.supernet, layer, module, settings.seed))
+    return start, one * len(candidates) * _ISOMETRIES, step, len(state.to_bytes())
 
 
-def _still(
-    state: Pretraining, vector: Vector, step: int, pieces: Sequence[Piece]
-) -> list[Gradient]:
-    """Return gradients of zero."""
-    del vector, step
-    sizes = [len(indices_on(state.segments, piece.path)) for piece in pieces]
-    return [Gradient(np.zeros(size, dtype=np.float32), 1.0) for size in sizes]
-
-
-def _probe_worker(
-    plan: Plan, dataset: Dataset, settings: Settings, device: str
-) -> tuple[float, float]:
-    """Return the seconds of a worker's pieces of a step, and of a score; 0: there is none."""
-    supernet = build_supernet(plan.space, settings.pretrain, dataset, settings.seed)
-    vector = supernet.vector.numpy()
-    share = score = 0.0
-    if plan.num_steps:
-        compute = PathGradients(
-            plan.space, dataset, settings.pretrain, settings.images.augment, settings.seed,
-            plan.num_shards, device,
-        )  # fmt: skip
-        pieces = shares(plan, _begin(plan, dataset, settings)[1])
-        steps = itertools.count()
-        share = seconds_of(lambda: compute(vector, next(steps), pieces))
-    if settings.search.score not in INDICATOR_SCORES:
-        single = make_score(plan.space, dataset, settings, vector, device)
-        path = _by_size(plan, settings.seed)[0]
-        score = seconds_of(lambda: single(path))
-    return share, score
-
-
-def shares(plan: Plan, state: Pretraining) -> list[Piece]:
-    """Return as many pieces of the first step as the busiest worker computes of each."""
-    pieces = [Piece(path, shard) for path in state.paths(0) for shard in range(plan.num_shards)]
-    return pieces[: math.ceil(len(pieces) / plan.workers)]
+def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) -> float:
+    """Return the seconds of a score; the supernet's numbers do not matter to them."""
+    vector = build_supernet(plan.space, settings.pretrain, dataset, settings.seed).vector.numpy()
+    score = make_score(plan.space, dataset, settings, vector, device)
+    path = _by_size(plan, settings.seed)[0]
+    return seconds_of(lambda: score(path))
 
 
 def _probe_trial(
     plan: Plan, dataset: Dataset, settings: Settings, device: str
-) -> tuple[float, float]:
-    """Return the seconds of an epoch of a median network, and of the largest of some."""
-    batch = math.ceil(settings.retrain.batch / plan.trial_size.workers)
-    own = replace(settings.retrain, batch=batch)
-    # looking at the validation images takes a share of what training on them would
-    images = len(dataset.train) + _FORWARD_SHARE * len(dataset.val) * plan.trial_size.workers
-    steps = images / settings.retrain.batch
-    median, largest = (
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the seconds of an epoch and of the test, of a median network and of a slow one."""
+    batch, workers = settings.retrain.batch, plan.trial_size.workers
+    own = replace(settings.retrain, batch=math.ceil(batch / workers))
+    steps = [
         seconds_of(partial(_train, _training(plan, architecture, dataset, settings, own, device)))
         for architecture in _by_size(plan, settings.seed)
-    )
-    return median * steps, largest * steps
+    ]
+    # looking at images takes a share of what training on them would; every worker looks at all
+    looks = _FORWARD_SHARE * workers / batch
+    epoch = len(dataset.train) / batch + len(dataset.val) * looks
+    test = len(dataset.test) * looks
+    return tuple(step * epoch for step in steps), tuple(step * test for step in steps)
 
 
 def _training(  # noqa: PLR0913 - what a trial is made of
@@ -197,14 +177,19 @@ def _train(training: Iterator[torch.Tensor]) -> float:
 
 
 def _by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:
-    """Return the median and the largest of some architectures within the limits, by MACs."""
+    """Return the median of some architectures within the limits by MACs, and a slow one.
+
+    Of the upper half that is the one with the fewest parameters: it works where feature maps are
+    large, which takes longer than its MACs tell, and scores tend to prefer it.
+    """
     rng = np.random.default_rng(seed)
     drawn = [plan.sampler.draw(rng) for _ in range(_DRAWN)]
     found = [each for each in drawn if each is not None]
     if not found:  # limits that hardly anything keeps
         found = [Architecture([0] * plan.space.num_layers)]
     ranked = sorted(found, key=lambda each: plan.costs.of(each).macs)
-    return ranked[len(ranked) // 2], ranked[-1]
+    upper = ranked[len(ranked) // 2 :]
+    return upper[0], min(upper, key=lambda each: plan.costs.of(each).params)
 
 
 def seconds_of(work: Callable[[], object], most: int = _MOST) -> float:

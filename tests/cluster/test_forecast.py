@@ -14,17 +14,18 @@ from raynas.cluster.connection import Resources
 from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan
 from raynas.cluster.plan_text import forecast_line
-from raynas.cluster.probe import Speeds, probe, seconds_of, shares
+from raynas.cluster.probe import Speeds, probe, seconds_of
 from raynas.cluster.run import Run
+from raynas.cluster.trial_size import TrialSize
 from raynas.console import Stages
 from raynas.settings import Settings
 from raynas.store import RunStore
 from tests.cluster.test_plan import CLUSTER, SMALL, plan, pretrain, search, untrained
-from tests.training.samples import begin_pretraining, build_dataset
+from tests.training.samples import build_dataset
 
 SPEEDS = Speeds(
-    start=0.0, isometry=0.0, share=1.0, update=0.0, score=0.0, epochs=(1.0, 5.0),
-    checkpoint_bytes=1000,
+    start=0.0, isometry=0.0, step=1.0, score=0.0, epochs=(1.0, 5.0), tests=(0.0, 0.0),
+    checkpoint_bytes=1000, network_bytes=4000,
 )  # fmt: skip
 
 
@@ -36,9 +37,9 @@ class TestArithmetic:
     def test_a_pretraining_takes_its_steps_the_isometry_and_the_start(self) -> None:
         steps = plan(SMALL).num_steps
 
-        assert stages(SMALL)["pretrain"]["seconds"] == pytest.approx(steps, abs=0.02)
-        slow = stages(SMALL, start=3.0, isometry=20.0, update=2.0)
-        assert slow["pretrain"]["seconds"] == pytest.approx(3 * steps + 23, abs=0.02)
+        assert stages(SMALL)["pretrain"]["seconds"] == steps
+        slow = stages(SMALL, start=3.0, isometry=20.0, step=2.0)
+        assert slow["pretrain"]["seconds"] == 2 * steps + 23
 
     def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
         assert "pretrain" not in stages(untrained("random"), score=1.0)
@@ -49,8 +50,28 @@ class TestArithmetic:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, epochs=10, top_k=3))
         made = stages(settings, start=2.0)["retrain"]  # two at a time: two waves
 
-        assert made["low_seconds"] < 2 * (10 + 2) < made["seconds"] < 2 * (50 + 2) + 3
-        assert made["high_seconds"] > 2 * (50 + 2)
+        assert made["low_seconds"] < 2 * 10 + 2 < made["seconds"] < 2 * 50 + 2 + 3
+        assert made["high_seconds"] > 2 * 50 + 2
+
+    def test_the_test_at_the_end_is_counted_once_a_trial(self) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=2))
+        without, slow = (stages(settings, tests=tests) for tests in ((0.0, 0.0), (8.0, 8.0)))
+
+        assert slow["retrain"]["seconds"] - without["retrain"]["seconds"] == pytest.approx(8)
+
+    def test_processes_start_once_or_with_every_wave_of_several_workers(self) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=4))
+        alone = plan(settings)
+        team = replace(alone, trial_size=TrialSize(workers=2))
+        seconds = {
+            name: stages(settings, made, start=start)["retrain"]["seconds"]
+            for name, made, start in (
+                ("none", alone, 0.0), ("alone", alone, 7.0), ("team", team, 7.0),
+            )
+        }  # fmt: skip
+
+        assert seconds["alone"] - seconds["none"] == pytest.approx(7)
+        assert seconds["team"] - seconds["none"] == pytest.approx(2 * 7)
 
     def test_scores_by_trials_take_waves_and_no_more_than_there_are_architectures(self) -> None:
         few = search(score="accuracy", generations=3, population=4)
@@ -68,7 +89,7 @@ class TestArithmetic:
 
     def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
         made = plan(SMALL, CLUSTER)
-        found = stages(SMALL, made, share=3600.0)
+        found = stages(SMALL, made, step=3600.0)
 
         assert made.workers == 8
         hours = made.num_steps
@@ -80,7 +101,7 @@ class TestArithmetic:
         assert stages(SMALL)[name]["written_bytes"] > 0
 
     def test_more_checkpoints_write_more_but_keep_no_more(self) -> None:
-        often, seldom = (stages(pretrain(checkpoint_seconds=s), share=10.0) for s in (1, 10**6))
+        often, seldom = (stages(pretrain(checkpoint_seconds=s), step=10.0) for s in (1, 10**6))
 
         assert often["pretrain"]["written_bytes"] > seldom["pretrain"]["written_bytes"]
         assert often["disk_bytes"] == seldom["disk_bytes"]
@@ -109,15 +130,6 @@ class TestLine:
 
 
 class TestProbe:
-    def test_a_share_is_what_the_busiest_of_the_workers_computes(self) -> None:
-        made = plan(SMALL)  # 4 paths, 2 workers
-        state = begin_pretraining(SMALL.pretrain, made.space)
-
-        assert len(shares(made, state)) == 2
-        assert len(shares(replace(made, workers=3), state)) == 2
-        assert len(shares(replace(made, workers=4), state)) == 1
-        assert len(shares(replace(made, workers=1), state)) == 4
-
     def test_the_first_call_is_not_measured(self) -> None:
         seconds = iter([0.3, 0.0, 0.0, 0.0])
 
@@ -138,12 +150,13 @@ class TestProbe:
         made = plan(settings, cluster)
         found = probe(made, build_dataset(), settings)
 
-        assert 0 < found.share < 10
-        assert 0 < found.update < 1
+        assert 0 < found.step < 10
         assert 0 < found.start < 120
         assert 0 < found.isometry < 60
         assert (found.score > 0) == (score == "accuracy")
-        assert 0 < found.epochs[0] < found.epochs[1] * 2
+        assert min(found.epochs) > 0
+        assert 0 < min(found.tests) < max(found.epochs)
+        assert found.network_bytes > 100
         assert found.checkpoint_bytes > 100
         assert forecast(made, settings, found)["retrain"]["seconds"] > 0
 

@@ -24,7 +24,8 @@ TINY = (
     "--search.mutations", "2", "--search.crossovers", "2",
     "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
 )  # fmt: skip
-SPEEDS = Speeds(2.0, 1.0, 0.1, 0.01, 0.0, (1.0, 3.0), 1000)  # of a probe that nobody made
+# of a probe that nobody made
+SPEEDS = Speeds(2.0, 1.0, 0.1, 0.0, (1.0, 3.0), (0.5, 0.6), 1000, 4000)
 SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
 TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}
