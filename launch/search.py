@@ -117,8 +117,11 @@ def search(command: Command, console: Console) -> None:
             stages.print(line)
         expected = None
         if command.dry_run or not (recorded or command.skip_forecast):
-            expected = forecast(plan, settings, probe(plan, dataset, settings))
-            stages.print(forecast_line(expected))
+            try:
+                expected = forecast(plan, settings, probe(plan, dataset, settings))
+                stages.print(forecast_line(expected))
+            except StageError as error:  # of one network, maybe; others may do
+                stages.print(f"warning: no forecast, its probe failed: {error}")
         if command.dry_run:
             return
         with RunLock(RunStore.create(store.address), stages.print):

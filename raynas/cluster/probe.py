@@ -16,9 +16,11 @@ import numpy as np
 import ray
 import torch
 
+from raynas.cluster.failures import remedy
 from raynas.cluster.plan import Plan
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.worker import supernet_recipe
+from raynas.errors import StageError
 from raynas.nets.isometry import measure_candidate
 from raynas.settings import Settings
 from raynas.space import Architecture
@@ -66,7 +68,11 @@ class Speeds:
 
 
 def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
-    """Measure a run's speeds on the cluster that was joined."""
+    """Measure a run's speeds on the cluster that was joined.
+
+    Raises:
+        StageError: What was to be measured failed, as it would in the run.
+    """
     pretrain, size = settings.pretrain, plan.trial_size
     run = ray.put((plan, dataset, settings))
     start = isometry = step = score = 0.0
@@ -90,9 +96,11 @@ def _everywhere(
 ) -> list[tuple[float, Any]]:
     """Do the same at all places at once; return the seconds and the result of each."""
     task = ray.remote(_timed).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy="SPREAD")
-    found: list[tuple[float, Any]] = ray.get(
-        [task.remote(work, run, cpus, gpus) for _ in range(places)]
-    )
+    asked = [task.remote(work, run, cpus, gpus) for _ in range(places)]
+    try:
+        found: list[tuple[float, Any]] = ray.get(asked)
+    except ray.exceptions.RayError as error:
+        raise StageError(f"{remedy(str(error))}\n{error}") from error
     return found
 
 

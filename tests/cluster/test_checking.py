@@ -70,6 +70,7 @@ def build_run(folder: Path, settings: Settings = SETTINGS, cpus: float = 3.0) ->
     dataset, resources = digits(120, 60), Resources(nodes=1, cpus=cpus, gpus=0.0)
     plan = make_plan(SPACE, dataset, settings, resources, None)
     store = RunStore.create(str(folder))
+    store.append("runs", [{"run": "run"}], part="run")
     return Run(store, settings, dataset, plan, resources, Stages(Console(file=io.StringIO())))
 
 

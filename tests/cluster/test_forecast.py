@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from rich.console import Console
 
 from raynas.cluster.connection import Resources
 from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan
 from raynas.cluster.plan_text import forecast_line
-from raynas.cluster.probe import Speeds, probe, seconds_of
+from raynas.cluster.probe import Speeds, _everywhere, probe, seconds_of
 from raynas.cluster.run import Run
 from raynas.cluster.trial_size import TrialSize
 from raynas.console import Stages
+from raynas.errors import StageError
 from raynas.settings import Settings
 from raynas.store import RunStore
 from tests.cluster.test_plan import CLUSTER, SMALL, plan, pretrain, search, untrained
@@ -159,6 +161,17 @@ class TestProbe:
         assert found.network_bytes > 100
         assert found.checkpoint_bytes > 100
         assert forecast(made, settings, found)["retrain"]["seconds"] > 0
+
+    @pytest.mark.cluster
+    def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:
+        with pytest.raises(StageError, match=r"run the same command again(.|\n)*ip="):
+            _everywhere(broken, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
+        assert cluster
+
+
+def broken(*_: object) -> None:
+    """Fail as a bug does."""
+    raise ZeroDivisionError
 
 
 class TestSpending:

@@ -16,6 +16,7 @@ import pytest
 
 from raynas.cluster.connection import Resources
 from raynas.costs import CostTable
+from raynas.errors import StageError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.settings import Settings
@@ -418,6 +419,19 @@ def test_a_dry_run_prints_plan_and_forecast_and_leaves_nothing(
     assert "space     small_mobile: 6 layers, 10,000 networks" in output
     assert "\nforecast  pretrain " in output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("pretended_cluster")
+def test_a_probe_that_fails_costs_the_forecast_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise StageError("it needs more memory")
+
+    monkeypatch.setattr(search, "probe", failing)
+    assert search.main(["--run", str(tmp_path / "run"), "--dry-run"]) == 0
+    output = capsys.readouterr().out
+    assert "warning: no forecast, its probe failed: it needs more memory\n" in output
 
 
 class TestCommand:
