@@ -143,19 +143,18 @@ class TestProbe:
         assert seconds_of(work, most=3) < 0.1
 
     @pytest.mark.cluster
-    @pytest.mark.parametrize("score", ["saliency", "accuracy"])
     def test_a_cluster_s_speeds_are_measured_where_the_run_will_work(
-        self, cluster: Resources, score: str
+        self, cluster: Resources
     ) -> None:
         batch = replace(SMALL.retrain, batch=12)
-        settings = replace(search(score=score, recalibration_batches=1), retrain=batch)
+        settings = replace(search(score="accuracy", recalibration_batches=1), retrain=batch)
         made = plan(settings, cluster)
         found = probe(made, build_dataset(), settings)
 
         assert 0 < found.step < 10
         assert 0 < found.start < 120
         assert 0 < found.isometry < 60
-        assert (found.score > 0) == (score == "accuracy")
+        assert 0 < found.score < 10
         assert min(found.epochs) > 0
         assert 0 < min(found.tests) < max(found.epochs)
         assert found.network_bytes > 100

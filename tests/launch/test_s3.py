@@ -16,7 +16,8 @@ from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Launcher, results_of, running, wait_until
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # the first one starts three runs
+# the first one starts three runs; tests/test_s3.py is the short version
+pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,6 @@ def test_pandas_reads_the_tables_as_the_readme_does(killed: str) -> None:
     assert set(outcomes["status"]) == {"finished"}
 
 
-@pytest.mark.chaos
 def test_a_run_on_a_storage_that_fails_now_and_then_finds_what_others_find(
     objects: Storage, remote_launcher: Launcher, undisturbed: Path
 ) -> None:

@@ -17,9 +17,10 @@ from raynas.cluster.searcher import EvolutionSearcher
 from raynas.cluster.shards import Crew
 from raynas.cluster.worker import Compute, Recipe
 from raynas.store import RunStore
+from raynas.training import outcomes
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.images import Dataset
-from tests.launch.scripts import load_script, rows_of
+from tests.launch.scripts import SPEEDS, load_script, rows_of
 
 pytestmark = pytest.mark.cluster
 
@@ -66,6 +67,7 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(search, "connected", connected)
     monkeypatch.setattr(search, "PathWorkers", Here)
+    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)  # which takes its time
 
 
 def interrupt() -> None:
@@ -181,6 +183,8 @@ def test_an_evolution_scored_by_trials_goes_on_after_an_interruption_and_scores_
         "--search.recalibration-batches", "1",
     ]  # fmt: skip
     monkeypatch.setattr(searching, "_RECORD_SECONDS", 0.0)
+    monkeypatch.setattr(outcomes, "_STATE_SECONDS", 0.0)
+    monkeypatch.setattr(outcomes, "_STATE_SHARE", math.inf)
     first: list[str] = []
     second: list[str] = []
     with monkeypatch.context() as patch:
