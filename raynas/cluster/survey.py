@@ -26,6 +26,11 @@ from raynas.store import RunStore
 # what a gradient or a file may depend on
 _PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "safetensors")
 _ANSWER_SECONDS = 120.0  # a node may have to install a runtime environment first
+_GONE = (
+    ray.exceptions.TaskUnschedulableError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.WorkerCrashedError,
+)
 _COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
@@ -101,7 +106,9 @@ def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
                     f"node {_name(node)}: no answer for {_ANSWER_SECONDS:.0f} s; remove it from "
                     "the cluster, or repair it"
                 )
-            _refuse_unfit(node, _report(node, answer), store, marker)
+            report = _report(node, answer)
+            if report is not None:
+                _refuse_unfit(node, report, store, marker)
 
 
 def _is_asked(node: dict[str, Any], own: str) -> bool:
@@ -125,9 +132,12 @@ def _ask(node: dict[str, Any], paths: Sequence[str]) -> Any:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
-def _report(node: dict[str, Any], answer: Any) -> Report:
+def _report(node: dict[str, Any], answer: Any) -> Report | None:
+    """Return what a node said, or None if it is no more: Ray lists it for some seconds yet."""
     try:
         return Report(**ray.get(answer))
+    except _GONE:
+        return None
     except ray.exceptions.RayError as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"node {_name(node)}: it cannot run a task ({first}); repair it") from error

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 
-from raynas.cluster.survey import Report, _refuse_unfit, _versions
+from raynas.cluster.survey import Report, _refuse_unfit, _report, _versions
 from raynas.errors import UserError
 from raynas.store import RunStore
 from tests.builders import ROOT
@@ -68,6 +69,29 @@ def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPa
     with_cuda = _versions()
     monkeypatch.setattr(version, lambda _: "2.14.1+cpu")
     assert _versions() == with_cuda
+
+
+@pytest.mark.parametrize(
+    ("error", "is_gone"),
+    [
+        (ray.exceptions.TaskUnschedulableError("the node doesn't exist any more"), True),
+        (ray.exceptions.NodeDiedError("no heartbeat"), True),
+        (ray.exceptions.WorkerCrashedError(), True),
+        (ray.exceptions.RuntimeEnvSetupError("no pip"), False),
+    ],
+)
+def test_a_node_that_died_just_now_is_passed_over_and_one_that_is_broken_is_not(
+    error: Exception, is_gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "get", get)
+    if is_gone:
+        assert _report(NODE, None) is None
+    else:
+        with pytest.raises(UserError, match="node gpu-7 .*: it cannot run a task"):
+            _report(NODE, None)
 
 
 SURVEY = """
