@@ -90,7 +90,7 @@ def test_a_node_that_died_just_now_is_passed_over_and_one_that_is_broken_is_not(
     if is_gone:
         assert _report(NODE, None) is None
     else:
-        with pytest.raises(UserError, match="node gpu-7 .*: it cannot run a task"):
+        with pytest.raises(UserError, match=r"node gpu-7 .*: it cannot run a task"):
             _report(NODE, None)
 
 
