@@ -60,6 +60,7 @@ def test_what_is_wrong_with_a_node_is_told_in_one_sentence_with_its_name(
 
 
 def test_a_fit_node_is_not_refused(tmp_path: Path) -> None:
+    """Refusing would raise, as the tests above show."""
     _refuse_unfit(NODE, FIT, RunStore(str(tmp_path)), "MARKER")
 
 
