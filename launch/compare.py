@@ -30,6 +30,7 @@ from launch import search
 from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
 from raynas.cluster.connection import Resources, connected, lasting
 from raynas.cluster.plan import make_plan
+from raynas.cluster.run import recorded_run
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.costs import show_quantity
@@ -120,7 +121,7 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     store.refuse_unwritable()
     cells = make_cells(methods, command.seeds, store.address)
     for cell in cells:
-        search.recorded_run(cell.store, cell.settings)
+        recorded_run(cell.store, cell.settings)
     console = make_console(stderr=command.json)
     errors: dict[str, str | None] = {}
     if command.dry_run or not all(cell.is_finished for cell in cells):

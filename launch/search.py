@@ -14,7 +14,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,37 +26,38 @@ from raynas.cluster.checking import check_score
 from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.forecast import forecast
-from raynas.cluster.plan import make_plan
+from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import forecast_line, plan_lines
 from raynas.cluster.probe import probe
-from raynas.cluster.run import Run
+from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.searching import make_searcher
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.survey import refuse_unfit_nodes
+from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
-from raynas.errors import StageError, UserError
+from raynas.errors import StageError
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.methods import load_method
 from raynas.report import print_report
 from raynas.search.exact import best
 from raynas.search.indicators import score_table
-from raynas.settings import Settings, differences
+from raynas.settings import Settings
 from raynas.shield import Shield
 from raynas.space import SearchSpace, load_space, space_module_name
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
-from raynas.training import records
 from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.outcomes import Outcomes, TrialEnd
 from raynas.training.pretraining import Pretraining, learned_nothing
-from raynas.training.reuse import refuse_foreign, take_over
+from raynas.training.reuse import refuse_foreign
+from raynas.training.warm_start import Earlier
 
 ROOT = Path(__file__).parent.parent
 METHODS = ROOT / "launch" / "settings"
@@ -73,6 +73,10 @@ class Command:
     """Run folder, a path or URI; unset: one under runs/, named by data, space and settings."""
     pretrained: str | None = None
     """Run folder of the same space, data, seed and pretraining, to take its supernet over."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Run folder of the same space, data and seed, to take over all of it that is the same."""
+    track: Tracker | None = None
+    """Show the training curves of the trials in mlflow, wandb or tensorboard, too."""
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
     skip_forecast: bool = False
@@ -99,13 +103,14 @@ def search(command: Command, console: Console) -> None:
     settings = command.settings
     store = RunStore(lasting(command.run or default_folder(settings)))
     store.refuse_unwritable()
+    refuse_untrackable(command.track, store)
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
         print_report(store, console)
         return
-    source = RunStore(command.pretrained) if command.pretrained and not recorded else None
-    if source:
-        refuse_foreign(source, settings)
+    supernet = RunStore(command.pretrained) if command.pretrained and not recorded else None
+    if supernet:
+        refuse_foreign(supernet, settings)
     space, dataset = load(settings)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected(verbose=command.verbose) as resources, Stages(console) as stages:
@@ -113,7 +118,9 @@ def search(command: Command, console: Console) -> None:
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
-        for line in plan_lines(plan, settings, resources):
+        earlier = earlier_run(command, plan, recorded)
+        supernet = supernet or (earlier.pretraining if earlier else None)
+        for line in (*plan_lines(plan, settings, resources), *(earlier.lines() if earlier else ())):
             stages.print(line)
         expected = None
         if command.dry_run or not (recorded or command.skip_forecast):
@@ -125,8 +132,10 @@ def search(command: Command, console: Console) -> None:
         if command.dry_run:
             return
         with RunLock(RunStore.create(store.address), stages.print):
-            run = Run(store, settings, dataset, plan, resources, stages)
-            begin(run, recorded, expected, source)
+            trackers = tracking(command.track, store, stages.print)
+            run = Run(store, settings, dataset, plan, resources, stages, earlier, trackers)
+            begin(run, recorded, expected, supernet)
+            stages.expect(run.expected_seconds)
             with run.spending("pretrain", plan.workers * plan.gpus_per_worker):
                 state = pretrain(run)
             search_and_retrain(run, state)
@@ -140,52 +149,16 @@ def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
     return space, _images(settings.data, settings.images, settings.seed, space.resolution)
 
 
+def earlier_run(command: Command, plan: Plan, recorded: dict[str, Any] | None) -> Earlier | None:
+    """Return the run that this one may take from; a continued one does without if that is gone."""
+    if command.from_ is None or (recorded and not RunStore(command.from_).rows("runs")):
+        return None
+    return Earlier(RunStore(command.from_), command.settings, plan.costs, plan.facts)
+
+
 def default_folder(settings: Settings) -> str:
     """Return runs/DATA-SPACE-HASH: the same settings continue in the same folder."""
     return f"runs/{name_of(settings.data)}-{Path(settings.space).stem}-{settings.digest}"
-
-
-def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
-    """Return the row of a run that the folder already holds, or None.
-
-    Raises:
-        UserError: It was made with other settings.
-    """
-    rows = store.rows("runs")
-    if not rows:
-        return None
-    differing = differences(rows[0]["settings"], settings)
-    if differing:
-        raise UserError(
-            f"run folder {store.uri} holds a run of other settings ({'; '.join(differing)}); "
-            "choose another --run, or give the recorded settings to continue"
-        )
-    return rows[0]
-
-
-def begin(
-    run: Run,
-    recorded: dict[str, Any] | None,
-    expected: dict[str, Any] | None,
-    source: RunStore | None,
-) -> None:
-    """Record the run's row with its forecast, unless it is continued and has one."""
-    run.store.sweep()
-    if recorded:
-        return
-    if run.store.rows("runs"):
-        raise StageError(
-            f"run folder {run.store.uri}: another driver began a run there just now; run the same "
-            "command again to continue that one"
-        )
-    if source:
-        take_over(run.store, source, run.settings)
-    row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
-        "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
-        "pretrained": source.uri if source else None,
-        "forecast": json.dumps(expected) if expected else None,
-    }  # fmt: skip
-    run.store.append("runs", [row], part="run")
 
 
 def pretrain(run: Run) -> Pretraining:
@@ -251,12 +224,20 @@ def retrain(run: Run, searcher: Any, outcomes: Outcomes) -> None:
             run.stages.print(end.error)
         outcomes.add(end, searcher.score_of)
 
-    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in)
+    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in, plan.concurrent)
     work = trainable(
         retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
         store=run.store, gpus=plan.trial_size.gpus,
+        earlier=run.earlier.training if run.earlier else None,
     )  # fmt: skip
-    run_trials(work, searcher, recorder, settings.retrain, plan.trial_size, plan.concurrent)
+    run_trials(
+        work,
+        searcher,
+        [recorder, *run.trackers],
+        settings.retrain,
+        plan.trial_size,
+        plan.concurrent,
+    )
     if not searcher.exhausted:
         raise StageError("retraining ended early; run the same command again to continue")
 
@@ -266,24 +247,6 @@ def record_gap(run: Run, table: list[Any]) -> None:
     scores = run.store.table("architectures", ["score"])["score"].to_pylist()
     _, optimum = best(table, run.plan.costs, run.settings.limits)
     run.update(best_score=max(scores), optimal_score=optimum)
-
-
-def end(run: Run) -> None:
-    """Mark the run as finished, unless trials failed: the same command tries those again.
-
-    Raises:
-        StageError: No trial succeeded.
-    """
-    outcomes = run.store.rows("outcomes")
-    failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
-    if failed and len(failed) == len(outcomes):
-        raise StageError(
-            f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
-        )
-    if not failed:
-        run.store.compact()
-    spent = json.loads(run.row["spent"]) | {"disk_bytes": run.store.size()}
-    run.update(spent=json.dumps(spent), finished=None if failed else datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from raynas.space import Architecture
 from raynas.training.gradients import Vector
 from raynas.training.outcomes import SEARCH_STATE, Chronicle
 from raynas.training.records import architecture_rows, calibrated_rows
-from raynas.training.scoring import Score, make_score
+from raynas.training.scoring import Remembered, Score, make_score
 
 Table = list[Array]
 """T[l][i], what candidate i of layer l adds to a score."""
@@ -79,8 +79,11 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
         space, dataset, settings = run.plan.space, run.dataset, run.settings
         cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
 
+        known = run.earlier.scores() if run.earlier else {}
+
         def make() -> Score:
-            return make_score(space, dataset, settings, vector, "cuda" if gpus else "cpu")
+            device = "cuda" if gpus else "cpu"
+            return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
 
         scoring = EvolutionSearcher(evolution, None, 0, chronicle)
         errors = run_scoring(scoring, make, cpus, gpus, run.plan.scorers)
