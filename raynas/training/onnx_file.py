@@ -1,7 +1,7 @@
 """``model.onnx``: a network for ONNX runtimes, with any number of images at a time.
 
-By torch's exporter (``torch.export``, then onnxscript). The packages are an extra of raynas; without
-them networks go without this file.
+By torch's exporter (``torch.export``, then onnxscript). The packages are an extra of raynas;
+without them networks go without this file.
 """
 
 import importlib.util
@@ -52,7 +52,9 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
             )  # fmt: skip
     except Exception as error:  # whatever the exporter meets in a person's operations
         why = (str(error).strip().splitlines() or ["it says no more"])[0]
-        raise OnnxError(f"torch.onnx cannot translate it ({type(error).__name__}: {why})") from error
+        raise OnnxError(
+            f"torch.onnx cannot translate it ({type(error).__name__}: {why})"
+        ) from error
     finally:
         _LOG.disabled = before
     assert program is not None
