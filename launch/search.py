@@ -50,6 +50,7 @@ from raynas.shield import Shield
 from raynas.space import SearchSpace, load_space, space_module_name
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
+from raynas.training.export import export_finished
 from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.initial import initial_isometry
@@ -81,6 +82,8 @@ class Command:
     """Print the plan and the forecast, and stop there."""
     skip_forecast: bool = False
     """Begin at once, without the probe of some seconds that a forecast needs."""
+    export: bool = True
+    """Write each trained network as a folder that needs no raynas, under RUN/exports."""
     verbose: bool = False
     """Show Ray's own messages and what its workers print."""
 
@@ -139,6 +142,8 @@ def search(command: Command, console: Console) -> None:
             with run.spending("pretrain", plan.workers * plan.gpus_per_worker):
                 state = pretrain(run)
             search_and_retrain(run, state)
+            if command.export:
+                export_finished(store, plan.space, dataset, stages.print)
             end(run)
     print_report(store, console)
 
