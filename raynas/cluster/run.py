@@ -31,6 +31,9 @@ class Run:
         plan: What that comes to.
         resources: The cluster's, at the start.
         stages: Shows the progress.
+        recorded: Its row of ``runs`` as it was, if it is continued.
+        expected: Its forecast, if one was made.
+        pretrained: Run folder whose pretraining it takes over, or None.
         earlier: A run that this one may take from, or None.
         trackers: Tune callbacks that show the trials elsewhere.
     """
@@ -41,6 +44,9 @@ class Run:
     plan: Plan
     resources: Resources
     stages: Stages
+    recorded: dict[str, Any] | None = None
+    expected: dict[str, Any] | None = None
+    pretrained: RunStore | None = None
     earlier: Earlier | None = None
     trackers: Sequence[Any] = ()
 
@@ -101,35 +107,27 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     return rows[0]
 
 
-def begin(
-    run: Run,
-    recorded: dict[str, Any] | None,
-    expected: dict[str, Any] | None,
-    pretrained: RunStore | None,
-) -> None:
+def begin(run: Run) -> None:
     """Record the run's row with its forecast, unless it is continued and has one.
 
-    Args:
-        run: The run.
-        recorded: Its row if it is continued.
-        expected: Its forecast, or None.
-        pretrained: Run folder whose pretraining it takes over, or None.
+    Raises:
+        StageError: Another driver has begun a run there meanwhile.
     """
     run.store.sweep()
-    if recorded:
+    if run.recorded:
         return
     if run.store.rows("runs"):
         raise StageError(
             f"run folder {run.store.uri}: another driver began a run there just now; run the same "
             "command again to continue that one"
         )
-    if pretrained:
-        take_over(run.store, pretrained, run.settings)
+    if run.pretrained:
+        take_over(run.store, run.pretrained, run.settings)
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
         "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
-        "pretrained": pretrained.uri if pretrained else None,
+        "pretrained": run.pretrained.uri if run.pretrained else None,
         "warm_start": run.earlier.source.uri if run.earlier else None,
-        "forecast": json.dumps(expected) if expected else None,
+        "forecast": json.dumps(run.expected) if run.expected else None,
     }  # fmt: skip
     run.store.append("runs", [row], part="run")
 
