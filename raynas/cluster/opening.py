@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from rich.console import Console
@@ -18,7 +18,7 @@ from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import forecast_line, plan_lines
 from raynas.cluster.probe import probe
-from raynas.cluster.run import Run, begin, recorded_run
+from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.command import make_console
@@ -27,14 +27,31 @@ from raynas.errors import StageError
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.settings import Settings
-from raynas.space import SearchSpace, load_space, space_module_name
+from raynas.space import SPACES, SearchSpace, load_space, space_module_name
 from raynas.store import RunStore
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.reuse import refuse_foreign
 from raynas.training.warm_start import Earlier
 
-SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 _images = lru_cache(maxsize=1)(load_dataset)  # runs of one process may share them
+
+
+class Options(TypedDict, total=False):
+    """What else a run may begin with; all of it may be left out.
+
+    Attributes:
+        pretrained: Run folder whose supernet is taken over; it must be the same one.
+        warm_start: Run folder of which is taken over what is the same.
+        track: Tracker that shows the trials as well.
+        probing: Make a forecast by a probe of some seconds; left out: of a run that is new.
+        verbose: Show Ray's own messages.
+    """
+
+    pretrained: str | None
+    warm_start: str | None
+    track: Tracker | None
+    probing: bool
+    verbose: bool
 
 
 @contextmanager
@@ -42,15 +59,18 @@ def open_run(
     settings: Settings | None = None,
     folder: str | None = None,
     console: Console | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Iterator[Run]:
     """Plan a run, or one that is continued, and hold its folder until its stages are done.
+
+    What the stages have found lies in the tables of ``run.store``. A run whose networks are
+    trained is marked as finished at the end.
 
     Args:
         settings: What to do; None: the defaults.
         folder: Run folder, a path or URI; None: one under runs/, named by data, space and settings.
         console: Where to show progress; None: standard output.
-        options: See ``planned``.
+        options: Earlier runs to take from, trackers, whether to forecast (``Options``).
 
     Raises:
         UserError: A mistake in the settings; nothing was made.
@@ -60,6 +80,8 @@ def open_run(
     store = run_folder(settings, folder)
     with planned(settings, store, console or make_console(), **options) as run, begun(run):
         yield run
+        if run.store.parts("outcomes"):
+            end(run)
 
 
 def run_folder(settings: Settings, folder: str | None = None) -> RunStore:
@@ -69,16 +91,8 @@ def run_folder(settings: Settings, folder: str | None = None) -> RunStore:
 
 
 @contextmanager
-def planned(  # noqa: PLR0913 - all that a run may begin with
-    settings: Settings,
-    store: RunStore,
-    console: Console,
-    *,
-    pretrained: str | None = None,
-    warm_start: str | None = None,
-    track: Tracker | None = None,
-    probing: bool | None = None,
-    verbose: bool = False,
+def planned(
+    settings: Settings, store: RunStore, console: Console, **options: Unpack[Options]
 ) -> Iterator[Run]:
     """Connect to Ray, plan a run and say the plan; nothing is written.
 
@@ -86,15 +100,12 @@ def planned(  # noqa: PLR0913 - all that a run may begin with
         settings: What to do.
         store: The run folder, which need not exist.
         console: Where to show the plan and the progress.
-        pretrained: Run folder whose supernet is taken over; it must be the same one.
-        warm_start: Run folder of which is taken over what is the same.
-        track: Tracker that shows the trials as well.
-        probing: Make a forecast by a probe of some seconds; None: of a run that is new.
-        verbose: Show Ray's own messages.
+        options: What else it begins with (``Options``).
 
     Raises:
         UserError: What was asked for cannot work.
     """
+    track, pretrained = options.get("track"), options.get("pretrained")
     store.refuse_unwritable()
     refuse_untrackable(track, store)
     recorded = recorded_run(store, settings)
@@ -103,16 +114,16 @@ def planned(  # noqa: PLR0913 - all that a run may begin with
         refuse_foreign(supernet, settings)
     space, dataset = load(settings)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
-    with connected(verbose=verbose) as resources, Stages(console) as stages:
+    with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
-        earlier = _earlier_run(warm_start, settings, plan, bool(recorded))
+        earlier = _earlier_run(options.get("warm_start"), settings, plan, bool(recorded))
         for line in (*plan_lines(plan, settings, resources), *(earlier.lines() if earlier else ())):
             stages.print(line)
         expected = None
-        if probing or (probing is None and not recorded):
+        if options.get("probing", not recorded):
             expected = _forecast(plan, dataset, settings, stages)
         yield Run(
             store, settings, dataset, plan, resources, stages, recorded, expected,

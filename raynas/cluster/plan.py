@@ -12,7 +12,6 @@ from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
@@ -20,6 +19,7 @@ from raynas.space import SearchSpace
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
+from raynas.training.trained import searched_space
 
 # Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
 _SAME = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
@@ -77,13 +77,6 @@ class Plan:
         )
 
 
-def searched_space(space: SearchSpace, settings: Settings) -> SearchSpace:
-    """Return the space that the method searches: with identity paths where it has them."""
-    if settings.pretrain.layer_indicator == "path":
-        return space.with_identity(Identity())
-    return space
-
-
 def make_plan(
     space: SearchSpace,
     dataset: Dataset,
@@ -98,7 +91,7 @@ def make_plan(
             data that differs from what the folder recorded.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
-    space = searched_space(space, settings)
+    space = searched_space(space, pretrain.layer_indicator)
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
