@@ -1,6 +1,6 @@
 """The names that programs may rely on: a run in a few lines of Python, and its parts.
 
-A run is what ``launch/search.py`` does, and continues in the same way::
+A run is what ``launch/search.py`` does, and continues in the same way:
 
     from raynas.api import Settings, find_winners, load_network, open_run, pretrain, retrain
 
@@ -14,12 +14,12 @@ A run is what ``launch/search.py`` does, and continues in the same way::
 Every other name of raynas may change from one version to the next.
 """
 
-from raynas.cluster.opening import open_run
+from raynas.cluster.opening import Options, open_run
 from raynas.cluster.plan import Plan
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.run import Run
-from raynas.cluster.searching import find_winners
+from raynas.cluster.searching import Winners, find_winners
 from raynas.costs import Cost, CostTable, Limits
 from raynas.errors import StageError, UserError
 from raynas.intervals import wilson
@@ -58,6 +58,7 @@ __all__ = [
     "Limits",
     "MBConv",
     "Operation",
+    "Options",
     "Plan",
     "PooledHead",
     "PretrainSettings",
@@ -74,6 +75,7 @@ __all__ = [
     "Stem",
     "Supernet",
     "UserError",
+    "Winners",
     "best",
     "cost_table",
     "find_winners",

@@ -52,9 +52,9 @@ wilson(correct_share, images)
 """How each is called, at least: further arguments may follow, these may not go or move."""
 
 TYPES = {
-    "Dataset", "Head", "ImageSettings", "Indicators", "Operation", "Plan", "Pretraining",
+    "Dataset", "Head", "ImageSettings", "Indicators", "Operation", "Options", "Plan", "Pretraining",
     "PretrainSettings", "RetrainSettings", "Run", "SearchSettings", "StageError", "Stem",
-    "Supernet", "UserError",
+    "Supernet", "UserError", "Winners",
 }  # fmt: skip
 """What is held and not called, but for their fields by name."""
 
@@ -94,7 +94,7 @@ def test_the_example_of_the_page_is_a_run_and_its_result_a_network(
 ) -> None:
     assert cluster.cpus
     monkeypatch.chdir(tmp_path)
-    example = textwrap.dedent((api.__doc__ or "").split("::\n", 1)[1].split("\nEvery")[0])
+    example = textwrap.dedent((api.__doc__ or "").split("same way:\n", 1)[1].split("\nEvery")[0])
     small = Settings(
         max_macs=400_000,
         pretrain=PretrainSettings(epochs=1.0),

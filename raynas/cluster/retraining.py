@@ -1,20 +1,23 @@
 """The last stage of a run: the winners trained from scratch, as scheduled Tune trials."""
 
-from typing import Any
+from typing import cast
+
+from ray.tune.search import Searcher
 
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.run import Run
+from raynas.cluster.searching import Winners
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.errors import StageError
 from raynas.training.outcomes import Outcomes, TrialEnd
 
 
-def retrain(run: Run, winners: Any) -> None:
+def retrain(run: Run, winners: Winners) -> None:
     """Train what a searcher suggests, and write the tables ``trials`` and ``outcomes``.
 
     Args:
         run: The run.
-        winners: A Tune searcher over the architectures that are worth training (``Winners``).
+        winners: The Tune searcher over the architectures that are worth training.
 
     Raises:
         StageError: The trials ended before all winners were trained.
@@ -38,8 +41,8 @@ def retrain(run: Run, winners: Any) -> None:
         store=run.store, gpus=plan.trial_size.gpus,
         earlier=run.earlier.training if run.earlier else None,
     )  # fmt: skip
-    callbacks = [recorder, *run.trackers]
+    searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
     with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
-        run_trials(work, winners, callbacks, settings.retrain, plan.trial_size, plan.concurrent)
+        run_trials(work, searcher, callbacks, settings.retrain, plan.trial_size, plan.concurrent)
         if not winners.exhausted:
             raise StageError("retraining ended early; run the same command again to continue")

@@ -42,8 +42,8 @@ class Winners(Protocol):
         """Return the score of an architecture that was suggested."""
 
 
-def find_winners(run: Run, supernet: Pretraining) -> Any:
-    """Search, and return the Tune searcher whose trials are to be trained (``Winners``).
+def find_winners(run: Run, supernet: Pretraining) -> Winners:
+    """Search, and return the Tune searcher whose trials are to be trained.
 
     Writes the tables ``architectures`` and, where it is asked for, ``checks``.
 
@@ -55,7 +55,7 @@ def find_winners(run: Run, supernet: Pretraining) -> Any:
     done = Outcomes(run.store, plan.costs).settled()
     if settings.search.score not in INDICATOR_SCORES:  # trials score each architecture
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
-            searcher = make_searcher(run, None, supernet.vector.numpy(), done)
+            searcher: Winners = make_searcher(run, None, supernet.vector.numpy(), done)
         check_score(run, None)
     else:
         table = score_table(supernet.indicators(), plan.space, settings.search)
