@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raynas.patience import StorageError
 from raynas.training.modes import eight_bits, is_grey, upright
-from raynas.training.sources import Opener, RawImage
+from raynas.training.raw import Opener, RawImage
 
 Pixels = npt.NDArray[np.uint8]
 
