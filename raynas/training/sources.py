@@ -57,8 +57,9 @@ def _torchvision(data: str) -> Source:
     try:
         parts = [(s, kind(root, train=s == "train", download=True)) for s in ("train", "test")]
     except (OSError, RuntimeError) as error:
+        why = " ".join(str(error).split())
         raise UserError(
-            f"data {data}: torchvision could not download it to {root} ({error}); put its files "
+            f"data {data}: torchvision could not download it to {root} ({why}); put its files "
             "there as torchvision does elsewhere, or give a folder of images"
         ) from error
     arrays = [(s, np.asarray(part.data), np.asarray(part.targets)) for s, part in parts]
