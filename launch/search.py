@@ -37,7 +37,7 @@ from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.worker import supernet_recipe
 from raynas.command import exit_code, make_console, values_of, with_flags
-from raynas.console import Stages
+from raynas.console import Stages, say
 from raynas.errors import StageError, UserError
 from raynas.locations import name_of
 from raynas.lock import RunLock
@@ -117,6 +117,7 @@ def search(command: Command, console: Console) -> None:
             stages.print(line)
         expected = None
         if command.dry_run or not (recorded or command.skip_forecast):
+            stages.print("probe     each stage for some seconds (--skip-forecast does without)")
             try:
                 expected = forecast(plan, settings, probe(plan, dataset, settings))
                 stages.print(forecast_line(expected))
@@ -137,7 +138,7 @@ def search(command: Command, console: Console) -> None:
 def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
     """Return the space and the images of a run."""
     space = load_space(settings.space, ROOT / "search_spaces")
-    return space, _images(settings.data, settings.images, settings.seed, space.resolution)
+    return space, _images(settings.data, settings.images, settings.seed, space.resolution, say)
 
 
 def default_folder(settings: Settings) -> str:

@@ -24,6 +24,11 @@ class Advance(Protocol):
         """Show that so many units are done, with a short text beside."""
 
 
+def say(text: str) -> None:
+    """Print a line at once, before there are stages."""
+    print(text, flush=True)  # noqa: T201 - what a person reads
+
+
 class Stages:
     """The progress of a run, stage by stage; a context manager."""
 

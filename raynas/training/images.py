@@ -19,11 +19,13 @@ from raynas.errors import StageError
 from raynas.stages import ImageSettings
 from raynas.training.decoding import (
     Pixels,
+    Say,
     Square,
     Survey,
     decode,
     decode_all,
     inspect,
+    silent,
     survey,
 )
 from raynas.training.memory import is_held_in_memory
@@ -173,7 +175,13 @@ class Dataset:
         return local_file(self.train.raws[0]) if isinstance(self.train, EncodedImages) else None
 
 
-def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution: int) -> Dataset:
+def load_dataset(
+    data: str,
+    settings: ImageSettings,
+    seed: int,
+    usual_resolution: int,
+    say: Say = silent,
+) -> Dataset:
     """Read, decode, resize and split the images.
 
     Args:
@@ -181,6 +189,7 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
         settings: Resolution, split fractions and how many corrupt images are bearable.
         seed: Seed of the split.
         usual_resolution: Pixels to resize to where images differ in size and none was asked for.
+        say: Hears now and then how far it is.
 
     Raises:
         UserError: No such data, a single class, or too many images that cannot be read.
@@ -188,10 +197,10 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
     source = open_source(data)
     refuse_unusable(data, source)
     raws = share_of(source.images, settings.share, seed)
-    shapes = [shape for shape in inspect(raws) if shape]
+    shapes = [shape for shape in inspect(raws, say) if shape]
     square = _square(shapes, settings.resolution, usual_resolution)
     held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
-    found = survey(raws, square, keep=held)
+    found = survey(raws, square, held, say)
     skipped = [raw for raw, good in zip(raws, found.readable, strict=True) if not good]
     refuse_corrupt(data, skipped, len(raws), settings.max_corrupt, square)
     kept = np.flatnonzero(found.readable)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from raynas.errors import UserError
 from raynas.stages import ImageSettings
+from raynas.training import decoding
 from raynas.training.images import Dataset, load_dataset
 from tests.builders import SHARED_DATA
 from tests.training.samples import (
@@ -558,3 +559,19 @@ def test_cifar10_as_parquet_has_ten_named_classes_of_colour_images(tmp_path: Pat
     assert dataset.class_names[:3] == ("airplane", "automobile", "bird")
     assert np.bincount(dataset.test.labels).tolist() == pytest.approx([40] * 10, abs=8)
     assert dataset.mean == pytest.approx([0.494, 0.485, 0.450], abs=0.015)
+
+
+def test_reading_many_images_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_SILENCE", 0.0)
+    said: list[str] = []
+    load_dataset(
+        numbered_tree(tmp_path, per_class=25, classes=2), ImageSettings(), 0, 8, said.append
+    )
+
+    assert said == [
+        f"data      {doing} {done} of 50 images"
+        for doing in ("looking at", "decoding")
+        for done in (32, 50)
+    ]
