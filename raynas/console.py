@@ -40,6 +40,11 @@ class Advance(Protocol):
         """
 
 
+def say(text: str) -> None:
+    """Print a line at once, before there are stages."""
+    print(text, flush=True)  # noqa: T201 - what a person reads
+
+
 class Stages:
     """The progress of a run, stage by stage; a context manager."""
 

@@ -22,7 +22,7 @@ from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.command import make_console
-from raynas.console import Stages
+from raynas.console import Stages, say
 from raynas.errors import StageError
 from raynas.locations import name_of
 from raynas.lock import RunLock
@@ -135,7 +135,7 @@ def planned(
 def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
     """Return the space and the images of a run."""
     space = load_space(settings.space, SPACES)
-    return space, _images(settings.data, settings.images, settings.seed, space.resolution)
+    return space, _images(settings.data, settings.images, settings.seed, space.resolution, say)
 
 
 def _earlier_run(
@@ -150,6 +150,7 @@ def _earlier_run(
 def _forecast(
     plan: Plan, dataset: Dataset, settings: Settings, stages: Stages
 ) -> dict[str, Any] | None:
+    stages.print("probe     each stage for some seconds (--skip-forecast does without)")
     try:
         expected = forecast(plan, settings, probe(plan, dataset, settings))
     except StageError as error:  # of one network, maybe; others may do

@@ -6,6 +6,7 @@ Everything that cannot work is refused here, before anything trains.
 from dataclasses import dataclass
 from typing import Any
 
+from raynas.balance import class_warnings
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
 from raynas.cluster.trial_size import TrialSize, trial_size
@@ -19,6 +20,7 @@ from raynas.space import SearchSpace
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
+from raynas.training.sizes import size_warnings, size_words
 from raynas.training.trained import searched_space
 
 # Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
@@ -44,6 +46,8 @@ class Plan:
         checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
+        sizes: What the images were resized from, in words.
+        warnings: Sentences on what a person may want to change.
     """
 
     space: SearchSpace
@@ -60,6 +64,8 @@ class Plan:
     checkers: int
     concurrent: int
     facts: dict[str, Any]
+    sizes: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def gpus_per_trial(self) -> float:
@@ -135,6 +141,8 @@ def make_plan(
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
         facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        size_words(dataset),
+        (*size_warnings(space, dataset, settings.images.resolution), *class_warnings(facts)),
     )
 
 
@@ -147,6 +155,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "val": len(dataset.val),
         "test": len(dataset.test),
         "skipped": list(dataset.skipped),
+        "ignored": list(dataset.ignored),
         "class_counts": dataset.class_counts,
         "mean": dataset.mean.tolist(),
         "std": dataset.std.tolist(),
