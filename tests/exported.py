@@ -19,7 +19,7 @@ from raynas.nets.subnet import subnet
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
 from raynas.store import RunStore
-from raynas.training.images import Dataset, Images
+from raynas.training.images import Dataset
 from raynas.training.outcomes import Outcomes, TrialEnd
 from raynas.training.records import run_row
 from tests.training.samples import build_dataset
@@ -78,9 +78,10 @@ def build_run(
     space: SearchSpace,
     architectures: Sequence[str],
     dataset: Dataset | None = None,
+    stopped: Sequence[str] = (),
     **settings: Any,
 ) -> RunStore:
-    """Write a run folder whose networks were trained, all to the end but the last of several."""
+    """Write a run folder whose networks were trained to the end, but for those stopped."""
     dataset = dataset or named_dataset()
     store = RunStore.create(uri)
     chosen = Settings(space=space.name, **settings)
@@ -101,6 +102,8 @@ def build_run(
         store.write_bytes(path, safetensors.torch.save(network.state_dict()))
         end = TrialEnd(text, 3, 0.75, 0.875, "finished", None, path, 0.7, 0.8, len(dataset.test))
         outcomes.add(end, lambda _: 1.0)
+    for text in stopped:
+        outcomes.add(TrialEnd(text, 1, 0.5, None, "stopped"), lambda _: 0.5)
     return store
 
 
@@ -115,8 +118,3 @@ def as_file(image: Image.Image, kind: str, **saving: Any) -> Image.Image:
     stream = io.BytesIO()
     image.save(stream, kind, **saving)
     return Image.open(io.BytesIO(stream.getvalue()))
-
-
-def pixels_of(images: Images) -> torch.Tensor:
-    """Return the pixels of images as a tensor."""
-    return torch.from_numpy(images.pixels)

@@ -153,7 +153,9 @@ def test_the_same_class_is_written_once_and_another_of_its_name_gets_a_number() 
 
     assert source.count("class Gate(nn.Module):") == 1
     assert source.count("class Gate2(nn.Module):") == 1
-    assert '    """Scales channels by what the whole image says; a second line that nobody' in source
+    assert (
+        '    """Scales channels by what the whole image says; a second line that nobody' in source
+    )
 
 
 def test_no_class_takes_a_name_that_is_taken() -> None:
@@ -178,5 +180,6 @@ def test_a_function_that_is_not_torch_s_is_refused() -> None:
     class Odd(nn.Module):
         def forward(self, x: torch.Tensor) -> Any:
             return x.to(torch.device("cpu"))
+
     with pytest.raises(SourceError, match="uses device, which torch does not have"):
         forward_source(Odd())
