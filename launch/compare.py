@@ -198,7 +198,7 @@ def run(
 def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[str]:
     """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
     console = Console(width=2000, record=True)  # no warning is to be broken into lines
-    command = search.Command(settings, folder, pretrained, skip_forecast=True)
+    command = search.Command(settings, folder, pretrained, skip_forecast=True, export=False)
     search.search(command, console)
     lines = console.export_text().splitlines()
     return [line for line in lines if line.startswith("warning:")]

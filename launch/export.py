@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from raynas.command import exit_code, with_flags
+from raynas.command import exit_code
 from raynas.errors import StageError, UserError
 from raynas.folder import Folder
 from raynas.nets.operations import Identity
@@ -52,8 +52,10 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    words = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: export(with_flags(Command(tyro.MISSING), words, __doc__)))
+    command = tyro.cli(
+        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    return exit_code(lambda: export(command))
 
 
 def export(command: Command) -> None:

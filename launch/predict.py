@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from raynas.command import exit_code, with_flags
+from raynas.command import exit_code
 from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.locations import shown
@@ -55,9 +55,10 @@ class Unreadable(Exception):  # noqa: N818 - what it is, not how
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    words = sys.argv[1:] if argv is None else argv
-    missing = Command(tyro.MISSING, tyro.MISSING)
-    return exit_code(lambda: predict(with_flags(missing, words, __doc__)))
+    command = tyro.cli(
+        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    return exit_code(lambda: predict(command))
 
 
 def predict(command: Command) -> None:
@@ -105,7 +106,8 @@ def _paths(words: Sequence[str]) -> Iterator[str]:
         elif path.exists() or not glob.has_magic(word):
             yield word
         else:
-            yield from sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - may be absolute
+            matching = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - may be absolute
+            yield from matching or [word]
 
 
 def _local(export: str, spare: Path) -> Path:

@@ -204,8 +204,8 @@ def _limits(config: Config) -> Iterator[str]:
     yield "## Limits"
     yield ""
     yield (
-        f"- It was tested on images of {config['data']['name']} alone. On others, and on images "
-        "of none of its classes, it still answers with one of them."
+        f"- It was tested on the test part of {config['data']['name']} alone. Shown anything else, "
+        "it still answers with one of its classes."
     )
     yield "- Its probabilities were not calibrated; training smoothed the labels."
     if config["found_by"]["networks"] > 1:
@@ -215,9 +215,10 @@ def _limits(config: Config) -> Iterator[str]:
         )
     for name, of in (("module", "`model.py`"), ("onnx", "`model.onnx` in onnxruntime")):
         if name in checks:
+            most = f"equal, but for at most {checks[name]:.1g}," if checks[name] else "equal"
             yield (
-                f"- Outputs of {of} differ from those of the network as trained by at most "
-                f"{checks[name]:.1g}, on {checks['images']}."
+                f"- Outputs of {of} {most} those of the network as it was trained, on "
+                f"{checks['images']}."
             )
     yield (
         "- Licence: none is named. It is yours to choose, as far as the licence of the training "

@@ -260,7 +260,7 @@ def export_finished(
         except Exception as error:  # noqa: BLE001 - the run and its results are worth more
             say(f"warning: export of {outcome['architecture']} failed ({error!r})")
     if made:
-        say(f"export: {made} networks to take home in {store.locate('exports')}")
+        say(f"export: {made} to take home in {store.locate('exports')}, see README.md there")
 
 
 def _accuracies(outcome: Row, facts: Row) -> Row:

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from raynas.nets.copies import working_copy
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # of outputs, against torch's
@@ -44,10 +47,10 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
         raise OnnxError(f"{', '.join(missing)} not installed; pip install 'raynas[onnx]'")
     before, _LOG.disabled = _LOG.disabled, True
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter, about itself
             program = torch.onnx.export(
-                network, (images,), dynamo=True, verbose=False, input_names=["images"],
+                _lighter(network), (images,), dynamo=True, verbose=False, input_names=["images"],
                 output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # whatever the exporter meets in a person's operations
@@ -98,6 +101,23 @@ def largest_onnx_difference(content: bytes, images: torch.Tensor, logits: torch.
     if not difference <= TOLERANCE:  # NaN is not
         raise OnnxError(f"in onnxruntime it computes something else, by up to {difference:.2g}")
     return difference
+
+
+def _lighter(network: nn.Module) -> nn.Module:
+    """Return a copy that the exporter translates in half the time: it would fuse batch norms, too.
+
+    They become part of the convolutions before them; activations leave their inputs as they are.
+    """
+    copied = working_copy(network).eval().requires_grad_(False)
+    for parent in copied.modules():
+        if not isinstance(parent, nn.Sequential):
+            continue
+        for number in range(len(parent) - 1):
+            conv, norm = parent[number], parent[number + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                parent[number] = fuse_conv_bn_eval(conv, norm)
+                parent[number + 1] = nn.Identity()
+    return copied
 
 
 def _without_traces(model: Any) -> bytes:

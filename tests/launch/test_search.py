@@ -26,6 +26,7 @@ from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.outcomes import SEARCH_STATE
+from raynas.training.portable import import_file
 from tests.builders import shipped_space
 from tests.launch.scripts import (
     SPEEDS,
@@ -64,6 +65,18 @@ class TestWholeRun:
         for stage in ("pretrain ", "search ", "retrain "):
             assert f"\n{stage}" in end.output
         assert "Traceback" not in end.output + end.errors
+
+    def test_each_network_can_be_taken_home(self, whole: tuple[Path, Ended]) -> None:
+        run, end = whole
+        for row in rows_of(run, "outcomes"):
+            folder = run / "exports" / row["architecture"]
+            config = json.loads((folder / "config.json").read_text())
+            network = import_file(folder / "model.py").load()
+
+            assert config["accuracy"]["test"]["accuracy"] == row["test_accuracy"]
+            assert sum(p.numel() for p in network.parameters()) == row["params"]
+            assert config["checks"]["images"] == "16 validation images"
+        assert f"export: 2 to take home in {run}/exports" in end.output
 
     def test_every_table_of_the_contract_has_rows_that_anyone_can_read(
         self, whole: tuple[Path, Ended]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.cluster
 search = load_script("search")
 
 TINY = (
-    "--images.share", "0.2", "--pretrain.batch", "32",
+    "--images.share", "0.2", "--pretrain.batch", "32", "--no-export",
     "--search.population", "3", "--search.generations", "2", "--search.parents", "2",
     "--search.mutations", "1", "--search.crossovers", "1", "--search.concurrent", "2",
     "--retrain.top-k", "1", "--retrain.epochs", "1", "--retrain.batch", "32",
