@@ -42,6 +42,7 @@ from raynas.errors import StageError, UserError
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.methods import load_method
+from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.search.exact import best
 from raynas.search.indicators import score_table
@@ -124,7 +125,8 @@ def search(command: Command, console: Console) -> None:
                 stages.print(f"warning: no forecast, its probe failed: {error}")
         if command.dry_run:
             return
-        with RunLock(RunStore.create(store.address), stages.print):
+        folder = RunStore.create(store.address)
+        with reporting(store, METHODS, stages.print), RunLock(folder, stages.print):
             run = Run(store, settings, dataset, plan, resources, stages)
             begin(run, recorded, expected, source)
             with run.spending("pretrain", plan.workers * plan.gpus_per_worker):

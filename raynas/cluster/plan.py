@@ -124,11 +124,12 @@ def make_plan(
             "images to a shard, too few for batch norms; raise --pretrain.batch"
         )
     trials = trial.room(resources)
+    steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
         space,
         costs,
         sampler,
-        num_steps(len(dataset.train), pretrain, cycle),
+        steps,
         num_paths,
         num_shards,
         workers,
@@ -138,7 +139,7 @@ def make_plan(
         trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
-        facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
     )
 
 
