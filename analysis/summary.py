@@ -23,10 +23,14 @@ from rich.table import Table
 from rich.text import Text
 
 from raynas.agreement import Check, checked
+from raynas.balance import is_imbalanced
 from raynas.costs import show_quantity
 from raynas.errors import UserError
-from raynas.report import check_lines, gap_lines
+from raynas.report import check_lines, gap_lines, interval_lines
 from raynas.store import RunStore
+
+_ACCURACIES = ("val_accuracy", "test_accuracy")
+_BALANCED = ("val_balanced_accuracy", "test_balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ def summarise(store: RunStore) -> Summary:
     run["seconds"] = (finished - started).total_seconds() if finished and started else None
     run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
     outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
-    notes, check = [*gap_lines(store), *check_lines(store)], checked(store.rows("checks"))
+    notes = [*interval_lines(outcomes), *gap_lines(store), *check_lines(store)]
+    check = checked(store.rows("checks"))
     return Summary(run, _pretraining(store), _search(store), outcomes, notes, check)
 
 
@@ -140,7 +145,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     for name, text in lines.items():
         header.add_row(Text(name, style="bold"), Text(text))
     console.print(header)
-    console.print(_outcomes_table(summary.outcomes) if summary.outcomes else "no outcomes yet")
+    balanced = is_imbalanced(summary.run["plan"] or {})
+    table = _outcomes_table(summary.outcomes, balanced) if summary.outcomes else "no outcomes yet"
+    console.print(table)
     for note in summary.notes:
         console.print(note, markup=False)
     for row in summary.outcomes:
@@ -217,31 +224,32 @@ def _search_line(search: Search) -> str:
     return f"{search.scored:,} architectures in {rounds}, best score {search.best_score:.6g}"
 
 
-def _outcomes_table(outcomes: list[dict[str, Any]]) -> Table:
+def _outcomes_table(outcomes: list[dict[str, Any]], balanced: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in ("rank", "architecture", "score", "MACs", "params", "val %", "test %", "epochs"):
+    means = ("val bal. %", "test bal. %") if balanced else ()
+    for name in ("rank", "architecture", "score", "MACs", "params", "val %", "test %", *means,
+                 "epochs"):  # fmt: skip
         is_text = name == "architecture"
         table.add_column(
             name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
         )
     table.add_column("status", no_wrap=True)
     for row in outcomes:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(Text, _cells(row, balanced)))
     return table
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
     """Return an outcome's texts; a dash where there is no value."""
     shown: dict[str, Callable[[Any], str]] = {
         "score": "{:.6g}".format,
         "macs": show_quantity,
         "params": show_quantity,
-        "val_accuracy": lambda value: f"{100 * value:.2f}",
-        "test_accuracy": lambda value: f"{100 * value:.2f}",
+        **dict.fromkeys((*_ACCURACIES, *_BALANCED), lambda value: f"{100 * value:.2f}"),
     }
     names = [
-        "rank", "architecture", "score", "macs", "params", "val_accuracy", "test_accuracy",
-        "epochs", "status",
+        "rank", "architecture", "score", "macs", "params", *_ACCURACIES,
+        *(_BALANCED if balanced else ()), "epochs", "status",
     ]  # fmt: skip
     return ["-" if row[name] is None else shown.get(name, str)(row[name]) for name in names]
 

@@ -1,12 +1,17 @@
 """What a run says at its end: its winners, how far to trust them, and what failed and why."""
 
 import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from raynas.agreement import Agreement, checked
+from raynas.balance import is_imbalanced
 from raynas.costs import show_bytes, show_quantity, show_seconds
+from raynas.intervals import wilson
 from raynas.store import RunStore
 
 PAGE = "report.html"
@@ -16,20 +21,9 @@ PAGE = "report.html"
 def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
     outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
-    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
-    for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
-                 "test accuracy", "epochs", "status"):  # fmt: skip
-        is_text = name in {"architecture", "status"}
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
-    for row in outcomes:
-        table.add_row(
-            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
-            show_quantity(row["macs"]), show_quantity(row["params"]),
-            _share(row["val_accuracy"]), _share(row["test_accuracy"]),
-            str(row["epochs"]), row["status"],
-        )  # fmt: skip
-    console.print(table)
-    for line in (*gap_lines(store), *check_lines(store), *spent_lines(store)):
+    console.print(_outcomes_table(store, outcomes))
+    said = interval_lines(outcomes), gap_lines(store), check_lines(store), spent_lines(store)
+    for line in chain(*said):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in outcomes:
         if row["error"]:
@@ -37,6 +31,37 @@ def print_report(store: RunStore, console: Console) -> None:
     if store.has(PAGE):
         print(f"report: {store.locate(PAGE)}")  # noqa: T201 - never wrapped
     print(f"run folder: {store.uri}")  # noqa: T201 - the same
+
+
+def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a row for each outcome; balanced accuracies where classes differ in size."""
+    facts = json.loads(store.rows("runs")[0]["plan"] or "{}")
+    accuracies = {"val accuracy": "val_accuracy", "test accuracy": "test_accuracy"}
+    if is_imbalanced(facts):
+        accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
+    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
+    for name in ("rank", "architecture", "score", "MACs", "params", *accuracies, "epochs",
+                 "status"):  # fmt: skip
+        is_text = name in {"architecture", "status"}
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    for row in outcomes:
+        table.add_row(
+            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
+            show_quantity(row["macs"]), show_quantity(row["params"]),
+            *(_share(row[column]) for column in accuracies.values()),
+            str(row["epochs"]), row["status"],
+        )  # fmt: skip
+    return table
+
+
+def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how exactly the best network's test accuracy is known."""
+    for row in outcomes:
+        if row["test_accuracy"] is not None and row["test_images"]:
+            low, high = wilson(row["test_accuracy"], row["test_images"])
+            found = f"{row['test_accuracy']:.4f} on {row['test_images']:,} images"
+            return [f"test: {found} means {low:.3f} to {high:.3f} (95 % interval)"]
+    return []
 
 
 def gap_lines(store: RunStore) -> list[str]:

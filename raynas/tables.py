@@ -21,7 +21,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         # JSON: by stage seconds, gpu_hours and written_bytes, in the forecast low_seconds and
         # high_seconds as well; disk_bytes in all
         "forecast": _STRING, "spent": _STRING,
-        "plan": _STRING,  # JSON: what was read from data and cluster and must not change on resume
+        # JSON: what was read from data and cluster and must not change on resume; classes in the
+        # order of the labels, mean and std of training pixels in [0, 1] by channel, class_counts
+        "plan": _STRING,
     }),
     # a pretraining step
     "steps": pa.schema({
@@ -60,6 +62,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "trials": pa.schema({
         "trial": _STRING, "architecture": _STRING, "epoch": _INT, "train_loss": _FLOAT,
         "val_loss": _FLOAT, "val_accuracy": _FLOAT, "seconds": _FLOAT, "learning_rate": _FLOAT,
+        "val_balanced_accuracy": _FLOAT,  # mean of the classes' recalls
     }),
     # a weight of the calibrated search after an accuracy has come in
     "calibration": pa.schema({
@@ -73,6 +76,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         "rank": _INT, "architecture": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
         "val_accuracy": _FLOAT, "test_accuracy": _FLOAT, "epochs": _INT, "status": _STRING,
         "error": _STRING, "checkpoint": _STRING,
+        # means of the classes' recalls; and images of the test, for the accuracy's interval
+        "val_balanced_accuracy": _FLOAT, "test_balanced_accuracy": _FLOAT, "test_images": _INT,
     }),
 }  # fmt: skip
 """Table name to schema, in the order in which a run fills them."""

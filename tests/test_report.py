@@ -1,12 +1,13 @@
 """What a run prints at its end."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from raynas.report import check_lines, gap_lines, print_report
+from raynas.report import check_lines, gap_lines, interval_lines, print_report
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 
@@ -85,6 +86,27 @@ class TestReport:
         lines = printed(store, capsys).splitlines()
 
         assert lines[-4:-1] == [*gap_lines(store), *check_lines(store)]
+
+    @pytest.mark.parametrize(("sizes", "shown"), [([30, 20], False), ([31, 20], True)])
+    def test_balanced_accuracies_are_shown_where_a_class_is_half_as_large_again(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], sizes: list[int], shown: bool
+    ) -> None:
+        plan = json.dumps({"classes": ["a", "b"], "class_counts": {"train": sizes}})
+        row = outcome(1, val_balanced_accuracy=0.5, test_balanced_accuracy=0.25)
+        text = printed(store_with(tmp_path, runs=[{"plan": plan}], outcomes=[row]), capsys)
+
+        assert ("test balanced" in text) == shown
+        accuracies = ["0.7500", "0.7251", *(["0.5000", "0.2500"] if shown else [])]
+        assert [*accuracies, "3", "finished"] in [line.split()[5:] for line in text.splitlines()]
+
+    def test_the_best_test_accuracy_has_an_interval_where_the_test_s_size_is_known(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = [outcome(1, test_accuracy=None), outcome(2, test_accuracy=0.75, test_images=16)]
+        text = printed(store_with(tmp_path, outcomes=rows), capsys)
+
+        assert "test: 0.7500 on 16 images means 0.505 to 0.898 (95 % interval)" in text
+        assert interval_lines([outcome(1, test_images=None)]) == []
 
 
 class TestGap:

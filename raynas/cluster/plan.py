@@ -21,6 +21,9 @@ from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
 
+# Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
+_SAME = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -152,13 +155,16 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "val": len(dataset.val),
         "test": len(dataset.test),
         "skipped": list(dataset.skipped),
+        "class_counts": dataset.class_counts,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
     }
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name, value in facts.items():
-        if recorded.get(name) != value:
+    for name in _SAME:
+        if recorded.get(name) != facts[name]:
             raise UserError(
-                f"run folder: its data had {name} {recorded.get(name)}, now it has {value}; "
+                f"run folder: its data had {name} {recorded.get(name)}, now it has {facts[name]}; "
                 "choose another --run, or bring the old data back"
             )

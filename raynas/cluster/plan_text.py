@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from raynas.balance import class_warnings, class_words
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.costs import show_bytes, show_quantity, show_seconds
@@ -21,6 +22,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     retrain = settings.retrain
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
+        "classes": class_words(facts),
         "skipped": _skipped_words(facts["skipped"]),
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
         "costs": f"{macs}, {params}",
@@ -32,7 +34,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
-    return [f"{name:<9} {text}" for name, text in sections.items() if text]
+    lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
+    return [*lines, *(f"warning: {warning}" for warning in class_warnings(facts))]
 
 
 def _cluster_words(resources: Resources) -> str:

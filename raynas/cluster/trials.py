@@ -30,6 +30,9 @@ from raynas.training.outcomes import TrialEnd
 from raynas.training.retraining import Retraining
 from raynas.training.team import ALONE, Team
 
+_VALIDATED = ("val_accuracy", "val_balanced_accuracy")
+_TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
+
 
 def checkpoint_path(architecture: str) -> str:
     """Return where a trial keeps what continuing needs."""
@@ -80,14 +83,17 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if team.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())
-    found = {"test_accuracy": test.accuracy, "written_bytes": store.written - counted}
+    found = {
+        "test_accuracy": test.accuracy, "test_balanced_accuracy": test.balanced_accuracy,
+        "test_images": len(dataset.test), "written_bytes": store.written - counted,
+    }  # fmt: skip
     report(_progress(retraining) | found)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:
     last = retraining.history[-1]
-    history = [asdict(epoch) for epoch in retraining.history]
-    return {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "history": history}
+    found = {name: getattr(last, name) for name in ("epoch", *_VALIDATED)}
+    return found | {"history": [asdict(epoch) for epoch in retraining.history]}
 
 
 class TrialRecorder(tune.Callback):
@@ -140,9 +146,9 @@ class TrialRecorder(tune.Callback):
         epochs = last.get("epoch", 0)
         status = "finished" if epochs == self._settings.epochs else "stopped"
         text = trial.config["architecture"]
-        accuracies = last.get("val_accuracy"), last.get("test_accuracy")
         checkpoint = model_path(text) if status == "finished" else None
-        self._on_end(TrialEnd(text, epochs, *accuracies, status, None, checkpoint))
+        found = {name: last.get(name) for name in (*_VALIDATED, *_TESTED)}
+        self._on_end(TrialEnd(text, epochs, status=status, checkpoint=checkpoint, **found))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell that the trial failed for good, and why."""
@@ -150,7 +156,8 @@ class TrialRecorder(tune.Callback):
         last = trial.last_result or {}
         error = failure_text(trial, self._settings)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
-        self._on_end(TrialEnd(text, epochs, last.get("val_accuracy"), None, "failed", error))
+        found = dict.fromkeys(_TESTED) | {name: last.get(name) for name in _VALIDATED}
+        self._on_end(TrialEnd(text, epochs, status="failed", error=error, **found))
 
 
 class Silence(tune.ProgressReporter):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from raynas.agreement import Agreement, Check
+from raynas.balance import is_imbalanced
 from raynas.costs import show_bytes, show_quantity, show_seconds
 from raynas.page.parts import Cell, Column, Table, is_missing, percent
 from raynas.page.reading import Reading
@@ -26,7 +27,8 @@ def outcomes(reading: Reading) -> Table:
     rows, store = reading.outcomes, reading.store
     optional = [
         name for name in _OPTIONAL if any(not is_missing(row.get(name)) for row in rows)
-    ]
+        and (is_imbalanced(reading.plan) or "balanced" not in name)
+    ]  # fmt: skip
     columns = [
         Column("Rank", sorted_by=True), Column("Architecture", is_text=True),
         Column("Test", falls=True), Column("Validation", falls=True),

@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from raynas.balance import class_warnings, class_words
 from raynas.costs import show_seconds
 from raynas.errors import StageError
 from raynas.page.answer import answer
@@ -110,6 +111,7 @@ def _about(reading: Reading) -> list[tuple[str, str]]:
     counts = [f"{plan[part]:,} {name}" for part, name in
               (("train", "training"), ("val", "validation"), ("test", "test")) if part in plan]  # fmt: skip
     shown = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" * (len(classes) > 20))
+    sizes = class_words(plan) if classes else ""
     size = plan.get("resolution")
     skipped = len(plan.get("skipped", []))
     machines = [(run["nodes"], "node"), (run["cpus"], "CPU"), (run["gpus"], "GPU")]
@@ -119,6 +121,7 @@ def _about(reading: Reading) -> list[tuple[str, str]]:
         "Images": ", ".join(counts) + (f"; {skipped} could not be read" if skipped else ""),
         "Size of an image": f"{plan['channels']} x {size} x {size}" if size else "",
         "Classes": f"{len(classes)}: {shown}" if classes else "",
+        "Images of a class": " ".join([sizes, *class_warnings(plan)]),
         "Space": run["space"],
         "Method": run["method"],
         "Seed": run["seed"],

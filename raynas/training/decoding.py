@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raynas.patience import StorageError
+from raynas.training.modes import eight_bits, is_grey, upright
 from raynas.training.sources import Opener, RawImage
 
 Pixels = npt.NDArray[np.uint8]
@@ -94,16 +95,35 @@ def decode_all(openers: Sequence[Opener], square: Square) -> tuple[Pixels, npt.N
 
 def decode(opener: Opener, square: Square) -> Pixels | None:
     """Return C x H x W pixels: the middle square, resized; None where the file is broken."""
-    sides = square.resolution, square.resolution
+    return None if isinstance(decoded := _try(opener, square), Exception) else decoded
+
+
+def why_broken(opener: Opener, square: Square) -> str:
+    """Return in a few words why an image cannot be decoded."""
+    match _try(opener, square):
+        case UnidentifiedImageError():
+            return "no image of a kind that Pillow knows"
+        case Exception() as error:
+            return str(error).partition("\n")[0] or type(error).__name__
+    return "it can be read now"
+
+
+def _try(opener: Opener, square: Square) -> Pixels | Exception:
+    """Return the pixels, or what was raised; where the storage failed nothing is known."""
     try:
-        image = opener()
-        image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
-        image = ImageOps.exif_transpose(image)
-        image = _eight_bits(image).convert("L" if square.channels == 1 else "RGB")
+        return _decode(opener, square)
     except StorageError:
-        raise  # nothing is known of the image
-    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
-        return None
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a broken file makes a decoder raise
+        return error
+
+
+def _decode(opener: Opener, square: Square) -> Pixels:
+    sides = square.resolution, square.resolution
+    image = opener()
+    image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
+    image.load()
+    image = eight_bits(upright(image), square.channels)
     if image.size != sides:
         image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
@@ -117,15 +137,7 @@ def _shape(opener: Opener) -> tuple[int, int, int] | None:
         raise  # nothing is known of the image
     except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
         return None
-    grey = image.mode in {"L", "1", "I", "F", "LA"} or image.mode.startswith("I;16")
-    return 1 if grey else 3, image.height, image.width
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return 16-bit grey as 8-bit grey; Pillow's own conversion would cut it off at 255."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).astype(np.uint8))
-    return image
+    return 1 if is_grey(image) else 3, image.height, image.width
 
 
 def _in_threads(look: Callable[[slice], None], count: int) -> None:

@@ -17,7 +17,16 @@ import numpy.typing as npt
 
 from raynas.errors import StageError, UserError
 from raynas.stages import ImageSettings
-from raynas.training.decoding import Pixels, Square, Survey, decode, decode_all, inspect, survey
+from raynas.training.decoding import (
+    Pixels,
+    Square,
+    Survey,
+    decode,
+    decode_all,
+    inspect,
+    survey,
+    why_broken,
+)
 from raynas.training.memory import is_held_in_memory
 from raynas.training.sources import Opener, RawImage, Source, local_file, open_source
 from raynas.training.splitting import share_of, split
@@ -145,6 +154,15 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def class_counts(self) -> dict[str, list[int]]:
+        """The number of images of each class in each part."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {
+            name: np.bincount(part.labels, minlength=self.num_classes).tolist()
+            for name, part in parts.items()
+        }
+
+    @property
     def file_to_read(self) -> str | None:
         """A file on a local path that workers will open; None: images come to them."""
         return local_file(self.train.raws[0]) if isinstance(self.train, EncodedImages) else None
@@ -168,8 +186,8 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
     square = _square(raws, settings.resolution, usual_resolution)
     held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
     found = survey(raws, square, keep=held)
-    skipped = [raw.name for raw, good in zip(raws, found.readable, strict=True) if not good]
-    _refuse_corrupt(data, skipped, len(raws), settings.max_corrupt)
+    skipped = [raw for raw, good in zip(raws, found.readable, strict=True) if not good]
+    _refuse_corrupt(data, skipped, len(raws), settings.max_corrupt, square)
     kept = np.flatnonzero(found.readable)
     if not len(kept):
         raise UserError(
@@ -183,7 +201,8 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
         _part(raws, kept[parts[name]], found, square, workers) for name in ("train", "val", "test")
     )
     mean, std = _mean_and_std(found.sums[kept[parts["train"]]], square.resolution**2)
-    return Dataset(train, val, test, source.class_names, tuple(skipped), mean, std)
+    names = tuple(raw.name for raw in skipped)
+    return Dataset(train, val, test, source.class_names, names, mean, std)
 
 
 def _square(raws: Sequence[RawImage], asked: int | None, usual: int) -> Square:
@@ -233,11 +252,14 @@ def _refuse_unusable(data: str, source: Source) -> None:
         )
 
 
-def _refuse_corrupt(data: str, skipped: Sequence[str], count: int, bearable: float) -> None:
+def _refuse_corrupt(
+    data: str, skipped: Sequence[RawImage], count: int, bearable: float, square: Square
+) -> None:
     if len(skipped) > bearable * count:
         raise UserError(
             f"data {data}: {len(skipped)} of {count} images cannot be read, such as "
-            f"{skipped[0]}; mend them or raise --images.max-corrupt"
+            f"{skipped[0].name} ({why_broken(skipped[0].open, square)}); mend or remove them, or "
+            "raise --images.max-corrupt"
         )
 
 

@@ -34,6 +34,9 @@ class TrialEnd:
         status: finished, stopped (by the scheduler) or failed.
         error: The last lines of its traceback, or None.
         checkpoint: Where the weights of a finished trial lie in the run folder.
+        val_balanced_accuracy: Like val_accuracy, the mean of the classes' recalls.
+        test_balanced_accuracy: Likewise.
+        test_images: How many images the test had; None unless it finished.
     """
 
     architecture: str
@@ -43,6 +46,9 @@ class TrialEnd:
     status: str
     error: str | None = None
     checkpoint: str | None = None
+    val_balanced_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_images: int | None = None
 
 
 class Chronicle:

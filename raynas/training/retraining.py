@@ -41,6 +41,8 @@ class Epoch:
         val_accuracy: Share of validation images classified correctly, in [0, 1].
         seconds: Wall time of training and validation.
         learning_rate: At its end.
+        val_balanced_accuracy: Mean of the classes' shares of validation images classified
+            correctly, in [0, 1]; None in an epoch that an older raynas recorded.
     """
 
     epoch: int
@@ -49,6 +51,7 @@ class Epoch:
     val_accuracy: float
     seconds: float
     learning_rate: float
+    val_balanced_accuracy: float | None = None
 
 
 class Retraining:
@@ -127,7 +130,9 @@ class Retraining:
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
-        epoch = Epoch(self.epoch + 1, train_loss, val.loss, val.accuracy, seconds, rate)
+        epoch = Epoch(
+            self.epoch + 1, train_loss, val.loss, val.accuracy, seconds, rate, val.balanced_accuracy
+        )
         self.history.append(epoch)
         return epoch
 

@@ -205,7 +205,8 @@ class TestTables:
     def test_an_outcome_tells_the_accuracies_of_the_last_epoch(self, fifo: Experiment) -> None:
         for architecture in (GOOD, SILENT):
             outcome, last = fifo.outcome(architecture), fifo.trials(architecture)[-1]
-            assert outcome["val_accuracy"] == last["val_accuracy"]
+            for name in ("val_accuracy", "val_balanced_accuracy"):
+                assert 0 < outcome[name] == last[name]
             assert outcome["epochs"] == 2
             assert outcome["error"] is None
 
@@ -219,6 +220,8 @@ class TestTables:
             network.load_state_dict(safetensors.torch.load(content))
             found = evaluate(network, fifo.dataset.test, fifo.dataset, torch.device("cpu"))
             assert found.accuracy == outcome["test_accuracy"]
+            assert found.balanced_accuracy == outcome["test_balanced_accuracy"]
+            assert outcome["test_images"] == len(fifo.dataset.test)
 
     def test_nothing_in_the_run_folder_is_a_pickle(self, fifo: Experiment) -> None:
         files = [file for file in (fifo.folder / "run").rglob("*") if file.is_file()]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import recall_score
 from torch import nn
 
 from raynas.nets.subnet import subnet
@@ -40,7 +41,7 @@ def told(said: list[int], true: list[int]) -> Images:
 def plain() -> Dataset:
     """Return a data set whose normalisation changes nothing."""
     zero, one = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
-    return replace(build_dataset(channels=1), mean=zero, std=one)
+    return replace(build_dataset(channels=1, classes=4), mean=zero, std=one)
 
 
 class TestNumbers:
@@ -58,6 +59,23 @@ class TestNumbers:
         found = evaluate(Sure(), told(said, true), plain, CPU)
 
         assert found.accuracy == pytest.approx(share)
+
+    @pytest.mark.parametrize(
+        ("said", "true", "recalls"),
+        [
+            ([0, 1, 2, 3], [0, 1, 2, 3], [1, 1, 1, 1]),
+            ([0] * 10, [0] * 9 + [1], [1, 0]),  # always the largest class
+            ([0, 1, 2, 3, 0], [0, 1, 2, 0, 1], [1 / 2, 1 / 2, 1]),  # class 3 has no images
+        ],
+    )
+    def test_balanced_accuracy_is_the_mean_share_of_the_classes_that_have_images(
+        self, plain: Dataset, said: list[int], true: list[int], recalls: list[float]
+    ) -> None:
+        found = evaluate(Sure(), told(said, true), plain, CPU, batch=3)
+
+        assert found.balanced_accuracy == pytest.approx(np.mean(recalls))
+        oracle = recall_score(true, said, labels=sorted(set(true)), average="macro")
+        assert found.balanced_accuracy == pytest.approx(oracle)
 
     def test_the_loss_is_the_mean_cross_entropy_without_smoothing(self, plain: Dataset) -> None:
         total = math.exp(2.0) + 3

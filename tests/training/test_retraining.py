@@ -1,7 +1,8 @@
 """Retraining: learning, averaging, continuing, and weights that work elsewhere."""
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
@@ -232,6 +233,17 @@ class TestContinuing:
 
         assert second.history == first.history
         assert second.epoch == 2
+
+    def test_an_epoch_of_an_older_raynas_has_no_balanced_accuracy(self) -> None:
+        first = train(begin(), 1)
+        content = first.to_bytes()
+        row = asdict(first.history[0])
+        row.pop("val_balanced_accuracy")
+        old = {"history": json.dumps([row])}
+        second = begin()
+        second.restore(safetensors.torch.save(safetensors.torch.load(content), old))
+
+        assert second.history == [replace(first.history[0], val_balanced_accuracy=None)]
 
 
 class TestFailures:
