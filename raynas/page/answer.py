@@ -120,11 +120,13 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, reading: Reading) -> str:
     ]
     if not others:
         return "It is the only network that was trained to its end."
-    chosen = f"It was chosen of {len(others) + 1} by its validation accuracy."
+    chosen = f"It was chosen of {len(others) + 1:,} by its validation accuracy."
     alike = sum(accuracy.low <= share <= accuracy.high for share in others)
     if not alike or not accuracy.images:
         return chosen
-    which = "the other one" if len(others) == alike == 1 else f"{alike} of the {len(others)} others"
+    which = (
+        "the other one" if len(others) == alike == 1 else f"{alike:,} of the {len(others):,} others"
+    )
     return (
         f"{chosen} The {accuracy.part} accuracy of {which} lies within this interval: "
         f"{accuracy.images:,} images do not tell them apart."

@@ -6,6 +6,7 @@ Ticks are multiples of 1, 2, 2.5 or 5 times a power of ten (Heckbert, Graphics G
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ class Axis:
     is_whole: bool = False
     names: tuple[tuple[float, str], ...] = ()
 
-    def places(self, values: Iterable[float], start: float, end: float) -> Array:
+    def places(self, values: Iterable[Any], start: float, end: float) -> Array:
         """Return where values lie between two pixels."""
         points = np.asarray(list(values), dtype=np.float64)
         low, high = self.low, self.high
@@ -78,9 +79,7 @@ class Axis:
         return found
 
 
-def spanning(
-    values: Iterable[float], label: str, margin: float = 0.06, **how: object
-) -> Axis:
+def spanning(values: Iterable[Any], label: str, margin: float = 0.06, **how: object) -> Axis:
     """Return the axis on which all values have room.
 
     Args:

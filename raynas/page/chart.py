@@ -6,13 +6,15 @@ the whole picture down on a phone, where nobody can read it. Here text is text, 
 variables (so dark mode works), and a chart can be drawn once for each width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+import pandas as pd
 from markupsafe import Markup
 
 from raynas.page.axes import Array, Axis
 from raynas.page.markup import number, polyline, tag
 
+Values = Sequence[float] | pd.Series
 WIDE, NARROW, HALF = 840, 328, 410  # CSS pixels of a figure: on a desk, on a phone, on both
 NUM_LOOKS = 6  # colours, each with a marker and dashes of its own
 _LETTER = 6.8  # pixels of a tick's letter, about
@@ -47,15 +49,15 @@ class Chart:
         self.right, self.top, self.bottom = width - 14.0, 26.0, height - 42.0
         self._marks: list[Markup] = []
 
-    def across(self, values: Iterable[float]) -> Array:
+    def across(self, values: Values) -> Array:
         """Return the pixels from the left."""
         return self.x.places(values, self.left, self.right)
 
-    def up(self, values: Iterable[float]) -> Array:
+    def up(self, values: Values) -> Array:
         """Return the pixels from the top."""
         return self.y.places(values, self.bottom, self.top)
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], look: str) -> None:
+    def line(self, xs: Values, ys: Values, look: str) -> None:
         """Draw a line through points.
 
         Args:
@@ -67,7 +69,7 @@ class Chart:
             path = polyline(self.across(xs), self.up(ys))
             self._marks.append(tag("path", d=path, class_=f"line {look}"))
 
-    def stairs(self, xs: Sequence[float], ys: Sequence[float], look: str) -> None:
+    def stairs(self, xs: Values, ys: Values, look: str) -> None:
         """Draw a line that keeps each value until the next."""
         if len(xs):
             points = list(zip(self.across(xs), self.up(ys), strict=True))
@@ -75,17 +77,13 @@ class Chart:
             start = polyline(*([value] for value in points[0]))
             self._marks.append(tag("path", d=start + path, class_=f"line {look}"))
 
-    def band(
-        self, xs: Sequence[float], low: Sequence[float], high: Sequence[float], look: str
-    ) -> None:
+    def band(self, xs: Values, low: Values, high: Values, look: str) -> None:
         """Fill what lies between two lines."""
         across = self.across(xs)
         path = polyline([*across, *across[::-1]], [*self.up(high), *self.up(low)[::-1]])
         self._marks.append(tag("path", d=path + "z", class_=f"band {look}"))
 
-    def dots(
-        self, xs: Sequence[float], ys: Sequence[float], series: int, look: str = "", title: str = ""
-    ) -> None:
+    def dots(self, xs: Values, ys: Values, series: int, look: str = "", title: str = "") -> None:
         """Mark points, all in one path: thousands of them stay a small file.
 
         Args:
@@ -95,6 +93,8 @@ class Chart:
             look: Further classes.
             title: What a pointer that rests there is told.
         """
+        if not len(xs):
+            return
         index = series % NUM_LOOKS
         places = zip(self.across(xs), self.up(ys), strict=True)
         marker = (_SMALL if look == "small" else _MARKERS)[index]

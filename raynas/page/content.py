@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raynas.agreement import checked
+from raynas.fairness import count_updates, fairness_line
 from raynas.page import listings, search_pictures, training_pictures
+from raynas.page.heat_map import heat_map
 from raynas.page.parts import Picture, Table
 from raynas.page.reading import Reading
 from raynas.readings import isometry_by_layer, measured_candidates, pareto
@@ -26,7 +28,7 @@ class Section:
         tables: Its tables.
         is_open: Whether its tables are seen at once; otherwise a click opens them.
         look: Classes of the style sheet for its tables.
-        waits: Why it is empty; an empty text where it is not.
+        is_empty: Whether the run has recorded nothing of it, or not yet.
     """
 
     name: str
@@ -37,7 +39,7 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     is_open: bool = False
     look: str = ""
-    waits: str = ""
+    is_empty: bool = False
 
 
 def sections(reading: Reading) -> list[Section]:
@@ -48,17 +50,10 @@ def sections(reading: Reading) -> list[Section]:
     return [section for make in makers if (section := make(reading)) is not None]
 
 
-def _waiting(name: str, title: str, reading: Reading) -> Section:
-    """Return an empty section with the one sentence that says why."""
-    if reading.state == "finished":
-        return Section(name, title, waits="This run recorded nothing of it.")
-    return Section(name, title, waits=f"Not yet: {reading.progress}.")
-
-
 def _outcomes(reading: Reading) -> Section:
     name, title = "outcomes", "All outcomes"
     if not reading.outcomes:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     lead = (
         "Every network that was retrained, ranked by validation accuracy. "
         "A click on a heading sorts."
@@ -70,7 +65,7 @@ def _front(reading: Reading) -> Section:
     name, title = "front", "Pareto front"
     points = search_pictures.points_of(reading.outcomes)
     if points.empty:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     table = listings.front(pareto(points, "val_accuracy"))
     lead = "Left is cheaper, up is better. Trainings that were stopped early are left out."
     return Section(name, title, lead, pictures=[search_pictures.front(points)], tables=[table])
@@ -79,7 +74,7 @@ def _front(reading: Reading) -> Section:
 def _history(reading: Reading) -> Section:
     name, title, scored = "search", "Search", reading.scored
     if scored["score"].notna().sum() == 0:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     search = reading.settings.get("search", {})
     drawn = search_pictures.history(scored, str(search.get("score", "unnamed")))
     notes = [_sentence(line) for line in gap_lines(reading.store)]
@@ -91,9 +86,9 @@ def _indicators(reading: Reading) -> Section | None:
     name, title = "indicators", "What the supernet says of each candidate"
     if not reading.pretrains:
         return None
-    table = listings.heat_map(reading)
+    table = heat_map(reading)
     if table is None:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     lead = (
         "Candidates compete within their layer. The tint goes from a layer's lowest value to its "
         "highest, which is bold with a dot; the lead tells how far that is above the second."
@@ -109,7 +104,7 @@ def _fairness(reading: Reading) -> Section | None:
     if not reading.pretrains:
         return None
     if ledger.empty:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     counts = ledger.groupby("layer")["updates"]
     widest = int((counts.max() - counts.min()).max())
     layers = counts.ngroups
@@ -120,12 +115,8 @@ def _fairness(reading: Reading) -> Section | None:
             f"(sampling {sampling})."
         )
     else:
-        fewest, most = int(counts.min().min()), int(counts.max().max())
-        span = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}, by layer"
-        lead = (
-            f"Strictly fair: most minus fewest updates is 0 in all {layers} layers. "
-            f"Updates of a candidate: {span}."
-        )
+        told = _sentence(fairness_line(count_updates(ledger)))
+        lead = f"Strictly fair: most minus fewest updates is 0 in all {layers} layers. {told}"
     return Section(name, title, lead, tables=[listings.updates(ledger)])
 
 
@@ -134,7 +125,7 @@ def _isometry(reading: Reading) -> Section | None:
     if not reading.pretrains:
         return None
     if table.empty:
-        return _waiting(name, title, reading)
+        return Section(name, title, is_empty=True)
     rows = measured_candidates(table, reading.run)
     lead = (
         "phi is the mean squared singular value of a candidate's Jacobian, its gain. Where the "
@@ -171,10 +162,12 @@ def _curves(reading: Reading) -> Section:
         ranks = {row["architecture"]: row["rank"] for row in reading.outcomes if row["rank"]}
         pictures += training_pictures.curves(reading.trials, ranks)
     if not pictures:
-        return _waiting(name, title, reading)
-    lead = "Last values are in the table of all outcomes; every step and epoch is in the run folder."
-    if not len(reading.trials) and reading.state != "finished":
-        lead = f"Retraining comes later: {reading.progress}."
+        return Section(name, title, is_empty=True)
+    lead = (
+        "Last values are in the table of all outcomes; every step and epoch is in the run folder."
+    )
+    if not len(reading.trials) and reading.progress.state != "finished":
+        lead = f"Retraining comes later: {reading.progress.words}."
     return Section(name, title, lead, pictures=pictures)
 
 

@@ -27,12 +27,3 @@ function sort(table, heading) {
 for (const button of document.querySelectorAll("table.sorts thead button")) {
   button.addEventListener("click", () => sort(button.closest("table"), button.closest("th")));
 }
-// On paper nothing can be opened.
-let opened = [];
-addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open])")];
-  for (const each of opened) each.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const each of opened) each.open = false;
-});

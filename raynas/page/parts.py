@@ -1,4 +1,4 @@
-"""What sections of the page are made of: tables that can be sorted, and pictures with their data."""
+"""What sections of the page are made of: tables that can be sorted, and pictures."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from raynas.costs import show_quantity
 from raynas.page.chart import HALF, NARROW, WIDE, Chart
 
 
@@ -109,6 +110,26 @@ def half_picture(
 def percent(share: float | None) -> str:
     """Return 97.21 % for 0.97214, and a dash for what is not known."""
     return "-" if is_missing(share) else f"{100 * float(share or 0):.2f} %"
+
+
+def word(text: str, look: str = "") -> Cell:
+    """Return a cell with words."""
+    return Cell(text, text, look)
+
+
+def plain(value: float | None, form: str) -> Cell:
+    """Return a cell with a number in that form; a dash where there is none."""
+    return Cell("-") if is_missing(value) else Cell(form.format(value), value)
+
+
+def share(value: float | None) -> Cell:
+    """Return a cell with a share as a percentage."""
+    return Cell("-") if is_missing(value) else Cell(percent(value), value)
+
+
+def quantity(value: int | None) -> Cell:
+    """Return a cell with MACs or parameters."""
+    return Cell("-") if value is None else Cell(show_quantity(value), value, hint=f"{value:,}")
 
 
 def is_missing(value: float | None) -> bool:

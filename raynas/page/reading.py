@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from raynas.lock import is_held
+from raynas.progress import Progress, progress
 from raynas.store import RunStore
 
 Row = dict[str, Any]
@@ -23,13 +23,13 @@ class Reading:
         store: The run folder.
         methods: The folder of the methods' TOML files.
         made: When it was looked at.
-        is_held: Whether a driver is at work on it.
+        progress: How far it had come then.
     """
 
     store: RunStore
     methods: Path
     made: datetime
-    is_held: bool
+    progress: Progress
 
     @cached_property
     def run(self) -> Row:
@@ -104,37 +104,13 @@ class Reading:
         known = self.scored.dropna(subset=["score"])
         if known.empty:
             return None
-        best = known.loc[known["score"].idxmax()]
+        best = known.iloc[int(known["score"].to_numpy().argmax())]
         return str(best["architecture"]), float(best["score"])
-
-    @property
-    def state(self) -> str:
-        """Whether the run is finished, running or stopped."""
-        if self.run["finished"]:
-            return "finished"
-        return "running" if self.is_held else "stopped"
 
     @property
     def pretrains(self) -> bool:
         """Whether the method trains a supernet at all."""
         return bool(self.settings.get("pretrain", {}).get("epochs", 1))
-
-    @property
-    def progress(self) -> str:
-        """How far the run has come: a clause without a full stop."""
-        retrain = self.settings.get("retrain", {})
-        wanted, done = retrain.get("top_k"), len(self.outcomes)
-        if done or len(self.trials):
-            rest = f" of {wanted}" if wanted and wanted >= done else ""
-            epochs = f", after {len(self.trials):,} epochs in all" if done != wanted else ""
-            return f"retraining has ended for {done}{rest} networks{epochs}"
-        if len(self.scored):
-            return f"the search has scored {len(self.scored):,} architectures"
-        total = self.plan.get("steps")
-        if len(self.steps):
-            rest = f" of {total:,}" if total else ""
-            return f"pretraining is at step {len(self.steps):,}{rest}"
-        return "pretraining has not begun" if self.pretrains else "the search has not begun"
 
 
 def look(store: RunStore, methods: Path) -> Reading:
@@ -144,7 +120,12 @@ def look(store: RunStore, methods: Path) -> Reading:
         store: One that holds a run.
         methods: The folder of the methods' TOML files.
     """
-    return Reading(store, methods, datetime.now(UTC), is_held(store))
+    return Reading(store, methods, datetime.now(UTC), progress(store))
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time for a person."""
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else "unknown"
 
 
 def _parsed(text: str | None) -> Row:

@@ -16,6 +16,7 @@ ORIGINS = ("random", "mutation", "crossover", "exact", "given")
 _MOST_DOTS = 2000  # of a figure; more hide each other
 _MOST_RULES = 60  # generations that are ruled off
 _MOST_NAMED = 12  # points that are all named, not those of the front alone
+_MOST_TOLD = 100  # points that a pointer is told of
 _LABEL_ROOM = 15  # pixels between labels of points
 _LOG_FROM = 20  # ratio of the greatest to the least cost
 
@@ -32,7 +33,6 @@ def points_of(outcomes: list[dict[str, Any]]) -> pd.DataFrame:
 def front(points: pd.DataFrame) -> Picture:
     """Draw accuracy against multiply-adds; validation hollow, test filled."""
     best = pareto(points, "val_accuracy")
-    shown = points.iloc[sampled(len(points), _MOST_DOTS // 4)]
 
     def draw(width: int) -> Chart:
         is_log = bool(points["macs"].max() > _LOG_FROM * points["macs"].min())
@@ -45,19 +45,19 @@ def front(points: pd.DataFrame) -> Picture:
         )  # fmt: skip
         xs, ys = [*best["macs"], chart.x.high], [*best["val_accuracy"], best["val_accuracy"].max()]
         chart.stairs(xs, ys, "front")
-        for row in shown.itertuples():
-            ends = finite([row.val_accuracy, row.test_accuracy])
-            chart.line([row.macs] * len(ends), ends, "stem")
-            title = f"rank {row.rank:.0f}: {row.architecture}"
-            chart.dots([row.macs], ends[:1], 0, "hollow", f"{title}, validation {percent(ends[0])}")
-            if len(ends) > 1:
-                chart.dots([row.macs], ends[1:], 0, "", f"{title}, test {percent(ends[1])}")
+        for title, rows in _named(points):
+            tested = rows.dropna(subset=["test_accuracy"])
+            for row in tested.to_dict("records"):
+                chart.line([row["macs"]] * 2, [row["val_accuracy"], row["test_accuracy"]], "stem")
+            chart.dots(rows["macs"], rows["val_accuracy"], 0, "hollow", title)
+            chart.dots(tested["macs"], tested["test_accuracy"], 0, "", title)
         _name_points(chart, points if len(points) <= _MOST_NAMED else best)
         return chart
 
     ends = best.iloc[[0, -1]] if len(best) > 1 else best
     told = " to ".join(
-        f"{percent(row.val_accuracy)} at {show_quantity(int(row.macs))}" for row in ends.itertuples()
+        f"{percent(row['val_accuracy'])} at {show_quantity(int(row['macs']))}"
+        for row in ends.to_dict("records")
     )
     does = "lies" if len(best) == 1 else "lie"
     count = f"{len(best)} of {len(points)} trained networks {does} on the validation front"
@@ -68,6 +68,19 @@ def front(points: pd.DataFrame) -> Picture:
     ]  # fmt: skip
     sentence = f"{count}: {told} MACs. Numbers are ranks."
     return picture("Accuracy against multiply-adds", alt, sentence, draw, legend)
+
+
+def _named(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return each point with what a pointer is told of it; many are one anonymous group."""
+    if len(points) > _MOST_TOLD:
+        return [("", points)]
+    found = []
+    for index, row in enumerate(points.to_dict("records")):
+        cost = show_quantity(int(row["macs"]))
+        shares = f"validation {percent(row['val_accuracy'])}, test {percent(row['test_accuracy'])}"
+        title = f"rank {row['rank']:.0f}: {row['architecture']}, {cost} MACs, {shares}"
+        found.append((title, points.iloc[index : index + 1]))
+    return found
 
 
 def _share_tick(value: float) -> str:
