@@ -135,16 +135,19 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, reading: Reading) -> str:
 
 def _use(best: dict[str, Any], reading: Reading) -> tuple[list[str], list[str], str]:
     """Return commands and Python that use the best network, and what they need."""
-    store, name = reading.store, best["architecture"]
-    folder = f"exports/{name}"
-    place = shlex.quote(store.locate(folder))
-    commands = [f"python launch/predict.py {place} IMAGE.png"]
+    store, folder = reading.store, f"exports/{best['architecture']}"
+    place = store.locate(folder)
+    commands = [f"python launch/predict.py {shlex.quote(place)} IMAGE..."]
+    note = ""
+    if not store.has(f"{folder}/config.json"):  # written last
+        commands.insert(0, f"python launch/export.py {shlex.quote(store.uri)}")
+        note = "It is not exported yet: the first of these commands does that."
+    is_local = store.local_folder is not None
     python = [
-        "import sys",
-        f"sys.path.insert(0, {store.locate(folder)!r})",
-        "from model import load; network = load()",
+        f"import sys; sys.path.insert(0, {(place if is_local else best['architecture'])!r})",
+        "import model; from PIL import Image",
+        'print(model.classify(model.load(), Image.open("image.jpg"))[:3])',
     ]
-    if store.has(f"{folder}/model.py"):
-        return commands, python, ""
-    export = f"python launch/export.py {shlex.quote(store.uri)}"
-    return [export, *commands], python, "Export it first."
+    if not is_local:
+        note = f"{note} Python needs a copy of the export in the working folder.".strip()
+    return commands, python, note

@@ -45,6 +45,8 @@ def front(points: pd.DataFrame) -> Picture:
         )  # fmt: skip
         xs, ys = [*best["macs"], chart.x.high], [*best["val_accuracy"], best["val_accuracy"].max()]
         chart.stairs(xs, ys, "front")
+        if len(points) > _MOST_TOLD:
+            chart.dots(points["macs"], points["val_accuracy"], 0, "small")
         for title, rows in _named(points):
             tested = rows.dropna(subset=["test_accuracy"])
             for row in tested.to_dict("records"):
@@ -62,18 +64,19 @@ def front(points: pd.DataFrame) -> Picture:
     does = "lies" if len(best) == 1 else "lie"
     count = f"{len(best)} of {len(points)} trained networks {does} on the validation front"
     alt = f"Scatter plot of accuracy against multiply-adds. {count}: {told} multiply-adds."
-    legend = [
-        (key(0, "hollow"), "validation"), (key(0), "test"),
-        (key(0, "front", is_line=True), "validation front: nothing as cheap is as accurate"),
-    ]  # fmt: skip
+    marks = [(key(0, "hollow"), "validation"), (key(0), "test")]
+    if len(points) > _MOST_TOLD:
+        marks = [(key(0, "small"), "validation")]
+    told_line = "validation front: nothing as cheap is as accurate"
+    legend = [*marks, (key(0, "front", is_line=True), told_line)]
     sentence = f"{count}: {told} MACs. Numbers are ranks."
     return picture("Accuracy against multiply-adds", alt, sentence, draw, legend)
 
 
 def _named(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return each point with what a pointer is told of it; many are one anonymous group."""
+    """Return each point with what a pointer is told of it; none where there are too many."""
     if len(points) > _MOST_TOLD:
-        return [("", points)]
+        return []
     found = []
     for index, row in enumerate(points.to_dict("records")):
         cost = show_quantity(int(row["macs"]))

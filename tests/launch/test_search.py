@@ -14,7 +14,9 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
+from raynas.cluster import opening
 from raynas.cluster.connection import Resources
+from raynas.cluster.opening import run_folder
 from raynas.costs import CostTable
 from raynas.errors import StageError
 from raynas.nets.cost import cost_table
@@ -149,7 +151,8 @@ class TestWholeRun:
     def test_nothing_in_the_run_folder_is_a_pickle(self, whole: tuple[Path, Ended]) -> None:
         files = [path for path in whole[0].rglob("*") if path.is_file()]
 
-        assert {path.suffix for path in files} == {".parquet", ".safetensors", ".json"}
+        exported = {".py", ".md", ".onnx"}
+        assert {path.suffix for path in files} - exported == {".parquet", ".safetensors", ".json"}
 
     def test_the_same_command_again_prints_the_result_and_starts_nothing(
         self, whole: tuple[Path, Ended], launcher: Launcher
@@ -314,9 +317,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
-    monkeypatch.setattr(search, "connected", connected)
-    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(search, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
 
 
 REFUSED = {
@@ -428,7 +431,7 @@ def test_a_probe_that_fails_costs_the_forecast_alone(
     def failing(*_: object) -> None:
         raise StageError("it needs more memory")
 
-    monkeypatch.setattr(search, "probe", failing)
+    monkeypatch.setattr(opening, "probe", failing)
     assert search.main(["--run", str(tmp_path / "run"), "--dry-run"]) == 0
     output = capsys.readouterr().out
     assert "warning: no forecast, its probe failed: it needs more memory\n" in output
@@ -500,7 +503,7 @@ class TestCommand:
 
     def test_without_a_folder_equal_settings_share_one_and_others_do_not(self) -> None:
         folders = [
-            search.default_folder(search.parse(flags).settings)
+            run_folder(search.parse(flags).settings).address
             for flags in ([], [], ["--seed", "1"], ["--data", "a/b", "--space", "x/mine.py"])
         ]
 
