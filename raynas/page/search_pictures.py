@@ -62,7 +62,7 @@ def front(points: pd.DataFrame) -> Picture:
         for row in ends.to_dict("records")
     )
     does = "lies" if len(best) == 1 else "lie"
-    count = f"{len(best)} of {len(points)} trained networks {does} on the validation front"
+    count = f"{len(best):,} of {len(points):,} trained networks {does} on the validation front"
     alt = f"Scatter plot of accuracy against multiply-adds. {count}: {told} multiply-adds."
     marks = [(key(0, "hollow"), "validation"), (key(0), "test")]
     if len(points) > _MOST_TOLD:

@@ -81,7 +81,7 @@ def curves(trials: pd.DataFrame, ranks: Mapping[str, int]) -> list[Picture]:
     left = len(order) - len(named) - len(others)
     rest = f" {left:,} further networks are not drawn." if left else ""
     epochs = int(trials["epoch"].max())
-    told = f"{len(order)} networks, up to {epochs} epochs"
+    told = f"{len(order):,} networks, up to {epochs} epochs"
     top = f"the highest validation accuracy of an epoch is {percent(best.iloc[0])}"
     return [
         half_picture(

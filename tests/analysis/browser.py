@@ -43,7 +43,8 @@ def emulate(chrome: Chrome, width: int, scheme: str = "light", height: int = 900
     """Give the page a window of that width in CSS pixels, and a colour scheme."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in wishes.items()]
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
 
 

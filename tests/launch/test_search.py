@@ -26,6 +26,7 @@ from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.outcomes import SEARCH_STATE
+from tests.analysis import browser
 from tests.builders import shipped_space
 from tests.launch.scripts import (
     SPEEDS,
@@ -64,6 +65,22 @@ class TestWholeRun:
         for stage in ("pretrain ", "search ", "retrain "):
             assert f"\n{stage}" in end.output
         assert "Traceback" not in end.output + end.errors
+
+    def test_its_report_is_a_page_that_a_browser_shows_without_complaint(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, end = whole
+        page, best = run / "report.html", rows_of(run, "outcomes")[0]
+
+        assert f"\nreport: {page}\n" in end.output
+        with browser.started() as chrome:
+            chrome.get(page.as_uri())
+            answer = chrome.find_element("class name", "answer").text
+            assert best["architecture"] in answer
+            assert f"{100 * best['test_accuracy']:.2f}" in answer
+            assert "launch/export.py" not in answer  # it is exported already
+            assert browser.console(chrome) == []
+            assert browser.requests(chrome) == [page.as_uri()]
 
     def test_every_table_of_the_contract_has_rows_that_anyone_can_read(
         self, whole: tuple[Path, Ended]
