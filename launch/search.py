@@ -27,6 +27,7 @@ from raynas.cluster.searching import find_winners
 from raynas.cluster.tracking import Tracker
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.methods import load_method
+from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.settings import Settings
 from raynas.training.export import export_finished
@@ -85,7 +86,7 @@ def search(command: Command, console: Console) -> None:
     ) as run:  # fmt: skip
         if command.dry_run:
             return
-        with begun(run):
+        with reporting(store, METHODS, run.stages.print), begun(run):
             supernet = pretrain(run)  # fair steps on Ray actors; only batch norms learn
             winners = find_winners(run, supernet)  # by indicators, or by trials; within limits
             retrain(run, winners)  # from scratch, as Tune trials

@@ -22,9 +22,7 @@ from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
 from raynas.training.sizes import size_warnings, size_words
 from raynas.training.trained import searched_space
-
-# Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
-_SAME = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
+from raynas.training.warm_start import SAME_IMAGES
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,12 @@ def make_plan(
             "images to a shard, too few for batch norms; raise --pretrain.batch"
         )
     trials = trial.room(resources)
+    steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
         space,
         costs,
         sampler,
-        num_steps(len(dataset.train), pretrain, cycle),
+        steps,
         num_paths,
         num_shards,
         workers,
@@ -140,7 +139,7 @@ def make_plan(
         trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
-        facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
         (*size_warnings(space, dataset, settings.images.resolution), *class_warnings(facts)),
     )
@@ -163,7 +162,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name in _SAME:
+    for name in SAME_IMAGES:
         if recorded.get(name) != facts[name]:
             raise UserError(
                 f"run folder: its data had {name} {recorded.get(name)}, now it has {facts[name]}; "

@@ -16,6 +16,8 @@ from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
 
+SAME_IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
+"""What of ``runs.plan`` must agree where images are the same; the rest follows from them."""
 _SCORING = {"search.score", "search.recalibration-batches", "search.score-images"}
 _CHOOSING = {"retrain.top-k", "retrain.scheduler", "retrain.asha-grace-epochs",
              "retrain.asha-reduction"}  # which networks are trained, and how far  # fmt: skip
@@ -68,9 +70,11 @@ class Earlier:
 
     def _refuse_other_images(self, recorded: dict[str, Any], facts: Mapping[str, Any]) -> None:
         differing = self._differing(lambda name: name in {"space", "data", "seed"})
-        for name in sorted(facts.keys() & recorded.keys() - {"shards", "workers_per_trial"}):
-            if recorded[name] != facts[name]:
-                differing.append(f"{name}: recorded {recorded[name]!r}, now {facts[name]!r}")
+        for name in SAME_IMAGES:
+            if recorded.get(name) != facts.get(name):
+                differing.append(
+                    f"{name}: recorded {recorded.get(name)!r}, now {facts.get(name)!r}"
+                )
         if differing:
             raise UserError(
                 f"--from {self.source.uri}: its space, images or seed were others "

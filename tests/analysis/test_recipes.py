@@ -1,5 +1,6 @@
 """The recipes of analysis/README.md: each runs as it stands and prints what it promises."""
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -19,7 +20,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two runs."""
     folder = tmp_path_factory.mktemp("recipes")
     for seed, name in enumerate(("first", "second")):
-        InventedRun(folder / "runs" / name, seed, SMALL).finish()
+        run = InventedRun(folder / "runs" / name, seed, SMALL).finish()
+        (row,) = run.store.rows("runs")
+        spent = {"pretrain": {"seconds": 60.5, "gpu_hours": 0.0}, "disk_bytes": 1000}
+        run.store.append(
+            "runs", [row | {"spent": json.dumps(spent)}], part=run.store.parts("runs")[0]
+        )
     return folder
 
 

@@ -27,6 +27,7 @@ from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.outcomes import SEARCH_STATE
 from raynas.training.portable import import_file
+from tests.analysis import browser
 from tests.builders import shipped_space
 from tests.launch.scripts import (
     SPEEDS,
@@ -77,6 +78,22 @@ class TestWholeRun:
             assert sum(p.numel() for p in network.parameters()) == row["params"]
             assert config["checks"]["images"] == "16 validation images"
         assert f"export: 2 to take home in {run}/exports" in end.output
+
+    def test_its_report_is_a_page_that_a_browser_shows_without_complaint(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, end = whole
+        page, best = run / "report.html", rows_of(run, "outcomes")[0]
+
+        assert f"\nreport: {page}\n" in end.output
+        with browser.started() as chrome:
+            chrome.get(page.as_uri())
+            answer = chrome.find_element("class name", "answer").text
+            assert best["architecture"] in answer
+            assert f"{100 * best['test_accuracy']:.2f}" in answer
+            assert "launch/export.py" not in answer  # it is exported already
+            assert browser.console(chrome) == []
+            assert browser.requests(chrome) == [page.as_uri()]
 
     def test_every_table_of_the_contract_has_rows_that_anyone_can_read(
         self, whole: tuple[Path, Ended]
