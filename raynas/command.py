@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 a stage failed, 2 a mistake in the request, 130 interrupte
 143 stopped by SIGTERM (``ray job stop``, a batch system, a machine that shuts down).
 """
 
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from raynas.errors import StageError, UserError
 
-_STRATEGY = "--search.strategy"  # --search X for short
+_SHORT = {"--search": "--search.strategy", "--resolution": "--images.resolution"}
 _Flags = TypeVar("_Flags")
 
 
@@ -63,9 +62,15 @@ def values_of(flag: str, argv: Sequence[str]) -> list[str]:
     return values + [word.removeprefix(f"{flag}=") for word in argv if word.startswith(f"{flag}=")]
 
 
+def _in_full(word: str) -> str:
+    """Return a flag by its whole name."""
+    flag, equals, value = word.partition("=")
+    return f"{_SHORT.get(flag, flag)}{equals}{value}"
+
+
 def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
     """Return a command with the flags over its defaults."""
-    words = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
+    words = [_in_full(word) for word in argv]
     return tyro.cli(
         type(default), args=words, default=default, description=description,
         config=(tyro.conf.FlagCreatePairsOff,),

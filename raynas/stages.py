@@ -30,7 +30,8 @@ class ImageSettings:
     """How images become batches."""
 
     resolution: int | None = None
-    """Height and width in pixels; unset: the images' own if they agree, else the space's."""
+    """Height and width in pixels, --resolution N for short; unset: the images' own if they are
+    squares of one size, else the space's."""
     share: float = 1.0
     """Share of the training and validation images that is used, for quick trials."""
     val_fraction: float = 0.15

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from raynas.command import exit_code, values_of
+from raynas.command import exit_code, values_of, with_flags
 from raynas.errors import StageError, UserError
+from raynas.settings import Settings
 from tests.builders import ROOT
 from tests.launch.scripts import ended, running
 
@@ -118,6 +119,14 @@ class TestSigterm:
 
         assert exit_code(work) == 143
         assert capsys.readouterr().err.startswith("stopped by SIGTERM; ")
+
+
+@pytest.mark.parametrize("words", [["--resolution", "96"], ["--resolution=96"]])
+def test_a_short_flag_stands_for_a_setting_of_a_stage(words: list[str]) -> None:
+    settings = with_flags(Settings(), [*words, "--search", "exact"], None)
+
+    assert settings.images.resolution == 96
+    assert settings.search.strategy == "exact"
 
 
 @pytest.mark.parametrize(

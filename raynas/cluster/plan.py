@@ -6,13 +6,13 @@ Everything that cannot work is refused here, before anything trains.
 from dataclasses import dataclass
 from typing import Any
 
+from raynas.balance import class_warnings
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
 from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
@@ -20,9 +20,9 @@ from raynas.space import SearchSpace
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
-
-# Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
-_SAME = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
+from raynas.training.sizes import size_warnings, size_words
+from raynas.training.trained import searched_space
+from raynas.training.warm_start import SAME_IMAGES
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Plan:
         checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
+        sizes: What the images were resized from, in words.
+        warnings: Sentences on what a person may want to change.
     """
 
     space: SearchSpace
@@ -60,6 +62,8 @@ class Plan:
     checkers: int
     concurrent: int
     facts: dict[str, Any]
+    sizes: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def gpus_per_trial(self) -> float:
@@ -77,13 +81,6 @@ class Plan:
         )
 
 
-def searched_space(space: SearchSpace, settings: Settings) -> SearchSpace:
-    """Return the space that the method searches: with identity paths where it has them."""
-    if settings.pretrain.layer_indicator == "path":
-        return space.with_identity(Identity())
-    return space
-
-
 def make_plan(
     space: SearchSpace,
     dataset: Dataset,
@@ -98,7 +95,7 @@ def make_plan(
             data that differs from what the folder recorded.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
-    space = searched_space(space, settings)
+    space = searched_space(space, pretrain.layer_indicator)
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
@@ -127,11 +124,12 @@ def make_plan(
             "images to a shard, too few for batch norms; raise --pretrain.batch"
         )
     trials = trial.room(resources)
+    steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
         space,
         costs,
         sampler,
-        num_steps(len(dataset.train), pretrain, cycle),
+        steps,
         num_paths,
         num_shards,
         workers,
@@ -141,7 +139,9 @@ def make_plan(
         trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
-        facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
+        size_words(dataset),
+        (*size_warnings(space, dataset, settings.images.resolution), *class_warnings(facts)),
     )
 
 
@@ -154,6 +154,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "val": len(dataset.val),
         "test": len(dataset.test),
         "skipped": list(dataset.skipped),
+        "ignored": list(dataset.ignored),
         "class_counts": dataset.class_counts,
         "mean": dataset.mean.tolist(),
         "std": dataset.std.tolist(),
@@ -161,7 +162,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name in _SAME:
+    for name in SAME_IMAGES:
         if recorded.get(name) != facts[name]:
             raise UserError(
                 f"run folder: its data had {name} {recorded.get(name)}, now it has {facts[name]}; "

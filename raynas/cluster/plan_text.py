@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from raynas.balance import class_warnings, class_words
+from raynas.balance import class_words
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.costs import show_bytes, show_quantity, show_seconds
@@ -22,8 +22,10 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     retrain = settings.retrain
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
+        "sizes": plan.sizes,
         "classes": class_words(facts),
         "skipped": _skipped_words(facts["skipped"]),
+        "ignored": _ignored_words(facts["ignored"]),
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
         "costs": f"{macs}, {params}",
         "method": f"{settings.method}, seed {settings.seed}",
@@ -35,7 +37,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
-    return [*lines, *(f"warning: {warning}" for warning in class_warnings(facts))]
+    return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
 
 
 def _cluster_words(resources: Resources) -> str:
@@ -51,6 +53,12 @@ def _skipped_words(skipped: list[str]) -> str:
         return ""
     names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
     return f"{len(skipped)} images that cannot be read: {names}"
+
+
+def _ignored_words(ignored: list[str]) -> str:
+    """Return what kinds of files are passed over; notes and lists are, too, so few are normal."""
+    kinds = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
+    return f"files that are no images by their endings: {kinds}" if kinds else ""
 
 
 def _pretrain_words(plan: Plan) -> str:

@@ -5,7 +5,9 @@
 """
 
 import math
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 
 import torch
 from torch import nn
@@ -26,26 +28,60 @@ def cost_table(
         resolution: Height and width of the images in pixels.
         in_channels: Channels of the images.
         num_classes: Classes of the task.
+
+    Raises:
+        UserError: An operation that such images do not fit.
     """
+    where = partial(_fitting, space, resolution)
     with torch.device("meta"):
         images = torch.empty(1, in_channels, resolution, resolution)
-        stem, features = _measure(space.stem.build(in_channels), images)
+        with where("the stem"):
+            stem, features = _measure(space.stem.build(in_channels), images)
         rows: list[list[Cost]] = []
-        for block in space.blocks:
+        for layer, block in enumerate(space.blocks):
             shape = tuple(features.shape)
-            row = [
-                _measure_candidate(candidate, block.out_channels, block.stride, shape)
-                for candidate in block.candidates
-            ]
-            _check_shapes(space, len(rows), [output for _, output in row], features)
+            row = []
+            for candidate in block.candidates:
+                with where(f"operation {candidate.name} of layer {layer}"):
+                    measured = _measure_candidate(
+                        candidate, block.out_channels, block.stride, shape
+                    )
+                row.append(measured)
+            _check_shapes(space, layer, [output for _, output in row], features)
             features = torch.empty(row[0][1])
             rows.append([cost for cost, _ in row])
-        head, _ = _measure(space.head.build(features.shape[1], num_classes), features)
+        with where("the head"):
+            head, _ = _measure(space.head.build(features.shape[1], num_classes), features)
     return CostTable(
         macs=tuple(tuple(cost.macs for cost in row) for row in rows),
         params=tuple(tuple(cost.params for cost in row) for row in rows),
         fixed=Cost(stem.macs + head.macs, stem.params + head.params),
     )
+
+
+def map_sides(space: SearchSpace, resolution: int, in_channels: int) -> list[int]:
+    """Return the side in pixels of the feature maps that each layer receives."""
+    with torch.device("meta"), torch.no_grad():
+        stem = space.stem.build(in_channels).eval()
+        side = stem(torch.empty(1, in_channels, resolution, resolution)).shape[-1]
+    sides = []
+    for block in space.blocks:
+        sides.append(side)
+        side = math.ceil(side / block.stride)
+    return sides
+
+
+@contextmanager
+def _fitting(space: SearchSpace, resolution: int, what: str) -> Iterator[None]:
+    """Say which part of a space such images do not fit."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(
+            f"{space.name}: {what} does not fit images of {resolution} x {resolution} pixels "
+            f"({why}); choose another --resolution, or mend its build()"
+        ) from error
 
 
 def _check_shapes(
@@ -59,7 +95,8 @@ def _check_shapes(
         if output != wanted:
             raise UserError(
                 f"{space.name}, layer {layer}: operation {candidate.name} maps to {output[1:]}, "
-                f"wanted {wanted[1:]} (channels, height, width); mend its build()"
+                f"wanted {wanted[1:]} (channels, height, width); mend its build(), or choose a "
+                "--resolution that the strides divide"
             )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.training.decoding import Pixels, Square, decode_all
-from raynas.training.sources import Opener, Row
+from raynas.training.raw import Opener, Row
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
 

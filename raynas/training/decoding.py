@@ -1,6 +1,7 @@
 """Decoding: an encoded image becomes a square of bytes, the same one wherever that happens."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +12,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raynas.patience import StorageError
 from raynas.training.modes import eight_bits, is_grey, upright
-from raynas.training.sources import Opener, RawImage
+from raynas.training.raw import Opener, RawImage
 
 Pixels = npt.NDArray[np.uint8]
 
+Say = Callable[[str], None]
+
 _BLOCK = 32  # images that a thread decodes at a time
+_SILENCE = 10.0  # seconds after which a person wants to hear how far it is
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +59,18 @@ class Survey:
     pixels: Pixels | None
 
 
-def inspect(raws: Sequence[RawImage]) -> list[tuple[int, int, int] | None]:
+def inspect(raws: Sequence[RawImage], say: Say = silent) -> list[tuple[int, int, int] | None]:
     """Return channels, height and width of each, not decoded; None where even that fails."""
     shapes: list[tuple[int, int, int] | None] = [None] * len(raws)
 
     def look(block: slice) -> None:
         shapes[block] = [_shape(raw.open) for raw in raws[block]]
 
-    _in_threads(look, len(raws))
+    _in_threads(look, len(raws), "looking at", say)
     return shapes
 
 
-def survey(raws: Sequence[RawImage], square: Square, keep: bool) -> Survey:
+def survey(raws: Sequence[RawImage], square: Square, keep: bool, say: Say = silent) -> Survey:
     """Decode every image once, on all cores; keep the pixels or forget them at once."""
     found = Survey(
         np.zeros(len(raws), dtype=np.bool_),
@@ -78,7 +86,7 @@ def survey(raws: Sequence[RawImage], square: Square, keep: bool) -> Survey:
         if found.pixels is not None:
             found.pixels[block] = pixels
 
-    _in_threads(look, len(raws))
+    _in_threads(look, len(raws), "decoding", say)
     return found
 
 
@@ -140,9 +148,12 @@ def _shape(opener: Opener) -> tuple[int, int, int] | None:
     return 1 if is_grey(image) else 3, image.height, image.width
 
 
-def _in_threads(look: Callable[[slice], None], count: int) -> None:
+def _in_threads(look: Callable[[slice], None], count: int, doing: str, say: Say) -> None:
     """Call for one block after another; Pillow lets go of Python's lock while it decodes."""
+    spoken = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         blocks = [slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
-        for _ in threads.map(look, blocks):
-            pass  # raises what a block raised
+        for block, _ in zip(blocks, threads.map(look, blocks), strict=True):  # raises what they do
+            if time.monotonic() >= spoken + _SILENCE:
+                say(f"{'data':<9} {doing} {block.stop:,} of {count:,} images")
+                spoken = time.monotonic()

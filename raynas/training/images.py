@@ -15,20 +15,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from raynas.errors import StageError, UserError
+from raynas.errors import StageError
 from raynas.stages import ImageSettings
 from raynas.training.decoding import (
     Pixels,
+    Say,
     Square,
     Survey,
     decode,
     decode_all,
     inspect,
+    silent,
     survey,
-    why_broken,
 )
 from raynas.training.memory import is_held_in_memory
-from raynas.training.sources import Opener, RawImage, Source, local_file, open_source
+from raynas.training.raw import Opener, RawImage
+from raynas.training.refusals import refuse_corrupt, refuse_parts, refuse_unusable
+from raynas.training.sources import local_file, open_source
 from raynas.training.splitting import share_of, split
 
 _LOG = logging.getLogger(__name__)
@@ -128,6 +131,8 @@ class Dataset:
         skipped: Names of images that could not be read.
         mean: Of the training pixels per channel, in [0, 1].
         std: Likewise the standard deviation.
+        ignored: Files that were passed over, by ending, such as "30 heic".
+        sides: Smallest, median and largest of the images' own shorter sides in pixels, where known.
     """
 
     train: Part
@@ -137,6 +142,8 @@ class Dataset:
     skipped: tuple[str, ...]
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
+    ignored: tuple[str, ...] = ()
+    sides: tuple[int, int, int] | None = None
 
     @property
     def channels(self) -> int:
@@ -168,7 +175,13 @@ class Dataset:
         return local_file(self.train.raws[0]) if isinstance(self.train, EncodedImages) else None
 
 
-def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution: int) -> Dataset:
+def load_dataset(
+    data: str,
+    settings: ImageSettings,
+    seed: int,
+    usual_resolution: int,
+    say: Say = silent,
+) -> Dataset:
     """Read, decode, resize and split the images.
 
     Args:
@@ -176,38 +189,44 @@ def load_dataset(data: str, settings: ImageSettings, seed: int, usual_resolution
         settings: Resolution, split fractions and how many corrupt images are bearable.
         seed: Seed of the split.
         usual_resolution: Pixels to resize to where images differ in size and none was asked for.
+        say: Hears now and then how far it is.
 
     Raises:
         UserError: No such data, a single class, or too many images that cannot be read.
     """
     source = open_source(data)
-    _refuse_unusable(data, source)
+    refuse_unusable(data, source)
     raws = share_of(source.images, settings.share, seed)
-    square = _square(raws, settings.resolution, usual_resolution)
+    shapes = [shape for shape in inspect(raws, say) if shape]
+    square = _square(shapes, settings.resolution, usual_resolution)
     held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
-    found = survey(raws, square, keep=held)
+    found = survey(raws, square, held, say)
     skipped = [raw for raw, good in zip(raws, found.readable, strict=True) if not good]
-    _refuse_corrupt(data, skipped, len(raws), settings.max_corrupt, square)
+    refuse_corrupt(data, skipped, len(raws), settings.max_corrupt, square)
     kept = np.flatnonzero(found.readable)
-    if not len(kept):
-        raise UserError(
-            f"data {data}: no image is left of {len(source.images)}; raise --images.share"
-        )
     labels = np.array([raws[index].label for index in kept], dtype=np.int64)
     parts = split([raws[index].split for index in kept], labels, settings, seed)
-    _refuse_empty_part(data, parts, len(kept))
+    refuse_parts(data, parts, labels, source.class_names)
     workers = 2 if settings.loader_workers is None else settings.loader_workers
     train, val, test = (
         _part(raws, kept[parts[name]], found, square, workers) for name in ("train", "val", "test")
     )
     mean, std = _mean_and_std(found.sums[kept[parts["train"]]], square.resolution**2)
-    names = tuple(raw.name for raw in skipped)
-    return Dataset(train, val, test, source.class_names, names, mean, std)
+    short_sides = sorted(min(shape[1:]) for shape in shapes)
+    return Dataset(
+        train, val, test, source.class_names, tuple(raw.name for raw in skipped), mean, std,
+        source.ignored, (short_sides[0], short_sides[len(short_sides) // 2], short_sides[-1]),
+    )  # fmt: skip
 
 
-def _square(raws: Sequence[RawImage], asked: int | None, usual: int) -> Square:
-    """Return what the images become: colour if one of them is, their own size if they agree."""
-    shapes = [shape for shape in inspect(raws) if shape]
+def _square(shapes: Sequence[tuple[int, int, int]], asked: int | None, usual: int) -> Square:
+    """Return what the images become: colour if one of them is, their own size if they agree.
+
+    Args:
+        shapes: Channels, height and width of each.
+        asked: Pixels that a person wants.
+        usual: Those of the space.
+    """
     sides = {side for shape in shapes for side in shape[1:]}
     own = sides.pop() if len(sides) == 1 else None
     grey = all(shape[0] == 1 for shape in shapes)
@@ -239,34 +258,3 @@ def _mean_and_std(
     first, second = (sums.sum(axis=0) / (len(sums) * area)).T  # E[p] and E[p^2], C each
     std = np.sqrt(np.maximum(second - first**2, 0)) / 255
     return (first / 255).astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
-
-
-def _refuse_unusable(data: str, source: Source) -> None:
-    if not source.images:
-        raise UserError(f"data {data}: found no images; wanted one folder per class, or Parquet")
-    present = {raw.label for raw in source.images}
-    if len(present) < 2:
-        raise UserError(
-            f"data {data}: found one class only ({source.class_names[present.pop()]}), wanted at "
-            "least two; put the images of each class into a folder of its own"
-        )
-
-
-def _refuse_corrupt(
-    data: str, skipped: Sequence[RawImage], count: int, bearable: float, square: Square
-) -> None:
-    if len(skipped) > bearable * count:
-        raise UserError(
-            f"data {data}: {len(skipped)} of {count} images cannot be read, such as "
-            f"{skipped[0].name} ({why_broken(skipped[0].open, square)}); mend or remove them, or "
-            "raise --images.max-corrupt"
-        )
-
-
-def _refuse_empty_part(data: str, parts: dict[str, npt.NDArray[np.int64]], count: int) -> None:
-    for name, indices in parts.items():
-        if not len(indices):
-            raise UserError(
-                f"data {data}: {count} images leave none for the {name} part; "
-                "bring more images, or raise its fraction"
-            )

@@ -6,16 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.stages import ImageSettings
-from raynas.training.sources import RawImage
+from raynas.training.raw import RawImage
 
 _SPLIT, _SHARE = 5, 6  # streams of random numbers
+_LEAST = 3  # images that a share leaves to a class: to train, to validate, to test
 
 
 def share_of(images: Sequence[RawImage], share: float, seed: int) -> list[RawImage]:
-    """Return all test images, and a random share of the others."""
+    """Return all test images, and a random share of the others, but some of each class."""
     if share == 1:
         return list(images)
-    kept = np.random.default_rng([seed, _SHARE]).random(len(images)) < share
+    drawn = np.random.default_rng([seed, _SHARE]).random(len(images))
+    kept = drawn < share
+    groups = np.array([2 * raw.label + (raw.split == "val") for raw in images])
+    order = np.lexsort((drawn, groups))
+    ranks = np.arange(len(images)) - np.searchsorted(groups[order], groups[order])
+    kept[order[ranks < _LEAST]] = True  # of those drawn lowest, so a larger share keeps them, too
     return [raw for raw, keep in zip(images, kept, strict=True) if keep or raw.split == "test"]
 
 

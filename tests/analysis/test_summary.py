@@ -104,6 +104,22 @@ def test_outcomes_are_printed_by_rank_with_units(
     assert rows[2] == ["-", "0-1", "1", "1k", "1k", "-", "-", "-", "failed"]
 
 
+def test_classes_of_unequal_sizes_have_balanced_accuracies_beside(
+    known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = known_run.store.rows("runs")[0]
+    counts = {"classes": ["a", "b"], "class_counts": {"train": [10, 90]}}
+    known_run.store.append("runs", [run | {"plan": json.dumps(counts)}], "run")
+    balanced = {"val_balanced_accuracy": 0.75, "test_balanced_accuracy": 0.5, "test_images": 400}
+    known_run.store.append("outcomes", [OUTCOMES[0] | balanced], "all")
+    text = printed(known_run, capsys)
+    (row,) = [line.split() for line in text.splitlines() if line.rstrip().endswith("finished")]
+
+    assert row[5:9] == ["93.75", "92.50", "75.00", "50.00"]
+    assert "test bal. %" in text
+    assert "test: 0.9250 on 400 images means 0.895 to 0.947 (95 % interval)" in text
+
+
 def test_of_an_error_the_last_line_is_printed_as_it_is(
     known_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,7 +184,9 @@ def test_json_is_one_object_with_the_numbers_of_the_tables(
     assert told["search"] == {
         "scored": 3, "generations": 2, "best_score": 3.5, "best_architecture": "1-1",
     }  # fmt: skip
-    assert told["outcomes"] == [OUTCOMES[0], OUTCOMES[1] | {"score": None}, OUTCOMES[2]]
+    rows = [OUTCOMES[0], OUTCOMES[1] | {"score": None}, OUTCOMES[2]]
+    unknown = dict.fromkeys(SCHEMAS["outcomes"].names)
+    assert told["outcomes"] == [unknown | row for row in rows]
 
 
 def test_equal_updates_are_said_in_one_clause(
@@ -226,3 +244,42 @@ def test_versions_recorded_as_plain_text_are_printed_as_they_are(
     young_run.store.append("runs", [row | {"versions": "torch 2.9"}], "run")
 
     assert lines(printed(young_run, capsys))["versions"] == "torch 2.9"
+
+
+class TestFollow:
+    def test_it_tells_the_end_of_a_finished_run_and_ends(
+        self, known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = printed(known_run, capsys, "--follow")
+
+        assert (
+            text
+            == "finished: 3 of 3 networks are retrained, 1 of them failed, after 0 epochs in all\n"
+        )
+
+    def test_it_ends_with_code_1_where_nobody_works_on_an_unfinished_run(
+        self, young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert summary.main([young_run.store.uri, "--follow"]) == 1
+        assert capsys.readouterr().out == "stopped: pretraining has not begun\n"
+
+    def test_changes_are_told_until_ctrl_c_which_leaves_quietly(
+        self, young_run: InventedRun, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        young_run.store.write_bytes("lock.json", b"{}")  # of whom, nobody knows
+        moments = iter([lambda: young_run.pretrain(7), lambda: None])
+
+        def sleep(_: float) -> None:
+            try:
+                next(moments)()
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+        monkeypatch.setattr("raynas.following.time.sleep", sleep)
+
+        assert summary.main([young_run.store.uri, "--follow"]) == 130
+        assert capsys.readouterr().out.splitlines() == [
+            "running: pretraining has not begun",
+            "running: pretraining is at step 7",
+        ]

@@ -1,25 +1,29 @@
 """The plan: what data, space and cluster make of the settings, and what is refused at once."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from raynas.cluster.connection import Resources
-from raynas.cluster.plan import Plan, make_plan, searched_space
+from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import plan_lines
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.settings import Settings
 from raynas.space import SearchSpace
-from raynas.stages import PretrainSettings, RetrainSettings
+from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings
 from raynas.training.images import Dataset
+from raynas.training.trained import searched_space
 from tests.builders import build_space
 from tests.training.samples import build_dataset
 
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
 CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
+NEW_FACTS = {"class_counts", "mean", "std", "ignored"}  # that were not recorded at first
 SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
 
 
@@ -75,7 +79,9 @@ class TestSteps:
     def test_identity_is_a_candidate_of_normal_layers_where_it_is_a_path(self) -> None:
         space = build_space("RNN")
 
-        assert searched_space(space, SMALL) == space.with_identity(Identity())
+        assert searched_space(space, SMALL.pretrain.layer_indicator) == space.with_identity(
+            Identity()
+        )
         assert plan().space.size == 3 * 4 * 4
         others = pretrain(layer_indicator="parallel", sampling="fair")
         assert plan(others).space == space
@@ -209,6 +215,24 @@ class TestRefusals:
         assert "--run" in sentence
 
 
+class TestFacts:
+    def test_all_that_a_network_needs_to_read_images_is_recorded_as_json(self) -> None:
+        dataset = build_dataset()
+        facts = json.loads(json.dumps(plan(dataset=dataset).facts))
+
+        assert facts["classes"] == ["class 0", "class 1", "class 2"]
+        assert (facts["channels"], facts["resolution"]) == (3, 8)
+        assert np.array_equal(np.array(facts["mean"], dtype=np.float32), dataset.mean)
+        assert np.array_equal(np.array(facts["std"], dtype=np.float32), dataset.std)
+        assert facts["class_counts"] == {"train": [16] * 3, "val": [8] * 3, "test": [8] * 3}
+
+    def test_a_run_that_an_older_raynas_recorded_goes_on(self) -> None:
+        facts = plan().facts
+        older = {name: facts[name] for name in facts if name not in NEW_FACTS}
+
+        assert plan(recorded=older).facts == facts
+
+
 class TestLines:
     def test_the_plan_is_told_in_lines_that_name_the_numbers(self) -> None:
         settings = replace(SMALL, max_macs=10**9)
@@ -233,6 +257,27 @@ class TestLines:
         text = "\n".join(plan_lines(made, SMALL, LAPTOP))
 
         assert "5 images that cannot be read: 0.png, 1.png, 2.png, ..." in text
+
+    def test_sizes_classes_and_files_that_are_passed_over_have_lines_of_their_own(self) -> None:
+        dataset = replace(build_dataset(), sides=(20, 30, 90), ignored=("30 heic", "1 txt"))
+        lines = plan_lines(plan(dataset=dataset), SMALL, LAPTOP)
+
+        assert (
+            "sizes     images of 20 to 90 pixels (half above 30), cut to squares and resized"
+            in lines
+        )
+        assert "classes   32 images each" in lines
+        assert "ignored   files that are no images by their endings: 30 heic, 1 txt" in lines
+        assert not [line for line in plan_lines(plan(), SMALL, LAPTOP) if "sizes" in line]
+
+    def test_classes_of_few_images_and_maps_of_one_pixel_are_warned_of(self) -> None:
+        settings, space = replace(SMALL, images=ImageSettings(resolution=4)), build_space("RRRN")
+        made = plan(settings, space=space, dataset=build_dataset(count=24, side=4))
+        warnings = [x for x in plan_lines(made, settings, LAPTOP) if x.startswith("warning: ")]
+
+        assert [warning.split()[1] for warning in warnings] == ["at", "fewer"]
+        assert "2 of 4 layers of tiny see maps of one pixel" in warnings[0]
+        assert "3 classes (class 0, class 1, class 2)" in warnings[1]
 
     @pytest.mark.parametrize(
         ("changes", "words"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from raynas.cluster import opening
 from raynas.cluster.connection import Resources
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
@@ -146,9 +147,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(compare, "connected", connected)
-    monkeypatch.setattr(compare.search, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(compare.search, "refuse_unfit_nodes", lambda *_: None)  # there are none
-    monkeypatch.setattr(compare.search, "connected", connected)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(opening, "connected", connected)
     monkeypatch.setattr(compare, "run_cells", None)
 
 

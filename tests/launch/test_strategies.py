@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from raynas.cluster import opening, pretraining
 from raynas.cluster import searcher as searching
 from raynas.cluster.connection import Resources
 from raynas.cluster.searcher import EvolutionSearcher
@@ -65,9 +66,9 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield cluster
 
-    monkeypatch.setattr(search, "connected", connected)
-    monkeypatch.setattr(search, "PathWorkers", Here)
-    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)  # which takes its time
+    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(pretraining, "PathWorkers", Here)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)  # which takes its time
 
 
 def interrupt() -> None:

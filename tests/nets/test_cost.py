@@ -107,6 +107,28 @@ class Shapeless:
         return conv(in_channels, out_channels + self.widen)
 
 
+@dataclass(frozen=True)
+class Unpadded:
+    """An operation that needs images of some pixels."""
+
+    name: str = "unpadded"
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        """Build a convolution of kernel 5 that pads nothing."""
+        return nn.Conv2d(in_channels, out_channels, 5, stride)
+
+
+def test_images_that_are_too_small_for_an_operation_are_refused_with_the_resolution() -> None:
+    space = build_space("RN", (Unpadded(),))
+
+    with pytest.raises(
+        UserError, match="operation unpadded of layer 0 does not fit images of 4 x"
+    ) as caught:
+        cost_table(space, 4, 3, 3)
+    assert "choose another --resolution" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("layers", "widen", "message"),
     [

@@ -16,6 +16,7 @@ from PIL import Image
 
 from raynas.errors import UserError
 from raynas.stages import ImageSettings
+from raynas.training import decoding
 from raynas.training.images import Dataset, load_dataset
 from tests.builders import SHARED_DATA
 from tests.training.samples import (
@@ -34,6 +35,11 @@ PARTS = ("train", "val", "test")
 def load(data: str, seed: int = 0, usual: int = 8, **settings: Any) -> Dataset:
     """Load a data set as a run does."""
     return load_dataset(data, ImageSettings(**settings), seed, usual)
+
+
+def brightness_of_all(dataset: Dataset) -> list[int]:
+    """Return the first pixel of each image of all parts."""
+    return [pixel for part in PARTS for pixel in brightness(getattr(dataset, part))]
 
 
 def refusal(data: str, **settings: Any) -> str:
@@ -264,9 +270,8 @@ def test_parts_never_overlap_lose_nothing_and_hold_every_class(
     uneven_tree: str, seed: int, val_fraction: float, test_fraction: float
 ) -> None:
     dataset = load(uneven_tree, seed, val_fraction=val_fraction, test_fraction=test_fraction)
-    everything = [pixel for part in PARTS for pixel in brightness(getattr(dataset, part))]
 
-    assert sorted(everything) == list(range(32))
+    assert sorted(brightness_of_all(dataset)) == list(range(32))
     for part in PARTS:
         images = getattr(dataset, part)
         assert set(images.labels.tolist()) == {0, 1, 2}
@@ -274,14 +279,35 @@ def test_parts_never_overlap_lose_nothing_and_hold_every_class(
 
 
 class TestParquet:
+    def test_labels_may_be_texts_whatever_the_file_they_come_from(self, tmp_path: Path) -> None:
+        encoded = parquet_table(["cat", "dog"] * 6)
+        label = encoded["label"].combine_chunks().dictionary_encode()
+        tables = {
+            "train.parquet": parquet_table(["dog", "emu"] * 6),
+            "test.parquet": encoded.set_column(1, "label", label),
+        }
+        dataset = load(write_parquet(tmp_path, tables | {"more/train.parquet": encoded}))
+
+        assert dataset.class_names == ("cat", "dog", "emu")
+        assert dataset.class_counts["test"] == [6, 6, 0]
+
+    def test_texts_and_integers_are_not_mixed(self, tmp_path: Path) -> None:
+        tables = {"a.parquet": parquet_table(["cat"] * 6), "b.parquet": parquet_table([0] * 6)}
+
+        assert "write all of them in one way" in refusal(write_parquet(tmp_path, tables))
+
+    def test_a_single_file_may_be_given(self, tmp_path: Path) -> None:
+        data = write_parquet(tmp_path, {"mine.parquet": parquet_table([0, 1] * 10)})
+
+        assert sum(map(sum, load(f"{data}/mine.parquet").class_counts.values())) == 20
+
     def test_names_of_classes_come_from_the_metadata_of_hugging_face(self, tmp_path: Path) -> None:
         table = parquet_table([0, 1] * 10, names=["cat", "dog"])
         dataset = load(write_parquet(tmp_path, {"images.parquet": table}))
 
         assert dataset.class_names == ("cat", "dog")
         assert (dataset.channels, dataset.resolution) == (1, 8)
-        everything = [pixel for part in PARTS for pixel in brightness(getattr(dataset, part))]
-        assert sorted(everything) == list(range(20))
+        assert sorted(brightness_of_all(dataset)) == list(range(20))
         for part in PARTS:
             images = getattr(dataset, part)
             assert images.labels.tolist() == [pixel % 2 for pixel in brightness(images)]
@@ -376,7 +402,6 @@ def parquet_of(columns: str) -> Callable[[Path], str]:
             "plain bytes": parquet_table([0, 1] * 6, [row["bytes"] for row in rows]),
             "negative label": parquet_table([-1, 1] * 6),
             "null label": parquet_table([None, 1] * 6),
-            "text label": parquet_table(["cat", "dog"] * 6),
             "unnamed label": parquet_table([0, 5] * 6, names=["cat", "dog"]),
             "one class": parquet_table([1] * 12),
             "no rows": parquet_table([0, 1] * 6).slice(0, 0),
@@ -399,7 +424,7 @@ def broken_parquet(root: Path) -> str:
         (empty_folder, "no images in it"),
         (folder_without_images, "one sub-folder per class"),
         (missing_folder, "no such folder"),
-        (single_file, "no such folder"),
+        (single_file, "it is a file; wanted a folder"),
         (one_class, "one class only (class0)"),
         (loose_image, "loose.png lies in no class folder"),
         (tiny_classes, "3 images leave none for the"),
@@ -409,7 +434,6 @@ def broken_parquet(root: Path) -> str:
         (parquet_of("plain bytes"), "a struct with bytes"),
         (parquet_of("negative label"), "label -1"),
         (parquet_of("null label"), "label"),
-        (parquet_of("text label"), "label"),
         (parquet_of("unnamed label"), "label"),
         (parquet_of("one class"), "one class only"),
         (parquet_of("no rows"), "no images"),
@@ -423,8 +447,72 @@ def test_data_that_cannot_be_used_are_refused_in_one_sentence(
     assert words in refusal(make(tmp_path))
 
 
-def test_a_share_too_small_for_any_image_is_refused_in_one_sentence() -> None:
-    assert "images" in refusal("digits", share=1e-6)
+def test_a_tiny_share_leaves_three_images_of_each_class() -> None:
+    assert load("digits", share=1e-6).class_counts == {part: [1] * 10 for part in PARTS}
+
+
+def test_a_larger_share_keeps_the_images_of_a_smaller_one(tmp_path: Path) -> None:
+    data = numbered_tree(tmp_path, per_class=40)
+    few, more = (set(brightness_of_all(load(data, share=share))) for share in (0.05, 0.3))
+
+    assert len(few) == 9 < len(more)
+    assert few < more
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda root: numbered_tree(root / "images"), "all images lie in images/"),
+        (lambda root: numbered_tree(root / "all" / "train"), "give that folder as --data"),
+        (lambda root: numbered_tree(root / "masks"), "masks lies beside train/"),
+        (
+            lambda root: write_tree(root, {"test": [picture(1, "L")] * 3}),
+            "test/000.png lies in no class folder; wanted test/CLASS/image",
+        ),
+        (
+            lambda root: numbered_tree(root / "val", classes=4),
+            "class class3 has val images but no training images",
+        ),
+    ],
+    ids=[
+        "wrapped",
+        "wrapped parts",
+        "a folder beside",
+        "unlabelled test",
+        "untrained class",
+    ],
+)
+def test_layouts_that_are_almost_right_are_refused_with_the_way_out(
+    tmp_path: Path, make: Callable[[Path], str], words: str
+) -> None:
+    make(tmp_path)
+    if not words.startswith(("all images", "give")):
+        numbered_tree(tmp_path / "train")
+
+    assert words in refusal(str(tmp_path))
+
+
+def test_a_class_of_trains_is_a_class(tmp_path: Path) -> None:
+    data = write_tree(tmp_path, {name: [picture(5, "L")] * 4 for name in ("train", "car")})
+
+    assert load(data).class_names == ("car", "train")
+
+
+def test_files_that_are_no_images_are_told_by_their_endings(tmp_path: Path) -> None:
+    data = numbered_tree(tmp_path, classes=2)
+    for number in range(3):
+        (tmp_path / "class0" / f"{number}.HEIC").touch()
+    (tmp_path / "README").touch()
+    (tmp_path / ".hidden").touch()
+
+    assert load(data).ignored == ("3 heic", "1 without an ending")
+
+
+def test_the_images_own_sizes_are_told(tmp_path: Path) -> None:
+    sizes = [(30, 40), (90, 50), (70, 60), (20, 100), (35, 35)]
+    classes = {name: [picture(9, "L", size) for size in sizes] for name in "ab"}
+
+    assert load(write_tree(tmp_path, classes)).sides == (20, 35, 60)
 
 
 def test_files_in_hidden_folders_are_not_images_of_a_class(tmp_path: Path) -> None:
@@ -471,3 +559,19 @@ def test_cifar10_as_parquet_has_ten_named_classes_of_colour_images(tmp_path: Pat
     assert dataset.class_names[:3] == ("airplane", "automobile", "bird")
     assert np.bincount(dataset.test.labels).tolist() == pytest.approx([40] * 10, abs=8)
     assert dataset.mean == pytest.approx([0.494, 0.485, 0.450], abs=0.015)
+
+
+def test_reading_many_images_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_SILENCE", 0.0)
+    said: list[str] = []
+    load_dataset(
+        numbered_tree(tmp_path, per_class=25, classes=2), ImageSettings(), 0, 8, said.append
+    )
+
+    assert said == [
+        f"data      {doing} {done} of 50 images"
+        for doing in ("looking at", "decoding")
+        for done in (32, 50)
+    ]

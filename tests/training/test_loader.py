@@ -23,7 +23,7 @@ from raynas.training.decoders import Decoders
 from raynas.training.decoding import Square, decode_all
 from raynas.training.images import Dataset, EncodedImages, Images
 from raynas.training.loader import Batch, Loader
-from raynas.training.sources import RawImage
+from raynas.training.raw import RawImage
 from tests.builders import ROOT, run_python
 from tests.training.samples import build_dataset, build_images
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from raynas.training.decoding import Pixels, Square, decode, inspect, why_broken
 from raynas.training.modes import is_grey
-from raynas.training.sources import RawImage
+from raynas.training.raw import RawImage
 
 GREY, COLOUR = Square(8, 1), Square(8, 3)
 

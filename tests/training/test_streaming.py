@@ -19,8 +19,8 @@ from raynas.training import images, memory
 from raynas.training.batches import in_order
 from raynas.training.decoding import Square, decode
 from raynas.training.images import Dataset, EncodedImages, Images, load_dataset
+from raynas.training.raw import Row
 from raynas.training.retraining import Retraining
-from raynas.training.sources import Row
 from tests.builders import SHARED_DATA
 from tests.training.samples import (
     numbered_tree,

@@ -1,0 +1,73 @@
+"""Images before they are decoded: what names them, and what opens them."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+from PIL import Image
+
+_SPLITS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "dev": "val", "test": "test", "testing": "test",
+}  # fmt: skip
+
+Opener = Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Opens one row of a column of encoded images; all rows of a table share the column."""
+
+    column: pa.Array
+    row: int
+
+    def __call__(self) -> Image.Image:
+        """Open it."""
+        return Image.open(io.BytesIO(self.column[self.row].as_py()))
+
+    def alone(self) -> Opener:
+        """Return the same without the rest of the column, fit for being sent somewhere."""
+        return partial(_open_bytes, self.column[self.row].as_py())
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """One image that has not been decoded; it can be pickled.
+
+    Attributes:
+        name: For messages: a path, or a table and row.
+        label: Index of its class.
+        split: train, val or test where the data says so.
+        open: Opens it; raises whatever a broken file makes a decoder raise.
+    """
+
+    name: str
+    label: int
+    split: str | None
+    open: Opener
+
+
+@dataclass(frozen=True)
+class Source:
+    """All images of a data set.
+
+    Attributes:
+        images: In an order that is the same whenever the data is.
+        class_names: In the order of the labels.
+        ignored: What was passed over, such as "30 heic", the most frequent kind first.
+    """
+
+    images: Sequence[RawImage]
+    class_names: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def _open_bytes(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+def split_named(word: str) -> str | None:
+    """Return train, val or test if a word means one of them."""
+    return _SPLITS.get(word.lower())

@@ -1,0 +1,63 @@
+"""What no data set may be, each refused in a sentence with the way out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from raynas.errors import UserError
+from raynas.training.decoding import Square, why_broken
+from raynas.training.raw import RawImage, Source
+
+Labels = npt.NDArray[np.int64]
+
+
+def refuse_unusable(data: str, source: Source) -> None:
+    """Refuse data without images, or with a single class."""
+    if not source.images:
+        raise UserError(f"data {data}: found no images; wanted one folder per class, or Parquet")
+    present = {raw.label for raw in source.images}
+    if len(present) < 2:
+        raise UserError(
+            f"data {data}: found one class only ({source.class_names[present.pop()]}), wanted at "
+            "least two; put the images of each class into a folder of its own"
+        )
+
+
+def refuse_corrupt(
+    data: str, skipped: Sequence[RawImage], count: int, bearable: float, square: Square
+) -> None:
+    """Refuse data of which a larger share than is bearable cannot be read."""
+    if len(skipped) > bearable * count:
+        raise UserError(
+            f"data {data}: {len(skipped)} of {count} images cannot be read, such as "
+            f"{skipped[0].name} ({why_broken(skipped[0].open, square)}); mend or remove them, or "
+            "raise --images.max-corrupt"
+        )
+
+
+def refuse_parts(
+    data: str, parts: Mapping[str, Labels], labels: Labels, class_names: Sequence[str]
+) -> None:
+    """Refuse an empty part, and classes that there is nothing to learn of.
+
+    Args:
+        data: For the message.
+        parts: Indices of images by part.
+        labels: Of all images.
+        class_names: In the order of the labels.
+    """
+    for name, indices in parts.items():
+        if not len(indices):
+            raise UserError(
+                f"data {data}: {len(labels)} images leave none for the {name} part; "
+                "bring more images, or raise its fraction"
+            )
+    learned = set(labels[parts["train"]])
+    for name in ("val", "test"):
+        for label in sorted(set(labels[parts[name]]) - learned):
+            raise UserError(
+                f"data {data}: class {class_names[label]} has {name} images but no training "
+                f"images; bring some, or take it out of {name} (names of classes must agree in "
+                "all parts, also in upper and lower case)"
+            )

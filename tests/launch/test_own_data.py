@@ -1,0 +1,114 @@
+"""Own images through the whole story: odd files, unequal classes, photographs, Parquet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raynas.intervals import wilson
+from tests.builders import SHARED_DATA
+from tests.launch.scripts import TINY, Ended, Launcher, rows_of
+from tests.training.samples import build_images, write_tree
+
+pytestmark = pytest.mark.cluster
+
+QUICK = (
+    *TINY, "--search", "exact", "--pretrain.batch", "16", "--retrain.batch", "16",
+    "--retrain.top-k", "1",
+)  # fmt: skip
+
+
+def facts_of(run: Path) -> dict[str, Any]:
+    """Return what a run recorded of its data."""
+    facts: dict[str, Any] = json.loads(rows_of(run, "runs")[0]["plan"])
+    return facts
+
+
+@pytest.fixture(scope="module")
+def odd(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """Return a run on a folder of unequal classes and of all kinds of files."""
+    root = tmp_path_factory.mktemp("odd") / "images"
+    images = build_images(160, 40, 3, 2, seed=0)
+    few, many = (
+        [Image.fromarray(p.transpose(1, 2, 0)) for p in images.pixels[images.labels == label]]
+        for label in (0, 1)
+    )
+    write_tree(root, {"rare": few[:30], "usual": many})
+    for number, mode in enumerate(("L", "LA", "RGBA", "P", "1")):
+        few[40 + number].convert(mode).save(root / "rare" / f"{mode}.png")
+    few[50].convert("CMYK").resize((64, 48)).save(root / "rare" / "print.jpg")
+    Image.fromarray(np.full((50, 30), 40_000, dtype=np.uint16)).save(root / "rare" / "scan.png")
+    (root / "usual" / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (root / "usual" / "phone.heic").touch()
+    run = root.parent / "run"
+    return run, launcher.run(run, "--data", str(root), "--resolution", "28", *QUICK)
+
+
+class TestOddFiles:
+    def test_the_plan_tells_sizes_classes_and_what_is_left_out(
+        self, odd: tuple[Path, Ended]
+    ) -> None:
+        _, end = odd
+
+        assert end.code == 0, end.errors
+        assert end.errors == ""
+        for words in (
+            "3 x 28 x 28", "images of 30 to 48 pixels (half above 40), cut to squares and resized",
+            "37 (rare) to 80 images (usual), so look at balanced accuracy, too",
+            "1 images that cannot be read: usual/broken.jpg",
+            "files that are no images by their endings: 1 heic",
+        ):  # fmt: skip
+            assert words in end.output
+
+    def test_both_accuracies_and_the_test_s_size_are_recorded_and_printed(
+        self, odd: tuple[Path, Ended]
+    ) -> None:
+        run, end = odd
+        (outcome,) = rows_of(run, "outcomes")
+        counts = facts_of(run)["class_counts"]
+
+        assert outcome["test_images"] == sum(counts["test"]) == 7 + 16
+        assert 0 < outcome["test_balanced_accuracy"] <= 1
+        assert (
+            rows_of(run, "trials")[-1]["val_balanced_accuracy"]
+            == (outcome["val_balanced_accuracy"])
+        )
+        assert "test balanced" in end.output
+        low, high = wilson(outcome["test_accuracy"], 23)
+        assert f"on 23 images means {low:.3f} to {high:.3f} (95 % interval)" in end.output
+
+    def test_what_a_network_must_know_of_its_images_is_recorded(
+        self, odd: tuple[Path, Ended]
+    ) -> None:
+        facts = facts_of(odd[0])
+
+        assert facts["classes"] == ["rare", "usual"]
+        assert (facts["channels"], facts["resolution"]) == (3, 28)
+        assert len(facts["mean"]) == len(facts["std"]) == 3
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.parametrize(
+    ("name", "flags", "classes", "shape"),
+    [
+        ("photos", ("--resolution", "64"), 4, (3, 64)),
+        ("cifar10", ("--images.share", "0.003", "--space", "nas_bench_macro"), 10, (3, 32)),
+    ],
+)
+def test_real_images_run_to_the_end(
+    launcher: Launcher, tmp_path: Path, name: str, flags: tuple[str, ...], classes: int,
+    shape: tuple[int, int],
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    end = launcher.run(run, "--data", str(SHARED_DATA / name), *QUICK, *flags)
+    facts = facts_of(run)
+
+    assert end.code == 0, end.errors
+    assert end.errors == ""
+    assert len(facts["classes"]) == classes
+    assert (facts["channels"], facts["resolution"]) == shape
+    assert [row["status"] for row in rows_of(run, "outcomes")] == ["finished"]
