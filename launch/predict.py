@@ -166,7 +166,8 @@ def _by_onnx(folder: Path) -> Classify:
         pixels = decode(lambda: Image.open(path), square)
         if pixels is None:
             raise Unreadable(why_broken(lambda: Image.open(path), square))
-        logits = network((pixels.astype(np.float32) / 255 - mean)[None] / std)[0].tolist()
+        shares_of_white = pixels.astype(np.float32) / np.float32(255)
+        logits = network((shares_of_white - mean)[None] / std)[0].tolist()
         powers = [math.exp(logit - max(logits)) for logit in logits]
         shares = zip(config["classes"], (power / sum(powers) for power in powers), strict=True)
         return sorted(shares, key=lambda pair: -pair[1])

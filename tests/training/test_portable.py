@@ -4,7 +4,7 @@ import re
 import subprocess
 import venv
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from torch import nn
 from raynas.nets.forward_source import SourceError
 from raynas.nets.parts import parts_of
 from raynas.space import SearchSpace
+from raynas.training.batches import normalise
 from raynas.training.decoding import Square, decode
 from raynas.training.portable import import_file, largest_difference, module_source
 from tests.builders import ROOT, shipped_space
@@ -26,8 +27,8 @@ CONSTANTS = {
     "CLASSES": ("a", 'b "quoted"', "c\\d"),
     "RESOLUTION": 32,
     "CHANNELS": 3,
-    "MEAN": (0.4375, 0.5, 0.25),
-    "STD": (0.25, 0.125, 0.5),
+    "MEAN": (0.4, 0.5, 0.3),
+    "STD": (0.25, 0.2, 0.5),
 }
 
 
@@ -137,14 +138,10 @@ def test_images_are_prepared_as_raynas_prepares_them_to_the_bit(
         monkeypatch.setattr(module, name, value)
     pixels = decode(IMAGES[kind], Square(32, channels))
     assert pixels is not None
-    wanted = (pixels.astype(np.float32) / 255 - np.reshape(mean, (-1, 1, 1))) / np.reshape(
-        std, (-1, 1, 1)
-    )  # the means and deviations are powers of two: exact
+    numbers = SimpleNamespace(mean=np.float32(mean), std=np.float32(std))
+    wanted = normalise(torch.from_numpy(np.array(pixels))[None], numbers)  # type: ignore[arg-type]
 
-    prepared = module.preprocess(IMAGES[kind]())
-
-    assert prepared.shape == (1, channels, 32, 32)
-    np.testing.assert_allclose(prepared[0].numpy(), wanted.astype(np.float32), rtol=3e-7)
+    assert torch.equal(module.preprocess(IMAGES[kind]()), wanted)
 
 
 def test_probabilities_add_up_and_the_largest_comes_first(module: ModuleType) -> None:
