@@ -225,7 +225,7 @@ def search_and_retrain(run: Run, state: Pretraining) -> None:
     table = None  # trials score each architecture
     if settings.search.score in INDICATOR_SCORES:
         table = score_table(state.indicators(), plan.space, settings.search)
-    outcomes = Outcomes(store, plan.costs)
+    outcomes = Outcomes(store, plan.costs, settings.search.goals)
     if table is not None:
         check_score(run, table)  # before the search, which may learn from it
     with run.spending("search", plan.scorers * plan.gpus_per_worker if table is None else 0.0):

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from raynas.errors import StageError, UserError
 
-_STRATEGY = "--search.strategy"  # --search X for short
+_SHORT = {"--search": "--search.strategy", "--objectives": "--search.objectives"}
 _Flags = TypeVar("_Flags")
 
 
@@ -65,7 +65,7 @@ def values_of(flag: str, argv: Sequence[str]) -> list[str]:
 
 def with_flags(default: _Flags, argv: Sequence[str], description: str | None) -> _Flags:
     """Return a command with the flags over its defaults."""
-    words = [re.sub("^--search(?==|$)", _STRATEGY, word) for word in argv]
+    words = [re.sub("^--[a-z]+(?==|$)", lambda flag: _SHORT.get(flag[0], flag[0]), w) for w in argv]
     return tyro.cli(
         type(default), args=words, default=default, description=description,
         config=(tyro.conf.FlagCreatePairsOff,),

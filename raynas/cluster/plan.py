@@ -11,6 +11,7 @@ from raynas.cluster.shards import Crew
 from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
+from raynas.latencies import LatencyTable, Task
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
@@ -41,6 +42,7 @@ class Plan:
         checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
+        latencies: The table of latencies, if there is one.
     """
 
     space: SearchSpace
@@ -57,6 +59,7 @@ class Plan:
     checkers: int
     concurrent: int
     facts: dict[str, Any]
+    latencies: LatencyTable | None = None
 
     @property
     def gpus_per_trial(self) -> float:
@@ -96,14 +99,14 @@ def make_plan(
     """
     pretrain, retrain = settings.pretrain, settings.retrain
     space = searched_space(space, settings)
-    costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
+    costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
     num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = _facts(dataset)
+    facts = _facts(dataset) | {"latency_table": latencies.digest if latencies else None}
     if recorded:
         _refuse_other_data(recorded, facts)
         num_shards = recorded["shards"]
@@ -139,7 +142,20 @@ def make_plan(
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
         facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        latencies,
     )
+
+
+def _costs(
+    space: SearchSpace, dataset: Dataset, settings: Settings
+) -> tuple[CostTable, LatencyTable | None]:
+    """Return what candidates cost, with latencies where a table of them is given."""
+    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+    costs = cost_table(space, task.resolution, task.channels, task.num_classes)
+    if settings.latency_table is None:
+        return costs, None
+    latencies = LatencyTable.read(settings.latency_table)
+    return latencies.added_to(costs, space, task), latencies
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
@@ -156,8 +172,14 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if recorded.get(name) != value:
+        if recorded.get(name) == value:
+            continue
+        if name == "latency_table":
             raise UserError(
-                f"run folder: its data had {name} {recorded.get(name)}, now it has {value}; "
-                "choose another --run, or bring the old data back"
+                "run folder: its table of latencies had other content (digest "
+                f"{recorded.get(name)}, now {value}); choose another --run, or bring the old one back"
             )
+        raise UserError(
+            f"run folder: its data had {name} {recorded.get(name)}, now it has {value}; "
+            "choose another --run, or bring the old data back"
+        )

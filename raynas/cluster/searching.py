@@ -16,7 +16,7 @@ from raynas.errors import StageError
 from raynas.search.calibration import Calibration
 from raynas.search.children import Child
 from raynas.search.evolution import Evolution, Scored
-from raynas.search.exact import k_best
+from raynas.search.exact import front, k_best
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.space import Architecture
 from raynas.training.gradients import Vector
@@ -105,11 +105,13 @@ def _continued(run: Run) -> tuple[Evolution, Chronicle]:
 
 
 def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
-    """Return the searcher over the best architectures that there are."""
-    settings = run.settings
-    found = k_best(
-        table, run.plan.costs, settings.limits, settings.retrain.top_k, settings.search.min_distance
-    )
+    """Return the searcher over the best architectures that there are, or over the exact front."""
+    settings, costs, count = run.settings, run.plan.costs, run.settings.retrain.top_k
+    if settings.search.goals:
+        (kind,) = settings.search.goals
+        found = front(table, costs, settings.limits, kind, count)
+    else:
+        found = k_best(table, costs, settings.limits, count, settings.search.min_distance)
     _write(run, found, "exact")
     return ListSearcher(dict(found), done)
 
