@@ -39,6 +39,11 @@ from raynas.training.latency_table import Measured, Rows, errors_of, fitted
 
 ROOT = Path(__file__).parent.parent
 _LEAST = {"batch": 1, "threads": 1, "repeats": 1, "nets": 0, "held_out": 0}
+_BUSY = 0.05  # share of the time that a run was kept waiting
+_CLOCKS = {
+    "thread": "the thread's own clock leaves that out",
+    "wall": "better measure when it is quiet",
+}
 _SHAPE = ("channels", "resolution", "num_classes")
 
 
@@ -164,7 +169,7 @@ def facts_of(command: Command, space: SearchSpace, task: Task, times: Timings) -
         "space": space.name, **vars(task), "batch": command.batch, "threads": command.threads,
         "device": times.device, "kind": times.kind, "machine": times.machine,
         "resource": command.resource, "repeats": command.repeats, "quantile": command.quantile,
-        "nets": command.nets, "seed": command.seed, "versions": times.versions,
+        "clock": times.clock, "waited": times.waited, "nets": command.nets, "seed": command.seed, "versions": times.versions,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 
@@ -173,6 +178,9 @@ def show(facts: dict[str, Any], rows: Rows) -> None:
     """Print what was found, for a person."""
     task = Task(*(facts[name] for name in _SHAPE))
     print(f"{facts['space']}, {task}, on {facts['device']}, {circumstances(facts)}")
+    if facts["waited"] > _BUSY:
+        clock = _CLOCKS[facts["clock"]]
+        print(f"the machine was busy: runs took {1 + facts['waited']:.2f} times as long; {clock}")
     ends = next(row["latency_ms"] for row in rows if row["candidate"] is None)
     layers: dict[int, list[float]] = {}
     for row in rows:

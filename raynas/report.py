@@ -14,7 +14,8 @@ def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
     outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
     table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
-    for name in ("rank", "architecture", "score", "MACs", "params", "val accuracy",
+    latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
+    for name in ("rank", "architecture", "score", "MACs", "params", *latencies, "val accuracy",
                  "test accuracy", "epochs", "status"):  # fmt: skip
         is_text = name in {"architecture", "status"}
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
@@ -22,6 +23,7 @@ def print_report(store: RunStore, console: Console) -> None:
         table.add_row(
             str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
             show_quantity(row["macs"]), show_quantity(row["params"]),
+            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
             _share(row["val_accuracy"]), _share(row["test_accuracy"]),
             str(row["epochs"]), row["status"],
         )  # fmt: skip

@@ -177,7 +177,8 @@ def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
         if name == "latency_table":
             raise UserError(
                 "run folder: its table of latencies had other content (digest "
-                f"{recorded.get(name)}, now {value}); choose another --run, or bring the old one back"
+                f"{recorded.get(name)}, now {value}); choose another --run, or bring the old "
+                "table back"
             )
         raise UserError(
             f"run folder: its data had {name} {recorded.get(name)}, now it has {value}; "

@@ -3,6 +3,8 @@
 Every round times everything once in an order of its own, so that a neighbour's load or a clock
 that slows down hits parts and networks alike; the rounds are kept apart for whoever takes
 quantiles of them. Networks run as they would be deployed: eval mode, no gradients, float32.
+A single CPU thread is timed by its own clock, which stands still while the scheduler lets others
+run: on an idle device both clocks agree, on a busy one only this one tells how long the work is.
 Source: the look-up tables of ProxylessNAS (Cai et al. 2019) and Once-for-All (Cai et al. 2020).
 """
 
@@ -70,6 +72,8 @@ class Timings:
         candidates: ``candidates[layer][candidate]`` (R); equal operations on equal shapes share one
             array.
         nets: Of whole networks (N x R).
+        clock: wall, or thread: the time that the thread has run.
+        waited: The share by which the wall clock was ahead in the median, on a busy machine.
         kind: cpu or cuda.
         device: What they ran on, in words.
         machine: The host's name.
@@ -79,6 +83,8 @@ class Timings:
     fixed: Array
     candidates: tuple[tuple[Array, ...], ...]
     nets: Array
+    clock: str
+    waited: float
     kind: str
     device: str
     machine: str
@@ -116,24 +122,27 @@ def measure(
         advance: Told how many rounds are done.
     """
     with _threads(setup.threads), torch.no_grad():
+        clock = _Clock(setup)
         parts = _Parts(space, setup)
         numbers = alike(space, setup)
         work = parts.work(numbers) + [parts.net(each) for each in architectures]
-        loops = [_loops(run, setup.chosen_device) for run in work]
-        seconds = np.zeros((len(work), rounds))
+        loops = [clock.loops(run) for run in work]
+        seconds, walls = np.zeros((2, len(work), rounds))
         rng = np.random.default_rng(0)
         for column in range(rounds):
             for row in rng.permutation(len(work)):
                 work[row]()  # its weights and kernels are at hand again
-                seconds[row, column] = _seconds(work[row], loops[row], setup.chosen_device)
+                seconds[row, column], walls[row, column] = clock.seconds(work[row], loops[row])
             advance(column + 1)
     first = 1 + max(chain.from_iterable(numbers)) + 1
     candidates = tuple(tuple(seconds[1 + number] for number in row) for row in numbers)
     kind = setup.chosen_device
     versions = {"python": platform.python_version(), "torch": torch.__version__}
+    waited = max(float(np.median(walls / seconds)) - 1, 0.0)
     return Timings(
-        seconds[0], candidates, seconds[first:], kind, device_name(kind), platform.node(), versions
-    )
+        seconds[0], candidates, seconds[first:], clock.name, waited, kind, device_name(kind),
+        platform.node(), versions,
+    )  # fmt: skip
 
 
 class _Parts:
@@ -181,27 +190,36 @@ def _run(module: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     return lambda: module(images)
 
 
-def _loops(run: Callable[[], object], device: str) -> int:
-    """Warm something up; return how often it must run for a sample that a clock can tell."""
-    for _ in range(_WARM_UPS):
-        run()
-    return max(1, round(_LEAST_SECONDS / max(_seconds(run, 1, device), 1e-9)))
+class _Clock:
+    """Times what runs on a device."""
 
+    def __init__(self, setup: Setup) -> None:
+        self._is_gpu = setup.chosen_device == "cuda"
+        is_alone = not self._is_gpu and setup.threads == 1
+        is_fine = time.get_clock_info("thread_time").resolution <= _LEAST_SECONDS / 1000
+        self.name = "thread" if is_alone and is_fine else "wall"
+        self._now = time.thread_time if self.name == "thread" else time.perf_counter
 
-def _seconds(run: Callable[[], object], loops: int, device: str) -> float:
-    """Return the seconds of one of so many runs."""
-    _wait_for(device)
-    start = time.perf_counter()
-    for _ in range(loops):
-        run()
-    _wait_for(device)
-    return (time.perf_counter() - start) / loops
+    def loops(self, run: Callable[[], object]) -> int:
+        """Warm something up; return how often it must run for a sample that a clock can tell."""
+        for _ in range(_WARM_UPS):
+            run()
+        return max(1, round(_LEAST_SECONDS / max(self.seconds(run, 1)[0], 1e-9)))
 
+    def seconds(self, run: Callable[[], object], loops: int) -> tuple[float, float]:
+        """Return the seconds of one of so many runs, by this clock and by the one on the wall."""
+        self._wait()
+        wall, start = time.perf_counter(), self._now()
+        for _ in range(loops):
+            run()
+        self._wait()
+        end = self._now()
+        return (end - start) / loops, (time.perf_counter() - wall) / loops
 
-def _wait_for(device: str) -> None:
-    """Wait for what a GPU was told to do; a CPU has done it."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    def _wait(self) -> None:
+        """Wait for what a GPU was told to do; a CPU has done it."""
+        if self._is_gpu:
+            torch.cuda.synchronize()
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def errors_of(nets: Rows) -> dict[str, Any]:
     isolated, by_macs = _errors(unseen, "isolated_ms"), np.array([])
     if len(seen) > 1:
         line = np.polyfit(_column(seen, "macs"), _column(seen, "measured_ms"), 1)
-        straight: Array = np.polyval(line, _column(unseen, "macs"))
+        straight = np.polyval(line, _column(unseen, "macs")).astype(np.float64)
         by_macs = np.abs(relative_errors(straight, _column(unseen, "measured_ms")))
     return {
         "held_out": len(unseen),
