@@ -251,7 +251,7 @@ def _amount(row: pd.Series, cost: Kind) -> str:
     amount = row[_COLUMNS[cost]]
     if pd.isna(amount):
         return "-"
-    return f"{amount:.2f} ms" if cost == "latency" else show_quantity(int(amount))
+    return f"{amount:.3g} ms" if cost == "latency" else show_quantity(int(amount))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from raynas.cluster.connection import connected, ship_by_value
+from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.timing import measured_on
 from raynas.command import exit_code, make_console
 from raynas.console import Stages
@@ -98,7 +98,7 @@ def run(command: Command, console: Console) -> None:
     refuse_odd(command)
     space = load_space(command.space, ROOT / "search_spaces").with_identity(Identity())
     task = task_of(command, space)
-    out = command.out or f"runs/latency-{space.name}-{task.resolution}.parquet"
+    out = lasting(command.out or f"runs/latency-{space.name}-{task.resolution}.parquet")
     if not out.endswith(".parquet"):
         raise UserError(f"--out {out}: wanted a file ending in .parquet")
     costs = cost_table(space, task.resolution, task.channels, task.num_classes)
@@ -169,7 +169,8 @@ def facts_of(command: Command, space: SearchSpace, task: Task, times: Timings) -
         "space": space.name, **vars(task), "batch": command.batch, "threads": command.threads,
         "device": times.device, "kind": times.kind, "machine": times.machine,
         "resource": command.resource, "repeats": command.repeats, "quantile": command.quantile,
-        "clock": times.clock, "waited": times.waited, "nets": command.nets, "seed": command.seed, "versions": times.versions,
+        "clock": times.clock, "waited": times.waited, "nets": command.nets,
+        "seed": command.seed, "versions": times.versions,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 
