@@ -117,7 +117,7 @@ def test_a_table_of_a_space_that_was_edited_since_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(UserError, match="it has no operation k3e1 in layer 0"):
         written(tmp_path, renamed).added_to(costs_of(SPACE), SPACE, TASK)
-    with pytest.raises(UserError, match="its k3e1 of layer 0 had [0-9,]+ MACs, now it has"):
+    with pytest.raises(UserError, match=r"its k3e1 of layer 0 had [0-9,]+ MACs, now it has"):
         written(tmp_path, changed).added_to(costs_of(SPACE), SPACE, TASK)
 
 
