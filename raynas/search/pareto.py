@@ -93,8 +93,5 @@ def along(front: Array, count: int) -> list[int]:
     for number, target in enumerate(np.linspace(0.0, places[-1] if count else 0.0, count)):
         first = chosen[-1] + 1 if chosen else 0
         last = len(points) - count + number  # what is left must do for the others
-        if number == count - 1 > 0:
-            first = last  # the end, also where points repeat
-        window = np.abs(places[first : last + 1] - target)
-        chosen.append(first + int(np.argmin(window)))
+        chosen.append(first + int(np.argmin(np.abs(places[first : last + 1] - target))))
     return [int(order[place]) for place in chosen]
