@@ -1,16 +1,19 @@
-"""Draw accuracy against multiply-adds: what retraining found, and its Pareto fronts.
+"""Draw accuracy against what networks cost: what retraining found, and its Pareto fronts.
 
     python analysis/front.py RUN...
 
-Accuracies are percentages (validation hollow, test filled), multiply-adds are of one image.
-A point is on the front if nothing with as few multiply-adds is as accurate.
+Accuracies are percentages (validation hollow, test filled). The cost is what the (first) run
+minimised beside the score, or multiply-adds of one image; several costs have a panel each.
+A point is on the front if nothing as cheap is as accurate. ``paint`` draws one panel on axes of
+your own.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,19 +24,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from raynas import figures
-from raynas.costs import show_quantity
+from raynas.costs import Kind, show_quantity
 from raynas.errors import UserError
 from raynas.readings import pareto
+from raynas.stages import goals_of
 from raynas.store import RunStore
 
 _PANEL = np.array([430.0, 290.0])  # roughly the size of the panel, in points
 MARKERS = "os^DvP*X"
+_COLUMNS: dict[Kind, str] = {"macs": "macs", "params": "params", "latency": "latency_ms"}
+_AXES: dict[Kind, str] = {
+    "macs": "Multiply-adds of one image (MACs)",
+    "params": "Parameters",
+    "latency": "Latency by the run's table (ms)",
+}
 _MOST_LISTED = 24  # points that are named below the figure, the best first
 
 
 @dataclass(frozen=True)
 class Options:
-    """Validation and test accuracy of retrained architectures against multiply-adds."""
+    """Validation and test accuracy of retrained architectures against what they cost."""
 
     runs: Annotated[
         tuple[str, ...],
@@ -41,6 +51,8 @@ class Options:
         tyro.conf.arg(metavar="RUN...", help_behavior_hint="(at least one)"),
     ]
     """Run folders: local paths or URIs such as s3://bucket/run; each gets a marker."""
+    cost: Literal["macs", "params", "latency"] | None = None
+    """What the x-axis shows; unset: what the first run minimised, or MACs."""
     figure: figures.Place = field(default_factory=figures.Place)
 
 
@@ -73,52 +85,87 @@ def _letter(index: int) -> str:
     return (ascii_uppercase[index // 26 - 1] if index >= 26 else "") + ascii_uppercase[index % 26]
 
 
+def costs_of(store: RunStore) -> tuple[Kind, ...]:
+    """Return what a run minimised beside the score; MACs if that was nothing."""
+    search = json.loads(store.rows("runs")[0]["settings"]).get("search", {})
+    goals = goals_of(search.get("objectives", "score"), search.get("selection", "score"))
+    return goals or ("macs",)
+
+
 @figures.drawing
-def draw(stores: Sequence[RunStore]) -> Figure:
+def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     """Return a figure with all points, the two fronts, and a list of what the labels mean.
 
+    Args:
+        stores: The runs.
+        cost: What the x-axis shows; None: a panel for each cost that the first run minimised.
+
     Raises:
-        UserError: None of the runs has an accuracy yet.
+        UserError: None of the runs has an accuracy yet, or that cost of a network.
     """
     points = read_points(stores)
-    listing = _listing(points, stores)
-    heights = [4.6, 0.15 + 0.15 * len(listing)]
+    costs = costs_of(stores[0]) if cost is None else (cost,)
+    listing = _listing(points, stores, costs)
+    heights = [4.6] * len(costs) + [0.15 + 0.15 * len(listing)]
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
-    axes, below = figure.subplots(2, 1, height_ratios=heights)
-    _draw_points(axes, points)
-    _draw_fronts(axes, points)
-    axes.set_title(figures.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs")
-    axes.set_xlabel("Multiply-adds of one image (MACs)")
-    axes.set_ylabel("Accuracy (%)")
-    axes.margins(0.08)
-    _label_points(axes, points)
-    figures.show_quantities(axes.xaxis)
-    figures.show_percent(axes.yaxis)
-    axes.legend(handles=_entries(stores), loc="upper left", bbox_to_anchor=(1, 1))
+    *panels, below = figure.subplots(len(heights), 1, height_ratios=heights)
+    for axes, each in zip(panels, costs, strict=True):
+        paint(axes, points, each)
+        axes.legend(handles=_entries(stores), loc="upper left", bbox_to_anchor=(1, 1))
+    title = figures.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs"
+    panels[0].set_title(title)
     below.axis("off")
     below.text(0, 1, "\n".join(listing), va="top", family=figures.MONOSPACE, fontsize=8)
     return figure
 
 
-def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
+def paint(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
+    """Draw accuracy against one cost, with both fronts and a label at each point.
+
+    Args:
+        axes: Where.
+        points: As ``read_points`` returns them.
+        cost: What the x-axis shows.
+
+    Raises:
+        UserError: No point has that cost: the run had no table of latencies.
+    """
+    known = points.dropna(subset=[_COLUMNS[cost]])
+    if known.empty:
+        raise UserError(
+            f"--cost {cost}: no outcome has one; a run has latencies if it was given a "
+            "--latency-table"
+        )
+    _draw_points(axes, known, _COLUMNS[cost])
+    _draw_fronts(axes, known, cost)
+    axes.set_xlabel(_AXES[cost])
+    axes.set_ylabel("Accuracy (%)")
+    axes.margins(0.08)
+    _label_points(axes, known, _COLUMNS[cost])
+    if cost != "latency":
+        figures.show_quantities(axes.xaxis)
+    figures.show_percent(axes.yaxis)
+
+
+def _draw_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
     """Draw validation and test of an architecture on one vertical line with its label."""
     columns = ["val_accuracy", "test_accuracy"]
     lowest, highest = points[columns].min(axis=1), points[columns].max(axis=1)
-    axes.vlines(points["macs"], lowest, highest, color=figures.FAINT, linewidth=1, zorder=0.7)
+    axes.vlines(points[cost], lowest, highest, color=figures.FAINT, linewidth=1, zorder=0.7)
     for run, rows in points.groupby("run"):
         colour, marker = _look(int(str(run)))
         for column, filling in zip(columns, ("none", colour), strict=True):
             axes.scatter(
-                rows["macs"], rows[column], s=42, marker=marker, edgecolors=colour, c=filling,
+                rows[cost], rows[column], s=42, marker=marker, edgecolors=colour, c=filling,
             )  # fmt: skip
 
 
-def _label_points(axes: Axes, points: pd.DataFrame) -> None:
+def _label_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
     """Write each label beside its point, on the side where it covers least."""
     axes.autoscale_view()
     known = points.fillna({"test_accuracy": points["val_accuracy"]})
     validation, test = (
-        axes.transLimits.transform(known[["macs", column]].to_numpy()) * _PANEL
+        axes.transLimits.transform(known[[cost, column]].to_numpy()) * _PANEL
         for column in ("val_accuracy", "test_accuracy")
     )
     taken = np.concatenate([validation, test])
@@ -140,12 +187,13 @@ def _look(run: int) -> tuple[str, str]:
     return figures.PALETTE[run % len(figures.PALETTE)], MARKERS[run % len(MARKERS)]
 
 
-def _draw_fronts(axes: Axes, points: pd.DataFrame) -> None:
-    """Draw each front as stairs that go on to the right, for more MACs never hurt a front."""
+def _draw_fronts(axes: Axes, points: pd.DataFrame, cost: Kind) -> None:
+    """Draw each front as stairs that go on to the right, for a higher cost never hurts a front."""
+    costs = points[_COLUMNS[cost]]
     for column, dashes in (("val_accuracy", "--"), ("test_accuracy", "-")):
-        front = pareto(points, column)
+        front = pareto(points, column, _COLUMNS[cost])
         axes.step(
-            [*front["macs"], points["macs"].max()], [*front[column], front[column].max()],
+            [*front[_COLUMNS[cost]], costs.max()], [*front[column], front[column].max()],
             where="post", color=figures.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.8,
         )  # fmt: skip
 
@@ -165,7 +213,7 @@ def _entries(stores: Sequence[RunStore]) -> list[Line2D]:
     return entries
 
 
-def _listing(points: pd.DataFrame, stores: Sequence[RunStore]) -> list[str]:
+def _listing(points: pd.DataFrame, stores: Sequence[RunStore], costs: Sequence[Kind]) -> list[str]:
     """Return the lines that say what the labels mean, the best of each run first."""
     lines = []
     for index, store in enumerate(stores):
@@ -174,20 +222,27 @@ def _listing(points: pd.DataFrame, stores: Sequence[RunStore]) -> list[str]:
             nothing = "" if len(rows) else " (nothing finished yet)"
             lines.append(f"{_letter(index)}  {figures.describe(store)}{nothing}")
         shown = rows.head(max(3, _MOST_LISTED // len(stores)))
-        lines += [_line(row) for _, row in shown.iterrows()]
+        lines += [_line(row, costs) for _, row in shown.iterrows()]
         if len(rows) > len(shown):
             lines.append(f"      and {len(rows) - len(shown)} more")
     return lines
 
 
-def _line(row: pd.Series) -> str:
+def _line(row: pd.Series, costs: Sequence[Kind]) -> str:
     accuracies = [
         f"{name} {100 * row[f'{name}_accuracy']:6.2f} %"
         for name in ("val", "test")
         if pd.notna(row[f"{name}_accuracy"])
     ]
-    cost = show_quantity(int(row["macs"]))
-    return "  ".join([f"{row['label']:>4}", row["architecture"], f"{cost:>8}", *accuracies])
+    amounts = [f"{_amount(row, cost):>8}" for cost in costs]
+    return "  ".join([f"{row['label']:>4}", row["architecture"], *amounts, *accuracies])
+
+
+def _amount(row: pd.Series, cost: Kind) -> str:
+    amount = row[_COLUMNS[cost]]
+    if pd.isna(amount):
+        return "-"
+    return f"{amount:.3g} ms" if cost == "latency" else show_quantity(int(amount))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -197,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         stores = figures.open_runs(options.runs)
-        print(figures.save(draw(stores), stores[0], "front", options.figure))
+        print(figures.save(draw(stores, options.cost), stores[0], "front", options.figure))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -15,7 +15,11 @@ from rich.console import Console
 
 from raynas.errors import StageError, UserError
 
-_SHORT = {"--search": "--search.strategy", "--resolution": "--images.resolution"}
+_SHORT = {
+    "--search": "--search.strategy",
+    "--objectives": "--search.objectives",
+    "--resolution": "--images.resolution",
+}
 _Flags = TypeVar("_Flags")
 
 

@@ -1,17 +1,51 @@
 """What architectures cost, as a table that is additive over layers (``ALGORITHMS`` section 4)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from raynas.errors import UserError
+
+_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1}
+
+Kind = Literal["macs", "params", "latency"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+WORDS: dict[Kind, str] = {"macs": "MACs", "params": "parameters", "latency": "latency"}
+Rows = tuple[tuple[int, ...], ...]
+"""Of one kind of cost, ``rows[layer][candidate]``."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds of one image (papers call them FLOPs) and the number of parameters."""
+    """What a network costs.
+
+    Attributes:
+        macs: Multiply-adds of one image (papers call them FLOPs).
+        params: The number of parameters.
+        latency: Nanoseconds, whole, so that sums and limits are exact; None: nobody measured.
+    """
 
     macs: int
     params: int
+    latency: int | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The latency in milliseconds, as tables hold it."""
+        return None if self.latency is None else self.latency / 1e6
+
+    def of(self, kind: Kind) -> int:
+        """Return one kind of it; a latency must be known."""
+        if kind == "latency":
+            assert self.latency is not None, "a latency without a table of latencies"
+            return self.latency
+        return self.macs if kind == "macs" else self.params
+
+    @property
+    def columns(self) -> dict[str, float | None]:
+        """The cost as tables hold it, by the names of their columns."""
+        return {"macs": self.macs, "params": self.params, "latency_ms": self.latency_ms}
 
 
 @dataclass(frozen=True)
@@ -20,12 +54,26 @@ class Limits:
 
     max_macs: int | None = None
     max_params: int | None = None
+    max_latency: int | None = None  # nanoseconds
+
+    @property
+    def given(self) -> dict[Kind, int]:
+        """The limits that there are."""
+        limits: tuple[tuple[Kind, int | None], ...] = (
+            ("macs", self.max_macs), ("params", self.max_params), ("latency", self.max_latency),
+        )  # fmt: skip
+        return {kind: limit for kind, limit in limits if limit is not None}
 
     def allow(self, cost: Cost) -> bool:
-        """Return whether a cost keeps both limits."""
-        return (self.max_macs is None or cost.macs <= self.max_macs) and (
-            self.max_params is None or cost.params <= self.max_params
-        )
+        """Return whether a cost keeps all limits."""
+        return all(cost.of(kind) <= limit for kind, limit in self.given.items())
+
+    def within(self, kind: Kind, most: int) -> "Limits":
+        """Return these limits and one more; of two of a kind the lower one holds."""
+        limit = min(most, self.given.get(kind, most))
+        if kind == "latency":
+            return replace(self, max_latency=limit)
+        return replace(self, max_macs=limit) if kind == "macs" else replace(self, max_params=limit)
 
 
 @dataclass(frozen=True)
@@ -36,35 +84,89 @@ class CostTable:
         macs: ``macs[layer][candidate]``.
         params: ``params[layer][candidate]``.
         fixed: What stem and head cost.
+        latency: ``latency[layer][candidate]``; None: nobody measured.
     """
 
-    macs: tuple[tuple[int, ...], ...]
-    params: tuple[tuple[int, ...], ...]
+    macs: Rows
+    params: Rows
     fixed: Cost
+    latency: Rows | None = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of cost that are known."""
+        return KINDS if self.latency is not None else ("macs", "params")
+
+    def rows(self, kind: Kind) -> Rows:
+        """Return one kind of cost; a latency must be known."""
+        if kind == "latency":
+            assert self.latency is not None, "a latency without a table of latencies"
+            return self.latency
+        return self.macs if kind == "macs" else self.params
+
+    def only(self, kept: Sequence[Iterable[int]]) -> "CostTable":
+        """Return the costs of some candidates of each layer, in that order."""
+
+        def picked(rows: Rows) -> Rows:
+            return tuple(tuple(row[i] for i in of) for row, of in zip(rows, kept, strict=True))
+
+        latency = None if self.latency is None else picked(self.latency)
+        return CostTable(picked(self.macs), picked(self.params), self.fixed, latency)
 
     def of(self, architecture: Iterable[int]) -> Cost:
         """Return the cost of one architecture."""
         choices = tuple(architecture)
-        return Cost(
-            self.fixed.macs + sum(row[i] for row, i in zip(self.macs, choices, strict=True)),
-            self.fixed.params + sum(row[i] for row, i in zip(self.params, choices, strict=True)),
-        )
+        return self._each(lambda rows: sum(row[i] for row, i in zip(rows, choices, strict=True)))
 
     @property
     def smallest(self) -> Cost:
-        """The least MACs and the least parameters; one architecture need not have both."""
-        return Cost(
-            self.fixed.macs + sum(map(min, self.macs)),
-            self.fixed.params + sum(map(min, self.params)),
-        )
+        """The least of each kind; one architecture need not have them all."""
+        return self._each(lambda rows: sum(map(min, rows)))
 
     @property
     def largest(self) -> Cost:
-        """The most MACs and the most parameters."""
-        return Cost(
-            self.fixed.macs + sum(map(max, self.macs)),
-            self.fixed.params + sum(map(max, self.params)),
+        """The most of each kind."""
+        return self._each(lambda rows: sum(map(max, rows)))
+
+    def _each(self, total: Callable[[Rows], int]) -> Cost:
+        """Return the fixed part and the layers' total, kind by kind."""
+        return Cost(**{kind: self.fixed.of(kind) + total(self.rows(kind)) for kind in self.kinds})
+
+
+def show_amount(kind: Kind, amount: int) -> str:
+    """Return 330M MACs, 3.4M parameters, or 12.5ms."""
+    return show_duration(amount) if kind == "latency" else f"{show_quantity(amount)} {WORDS[kind]}"
+
+
+def show_limit(kind: Kind, amount: int) -> str:
+    """Return an amount as its flag takes it, such as 330M or 12.5ms."""
+    return show_duration(amount) if kind == "latency" else show_quantity(amount)
+
+
+def parse_duration(text: str) -> int:
+    """Read ``12ms``, ``0.5s``, ``800us`` or ``90000ns`` as whole nanoseconds.
+
+    Raises:
+        UserError: Not a positive duration with a unit.
+    """
+    found = re.fullmatch(r"\s*([0-9.eE+_-]+?)\s*(s|ms|us|µs|ns)\s*", text)
+    try:
+        value = round(float(found[1]) * _NANOSECONDS[found[2]]) if found else 0
+    except (ValueError, OverflowError):
+        value = 0
+    if value <= 0:
+        raise UserError(
+            f"duration {text!r}: wanted a positive number and its unit, such as 12ms, 0.5s or 800us"
         )
+    return value
+
+
+def show_duration(nanoseconds: int) -> str:
+    """Return ``12.5ms`` for 12,500,000, with three decimals at most."""
+    for unit in ("s", "ms", "us"):
+        if nanoseconds >= _NANOSECONDS[unit]:
+            return f"{nanoseconds / _NANOSECONDS[unit]:.3f}".rstrip("0").rstrip(".") + unit
+    return f"{nanoseconds}ns"
 
 
 def parse_quantity(text: str) -> int:

@@ -8,9 +8,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from raynas.costs import parse_quantity
+from raynas.costs import parse_duration, parse_quantity
 from raynas.errors import UserError
 from raynas.settings import Settings
+
+_PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
 
 
 def load_method(method: str, folder: Path) -> Settings:
@@ -40,8 +42,8 @@ def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:
         if name not in known:
             raise UserError(f"{where}: no setting {key!r}; {_nearest(name, known)}")
         inner = getattr(settings, name)
-        if name in {"max_macs", "max_params"} and isinstance(value, str):
-            value = parse_quantity(value)  # noqa: PLW2901 - "330M", as the flag takes it
+        if name in _PARSERS and isinstance(value, str):
+            value = _PARSERS[name](value)  # noqa: PLW2901 - "330M", as the flag takes it
         if is_dataclass(inner) != isinstance(value, dict):
             raise UserError(f"{where}: {key!r} is {'a' if is_dataclass(inner) else 'no'} table")
         nested = is_dataclass(inner)

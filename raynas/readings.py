@@ -6,15 +6,16 @@ from typing import Any
 import pandas as pd
 
 
-def pareto(points: pd.DataFrame, accuracy: str) -> pd.DataFrame:
-    """Return the points that no cheaper one equals, in the order of their MACs.
+def pareto(points: pd.DataFrame, accuracy: str, cost: str = "macs") -> pd.DataFrame:
+    """Return the points that no cheaper one equals, in the order of their costs.
 
     Args:
-        points: Rows with column ``macs``.
-        accuracy: The column to be as large as possible; rows without a value are left out.
+        points: Rows with both columns; those without a value in one of them are left out.
+        accuracy: The column to be as large as possible.
+        cost: The column to be as small as possible.
     """
-    ordered = points.dropna(subset=[accuracy])
-    ordered = ordered.sort_values(["macs", accuracy], ascending=[True, False])
+    ordered = points.dropna(subset=[accuracy, cost])
+    ordered = ordered.sort_values([cost, accuracy], ascending=[True, False])
     before = ordered[accuracy].cummax().shift(fill_value=-1.0)
     front: pd.DataFrame = ordered[ordered[accuracy] > before]
     return front

@@ -40,14 +40,16 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
     if is_imbalanced(facts):
         accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
     table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
-    for name in ("rank", "architecture", "score", "MACs", "params", *accuracies, "epochs",
-                 "status"):  # fmt: skip
+    latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
+    for name in ("rank", "architecture", "score", "MACs", "params", *latencies, *accuracies,
+                 "epochs", "status"):  # fmt: skip
         is_text = name in {"architecture", "status"}
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for row in outcomes:
         table.add_row(
             str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
             show_quantity(row["macs"]), show_quantity(row["params"]),
+            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
             *(_share(row[column]) for column in accuracies.values()),
             str(row["epochs"]), row["status"],
         )  # fmt: skip

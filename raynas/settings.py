@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from raynas.costs import Limits, parse_quantity
+from raynas.costs import Limits, parse_duration, parse_quantity
 from raynas.errors import UserError
 from raynas.locations import shown
 from raynas.ranges import refuse_out_of_range
@@ -35,6 +35,16 @@ Quantity = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
+Duration = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N{ms|us|s}",
+        instance_from_str=lambda args: parse_duration(args[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [f"{value}ns"],
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,10 @@ class Settings:
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
     max_params: Quantity | None = None
     """Most parameters, such as 3.5M; unset: no limit."""
+    max_latency: Duration | None = None
+    """Most time for a batch by the table of latencies, such as 12ms; unset: no limit."""
+    latency_table: str | None = None
+    """Table of latencies that launch/latency.py has measured, a path or URI."""
     seed: int = 0
     """Seed of everything random."""
     check: int = 0
@@ -68,8 +82,8 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """The two limits as one value."""
-        return Limits(self.max_macs, self.max_params)
+        """The limits as one value; that of latency in nanoseconds."""
+        return Limits(self.max_macs, self.max_params, self.max_latency)
 
     @property
     def digest(self) -> str:
@@ -117,6 +131,8 @@ def check(settings: Settings) -> None:
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
     _refuse_odd_gpus(settings.retrain)
+    _refuse_unfit_goals(settings)
+    _refuse_unmeasured(settings)
     if pretrain.initialisation == "delta":
         raise UserError(
             "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
@@ -151,6 +167,45 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
         raise UserError(
             f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
             f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
+        )
+
+
+def _refuse_unfit_goals(settings: Settings) -> None:
+    """Refuse several objectives where one is all that can be followed."""
+    search, scheduler = settings.search, settings.retrain.scheduler
+    if not search.goals:
+        return
+    objectives = f"--objectives {','.join(('score', *search.goals))}"
+    if search.strategy == "calibrated":
+        raise UserError(
+            f"--search calibrated with {objectives}: it learns what is most accurate within "
+            "limits, not a front; use --search evolution or exact, or a limit such as --max-macs"
+        )
+    if search.strategy == "exact" and (len(search.goals) > 1 or search.min_distance > 1):
+        raise UserError(
+            f"--search exact with {objectives} and --search.min-distance {search.min_distance}: an "
+            "exact front has one cost beside the score and keeps no distances; leave one of the "
+            "costs and the distance out, or use --search evolution"
+        )
+    if scheduler == "asha":
+        raise UserError(
+            f"--retrain.scheduler asha with {objectives}: it would stop the cheap networks of the "
+            "front for being less accurate; use fifo"
+        )
+
+
+def _refuse_unmeasured(settings: Settings) -> None:
+    """Refuse a limit of latency, or latency as an objective, without a table of latencies."""
+    if settings.latency_table is not None:
+        return
+    wants = {
+        "--max-latency": settings.max_latency is not None,
+        "--objectives latency": "latency" in settings.search.goals,
+    }
+    for flag in (flag for flag, is_wanted in wants.items() if is_wanted):
+        raise UserError(
+            f"{flag}: nobody has measured latencies for this search; measure them with python "
+            f"launch/latency.py --space {settings.space}, and give --latency-table FILE"
         )
 
 

@@ -4,8 +4,12 @@ The text under each field is its ``--help``. Defaults that differ from the paper
 ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
 """
 
+import difflib
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from raynas.costs import KINDS, Kind
+from raynas.errors import UserError
 
 IndicatorScore = Literal[
     "bnnas",
@@ -22,6 +26,7 @@ SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_n
 """Computed for each architecture by a trial of its own."""
 Score = IndicatorScore | SingleScore
 INDICATOR_SCORES: tuple[str, ...] = get_args(IndicatorScore)
+_OBJECTIVES = ("score", *KINDS)
 ZERO_COST_SCORES = frozenset(get_args(SingleScore)) - {"accuracy"}
 
 
@@ -124,8 +129,11 @@ class SearchSettings:
     """Best architectures so far that breed the next generation."""
     breeding: Literal["generational", "steady_state"] = "generational"
     """Breed a generation once all of one is scored, or one child whenever one is asked for."""
+    objectives: str = "score"
+    """What is best, with commas between: score alone, or the front of score and some of macs,
+    params and latency, along which networks are retrained; --objectives X for short."""
     selection: Literal["score", "pareto"] = "score"
-    """What is best: the score alone, or score, MACs and parameters by NSGA-II's fronts."""
+    """pareto: another name for the objectives score,macs,params, which FairNAS has."""
     mutations: int = 25
     """Children by mutation in each generation."""
     crossovers: int = 25
@@ -140,6 +148,36 @@ class SearchSettings:
     """Validation images of an accuracy, the same ones for all architectures."""
     concurrent: int | None = None
     """Scoring trials at a time; unset: as many as the cluster has resources for."""
+
+    @property
+    def goals(self) -> tuple[Kind, ...]:
+        """The costs that are minimised beside the score; none: the score is all that counts."""
+        return goals_of(self.objectives, self.selection)
+
+
+def goals_of(objectives: str, selection: str = "score") -> tuple[Kind, ...]:
+    """Return the costs among the objectives in their order.
+
+    Args:
+        objectives: As ``SearchSettings.objectives``.
+        selection: As ``SearchSettings.selection``; it counts where the score is the only objective.
+
+    Raises:
+        UserError: The first is not the score, or one is unknown or given twice.
+    """
+    names = tuple(name.strip() for name in objectives.split(","))
+    if names == ("score",) and selection == "pareto":
+        return ("macs", "params")
+    for name in names:
+        if name not in _OBJECTIVES:
+            near = difflib.get_close_matches(name, _OBJECTIVES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_OBJECTIVES)}"
+            raise UserError(f"--objectives {objectives}: no objective {name!r}; {hint}")
+    if names[0] != "score" or len(set(names)) < len(names):
+        raise UserError(
+            f"--objectives {objectives}: wanted score first, and each once, such as score,macs"
+        )
+    return tuple(kind for name in names for kind in KINDS if kind == name)
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,13 @@ SCHEMAS: dict[str, pa.Schema] = {
     "architectures": pa.schema({
         "order": _INT, "generation": _INT, "architecture": _STRING, "origin": _STRING,
         "parents": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
+        "latency_ms": _FLOAT,  # here and below by the run's table of latencies; null: it had none
     }),
     # an architecture that the self-check has trained briefly
     "checks": pa.schema({
         "architecture": _STRING, "score": _FLOAT, "depth": _INT, "macs": _INT, "params": _INT,
         "naswot": _FLOAT, "val_accuracy": _FLOAT, "seconds": _FLOAT, "status": _STRING,
-        "error": _STRING,
+        "error": _STRING, "latency_ms": _FLOAT,
     }),
     # an epoch of a retraining trial
     "trials": pa.schema({
@@ -76,7 +77,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     "outcomes": pa.schema({
         "rank": _INT, "architecture": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
         "val_accuracy": _FLOAT, "test_accuracy": _FLOAT, "epochs": _INT, "status": _STRING,
-        "error": _STRING, "checkpoint": _STRING,
+        "error": _STRING, "checkpoint": _STRING, "latency_ms": _FLOAT,
+        "on_front": pa.bool_(),  # of validation accuracy and the run's costs; null: one objective
         # means of the classes' recalls; and images of the test, for the accuracy's interval
         "val_balanced_accuracy": _FLOAT, "test_balanced_accuracy": _FLOAT, "test_images": _INT,
     }),
@@ -98,3 +100,19 @@ COMPARISON = pa.schema({
     "status": _STRING, "error": _STRING, "run": _STRING,
 })  # fmt: skip
 """A run of a comparison of methods; the table ``comparison`` lies in the comparison's folder."""
+
+
+LATENCIES = pa.schema({
+    "layer": _INT, "candidate": _INT,  # null: the fixed part, stem and head
+    "operation": _STRING, "macs": _INT,
+    "latency_ms": _FLOAT,  # in a whole network, as fitted: these add up
+    "isolated_ms": _FLOAT,  # by itself
+})  # fmt: skip
+"""A candidate of a layer in a table of latencies, a file of its own (``raynas.latencies``)."""
+
+
+MEASURED_NETS = pa.schema({
+    "architecture": _STRING, "held_out": pa.bool_(),  # or the table was fitted to it
+    "macs": _INT, "measured_ms": _FLOAT, "predicted_ms": _FLOAT, "isolated_ms": _FLOAT,
+})  # fmt: skip
+"""A whole network that was measured for a table of latencies; the file lies beside the table."""

@@ -103,14 +103,19 @@ def shipped_costs(name: str, *, identity: bool = False) -> CostTable:
     return cost_table(space, space.resolution, space.in_channels, space.num_classes)
 
 
-def build_costs(sizes: Sequence[int] = (3, 4, 3, 2), seed: int = 0) -> CostTable:
-    """Return a table of random costs, in which MACs and parameters are unrelated."""
+def build_costs(
+    sizes: Sequence[int] = (3, 4, 3, 2), seed: int = 0, *, latency: bool = False
+) -> CostTable:
+    """Return a table of random costs, in which MACs, parameters and latencies are unrelated."""
     rng = np.random.default_rng(seed)
 
     def table() -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(map(int, rng.integers(1, 1000, size))) for size in sizes)
 
-    return CostTable(table(), table(), Cost(100, 100))
+    macs, params = table(), table()
+    if not latency:
+        return CostTable(macs, params, Cost(100, 100))
+    return CostTable(macs, params, Cost(100, 100, 100), table())
 
 
 def build_evolution(

@@ -6,6 +6,7 @@ needs must have come with the job.
 """
 
 import contextlib
+import json
 import os
 import signal
 import site
@@ -68,14 +69,17 @@ class Nodes:
         path = f"{self.python.parent}{os.pathsep}{inherited['PATH']}"
         return inherited | _PRIVATE | {"HOME": str(self.folder / "home"), "PATH": path}
 
-    def add_node(self, apart: Path | None = None) -> None:
+    def add_node(self, apart: Path | None = None, resource: str | None = None) -> None:
         """Start another node of one CPU.
 
         Args:
             apart: A folder in whose place the node sees an empty disk of its own.
+            resource: A custom one that it alone has.
         """
         wrapper = () if apart is None else (*OWN_DISK, str(apart))
-        flags = f"--address={self.address}", "--num-cpus=1"
+        flags = [f"--address={self.address}", "--num-cpus=1"]
+        if resource is not None:
+            flags.append("--resources=" + json.dumps({resource: 1}))
         self._nodes.append(self._start(*flags, wrapper=wrapper))
 
     def kill_node(self) -> None:
@@ -137,14 +141,19 @@ class Nodes:
 
 
 @contextmanager
-def started(workers: int) -> Iterator[Nodes]:
-    """Start a head and some nodes, one after another; end them and all they have started."""
+def started(workers: int, resource: str | None = None) -> Iterator[Nodes]:
+    """Start a head and some nodes, one after another; end them and all they have started.
+
+    Args:
+        workers: Nodes beside the head.
+        resource: A custom one of the first of them.
+    """
     # not a folder of pytest: sockets need short names
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
         nodes = Nodes(Path(name))
         try:
-            for _ in range(workers):
-                nodes.add_node()
+            for number in range(workers):
+                nodes.add_node(resource=None if number else resource)
             assert len(nodes.alive()) == 1 + workers
             yield nodes
         finally:

@@ -141,3 +141,16 @@ def test_the_values_of_a_flag_are_found_in_both_of_its_forms(
     argv: list[str], values: list[str]
 ) -> None:
     assert values_of("--run", argv) == values
+
+
+def test_short_flags_stand_for_the_long_ones_in_both_forms() -> None:
+    words = ["--search", "exact", "--objectives=score,macs", "--search.min-distance", "1"]
+    search = with_flags(Settings(), words, None).search
+
+    assert (search.strategy, search.objectives) == ("exact", "score,macs")
+
+
+def test_a_limit_of_latency_is_given_with_its_unit() -> None:
+    settings = with_flags(Settings(), ["--max-latency", "12ms", "--latency-table", "t"], None)
+
+    assert settings.max_latency == 12_000_000

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.costs import Cost, CostTable, Limits, parse_quantity, show_quantity
+from raynas.costs import (
+    Cost,
+    CostTable,
+    Limits,
+    parse_duration,
+    parse_quantity,
+    show_duration,
+    show_quantity,
+)
 from raynas.errors import UserError
 from tests.builders import build_costs
 
@@ -98,3 +106,60 @@ def test_a_quantity_is_shown_with_a_letter_and_at_most_three_decimals(
     value: int, expected: str
 ) -> None:
     assert show_quantity(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("12ms", 12_000_000), ("0.5s", 500_000_000), ("800us", 800_000), ("1.5 ms", 1_500_000),
+        ("7µs", 7000), ("90ns", 90), ("1e-3s", 1_000_000),
+    ],
+)  # fmt: skip
+def test_durations_are_read_with_their_unit_as_whole_nanoseconds(
+    text: str, nanoseconds: int
+) -> None:
+    assert parse_duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize("text", ["12", "", "ms", "-1ms", "0s", "1e400s", "nans", "5min", "1ms2"])
+def test_what_is_no_positive_duration_with_a_unit_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="wanted a positive number and its unit, such as 12ms"):
+        parse_duration(text)
+
+
+@given(st.integers(1, 10**10))
+def test_a_duration_that_is_shown_is_read_again_within_its_three_decimals(amount: int) -> None:
+    read = parse_duration(show_duration(amount))
+
+    assert abs(read - amount) <= max(amount // 1000, 0)
+
+
+TIMED = CostTable(((1, 2),), ((3, 4),), Cost(10, 20, 100), latency=((5, 7),))
+
+
+def test_a_latency_adds_up_like_macs_and_is_limited_like_them() -> None:
+    assert TIMED.of((1,)) == Cost(12, 24, 107)
+    assert (TIMED.smallest.latency, TIMED.largest.latency) == (105, 107)
+    assert Limits(max_latency=107).allow(TIMED.of((1,)))
+    assert not Limits(max_latency=106).allow(TIMED.of((1,)))
+    assert Cost(1, 2, 1_500_000).latency_ms == 1.5
+
+
+def test_without_measurements_there_is_no_latency_and_its_column_is_null() -> None:
+    cost = CostTable(((1,),), ((3,),), Cost(10, 20)).of((0,))
+
+    assert cost.columns == {"macs": 11, "params": 23, "latency_ms": None}
+    with pytest.raises(AssertionError, match="without a table"):
+        Limits(max_latency=1).allow(cost)
+
+
+def test_a_further_limit_lowers_one_of_its_kind_and_never_raises_it() -> None:
+    assert Limits(10).within("macs", 20) == Limits(10)
+    assert Limits(10).within("macs", 5) == Limits(5)
+    assert Limits(10).within("latency", 7).within("params", 3) == Limits(10, 3, 7)
+
+
+def test_some_candidates_of_each_layer_keep_their_costs() -> None:
+    costs = CostTable(((1, 2, 3),), ((4, 5, 6),), Cost(1, 1, 1), ((7, 8, 9),))
+
+    assert costs.only([[2, 0]]) == CostTable(((3, 1),), ((6, 4),), Cost(1, 1, 1), ((9, 7),))

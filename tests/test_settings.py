@@ -312,3 +312,64 @@ def test_how_many_score_at_a_time_may_change_when_a_run_goes_on_and_the_check_ma
     assert differences(recorded, Settings(search=strategy)) == [
         "search.strategy: recorded 'evolution', now 'exact'"
     ]
+
+
+class TestObjectives:
+    @pytest.mark.parametrize(
+        ("objectives", "goals"),
+        [
+            ("score", ()), ("score,macs", ("macs",)), ("score, latency", ("latency",)),
+            ("score,params,macs", ("params", "macs")),
+        ],
+    )  # fmt: skip
+    def test_they_name_the_costs_beside_the_score_in_their_order(
+        self, objectives: str, goals: tuple[str, ...]
+    ) -> None:
+        assert SearchSettings(objectives=objectives).goals == goals
+
+    def test_selection_pareto_is_another_name_for_score_macs_and_params(self) -> None:
+        assert SearchSettings(selection="pareto").goals == ("macs", "params")
+        named = SearchSettings(selection="pareto", objectives="score,latency")
+        assert named.goals == ("latency",)
+
+    @pytest.mark.parametrize(
+        ("objectives", "hint"),
+        [
+            ("score,mac", "no objective 'mac'; did you mean macs"),
+            ("score,accuracy", "known are score, macs, params, latency"),
+            ("macs,score", "wanted score first"),
+            ("score,macs,macs", "each once"),
+            ("", "no objective ''"),
+        ],
+    )
+    def test_what_is_no_list_of_them_is_refused(self, objectives: str, hint: str) -> None:
+        with pytest.raises(UserError, match=hint):
+            Settings(search=SearchSettings(objectives=objectives))
+
+    @pytest.mark.parametrize(
+        ("search", "retrain", "hint"),
+        [
+            (SearchSettings(strategy="calibrated", objectives="score,macs"), {}, "not a front"),
+            (
+                SearchSettings(strategy="exact", objectives="score,macs,params"), {},
+                "one cost beside the score",
+            ),
+            (
+                SearchSettings(strategy="exact", objectives="score,macs", min_distance=2), {},
+                "keeps no distances",
+            ),
+            (SearchSettings(objectives="score,macs"), {"scheduler": "asha"}, "use fifo"),
+            (SearchSettings(objectives="score,latency"), {}, "--latency-table FILE"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_follow_several_refuses_them(
+        self, search: SearchSettings, retrain: dict[str, Any], hint: str
+    ) -> None:
+        with pytest.raises(UserError, match=hint):
+            Settings(search=search, retrain=RetrainSettings(**retrain))
+
+    def test_a_limit_of_latency_needs_measurements(self) -> None:
+        with pytest.raises(UserError, match=r"--max-latency: nobody has measured .*latency.py"):
+            Settings(max_latency=1)
+        limits = Settings(max_latency=1, latency_table="t.parquet").limits
+        assert limits == Limits(max_latency=1)

@@ -156,8 +156,8 @@ class CheckRecorder(tune.Callback):
         cost = self._costs.of(architecture)
         pairs = zip(architecture, self._identities, strict=True)
         row = {
-            "architecture": text, "score": self._scores[architecture], "macs": cost.macs,
-            "params": cost.params, "depth": sum(choice != identity for choice, identity in pairs),
+            "architecture": text, "score": self._scores[architecture], **cost.columns,
+            "depth": sum(choice != identity for choice, identity in pairs),
         }  # fmt: skip
         self._store.append("checks", [row | found], part=text)
         self._recorded.add(text)

@@ -12,6 +12,7 @@ from raynas.cluster.shards import Crew
 from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
+from raynas.latencies import LatencyTable, Task
 from raynas.nets.cost import cost_table
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
@@ -46,6 +47,7 @@ class Plan:
         facts: What was read from the data and must be the same on resume.
         sizes: What the images were resized from, in words.
         warnings: Sentences on what a person may want to change.
+        latencies: The table of latencies, if there is one.
     """
 
     space: SearchSpace
@@ -64,6 +66,7 @@ class Plan:
     facts: dict[str, Any]
     sizes: str = ""
     warnings: tuple[str, ...] = ()
+    latencies: LatencyTable | None = None
 
     @property
     def gpus_per_trial(self) -> float:
@@ -96,14 +99,14 @@ def make_plan(
     """
     pretrain, retrain = settings.pretrain, settings.retrain
     space = searched_space(space, pretrain.layer_indicator)
-    costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
+    costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
     num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = _facts(dataset)
+    facts = _facts(dataset) | {"latency_table": latencies.digest if latencies else None}
     if recorded:
         _refuse_other_data(recorded, facts)
         num_shards = recorded["shards"]
@@ -142,7 +145,20 @@ def make_plan(
         facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
         (*size_warnings(space, dataset, settings.images.resolution), *class_warnings(facts)),
+        latencies,
     )
+
+
+def _costs(
+    space: SearchSpace, dataset: Dataset, settings: Settings
+) -> tuple[CostTable, LatencyTable | None]:
+    """Return what candidates cost, with latencies where a table of them is given."""
+    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+    costs = cost_table(space, task.resolution, task.channels, task.num_classes)
+    if settings.latency_table is None:
+        return costs, None
+    latencies = LatencyTable.read(settings.latency_table)
+    return latencies.added_to(costs, space, task), latencies
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
@@ -162,9 +178,16 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name in SAME_IMAGES:
-        if recorded.get(name) != facts[name]:
+    for name in (*SAME_IMAGES, "latency_table"):
+        if recorded.get(name) == facts.get(name):
+            continue
+        if name == "latency_table":
             raise UserError(
-                f"run folder: its data had {name} {recorded.get(name)}, now it has {facts[name]}; "
-                "choose another --run, or bring the old data back"
+                "run folder: its table of latencies had other content (digest "
+                f"{recorded.get(name)}, now {facts.get(name)}); choose another --run, or bring the "
+                "old table back"
             )
+        raise UserError(
+            f"run folder: its data had {name} {recorded.get(name)}, now it has {facts.get(name)}; "
+            "choose another --run, or bring the old data back"
+        )

@@ -6,7 +6,7 @@ from typing import Any
 from raynas.balance import class_words
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
-from raynas.costs import show_bytes, show_quantity, show_seconds
+from raynas.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
 from raynas.locations import shown
 from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES
@@ -17,8 +17,10 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
     shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
     images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
-    macs = f"{show_quantity(low.macs)} to {show_quantity(high.macs)} MACs"
-    params = f"{show_quantity(low.params)} to {show_quantity(high.params)} parameters"
+    ranges = [
+        f"{show_limit(kind, low.of(kind))} to {show_amount(kind, high.of(kind))}"
+        for kind in plan.costs.kinds
+    ]
     retrain = settings.retrain
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
@@ -27,7 +29,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "skipped": _skipped_words(facts["skipped"]),
         "ignored": _ignored_words(facts["ignored"]),
         "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
-        "costs": f"{macs}, {params}",
+        "costs": ", ".join(ranges),
+        "latency": plan.latencies.words if plan.latencies else "",
         "method": f"{settings.method}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan),
@@ -71,9 +74,10 @@ def _pretrain_words(plan: Plan) -> str:
 def _search_words(plan: Plan, settings: Settings) -> str:
     search = settings.search
     generations = f"{search.generations} generations of {search.population}, score {search.score}"
+    generations += _front_words(settings)
     match search.strategy:
         case "exact":
-            return f"exactly, by integer programming, score {search.score}"
+            return f"exactly, by integer programming, score {search.score}{_front_words(settings)}"
         case "calibrated":
             return f"begins as score {search.score} and learns from the retraining trials"
         case _ if search.score in INDICATOR_SCORES:
@@ -82,13 +86,16 @@ def _search_words(plan: Plan, settings: Settings) -> str:
             return f"{generations} by trials, {plan.scorers} at a time"
 
 
+def _front_words(settings: Settings) -> str:
+    goals = settings.search.goals
+    return (
+        f", the front of score and {' and '.join(map(WORDS.__getitem__, goals))}" if goals else ""
+    )
+
+
 def _limits_words(settings: Settings) -> str:
     limits = settings.limits
-    words = [
-        f"at most {show_quantity(limit)} {unit}"
-        for limit, unit in ((limits.max_macs, "MACs"), (limits.max_params, "parameters"))
-        if limit is not None
-    ]
+    words = [f"at most {show_amount(kind, limit)}" for kind, limit in limits.given.items()]
     return ", " + " and ".join(words) if words else ""
 
 

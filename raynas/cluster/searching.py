@@ -17,7 +17,7 @@ from raynas.errors import StageError
 from raynas.search.calibration import Calibration
 from raynas.search.children import Child
 from raynas.search.evolution import Evolution, Scored
-from raynas.search.exact import best, k_best
+from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array, score_table
 from raynas.space import Architecture
 from raynas.stages import INDICATOR_SCORES
@@ -52,7 +52,7 @@ def find_winners(run: Run, supernet: Pretraining) -> Winners:
         supernet: With what was trained, and its importance.
     """
     plan, settings = run.plan, run.settings
-    done = Outcomes(run.store, plan.costs).settled()
+    done = Outcomes(run.store, plan.costs, settings.search.goals).settled()
     if settings.search.score not in INDICATOR_SCORES:  # trials score each architecture
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
             searcher: Winners = make_searcher(run, None, supernet.vector.numpy(), done)
@@ -144,11 +144,13 @@ def _continued(run: Run) -> tuple[Evolution, Chronicle]:
 
 
 def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
-    """Return the searcher over the best architectures that there are."""
-    settings = run.settings
-    found = k_best(
-        table, run.plan.costs, settings.limits, settings.retrain.top_k, settings.search.min_distance
-    )
+    """Return the searcher over the best architectures that there are, or over the exact front."""
+    settings, costs, count = run.settings, run.plan.costs, run.settings.retrain.top_k
+    if settings.search.goals:
+        (kind,) = settings.search.goals
+        found = front(table, costs, settings.limits, kind, count)
+    else:
+        found = k_best(table, costs, settings.limits, count, settings.search.min_distance)
     _write(run, found, "exact")
     return ListSearcher(dict(found), done)
 

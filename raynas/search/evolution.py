@@ -58,7 +58,7 @@ class Evolution:
         self._is_steady = settings.breeding == "steady_state"
         self.generation = 0
         self.history: list[Scored] = []
-        self._objectives: list[tuple[float, int, int]] = []
+        self._objectives: list[tuple[float, ...]] = []
         self._best: list[Scored] = []  # as many as there are parents
         self._seen: set[Architecture] = set()
         self._waiting: list[Child] = []
@@ -114,32 +114,39 @@ class Evolution:
         return list(self._best_first())
 
     def winners(self, count: int) -> list[Scored]:
-        """Return the best ones of all; by Pareto fronts: of the first front by their scores."""
-        found = self.history
-        if self._settings.selection == "pareto" and found:
-            # NSGA-II's own order begins with the front's ends, of which one is merely cheap
-            first = next(pareto.fronts(np.array(self._objectives, dtype=np.float64)))
-            found = [self.history[place] for place in first]
-        return nsmallest(count, found, key=_by_score)
+        """Return the best ones of all, or points along the first front, highest score first."""
+        if not self._settings.goals or not self.history:
+            return nsmallest(count, self.history, key=_by_score)
+        found, objectives = self._in_order()
+        first = next(pareto.fronts(objectives))
+        return [found[first[place]] for place in pareto.along(objectives[first], count)]
 
     def _best_first(self) -> Iterator[Scored]:
-        if self._settings.selection == "pareto":
-            # in the order of proposal: it decides between equals, however the answers came in
-            order = np.argsort([item.child.order for item in self.history], kind="stable")
-            objectives = np.array(self._objectives, dtype=np.float64).reshape(-1, 3)[order]
-            return (self.history[order[place]] for place in pareto.best_first(objectives))
+        if self._settings.goals:
+            found, objectives = self._in_order()
+            return (found[place] for place in pareto.best_first(objectives))
         return iter(sorted(self.history, key=_by_score))
+
+    def _in_order(self) -> tuple[list[Scored], pareto.Array]:
+        """Return all scored ones and their objectives (N x M) in the order of proposal.
+
+        It decides between equals, however the answers came in.
+        """
+        order = np.argsort([item.child.order for item in self.history], kind="stable")
+        shape = (-1, 1 + len(self._settings.goals))
+        objectives = np.array(self._objectives, dtype=np.float64).reshape(shape)
+        return [self.history[place] for place in order], objectives[order]
 
     def _parents(self) -> list[Architecture]:
         best: Iterable[Scored] = self._best
-        if self._settings.selection == "pareto":
+        if self._settings.goals:
             best = islice(self._best_first(), self._settings.parents)
         return [scored.child.architecture for scored in best]
 
     def _add(self, scored: Scored) -> None:
         cost = self._sampler.costs.of(scored.child.architecture)
         self.history.append(scored)
-        self._objectives.append((-scored.score, cost.macs, cost.params))
+        self._objectives.append((-scored.score, *map(cost.of, self._settings.goals)))
         insort(self._best, scored, key=_by_score)
         del self._best[self._settings.parents :]
 

@@ -1,30 +1,24 @@
 """The best architectures within limits, proven: an integer program solved by HiGHS.
 
-Scores are sums over layers (``ALGORITHMS`` 10.3), and so are costs; one column x[l][i] (0 or 1)
-stands for candidate i of layer l:
+Scores are sums over layers (``ALGORITHMS`` 10.3), and so are costs (``raynas.search.program``):
 
     maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  sum cost[l][i] x[l][i] <= limit.
 
-Source: multiple-choice knapsack (Kellerer, Pferschy, Pisinger 2004, chapter 11). The solver
-tolerates 1e-6, so rows have wider margins, and a solution that breaks one is cut off. Optimal
-is to a billionth of the distance between the best and the worst score of the whole space.
+Optimal is to a billionth of the distance between the best and the worst score of the whole space.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import optimize
 
-from raynas.costs import CostTable, Limits
-from raynas.errors import StageError, UserError
+from raynas.costs import CostTable, Kind, Limits
+from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.search.legal import refuse_impossible
+from raynas.search.legal import limit_rows, refuse_impossible
+from raynas.search.program import LARGEST, Row, above_least, apart, at_most, least, membership
 from raynas.space import Architecture
 
-_LARGEST = 1e6  # of the coefficients that the solver sees
 _TIE = 1e-9  # scores this near each other, as a share of their spread, are equal
-_Row = tuple[Array, float]  # weights and limit: sum of the chosen columns' weights <= limit
 
 
 def best(table: Sequence[Array], costs: CostTable, limits: Limits) -> tuple[Architecture, float]:
@@ -58,7 +52,7 @@ def k_best(  # noqa: PLR0913 - what is wanted, and what not
     rows = [*program.limited(limits), *map(program.other_than, excluded)]
     found: list[Architecture] = []
     while len(found) < k and (chosen := program.first(rows)) is not None:
-        found.append(Architecture(map(int, program.candidate[chosen])))
+        found.append(program.architecture(chosen))
         rows.append(program.apart(chosen, min_distance))
     if not found:
         refuse_impossible(program.costs, limits)
@@ -66,97 +60,119 @@ def k_best(  # noqa: PLR0913 - what is wanted, and what not
     return list(zip(found, map(float, AdditiveScorer(table)(found)), strict=True))
 
 
+def front(
+    table: Sequence[Array], costs: CostTable, limits: Limits, kind: Kind, k: int
+) -> list[tuple[Architecture, float]]:
+    """Return up to k points of the exact front of score and one cost, the highest score first.
+
+    The epsilon-constraint method: the best score within each of k evenly spaced budgets, from the
+    cost of the best of all down to the cheapest. Of equal scores the cheapest is taken, so nothing
+    dominates what is found; a budget that finds nothing new is lowered until it does, so there are
+    fewer than k only where the rest of the front lies between two budgets, or ends.
+
+    Source: Haimes, Lasdon, Wismer 1971 (IEEE TSMC 1:3); Mavrotas 2009 for the ties.
+
+    Args:
+        table: T[l][i] as of ``score_table``.
+        costs: What candidates cost.
+        limits: What every point must keep.
+        kind: The cost beside the score.
+        k: Points wanted.
+
+    Raises:
+        UserError: No architecture with a finite score keeps the limits.
+    """
+    program = _Program(table, costs, (kind, "macs"))
+    highest = _found(program, limits)
+    cheapest = program.cheapest(kind, limits)
+    most = costs.of(highest).of(kind)
+    points = [highest]
+    for share in np.arange(1, k) / max(k - 1, 1):
+        budget = min(
+            most - round((most - cheapest) * float(share)), costs.of(points[-1]).of(kind) - 1
+        )
+        chosen = program.first(program.limited(limits.within(kind, budget)))
+        if chosen is None:
+            break
+        points.append(program.architecture(chosen))
+    return list(zip(points, map(float, AdditiveScorer(table)(points)), strict=True))
+
+
+def _found(program: "_Program", limits: Limits) -> Architecture:
+    """Return the best architecture within limits.
+
+    Raises:
+        UserError: There is none.
+    """
+    chosen = program.first(program.limited(limits))
+    if chosen is None:
+        refuse_impossible(program.costs, limits)
+        raise UserError("limits: no architecture with a finite score keeps them; raise a limit")
+    return program.architecture(chosen)
+
+
 class _Program:
     """The columns, one per candidate with a finite score, layer by layer (n in all)."""
 
-    def __init__(self, table: Sequence[Array], costs: CostTable) -> None:
+    def __init__(
+        self, table: Sequence[Array], costs: CostTable, ties: Sequence[Kind] = ("macs",)
+    ) -> None:
+        """Leave out what has no score; of equal scores the cheapest by ``ties`` comes first."""
         known = [np.flatnonzero(np.isfinite(row)) for row in table]
         for layer, columns in enumerate(known):
             if not columns.size:
                 raise UserError(f"scores: no candidate of layer {layer} has a finite score")
         self._sizes = list(map(len, known))
-        self._layers = np.repeat(np.eye(len(known)), self._sizes, axis=1)  # L x n
+        self._layers = membership(self._sizes)
+        self._ties = ties
         self.candidate = np.concatenate(known)
-        macs, params = (
-            tuple(tuple(row[i] for i in of) for row, of in zip(each, known, strict=True))
-            for each in (costs.macs, costs.params)
-        )
-        self.costs = CostTable(macs, params, costs.fixed)
+        self.costs = costs.only(known)
         lost = [np.max(row[of]) - row[of] for row, of in zip(table, known, strict=True)]
         spread = sum(float(row.max()) for row in lost)
-        self._lost = np.concatenate(lost) * (_LARGEST / (spread or 1.0))
+        self._lost = np.concatenate(lost) * (LARGEST / (spread or 1.0))
 
-    def limited(self, limits: Limits) -> list[_Row]:
+    def architecture(self, chosen: Sequence[int]) -> Architecture:
+        """Return the architecture of chosen columns."""
+        return Architecture(map(int, self.candidate[chosen]))
+
+    def limited(self, limits: Limits) -> list[Row]:
         """Return the rows of the limits."""
-        least = self.costs.smallest
-        macs = (self.costs.macs, limits.max_macs, least.macs)
-        params = (self.costs.params, limits.max_params, least.params)
-        return [
-            _at_most(_above_least(each), limit - smallest)
-            for each, limit, smallest in (macs, params)
-            if limit is not None
-        ]
+        return limit_rows(self.costs, limits)
 
-    def apart(self, chosen: Sequence[int], min_distance: int) -> _Row:
+    def apart(self, chosen: Sequence[int], min_distance: int) -> Row:
         """Return the row of architectures this many layers or more from a chosen one."""
-        shared = np.zeros(len(self.candidate))
-        shared[chosen] = 1
-        return shared, len(self._sizes) - min_distance + 0.5
+        return apart(self._layers, chosen, min_distance)
 
-    def other_than(self, architecture: Architecture) -> _Row:
+    def other_than(self, architecture: Architecture) -> Row:
         """Return the row of all architectures but this one."""
         shared = self.candidate == np.array(architecture) @ self._layers
         return self.apart(np.flatnonzero(shared).tolist(), 1)
 
-    def first(self, rows: Sequence[_Row]) -> list[int] | None:
+    def cheapest(self, kind: Kind, limits: Limits) -> int:
+        """Return the least cost of a kind within limits that can be kept."""
+        chosen = least(above_least(self.costs.rows(kind)), self.limited(limits), self._layers)
+        assert chosen is not None, "some architecture keeps the limits"
+        rows = np.concatenate([np.array(row) for row in self.costs.rows(kind)])
+        return self.costs.fixed.of(kind) + int(rows[chosen].sum())
+
+    def first(self, rows: Sequence[Row]) -> list[int] | None:
         """Return the best columns, or None: one aim after another is met and then kept."""
-        chosen = self._least(self._lost, rows)
+        chosen = least(self._lost, rows, self._layers)
         if chosen is None:
             return None
-        rows = [*rows, (self._lost, self._lost[chosen].sum() + _TIE * _LARGEST)]
-        for aim in (_above_least(self.costs.macs), *self._orders()):
-            chosen = self._least(aim, rows) or chosen  # the rows hold for the one before
-            rows = [*rows, _at_most(aim, aim[chosen].sum())]
+        rows = [*rows, (self._lost, self._lost[chosen].sum() + _TIE * LARGEST)]
+        cheap = (above_least(self.costs.rows(kind)) for kind in dict.fromkeys(self._ties))
+        for aim in (*cheap, *self._orders()):
+            chosen = least(aim, rows, self._layers) or chosen  # the rows hold for the one before
+            rows = [*rows, at_most(aim, aim[chosen].sum())]
         return chosen
 
     def _orders(self) -> list[Array]:
         """Return aims of lexicographic order: some layers' choices as digits of one number."""
         orders, end, scale = [np.zeros(len(self.candidate))], len(self.candidate), 1
         for size in reversed(self._sizes):
-            if scale * size > _LARGEST:
+            if scale * size > LARGEST:
                 orders, scale = [np.zeros(len(self.candidate)), *orders], 1
             orders[0][end - size : end] = scale * np.arange(size)
             end, scale = end - size, scale * size
         return orders
-
-    def _least(self, aim: Array, rows: Sequence[_Row]) -> list[int] | None:
-        """Return the columns of the least sum of ``aim`` within the rows, or None."""
-        rows, one_each = list(rows), optimize.LinearConstraint(self._layers, 1, 1)
-        while True:
-            solution = optimize.milp(
-                aim / max(1.0, aim.max() / _LARGEST),
-                integrality=np.ones(len(aim), dtype=np.int64),
-                bounds=optimize.Bounds(0, 1),
-                constraints=[one_each, *(optimize.LinearConstraint(w, ub=u) for w, u in rows)],
-                options={"mip_rel_gap": 0},
-            )
-            if solution.status == 2:  # infeasible
-                return None
-            if solution.status != 0:
-                raise StageError(f"search: the integer program was not solved: {solution.message}")
-            chosen = [int(column) for column in np.argmax(self._layers * solution.x, axis=1)]
-            if all(weights[chosen].sum() <= limit for weights, limit in rows):
-                return chosen
-            rows.append(self.apart(chosen, 1))
-
-
-def _above_least(table: Sequence[Sequence[int]]) -> Array:
-    """Return what each candidate costs beyond the cheapest of its layer (n)."""
-    return np.array([float(cost - min(row)) for row in table for cost in row])
-
-
-def _at_most(weights: Array, limit: float) -> _Row:
-    """Return the row of whole weights: half a unit over the limit, where no sum lies."""
-    unit = max(math.gcd(*map(int, weights)), 1)
-    scale = 1 / max(unit, weights.max() / _LARGEST)
-    return weights * scale, (limit // unit + 0.5) * unit * scale

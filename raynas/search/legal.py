@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
-from raynas.costs import CostTable, Limits, show_quantity
+from raynas.costs import WORDS, CostTable, Kind, Limits, show_amount, show_limit
 from raynas.errors import UserError
+from raynas.search.program import Row, above_least, at_most, least, membership
 from raynas.space import Architecture
 
-_CELLS = 90_000  # of the grid: 90,000 steps of one cost, or 300 x 300 of two
+_CELLS = (1, 90_000, 90_000, 262_144)  # of the grid, by how many costs it counts: 64 x 64 x 64
 
 
 class LegalSampler:
@@ -61,60 +61,66 @@ class LegalSampler:
 
 def refuse_impossible(costs: CostTable, limits: Limits) -> None:
     """Raise a UserError that names the smallest possible cost if no architecture is legal."""
-    smallest = costs.smallest
-    for name, limit, least in (
-        ("max-macs", limits.max_macs, smallest.macs),
-        ("max-params", limits.max_params, smallest.params),
-    ):
-        if limit is not None and least > limit:
+    for kind, limit in limits.given.items():
+        least_cost = costs.smallest.of(kind)
+        if least_cost > limit:
             raise UserError(
-                f"--{name} {show_quantity(limit)}: the smallest architecture of the space needs "
-                f"{show_quantity(least)} ({least}); raise the limit or take another space"
+                f"--max-{kind} {show_limit(kind, limit)}: the smallest architecture of the space "
+                f"needs {show_limit(kind, least_cost)} ({least_cost}); raise the limit or take "
+                "another space"
             )
-    if limits.max_macs is not None and limits.max_params is not None:
-        least_macs = _least_macs(costs, limits.max_params)
-        if least_macs > limits.max_macs:
-            raise UserError(
-                f"--max-macs {show_quantity(limits.max_macs)} with --max-params "
-                f"{show_quantity(limits.max_params)}: architectures within the parameters need at "
-                f"least {show_quantity(least_macs)} MACs ({least_macs}); raise one of the limits"
-            )
+    kept = Limits()
+    for kind in ("params", "macs", "latency"):
+        if kind not in limits.given:
+            continue
+        least_cost = _least_cost(costs, kind, kept)
+        if least_cost > limits.given[kind]:
+            raise _excluding(kind, limits.given[kind], kept, least_cost)
+        kept = kept.within(kind, limits.given[kind])
 
 
-def _least_macs(costs: CostTable, max_params: int) -> int:
-    """Return the fewest MACs within a limit of parameters: a small integer program (HiGHS)."""
-    macs = np.concatenate([np.array(row, dtype=float) for row in costs.macs])
-    params = np.concatenate([np.array(row, dtype=float) for row in costs.params])
-    layers = np.concatenate([np.full(len(row), layer) for layer, row in enumerate(costs.macs)])
-    one_each = (layers == np.arange(len(costs.macs))[:, None]).astype(float)
-    solution = optimize.milp(
-        macs,
-        integrality=np.ones_like(macs),
-        bounds=optimize.Bounds(0, 1),
-        constraints=[
-            optimize.LinearConstraint(one_each, 1, 1),
-            optimize.LinearConstraint(params[None], ub=max_params - costs.fixed.params),
-        ],
-        options={"mip_rel_gap": 0},  # by itself HiGHS is content with a ten-thousandth
+def _excluding(kind: Kind, limit: int, kept: Limits, least_cost: int) -> UserError:
+    """Return how to say that limits which can be kept one by one cannot be kept together."""
+    others = " and ".join(f"--max-{of} {show_limit(of, most)}" for of, most in kept.given.items())
+    names = " and ".join(WORDS[of] for of in kept.given)
+    return UserError(
+        f"--max-{kind} {show_limit(kind, limit)} with {others}: architectures within the {names} "
+        f"need at least {show_amount(kind, least_cost)} ({least_cost}); raise one of the limits"
     )
-    assert solution.x is not None, "the limit of parameters alone can be kept"
-    chosen = np.flatnonzero(np.round(solution.x))
-    return costs.of(int(i - np.searchsorted(layers, layers[i])) for i in chosen).macs
+
+
+def limit_rows(costs: CostTable, limits: Limits) -> list[Row]:
+    """Return limits as rows of an integer program over all candidates."""
+    return [
+        at_most(above_least(costs.rows(kind)), limit - costs.smallest.of(kind))
+        for kind, limit in limits.given.items()
+    ]
+
+
+def _least_cost(costs: CostTable, kind: Kind, limits: Limits) -> int:
+    """Return the least cost of a kind within limits that can be kept."""
+    if not limits.given:
+        return costs.smallest.of(kind)
+    sizes = [len(row) for row in costs.macs]
+    chosen = least(above_least(costs.rows(kind)), limit_rows(costs, limits), membership(sizes))
+    assert chosen is not None, "the limits before can be kept"
+    starts = np.cumsum([0, *sizes[:-1]])
+    return costs.of(int(i) for i in chosen - starts).of(kind)
 
 
 def _grid(costs: CostTable, limits: Limits) -> tuple[list[npt.NDArray[np.int64]], list[int]]:
     """Return cost in grid steps per layer (candidates x K), and the budget in steps (K).
 
     Counted is what a candidate costs beyond the cheapest of its layer, in shares of what the limit
-    leaves beyond the smallest architecture. K is the number of limits that bind: 0, 1 or 2.
+    leaves beyond the smallest architecture. K is the number of limits that bind: 0 to 3.
     """
     smallest, largest = costs.smallest, costs.largest
-    rows: list[tuple[Sequence[Sequence[int]], int]] = []
-    if limits.max_macs is not None and limits.max_macs < largest.macs:
-        rows.append((costs.macs, limits.max_macs - smallest.macs))
-    if limits.max_params is not None and limits.max_params < largest.params:
-        rows.append((costs.params, limits.max_params - smallest.params))
-    steps = round(_CELLS ** (1 / max(len(rows), 1)))
+    rows = [
+        (costs.rows(kind), limit - smallest.of(kind))
+        for kind, limit in limits.given.items()
+        if limit < largest.of(kind)
+    ]
+    steps = round(_CELLS[len(rows)] ** (1 / max(len(rows), 1)))
     weights = [
         np.array(
             [

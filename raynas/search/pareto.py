@@ -70,3 +70,28 @@ def crowding_distances(front: Array) -> Array:
             padded = np.concatenate([[-np.inf], values[order], [np.inf]])
             distances[order] += (padded[2:] - padded[:-2]) / spread
     return distances
+
+
+def along(front: Array, count: int) -> list[int]:
+    """Return points spread evenly along a front: both its ends, and others between them.
+
+    The front is walked in the order of its first objective. Its length is that of the polyline
+    through its points, with each objective in units of its range on the front; wanted are the
+    points nearest to even shares of it, each once.
+
+    Args:
+        front: N x M, finite, to be minimised.
+        count: Points wanted; fewer are returned where the front has fewer.
+    """
+    order = np.lexsort(front.T[::-1])
+    points = front[order]
+    spread = np.ptp(points, axis=0) if len(points) else np.ones(front.shape[1])
+    steps = np.linalg.norm(np.diff(points, axis=0) / np.where(spread > 0, spread, 1.0), axis=1)
+    places = np.concatenate([[0.0], np.cumsum(steps)])[: len(points)]
+    count = min(count, len(points))
+    chosen: list[int] = []
+    for number, target in enumerate(np.linspace(0.0, places[-1] if count else 0.0, count)):
+        first = chosen[-1] + 1 if chosen else 0
+        last = len(points) - count + number  # what is left must do for the others
+        chosen.append(first + int(np.argmin(np.abs(places[first : last + 1] - target))))
+    return [int(order[place]) for place in chosen]

@@ -10,11 +10,11 @@ from itertools import groupby
 from typing import Any
 
 from raynas.console import Advance
-from raynas.costs import CostTable
+from raynas.costs import CostTable, Kind
 from raynas.search.evolution import Evolution, Scored
 from raynas.space import Architecture
 from raynas.store import RunStore
-from raynas.training.records import architecture_rows, ranked_outcomes
+from raynas.training.records import architecture_rows, ranked_outcomes, with_front
 
 ScoreOf = Callable[[Architecture], float]
 SEARCH_STATE = "checkpoints/search.json"
@@ -113,10 +113,17 @@ def _part(generation: int) -> str:
 class Outcomes:
     """The table ``outcomes``, rewritten with its ranks whenever a trial ends."""
 
-    def __init__(self, store: RunStore, costs: CostTable) -> None:
-        """Continue with the outcomes that the run folder holds."""
+    def __init__(self, store: RunStore, costs: CostTable, goals: Sequence[Kind] = ()) -> None:
+        """Continue with the outcomes that the run folder holds.
+
+        Args:
+            store: The run folder.
+            costs: What architectures cost.
+            goals: The costs that the run minimises beside accuracy; none: there is no front.
+        """
         self._store = store
         self._costs = costs
+        self._goals = goals
         self._rows = {row["architecture"]: row for row in store.rows("outcomes")}
 
     def settled(self) -> list[Architecture]:
@@ -134,8 +141,10 @@ class Outcomes:
         row: dict[str, Any] = {
             **vars(end),
             "score": score_of(architecture),
-            "macs": cost.macs,
-            "params": cost.params,
+            **cost.columns,
         }
         self._rows[end.architecture] = row
-        self._store.append("outcomes", ranked_outcomes(self._rows.values()), part="outcomes")
+        rows = ranked_outcomes(self._rows.values())
+        if self._goals:
+            rows = with_front(rows, self._costs, self._goals)
+        self._store.append("outcomes", rows, part="outcomes")

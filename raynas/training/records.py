@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raynas.costs import CostTable
+from raynas.costs import CostTable, Kind
 from raynas.nets.isometry import Isometry
+from raynas.search import pareto
 from raynas.search.evolution import Scored
 from raynas.search.indicators import Array, Indicators
 from raynas.settings import Settings
-from raynas.space import SearchSpace
+from raynas.space import Architecture, SearchSpace
 
 Rows = list[dict[str, Any]]
 _PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")
@@ -139,8 +140,7 @@ def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:
                 "origin": item.child.origin,
                 "parents": " ".join(map(str, item.child.parents)),
                 "score": item.score,
-                "macs": cost.macs,
-                "params": cost.params,
+                **cost.columns,
             }
         )
     return rows
@@ -154,6 +154,25 @@ def ranked_outcomes(rows: Iterable[dict[str, Any]]) -> Rows:
         key=lambda row: (order[row["status"]], -(row["val_accuracy"] or 0.0), -row["score"]),
     )
     return [{**row, "rank": rank} for rank, row in enumerate(best_first, start=1)]
+
+
+def with_front(rows: Rows, costs: CostTable, goals: Sequence[Kind]) -> Rows:
+    """Return outcomes that say whether another one dominates them; None: not trained to the end.
+
+    On the front nothing is at least as accurate on the validation images and as cheap, and better
+    in one of them.
+    """
+    finished = [row for row in rows if row["status"] == "finished"]
+    points = [
+        (-row["val_accuracy"], *map(costs.of(Architecture.parse(row["architecture"])).of, goals))
+        for row in finished
+    ]
+    first = next(pareto.fronts(np.array(points, dtype=np.float64)), ())
+    best = {finished[place]["architecture"] for place in first}
+    return [
+        row | {"on_front": row["architecture"] in best if row["status"] == "finished" else None}
+        for row in rows
+    ]
 
 
 def _candidates(space: SearchSpace) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The picture of accuracy against multiply-adds."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -156,3 +157,41 @@ def test_axes_say_what_they_measure(small_run: InventedRun) -> None:
 def test_runs_without_a_finished_outcome_are_refused(invent: Callable[..., InventedRun]) -> None:
     with pytest.raises(UserError, match="no finished row in table outcomes yet"):
         panel(invent(), [outcome(1, 100, 0.9, status="stopped")])
+
+
+def test_another_cost_has_a_front_of_its_own_on_its_axis(
+    invent: Callable[..., InventedRun],
+) -> None:
+    """Cheap in MACs is not quick."""
+    run = invent()
+    rows = [
+        outcome(1, 300, 0.7, 0.6) | {"latency_ms": 2.0, "params": 5},
+        outcome(2, 200, 0.6, 0.5) | {"latency_ms": 4.0, "params": 6},
+    ]
+    panel(run, rows)
+    axes = front.draw([run.store], "latency").axes[0]
+
+    assert axes.get_xlabel() == "Latency by the run's table (ms)"
+    assert stairs(axes)["--"] == [[2.0, 0.7], [4.0, 0.7]]
+    assert front.draw([run.store], "params").axes[0].get_xlabel() == "Parameters"
+    assert "2 ms" in front.draw([run.store], "latency").axes[1].texts[0].get_text()
+
+
+def test_a_run_of_several_costs_has_a_panel_for_each(invent: Callable[..., InventedRun]) -> None:
+    run = invent()
+    panel(run, [outcome(1, 300, 0.7, 0.6) | {"params": 5}, outcome(2, 200, 0.6) | {"params": 6}])
+    (row,) = run.store.rows("runs")
+    settings = json.loads(row["settings"])
+    settings["search"]["objectives"] = "score,params,macs"
+    run.store.append("runs", [row | {"settings": json.dumps(settings)}], "run")
+    figure = front.draw([run.store])
+
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == [
+        "Parameters", "Multiply-adds of one image (MACs)",
+    ]  # fmt: skip
+    assert len(figure.axes) == 3
+
+
+def test_a_latency_that_nobody_measured_is_refused(full_run: InventedRun) -> None:
+    with pytest.raises(UserError, match=r"--cost latency: no outcome has one; .*--latency-table"):
+        front.draw([full_run.store], "latency")

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +18,13 @@ from raynas.cluster.connection import Resources
 from raynas.cluster.searcher import EvolutionSearcher
 from raynas.cluster.shards import Crew
 from raynas.cluster.worker import Compute, Recipe
+from raynas.latencies import write
+from raynas.nets.cost import cost_table
 from raynas.store import RunStore
 from raynas.training import outcomes
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.images import Dataset
+from tests.builders import shipped_space
 from tests.launch.scripts import SPEEDS, load_script, rows_of
 
 pytestmark = pytest.mark.cluster
@@ -87,6 +91,7 @@ def test_the_exact_search_finds_the_optimum_and_its_check_is_told(
 ) -> None:
     run = tmp_path / "run"
     flags = ["--search", "exact", "--max-macs", "400k", "--check", "3", "--check-epochs", "1"]
+    flags += ["--latency-table", latencies(tmp_path / "t.parquet")]
     code = search.main(["--run", str(run), *TINY, *SHORT, *flags])
     output = capsys.readouterr().out
 
@@ -103,6 +108,7 @@ def test_the_exact_search_finds_the_optimum_and_its_check_is_told(
     assert "gap 0.0000" in output
     checks = rows_of(run, "checks")
     assert [each["status"] for each in checks] == ["finished"] * 3
+    assert [each["latency_ms"] for each in checks] == [each["macs"] / 1e6 for each in checks]
     assert max(each["score"] for each in checks) <= row["optimal_score"] + 1e-9
     assert "check: 3 networks trained briefly; tau of the score " in output
 
@@ -228,3 +234,98 @@ def test_random_search_pretrains_nothing_and_trains_the_best_draw(
     assert all(0 <= row["score"] < 1 and math.isfinite(row["score"]) for row in rows)
     assert outcome["score"] == max(row["score"] for row in rows)
     assert row_of(run)["method"] == "random"
+
+
+def latencies(path: Path, scale: float = 1.0) -> str:
+    """Write an invented table of latencies for the digits: a microsecond for each 1,000 MACs."""
+    space = shipped_space("small_mobile", identity=True)
+    costs = cost_table(space, 8, 1, 10)
+    rows: list[dict[str, Any]] = [
+        {
+            "layer": layer, "candidate": choice, "operation": candidate.name,
+            "macs": costs.macs[layer][choice],
+            "latency_ms": scale * costs.macs[layer][choice] / 1e6,
+        }
+        for layer, block in enumerate(space.blocks)
+        for choice, candidate in enumerate(block.candidates)
+    ]  # fmt: skip
+    ends = {"macs": costs.fixed.macs, "latency_ms": scale * costs.fixed.macs / 1e6}
+    facts = {
+        "space": "small_mobile", "channels": 1, "resolution": 8, "num_classes": 10, "batch": 1,
+        "threads": 1, "kind": "cpu", "device": "a chip", "measured": "2026-11-22T10:00:00",
+        "median_error": 0.01, "max_error": 0.02, "held_out": 20,
+    }  # fmt: skip
+    place, _ = write(str(path), [*rows, ends], [], facts)
+    return place
+
+
+def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained are points that nothing dominates; another table does not continue the run."""
+    run, table = tmp_path / "run", latencies(tmp_path / "t.parquet")
+    flags = [
+        "--run", str(run), *TINY, *SHORT, "--search", "exact", "--objectives", "score,latency",
+        "--latency-table", table, "--max-latency", "0.4ms", "--retrain.top-k", "3",
+    ]  # fmt: skip
+    assert search.main(flags) == 0
+    output = capsys.readouterr().out
+
+    rows, outcomes = rows_of(run, "architectures"), rows_of(run, "outcomes")
+    assert len(rows) == len(outcomes) == 3
+    for row in (*rows, *outcomes):
+        assert row["latency_ms"] == pytest.approx(row["macs"] / 1e6)
+    latency = [row["latency_ms"] for row in rows]
+    assert latency == sorted(latency, reverse=True)
+    assert latency[0] <= 0.4
+    assert latency[-1] == pytest.approx(0.139968)  # the least that there is
+    assert [row["score"] for row in rows] == sorted((r["score"] for r in rows), reverse=True)
+    assert {type(row["on_front"]) for row in outcomes} == {bool}
+    assert any(row["on_front"] for row in outcomes)
+    assert "139.968us to 651.648us" in output
+    assert "t.parquet: a chip, 1 thread, batch 1, measured 2026-11-22, off by 1.0 %" in output
+    assert "the front of score and latency, at most 400us" in output
+    assert " ms " in output.partition("Outcomes of")[2]
+
+    (row,) = RunStore(str(run)).rows("runs")
+    RunStore(str(run)).append("runs", [row | {"finished": None}], part="run")
+    latencies(tmp_path / "t.parquet", scale=1.1)
+    assert search.main(flags) == 2
+    assert "its table of latencies had other content (digest " in capsys.readouterr().err
+
+
+def test_an_evolution_along_two_objectives_keeps_the_limit_of_latency_and_trains_a_front(
+    tmp_path: Path,
+) -> None:
+    run, table = tmp_path / "run", latencies(tmp_path / "t.parquet")
+    flags = ["--latency-table", table, "--max-latency", "300us", "--objectives", "score,macs"]
+    code = search.main(["--run", str(run), *TINY, *SHORT, *flags, "--retrain.top-k", "2"])
+
+    assert code == 0
+    rows, outcomes = rows_of(run, "architectures"), rows_of(run, "outcomes")
+    assert all(row["latency_ms"] <= 0.3 for row in rows)
+    best = max(rows, key=lambda row: (row["score"], -row["macs"]))
+    assert best["architecture"] in {row["architecture"] for row in outcomes}
+    for trained in outcomes:
+        assert not any(
+            row["score"] >= trained["score"] and row["macs"] < trained["macs"] for row in rows
+        )
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--max-latency", "90us"], "--max-latency 90us: the smallest architecture .* needs 139"),
+        (["--images.resolution", "12"], "this search is of .* images of 1 x 12 x 12"),
+        (["--space", "nas_bench_macro"], "this search is of nas_bench_macro with 8 layers"),
+    ],
+)
+def test_a_latency_that_cannot_be_and_a_table_of_something_else_are_refused_in_the_plan(
+    tmp_path: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = latencies(tmp_path / "t.parquet")
+    run = tmp_path / "run"
+
+    assert search.main(["--run", str(run), "--latency-table", table, *flags, "--dry-run"]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert not run.exists()

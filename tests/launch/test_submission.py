@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.util.state import list_nodes, list_tasks
 
+from raynas.latencies import LatencyTable
 from raynas.store import RunStore
 from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Ended, ended, results_of, running, wait_until
@@ -20,6 +22,7 @@ from tests.nodes import Nodes, may_mount, started
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # each test may start the cluster
 
+DEVICE = "phone"  # a custom resource of one node
 _LIMIT = 1 << 20  # bytes of the package; Ray takes a hundred times as much
 _HIDDEN = ("runs", "__pycache__", "build", "dist", "venv", "*.egg-info", ".*")
 
@@ -82,7 +85,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(checkout: Path, pictures: Path) -> Iterator[Cluster]:
     """Return a head and two nodes."""
-    with started(workers=2) as nodes:
+    with started(workers=2, resource=DEVICE) as nodes:
         yield Cluster(nodes, checkout, str(pictures))
 
 
@@ -115,6 +118,27 @@ def test_the_readme_s_line_runs_on_the_cluster_and_tells_the_outcome(
     log = cluster.jobs.get_job_logs(job_of(end))
     assert log.splitlines()[-1] == f"run folder: {run}"
     assert "Traceback" not in log
+
+
+def test_latencies_are_measured_on_the_node_that_a_custom_resource_names(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    table = tmp_path / "phone.parquet"
+    words = [
+        "ray", "job", "submit", "--working-dir", ".", "--", "python", "launch/latency.py",
+        "--resource", DEVICE, "--nets", "10", "--held-out", "4", "--repeats", "2",
+        "--out", str(table),
+    ]  # fmt: skip
+    end = ended(cluster.start(words))
+
+    assert end.code == 0, end.output + end.errors
+    read = LatencyTable.read(str(table))
+    assert read.facts["resource"] == DEVICE
+    assert len(read.rows) == 6 * 4 + 4 + 1
+    dashboard = cluster.nodes.dashboard
+    (task,) = list_tasks(dashboard, detail=True, filters=[("name", "=", "measure")])
+    having = {n.node_id for n in list_nodes(dashboard) if n.resources_total.get(DEVICE)}
+    assert {task.node_id} == having
 
 
 def test_a_submitted_run_finds_what_a_run_on_one_machine_finds(

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from raynas.costs import Limits
-from raynas.search.evolution import Evolution
+from raynas.costs import Kind, Limits
+from raynas.search.evolution import Evolution, Scored
 from raynas.search.legal import LegalSampler, all_legal
 from raynas.search.pareto import best_first
 from raynas.space import Architecture
@@ -430,6 +431,50 @@ def test_parents_by_pareto_are_the_first_of_that_order(seed: int, num_parents: i
         for scored in evolution.history:
             if scored.generation == generation:
                 assert set(scored.child.parents) <= elite
+
+
+GOALS: tuple[tuple[Kind, ...], ...] = (("macs",), ("latency",), ("params", "latency"))
+
+
+@given(SEEDS, BREEDINGS, st.sampled_from(GOALS), st.integers(1, 6))
+def test_winners_by_objectives_lie_along_the_front_of_all_that_was_told(
+    seed: int, breeding: str, goals: tuple[Kind, ...], count: int
+) -> None:
+    """Nothing dominates them; the first has the highest score, the last the least of the front."""
+    costs = build_costs((4,) * 5, seed, latency=True)
+    objectives = ",".join(("score", *goals))
+    evolution = build_evolution(costs, seed=seed, breeding=breeding, objectives=objectives)
+    run_to_end(evolution)
+
+    def point(scored: Scored) -> tuple[float, ...]:
+        cost = costs.of(scored.child.architecture)
+        return (-scored.score, *map(cost.of, goals))
+
+    points = [point(scored) for scored in evolution.history]
+    first = NonDominatedSorting().do(np.array(points), only_non_dominated_front=True)
+    front = {points[place] for place in first}
+    winners = evolution.winners(count)
+    found = [point(scored) for scored in winners]
+
+    assert set(found) <= front
+    assert found == sorted(found)
+    assert found[0] == min(front)
+    assert len({scored.child.order for scored in winners}) == len(winners) <= count
+    if len(found) > 1:
+        assert found[-1] == max(front)
+
+
+def test_the_objectives_score_macs_params_are_what_selection_pareto_means() -> None:
+    named = build_evolution(seed=3, selection="pareto")
+    listed = build_evolution(seed=3, objectives="score,macs,params")
+
+    assert run_to_end(named) == run_to_end(listed)
+    assert named.winners(5) == listed.winners(5)
+
+
+def test_an_evolution_without_any_score_has_no_winners() -> None:
+    assert build_evolution(objectives="score,macs").winners(3) == []
+    assert build_evolution(objectives="score,macs").ranked() == []
 
 
 def test_by_pareto_more_cheap_architectures_are_found_than_by_score() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from raynas.costs import Cost, CostTable, Limits
+from raynas.costs import KINDS, Cost, CostTable, Kind, Limits
 from raynas.errors import UserError
-from raynas.search.exact import best, k_best
+from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.search.legal import all_legal
 from raynas.space import Architecture
@@ -21,6 +21,8 @@ SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 SEEDS = st.integers(0, 10**6)
 SHARES = st.sampled_from([0.0, 0.02, 0.3, 0.7, None])
 LEVELS = st.sampled_from([2, 10**6])  # few levels make ties
+
+Point = tuple[float, int]
 
 many = hypothesis_settings(max_examples=60)
 
@@ -207,3 +209,66 @@ def test_evolution_never_exceeds_the_optimum(seed: int, share: float | None) -> 
     run_to_end(evolution, AdditiveScorer(table))
 
     assert evolution.ranked()[0].score <= best(table, costs, limits)[1]
+
+
+def front_of(table: list[Array], costs: CostTable, limits: Limits, kind: Kind) -> set[Point]:
+    """Return score and cost of all that nothing dominates, by looking at all."""
+    points = {
+        (score_of(table, a), costs.of(a).of(kind))
+        for a in all_legal(costs, limits)
+        if np.isfinite(score_of(table, a))
+    }
+    return {
+        (score, cost)
+        for score, cost in points
+        if not any(s >= score and c <= cost and (s, c) != (score, cost) for s, c in points)
+    }
+
+
+def test_a_front_of_as_many_points_as_there_are_is_the_whole_front() -> None:
+    """Budgets are lowered below what was found, so no point between two of them is found twice."""
+    costs = build_costs((4, 4, 3), seed=5, latency=True)
+    table = [np.sqrt(row).round() for row in costs.rows("latency")]  # what is slow is good
+    whole = front_of(table, costs, Limits(), "latency")
+    found = front(table, costs, Limits(), "latency", 10_000)
+
+    assert {(score, costs.of(a).latency) for a, score in found} == whole
+    assert len(found) == len(whole) > 4
+
+
+@many
+@given(
+    SIZES, SEEDS, SHARES, LEVELS, st.integers(1, 6), st.sampled_from(KINDS),
+)  # fmt: skip
+def test_points_of_an_exact_front_are_undominated_evenly_budgeted_and_end_where_it_ends(
+    sizes: list[int], seed: int, share: float | None, levels: int, k: int, kind: Kind
+) -> None:
+    costs = build_costs(sizes, seed, latency=True)
+    table = build_table(costs, seed, levels, lacking=0.1)
+    limits = limits_at(costs, share, None)
+    whole = front_of(table, costs, limits, kind)
+    if not whole:
+        with pytest.raises(UserError):
+            front(table, costs, limits, kind, k)
+        return
+    found = front(table, costs, limits, kind, k)
+    points = [(score, costs.of(a).of(kind)) for a, score in found]
+
+    assert set(points) <= whole
+    assert points == sorted(set(points), reverse=True)  # none twice, the best first
+    assert points[0] == max(whole)
+    assert len(points) <= k
+    if k > 1 and len(points) == k:
+        budget = min(cost for _, cost in whole)
+        assert points[-1][1] >= budget
+        if points[-2][1] > budget:
+            assert points[-1][1] == budget
+    assert all(limits.allow(costs.of(a)) for a, _ in found)
+
+
+def test_a_limit_of_latency_holds_to_the_nanosecond() -> None:
+    costs = build_costs((4,) * 4, seed=2, latency=True)
+    table = build_table(costs, 2)
+    for limit in sorted(costs.of(a).of("latency") for a in all_legal(costs, Limits()))[::40]:
+        limits = Limits(max_latency=limit)
+        assert best(table, costs, limits)[0] == ranked(table, costs, limits)[0]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,3 +195,73 @@ def test_a_draw_that_misses_too_often_gives_up() -> None:
     sampler = LegalSampler(build_costs(), Limits())
 
     assert sampler.draw(np.random.default_rng(0), attempts=0) is None
+
+
+def three_limits(costs: CostTable, shares: tuple[float, float, float]) -> Limits:
+    """Return limits of all three kinds at quantiles of a small space's costs."""
+    every = [costs.of(a) for a in all_legal(costs, Limits())]
+    values = ([cost.of(kind) for cost in every] for kind in costs.kinds)
+    return Limits(*(int(np.quantile(v, share)) for v, share in zip(values, shares, strict=True)))
+
+
+@given(SIZES, SEEDS, st.tuples(*[st.sampled_from([0.0, 0.1, 0.4, 0.8, 1.0])] * 3))
+def test_three_limits_are_refused_exactly_when_nothing_keeps_them_and_else_kept_by_every_draw(
+    sizes: list[int], seed: int, shares: tuple[float, float, float]
+) -> None:
+    costs = build_costs(sizes, seed, latency=True)
+    limits = three_limits(costs, shares)
+    if not is_feasible(costs, limits):
+        with pytest.raises(UserError):
+            LegalSampler(costs, limits)
+        return
+    sampler, rng = LegalSampler(costs, limits), np.random.default_rng(seed)
+    drawn = [each for _ in range(20) if (each := sampler.draw(rng)) is not None]
+
+    assert drawn
+    assert all(limits.allow(costs.of(each)) for each in drawn)
+
+
+def test_the_draw_within_three_limits_is_uniform() -> None:
+    costs = build_costs((3, 4, 3, 2), seed=3, latency=True)
+    limits = three_limits(costs, (0.7, 0.7, 0.7))
+    legal = list(all_legal(costs, limits))
+    sampler, rng = LegalSampler(costs, limits), np.random.default_rng(0)
+    counts = Counter(sampler.draw(rng) for _ in range(40 * len(legal)))
+
+    assert set(counts) == set(legal)
+    assert stats.chisquare([counts[a] for a in legal]).pvalue > 1e-3
+
+
+def test_an_impossible_latency_is_refused_with_the_least_in_its_unit() -> None:
+    costs = CostTable(((1, 2),), ((1, 2),), Cost(0, 0, 10**6), ((2 * 10**6, 3 * 10**6),))
+
+    with pytest.raises(UserError, match=r"--max-latency 2.5ms: the smallest .* needs 3ms"):
+        LegalSampler(costs, Limits(max_latency=2_500_000))
+
+
+def test_a_latency_that_the_other_limits_exclude_is_refused_with_what_they_need() -> None:
+    costs = CostTable(((1, 9),), ((1, 1),), Cost(0, 0, 0), ((8 * 10**6, 2 * 10**6),))
+
+    with pytest.raises(
+        UserError,
+        match=r"--max-latency 5ms with --max-macs 4: .* within the MACs need at least 8ms",
+    ):
+        LegalSampler(costs, Limits(max_macs=4, max_latency=5_000_000))
+
+
+def test_tight_limits_of_all_three_kinds_on_a_large_space_still_give_draws() -> None:
+    """Latencies like MACs, but noisy: what a device measures."""
+    plain = shipped_costs("mobilenet_v2", identity=True)
+    rng = np.random.default_rng(0)
+    latency = tuple(
+        tuple(round(macs * rng.uniform(0.5, 1.5)) for macs in row) for row in plain.macs
+    )
+    fixed = replace(plain.fixed, latency=0)
+    costs = CostTable(plain.macs, plain.params, fixed, latency)
+    least, most = costs.smallest, costs.largest
+    limits = Limits(*(least.of(k) + (most.of(k) - least.of(k)) // 8 for k in costs.kinds))
+    sampler = LegalSampler(costs, limits)
+
+    drawn = [sampler.draw(rng) for _ in range(20)]
+    assert None not in drawn
+    assert len(set(drawn)) == 20

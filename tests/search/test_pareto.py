@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from pymoo.operators.survival.rank_and_crowding.metrics import get_crowding_function
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from raynas.search.pareto import Array, best_first, crowding_distances, fronts
+from raynas.search.pareto import Array, along, best_first, crowding_distances, fronts
 
 VALUES = st.one_of(st.integers(-2, 2).map(float), st.floats(-1e6, 1e6).map(lambda x: round(x, 3)))
 SHAPES = st.tuples(st.integers(0, 40), st.integers(1, 4))
@@ -77,3 +77,39 @@ def test_twenty_thousand_points_are_sorted_front_by_front_without_a_matrix_of_al
 
     assert first.tolist() == NonDominatedSorting().do(objectives, n_fronts=1)[0].tolist()
     assert set(taken) <= set(first.tolist())
+
+
+@many
+@given(OBJECTIVES, st.integers(1, 8))
+def test_along_a_front_lie_both_ends_and_different_points_in_its_order(
+    objectives: Array, count: int
+) -> None:
+    front = objectives[next(fronts(objectives), np.zeros(0, dtype=np.intp))]
+    chosen = along(front, count)
+    firsts = front[chosen, 0].tolist()
+
+    assert len(chosen) == len(set(chosen)) == min(count, len(front))
+    assert firsts == sorted(firsts)
+    if chosen:
+        assert firsts[0] == front[:, 0].min()
+    if len(chosen) > 1:
+        assert firsts[-1] == front[:, 0].max()
+
+
+@given(st.integers(2, 30), st.integers(2, 10), st.floats(0.01, 100))
+def test_on_a_straight_front_they_are_as_even_as_its_points_allow(
+    size: int, count: int, scale: float
+) -> None:
+    places = np.arange(size, dtype=float)
+    chosen = along(np.c_[places, -scale * places], count)
+    wanted = np.linspace(0, size - 1, min(count, size))
+
+    assert np.abs(np.array(chosen) - wanted).max() <= 0.5 + 1e-9
+
+
+def test_a_cluster_of_points_gets_no_more_of_them_than_its_length() -> None:
+    """Nine of ten points lie in the first tenth of the front."""
+    places = np.r_[np.linspace(0, 0.1, 9), 0.5, 1.0]
+    chosen = along(np.c_[places, -places], 3)
+
+    assert places[chosen].tolist() == [0.0, 0.5, 1.0]

@@ -271,3 +271,23 @@ class TestOutcomes:
         (row,) = self.rows(tmp_path)
 
         assert (row["status"], row["error"], row["val_accuracy"]) == ("finished", None, 0.5)
+
+    def test_it_is_told_which_outcomes_nothing_dominates_in_accuracy_and_the_run_s_costs(
+        self, tmp_path: Path
+    ) -> None:
+        ordered = sorted(searched().ranked(), key=lambda s: COSTS.of(s.child.architecture).macs)
+        cheap, middle, dear, last = (scored.child.architecture for scored in ordered[:4])
+        outcomes = Outcomes(RunStore.create(str(tmp_path)), COSTS, ("macs",))
+        for architecture, accuracy in ((cheap, 0.5), (middle, 0.4), (dear, 0.7)):
+            outcomes.add(finished(architecture, accuracy), score_of)
+        outcomes.add(TrialEnd(str(last), 1, 0.9, None, "stopped"), score_of)
+
+        found = {row["architecture"]: row["on_front"] for row in self.rows(tmp_path)}
+        assert found == {str(cheap): True, str(middle): False, str(dear): True, str(last): None}
+
+    def test_without_costs_among_the_objectives_there_is_no_front(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        self.open(tmp_path).add(finished(evolution.ranked()[0].child.architecture, 0.5), score_of)
+
+        assert [row["on_front"] for row in self.rows(tmp_path)] == [None]
