@@ -143,8 +143,8 @@ def test_a_report_that_cannot_be_made_is_a_sentence_and_no_failure(
 
 
 def test_uneven_classes_have_balanced_accuracies(tmp_path: Path) -> None:
-    plan = {"classes": ["a", "b"], "class_counts": {part: [10, 90] for part in ("train", "val", "test")}, "channels": 1,
-            "resolution": 8}  # fmt: skip
+    counts = {part: [10, 90] for part in ("train", "val", "test")}
+    plan = {"classes": ["a", "b"], "class_counts": counts, "channels": 1, "resolution": 8}
     rows = [outcome(1, val_balanced_accuracy=0.625, test_balanced_accuracy=0.5)]
     page = make_page(make_run(tmp_path, plan=plan, outcomes=rows), METHODS)
     even = make_page(make_run(tmp_path / "even", outcomes=rows), METHODS)
