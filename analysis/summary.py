@@ -43,8 +43,8 @@ class Options:
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder: a local path or a URI such as s3://bucket/run."""
     follow: bool = False
-    """Show it again every two seconds until the run ends; where there is no terminal, print a line
-    when something has changed. Ctrl-C stops looking, never the run."""
+    """Show it again every two seconds until the run ends; where there is no terminal, look every
+    ten and print a line if something has changed. Ctrl-C stops looking, never the run."""
     json: bool = False
     """Print one JSON object instead; accuracies in [0, 1], times in seconds."""
 
@@ -241,7 +241,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def follow_run(store: RunStore, console: Console, seconds: float = 2.0) -> int:
+def follow_run(store: RunStore, console: Console) -> int:
     """Show a run until it has ended; return 0 if it is finished, else 1, or 130 after Ctrl-C."""
     seen: list[Progress] = []
 
@@ -252,7 +252,7 @@ def follow_run(store: RunStore, console: Console, seconds: float = 2.0) -> int:
         return View(Group(rendered(summarise(store)), Text(line)), line[9:], now.state != "running")
 
     try:
-        follow(look, console, seconds)
+        follow(look, console, 2.0 if console.is_terminal else 10.0)
     except KeyboardInterrupt:
         return 130
     return int(seen[-1].state != "finished")
