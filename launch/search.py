@@ -76,7 +76,7 @@ class Command:
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
     skip_forecast: bool = False
-    """Begin at once, without the probe of some seconds that a forecast needs."""
+    """Do without the forecast and its probe of some seconds; with --dry-run: the plan alone."""
     verbose: bool = False
     """Show Ray's own messages and what its workers print."""
 
@@ -116,7 +116,7 @@ def search(command: Command, console: Console) -> None:
         for line in plan_lines(plan, settings, resources):
             stages.print(line)
         expected = None
-        if command.dry_run or not (recorded or command.skip_forecast):
+        if not command.skip_forecast and (command.dry_run or not recorded):
             stages.print("probe     each stage for some seconds (--skip-forecast does without)")
             try:
                 expected = forecast(plan, settings, probe(plan, dataset, settings))
