@@ -51,7 +51,7 @@ class Command:
     dry_run: bool = False
     """Print the plan and the forecast, and stop there."""
     skip_forecast: bool = False
-    """Begin at once, without the probe of some seconds that a forecast needs."""
+    """Do without the forecast and its probe of some seconds; with --dry-run: the plan alone."""
     export: bool = True
     """Write each trained network as a folder that needs no raynas, under RUN/exports."""
     verbose: bool = False
@@ -82,7 +82,8 @@ def search(command: Command, console: Console) -> None:
     with planned(
         settings, store, console,
         pretrained=command.pretrained, warm_start=command.from_, track=command.track,
-        probing=command.dry_run or not (recorded or command.skip_forecast), verbose=command.verbose,
+        probing=not command.skip_forecast and (command.dry_run or not recorded),
+        verbose=command.verbose,
     ) as run:  # fmt: skip
         if command.dry_run:
             return

@@ -18,7 +18,7 @@ from raynas.settings import Settings
 from raynas.store import RunStore
 from raynas.training.sources import open_source
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
-from tests.training.samples import parquet_table
+from tests.training.samples import encoded, parquet_table, picture
 
 SECRET = "key:s3cr3t@"  # noqa: S105 - a made-up one  # noqa: S105 - a made-up one
 
@@ -131,6 +131,24 @@ def test_parquet_files_are_images_there_as_they_are_here(objects: Storage) -> No
     assert source.class_names == ("cat", "dog")
     assert [image.label for image in source.images] == [0, 1, 0, 1]
     assert [image.open().getpixel((0, 0)) for image in source.images] == [0, 1, 2, 3]
+
+
+def test_images_there_may_lie_in_class_folders_or_in_one_parquet_file(objects: Storage) -> None:
+    folder = RunStore.create(objects.uri("tree"))
+    for name in ("train/cat/a.png", "train/dog/b.png", "val/dog/c.png"):
+        folder.write_bytes(name, encoded(picture(7, "L")))
+    table = pa.BufferOutputStream()
+    pq.write_table(parquet_table(["cat", "dog"]), table)
+    RunStore.create(objects.uri("table")).write_bytes("a.parquet", table.getvalue().to_pybytes())
+    tree, one = open_source(folder.address), open_source(objects.uri("table/a.parquet"))
+
+    assert tree.class_names == one.class_names == ("cat", "dog")
+    assert [(image.label, image.split) for image in tree.images] == [
+        (0, "train"), (1, "train"), (1, "val"),
+    ]  # fmt: skip
+    assert tree.images[0].open().getpixel((0, 0)) == 7
+    with pytest.raises(UserError, match=r"it is a file; wanted a folder"):
+        open_source(objects.uri("tree/train/cat/a.png"))
 
 
 def test_a_bucket_that_is_not_there_is_refused_at_once(

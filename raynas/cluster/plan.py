@@ -3,6 +3,7 @@
 Everything that cannot work is refused here, before anything trains.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from raynas.training.pretraining import num_steps
 from raynas.training.sizes import size_warnings, size_words
 from raynas.training.trained import searched_space
 from raynas.training.warm_start import SAME_IMAGES
+
+_STEPS = 50  # of a training; fewer leave the score to chance
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,30 @@ def make_plan(
         retrain.concurrent or min(trials, retrain.top_k),
         facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
-        (*size_warnings(space, dataset, settings.images.resolution), *class_warnings(facts)),
+        (
+            *size_warnings(space, dataset, settings.images.resolution),
+            *class_warnings(facts),
+            *_few_steps(steps, len(dataset.train), settings),
+        ),
         latencies,
     )
+
+
+def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
+    """Return a sentence for each training that a small data set makes very short."""
+    retrain = settings.retrain
+    retraining = retrain.epochs * math.ceil(images / retrain.batch)
+    stages = (
+        ("pretrain", pretraining, settings.pretrain.batch),
+        ("retrain", retraining, retrain.batch),
+    )
+    return [
+        f"{stage}ing has {steps} steps in all, too few to learn from, since {images} images make "
+        f"few batches of {batch}; raise --{stage}.epochs to {math.ceil(_STEPS * batch / images)}, "
+        f"or lower --{stage}.batch"
+        for stage, steps, batch in stages
+        if 0 < steps < _STEPS
+    ]
 
 
 def _costs(

@@ -47,6 +47,11 @@ def refuse_parts(
         labels: Of all images.
         class_names: In the order of the labels.
     """
+    if not len(parts["train"]):
+        raise UserError(
+            f"data {data}: all its images are for validation or test by the names of their "
+            "folders or files, wanted some to train on; rename them, or add some"
+        )
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(

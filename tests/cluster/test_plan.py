@@ -275,9 +275,22 @@ class TestLines:
         made = plan(settings, space=space, dataset=build_dataset(count=24, side=4))
         warnings = [x for x in plan_lines(made, settings, LAPTOP) if x.startswith("warning: ")]
 
-        assert [warning.split()[1] for warning in warnings] == ["at", "fewer"]
+        assert [warning.split()[1] for warning in warnings] == [
+            "at", "fewer", "pretraining", "retraining",
+        ]  # fmt: skip
         assert "2 of 4 layers of tiny see maps of one pixel" in warnings[0]
         assert "3 classes (class 0, class 1, class 2)" in warnings[1]
+
+    def test_trainings_of_few_steps_are_warned_of_with_epochs_that_are_enough(self) -> None:
+        few = plan(retrain(epochs=10, batch=16)).warnings
+        enough = replace(pretrain(epochs=13), retrain=RetrainSettings(epochs=17, batch=16))
+
+        assert few[0].startswith("pretraining has 6 steps in all, too few to learn from")
+        assert "raise --pretrain.epochs to 13, or lower --pretrain.batch" in few[0]
+        assert few[1].startswith("retraining has 30 steps in all")
+        assert "raise --retrain.epochs to 17" in few[1]
+        assert plan(enough).warnings == ()
+        assert plan(untrained("naswot")).warnings[0].startswith("retraining")
 
     @pytest.mark.parametrize(
         ("changes", "words"),

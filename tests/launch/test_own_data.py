@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -92,23 +94,24 @@ class TestOddFiles:
 
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="no ../shared/data")
-@pytest.mark.parametrize(
-    ("name", "flags", "classes", "shape"),
-    [
-        ("photos", ("--resolution", "64"), 4, (3, 64)),
-        ("cifar10", ("--images.share", "0.003", "--space", "nas_bench_macro"), 10, (3, 32)),
-    ],
-)
-def test_real_images_run_to_the_end(
-    launcher: Launcher, tmp_path: Path, name: str, flags: tuple[str, ...], classes: int,
-    shape: tuple[int, int],
-) -> None:  # fmt: skip
-    run = tmp_path / "run"
-    end = launcher.run(run, "--data", str(SHARED_DATA / name), *QUICK, *flags)
-    facts = facts_of(run)
+class TestRealImages:
+    def test_photographs_run_to_the_end(self, launcher: Launcher, tmp_path: Path) -> None:
+        run = tmp_path / "run"
+        flags = ("--data", str(SHARED_DATA / "photos"), "--resolution", "64")
+        end = launcher.run(run, *flags, *QUICK)
 
-    assert end.code == 0, end.errors
-    assert end.errors == ""
-    assert len(facts["classes"]) == classes
-    assert (facts["channels"], facts["resolution"]) == shape
-    assert [row["status"] for row in rows_of(run, "outcomes")] == ["finished"]
+        assert (end.code, end.errors) == (0, "")
+        assert facts_of(run)["classes"] == ["birds", "dogs", "food", "reptiles"]
+        assert [row["status"] for row in rows_of(run, "outcomes")] == ["finished"]
+
+    def test_cifar10_in_parquet_runs_to_the_end(self, launcher: Launcher, tmp_path: Path) -> None:
+        for part, count in (("train", 300), ("test", 100)):
+            with pq.ParquetFile(SHARED_DATA / "cifar10" / f"{part}.parquet") as file:
+                rows = next(file.iter_batches(count))
+            pq.write_table(pa.Table.from_batches([rows]), tmp_path / f"{part}.parquet")
+        run = tmp_path / "run"
+        end = launcher.run(run, "--data", str(tmp_path), "--images.share", "0.5", *QUICK)
+
+        assert (end.code, end.errors) == (0, "")
+        assert facts_of(run)["classes"][:2] == ["airplane", "automobile"]
+        assert rows_of(run, "outcomes")[0]["test_images"] == 100

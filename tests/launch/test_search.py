@@ -444,7 +444,8 @@ class TestRefusals:
 def test_a_dry_run_prints_plan_and_forecast_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = search.main(["--run", str(tmp_path / "run"), "--dry-run", "--retrain.epochs", "2"])
+    flags = ["--run", str(tmp_path / "run"), "--dry-run", "--retrain.epochs", "2"]
+    code = search.main(flags)
     output = capsys.readouterr().out
 
     assert code == 0
@@ -452,6 +453,8 @@ def test_a_dry_run_prints_plan_and_forecast_and_leaves_nothing(
     assert "space     small_mobile: 6 layers, 10,000 networks" in output
     assert "\nforecast  pretrain " in output
     assert list(tmp_path.iterdir()) == []
+    assert search.main([*flags, "--skip-forecast"]) == 0
+    assert capsys.readouterr().out == output.partition("probe ")[0]
 
 
 @pytest.mark.usefixtures("pretended_cluster")

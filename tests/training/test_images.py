@@ -291,6 +291,11 @@ class TestParquet:
         assert dataset.class_names == ("cat", "dog", "emu")
         assert dataset.class_counts["test"] == [6, 6, 0]
 
+    def test_files_of_test_images_alone_are_refused_by_their_names(self, tmp_path: Path) -> None:
+        data = write_parquet(tmp_path, {"test.parquet": parquet_table([0, 1] * 10)})
+
+        assert "by the names of their folders or files" in refusal(data)
+
     def test_texts_and_integers_are_not_mixed(self, tmp_path: Path) -> None:
         tables = {"a.parquet": parquet_table(["cat"] * 6), "b.parquet": parquet_table([0] * 6)}
 
