@@ -12,7 +12,7 @@ failed, 2 a mistake in the request, 130 interrupted, 143 stopped by SIGTERM.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +31,7 @@ from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.settings import Settings
 from raynas.training.export import export_finished
+from raynas.training.warm_start import latency_table_of
 
 METHODS = Path(__file__).parent / "settings"
 
@@ -68,6 +69,9 @@ def parse(argv: Sequence[str]) -> Command:
     """Return the command: flags over the method's TOML file over the defaults."""
     named = values_of("--method", argv)
     settings = load_method(named[-1] if named else Settings().method, METHODS)
+    earlier = values_of("--from", argv)
+    if earlier and settings.latency_table is None:
+        settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
     return with_flags(Command(settings), argv, __doc__)
 
 

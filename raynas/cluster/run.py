@@ -12,12 +12,14 @@ from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
+from raynas.folder import Folder
+from raynas.locations import split
 from raynas.settings import Settings, differences
 from raynas.store import RunStore
 from raynas.training import records
 from raynas.training.images import Dataset
 from raynas.training.reuse import take_over
-from raynas.training.warm_start import Earlier
+from raynas.training.warm_start import LATENCIES, Earlier
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ def begin(run: Run) -> None:
         "warm_start": run.earlier.source.uri if run.earlier else None,
         "forecast": json.dumps(run.expected) if run.expected else None,
     }  # fmt: skip
+    if run.settings.latency_table:  # the run can be repeated, and built upon, without it
+        folder, name = split(run.settings.latency_table)
+        run.store.write_bytes(LATENCIES, Folder(folder).read_bytes(name))
     run.store.append("runs", [row], part="run")
 
 

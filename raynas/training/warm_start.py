@@ -10,12 +10,15 @@ from typing import Any
 
 from raynas.costs import CostTable
 from raynas.errors import UserError
+from raynas.locations import inside
 from raynas.settings import Settings, decides_supernet, differences
 from raynas.space import Architecture
 from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
 
+LATENCIES = "latency.parquet"
+"""The copy of a run's table of latencies in its folder."""
 SAME_IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
 """What of ``runs.plan`` must agree where images are the same; the rest follows from them."""
 _SCORING = {"search.score", "search.recalibration-batches", "search.score-images"}
@@ -37,6 +40,11 @@ def _decides_training(name: str) -> bool:
 
 def _decides_check(name: str) -> bool:
     return name != "retrain.epochs" and (_decides_training(name) or name == "check-epochs")
+
+
+def latency_table_of(folder: str) -> str | None:
+    """Return where an earlier run's table of latencies lies, or None."""
+    return inside(folder, LATENCIES) if RunStore(folder).has(LATENCIES) else None
 
 
 class Earlier:
@@ -135,7 +143,10 @@ class Earlier:
             ("checks", len(self.checks()), _decides_check, settings.check > 0),
             ("trainings, where the same networks are chosen", trainings, _decides_training, True),
         )  # fmt: skip
+        latencies = self._settings.latency_table == latency_table_of(self.source.address)
+        with_table = latencies and self._settings.latency_table is not None
         taken = [name if name == "pretraining" else f"{n:,} {name}" for name, n, *_ in parts if n]
+        taken += ["table of latencies"] if with_table else []
         lines = [f"from      {self.source.uri}: {'; '.join(taken) or 'nothing'}"]
         for name, count, among, wanted in parts:
             if wanted and not count:

@@ -213,6 +213,27 @@ class TestWholeRun:
 
 
 @pytest.mark.cluster
+def test_a_run_under_another_limit_takes_over_what_is_the_same(
+    whole: tuple[Path, Ended], launcher: Launcher, tmp_path: Path
+) -> None:
+    (first, _), run = whole, tmp_path / "second"
+    end = launcher.run(run, *TINY, "--max-macs", "10M", "--from", str(first), "--no-export")
+
+    assert end.code == 0, end.errors
+    taken = "pretraining; 2 trainings, where the same networks are chosen"
+    assert f"\nfrom      {first}: {taken}\n" in end.output
+    assert "\npretrain  40/40" not in end.output
+    again, before = (RunStore(str(each)) for each in (run, first))
+    for table in ("steps", "ledger", "indicators", "trials"):
+        names = [name for name in before.table(table).column_names if name != "trial"]
+        rows = again.table(table, names).sort_by([(names[0], "ascending")]).to_pylist()
+        assert rows == before.table(table, names).sort_by([(names[0], "ascending")]).to_pylist()
+    assert again.rows("outcomes") == before.rows("outcomes")
+    (row,) = again.rows("runs")
+    assert row["warm_start"] == row["pretrained"] == before.uri
+
+
+@pytest.mark.cluster
 def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_finds(
     launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
 ) -> None:

@@ -286,6 +286,11 @@ def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     assert "t.parquet: a chip, 1 thread, batch 1, measured 2026-11-22, off by 1.0 %" in output
     assert "the front of score and latency, at most 400us" in output
     assert " ms " in output.partition("Outcomes of")[2]
+    warm = search.parse(["--from", str(run), "--max-latency", "0.3ms"]).settings
+    assert warm.latency_table == f"{run}/latency.parquet"
+    assert Path(warm.latency_table).read_bytes() == Path(table).read_bytes()
+    named = search.parse(["--from", str(run), "--latency-table", "other"]).settings
+    assert named.latency_table == "other"
 
     (row,) = RunStore(str(run)).rows("runs")
     RunStore(str(run)).append("runs", [row | {"finished": None}], part="run")

@@ -14,7 +14,7 @@ from raynas.stages import SearchSettings
 from raynas.store import RunStore
 from raynas.training.journal import CHECKPOINT
 from raynas.training.scoring import Remembered, Score
-from raynas.training.warm_start import Earlier
+from raynas.training.warm_start import Earlier, latency_table_of
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
 FACTS = {"classes": ["a", "b"], "train": 80}
@@ -156,3 +156,15 @@ def test_scores_that_are_known_build_nothing_and_others_build_once() -> None:
     assert built == []
     assert [score(Architecture.parse(text)) for text in ("1-1", "0-1")] == [2.0, 1.0]
     assert built == ["supernet"]
+
+
+def test_a_run_s_copy_of_its_table_of_latencies_is_found_again(tmp_path: Path) -> None:
+    store = earlier_run(tmp_path / "first")
+    assert latency_table_of(store.address) is None
+    store.write_bytes("latency.parquet", b"a table")
+    location = latency_table_of(store.address)
+
+    assert location is not None
+    assert Path(location).read_bytes() == b"a table"
+    assert "table of latencies" in look(store, replace(SINGLE, latency_table=location)).lines()[0]
+    assert "table of latencies" not in look(store).lines()[0]
