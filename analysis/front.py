@@ -23,6 +23,7 @@ from matplotlib.patheffects import Normal, Stroke
 from raynas import figures
 from raynas.costs import show_quantity
 from raynas.errors import UserError
+from raynas.readings import pareto
 from raynas.store import RunStore
 
 _PANEL = np.array([430.0, 290.0])  # roughly the size of the panel, in points
@@ -70,15 +71,6 @@ def read_points(stores: Sequence[RunStore]) -> pd.DataFrame:
 def _letter(index: int) -> str:
     """Return the letter that stands for the run with that index: A to Z, then AA, AB, ..."""
     return (ascii_uppercase[index // 26 - 1] if index >= 26 else "") + ascii_uppercase[index % 26]
-
-
-def pareto(points: pd.DataFrame, accuracy: str) -> pd.DataFrame:
-    """Return the points that no cheaper one equals, in the order of their MACs."""
-    ordered = points.dropna(subset=[accuracy])
-    ordered = ordered.sort_values(["macs", accuracy], ascending=[True, False])
-    before = ordered[accuracy].cummax().shift(fill_value=-1.0)
-    front: pd.DataFrame = ordered[ordered[accuracy] > before]
-    return front
 
 
 @figures.drawing

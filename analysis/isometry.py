@@ -27,6 +27,7 @@ from rich.text import Text
 
 from raynas import figures
 from raynas.errors import UserError
+from raynas.readings import isometry_by_layer, measured_candidates
 from raynas.store import RunStore
 
 LOOKS = ((figures.BLUE, "o", -0.14), (figures.VERMILION, "^", 0.14))
@@ -55,23 +56,7 @@ def read(store: RunStore) -> pd.DataFrame:
         UserError: Nothing is recorded yet.
     """
     rows = figures.read_rows(store, "isometry", "pretraining")
-    rows["initialisation"] = rows["initialisation"].fillna(own_weights(store))
-    rows["batch_norm"] = [value is not False for value in rows["batch_norm"].astype(object)]
-    return rows[rows["operation"] != "identity"]
-
-
-def own_weights(store: RunStore) -> str:
-    """Return the run's initialisation."""
-    settings = json.loads(store.rows("runs")[0]["settings"] or "{}")
-    return str(settings.get("pretrain", {}).get("initialisation", "own"))
-
-
-def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return median phi and varphi, and phi's spread, of each layer, weights and batch norms."""
-    groups = rows.groupby(["initialisation", "batch_norm", "layer"], sort=False)
-    table = groups[["phi", "varphi"]].median()
-    table["spread"] = groups["phi"].std(ddof=0) / groups["phi"].mean()
-    return table.reset_index()
+    return measured_candidates(rows, store.rows("runs")[0])
 
 
 def variants(rows: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
@@ -102,7 +87,7 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
     pair[1].set_title("without batch norms")
     for name, batch_norm, group in variants(rows):
         colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
-        axes, spread = pair[int(not batch_norm)], by_layer(group)["spread"].max()
+        axes, spread = pair[int(not batch_norm)], isometry_by_layer(group)["spread"].max()
         axes.scatter(
             group["layer"] + shift, group["phi"], s=14, c=colour, marker=marker, alpha=0.75,
             linewidths=0, label=f"{name}, spread up to {spread:.3f}",
@@ -121,7 +106,7 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
 
 def print_layers(store: RunStore, console: Console) -> None:
     """Print a row a layer, and the medians and maxima over layers."""
-    layers = by_layer(read(store))
+    layers = isometry_by_layer(read(store))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=figures.describe(store))
     table.title_justify = "left"
     table.add_column("layer", justify="right")
@@ -141,7 +126,7 @@ def to_json(stores: Sequence[RunStore], picture: str) -> str:
     """Return layers, and medians and maxima over them, of every run as one JSON object."""
     runs: list[dict[str, Any]] = []
     for store in stores:
-        layers = by_layer(read(store))
+        layers = isometry_by_layer(read(store))
         kinds = layers.drop(columns="layer").groupby(["initialisation", "batch_norm"], sort=False)
         runs.append(
             {

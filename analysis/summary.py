@@ -1,6 +1,6 @@
 """Print a run in one screen: the run, pretraining, search, and the outcomes by rank.
 
-    python analysis/summary.py RUN [--json]
+    python analysis/summary.py RUN [--json | --follow]
 
 Works while the run is going on. ``macs`` are multiply-adds of one image, losses are in nats,
 times in seconds; accuracies are percentages in the table and in [0, 1] with ``--json``.
@@ -12,13 +12,13 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +26,9 @@ from raynas.agreement import Check, checked
 from raynas.balance import is_imbalanced
 from raynas.costs import show_quantity
 from raynas.errors import UserError
+from raynas.fairness import Updates, count_updates, fairness_line
+from raynas.following import View, follow
+from raynas.progress import Progress, progress
 from raynas.report import check_lines, gap_lines, interval_lines
 from raynas.store import RunStore
 
@@ -39,17 +42,11 @@ class Options:
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder: a local path or a URI such as s3://bucket/run."""
+    follow: bool = False
+    """Show it again every two seconds until the run ends; where there is no terminal, print a line
+    when something has changed. Ctrl-C stops looking, never the run."""
     json: bool = False
     """Print one JSON object instead; accuracies in [0, 1], times in seconds."""
-
-
-@dataclass(frozen=True)
-class Updates:
-    """Layers whose candidates were updated between ``least`` and ``most`` times."""
-
-    layers: list[int]
-    least: int
-    most: int
 
 
 @dataclass(frozen=True)
@@ -110,16 +107,8 @@ def _pretraining(store: RunStore) -> Pretraining:
     first, last = None, None
     if not steps.empty:
         first, last = (float(steps["loss"][at(steps["step"])]) for at in (np.argmin, np.argmax))
-    return Pretraining(len(steps), first, last, float(steps["seconds"].sum()), _updates(store))
-
-
-def _updates(store: RunStore) -> list[Updates]:
-    """Return the layers grouped by the least and most updates of their candidates."""
-    layers = store.table("ledger").to_pandas().groupby("layer")["updates"].agg(["min", "max"])
-    return [
-        Updates([int(layer) for layer in group.index], int(least), int(most))
-        for (least, most), group in layers.groupby(["min", "max"])
-    ]
+    updates = count_updates(store.table("ledger").to_pandas())
+    return Pretraining(len(steps), first, last, float(steps["seconds"].sum()), updates)
 
 
 def _search(store: RunStore) -> Search:
@@ -133,27 +122,29 @@ def _search(store: RunStore) -> Search:
     )
 
 
-def print_summary(summary: Summary, console: Console) -> None:
-    """Print the header and the outcomes for a person."""
+def rendered(summary: Summary) -> Group:
+    """Return the header and the outcomes for a person."""
     header = Table.grid(padding=(0, 2))
     lines = {
         **_run_lines(summary.run),
         "pretraining": _pretraining_line(summary.pretraining),
-        "fairness": _fairness_line(summary.pretraining.updates),
+        "fairness": fairness_line(summary.pretraining.updates),
         "search": _search_line(summary.search),
     }
     for name, text in lines.items():
         header.add_row(Text(name, style="bold"), Text(text))
-    console.print(header)
     balanced = is_imbalanced(summary.run["plan"] or {})
-    table = _outcomes_table(summary.outcomes, balanced) if summary.outcomes else "no outcomes yet"
-    console.print(table)
-    for note in summary.notes:
-        console.print(note, markup=False)
-    for row in summary.outcomes:
-        if row["error"]:
-            last = row["error"].strip().splitlines()[-1]
-            console.print(Text(f"{row['architecture']} {row['status']}: {last}"))
+    table = _outcomes_table(summary.outcomes, balanced)
+    errors = [
+        f"{row['architecture']} {row['status']}: {row['error'].strip().splitlines()[-1]}"
+        for row in summary.outcomes
+        if row["error"]
+    ]
+    return Group(
+        header,
+        table if summary.outcomes else Text("no outcomes yet"),
+        *map(Text, (*summary.notes, *errors)),
+    )
 
 
 def _run_lines(run: dict[str, Any]) -> dict[str, str]:
@@ -193,28 +184,6 @@ def _pretraining_line(pretraining: Pretraining) -> str:
     first, last = pretraining.first_loss, pretraining.last_loss
     took = f"{pretraining.seconds:,.1f} s"
     return f"{pretraining.steps:,} steps in {took}, loss from {first:.4f} to {last:.4f} nats"
-
-
-def _fairness_line(updates: list[Updates]) -> str:
-    match updates:
-        case []:
-            return "not counted yet"
-        case [Updates(_, least, most)] if least == most:
-            return f"every candidate updated {least:,} times"
-    parts = [f"{_span(row)} times in {_layers(row.layers)}" for row in updates]
-    return f"candidates updated {'; '.join(parts)}"
-
-
-def _span(row: Updates) -> str:
-    return f"{row.least:,}" if row.least == row.most else f"{row.least:,} to {row.most:,}"
-
-
-def _layers(layers: list[int]) -> str:
-    """Return ``layers 0-2, 5`` for 0, 1, 2 and 5."""
-    starts = [layer for layer in layers if layer - 1 not in layers]
-    ends = [layer for layer in layers if layer + 1 not in layers]
-    spans = [f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True)]
-    return f"layer{'s' * (len(layers) > 1)} {', '.join(spans)}"
 
 
 def _search_line(search: Search) -> str:
@@ -272,22 +241,43 @@ def _plain(value: object) -> object:
     return value
 
 
+def follow_run(store: RunStore, console: Console, seconds: float = 2.0) -> int:
+    """Show a run until it has ended; return 0 if it is finished, else 1, or 130 after Ctrl-C."""
+    seen: list[Progress] = []
+
+    def look() -> View:
+        now = progress(store)  # before the rest: what is shown of a finished run is all of it
+        seen.append(now)
+        line = f"{datetime.now(UTC):%H:%M:%S} {now.state}: {now.words}"
+        return View(Group(rendered(summarise(store)), Text(line)), line[9:], now.state != "running")
+
+    try:
+        follow(look, console, seconds)
+    except KeyboardInterrupt:
+        return 130
+    return int(seen[-1].state != "finished")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary and return the exit code."""
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
     )
+    console = Console(highlight=False)
+    # a pipe or file has no width of its own: keep each outcome on one line there
+    console = console if console.is_terminal else Console(highlight=False, width=160)
     try:
-        summary = summarise(RunStore.open(options.run))
+        store = RunStore.open(options.run)
+        if options.follow:
+            return follow_run(store, console)
+        summary = summarise(store)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.json:
         print(to_json(summary))
     else:
-        console = Console(highlight=False)
-        # a pipe or file has no width of its own: keep each outcome on one line there
-        print_summary(summary, console if console.is_terminal else Console(width=160))
+        console.print(rendered(summary))
     return 0
 
 

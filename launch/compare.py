@@ -29,7 +29,9 @@ from rich.table import Table
 from launch import search
 from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
 from raynas.cluster.connection import Resources, connected, lasting
+from raynas.cluster.opening import load
 from raynas.cluster.plan import make_plan
+from raynas.cluster.run import recorded_run
 from raynas.command import exit_code, make_console, values_of, with_flags
 from raynas.console import Stages
 from raynas.costs import show_quantity
@@ -120,12 +122,12 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     store.refuse_unwritable()
     cells = make_cells(methods, command.seeds, store.address)
     for cell in cells:
-        search.recorded_run(cell.store, cell.settings)
+        recorded_run(cell.store, cell.settings)
     console = make_console(stderr=command.json)
     errors: dict[str, str | None] = {}
     if command.dry_run or not all(cell.is_finished for cell in cells):
         for each in methods.values():
-            search.load(each)  # a mistake in it is told before Ray starts
+            load(each)  # a mistake in it is told before Ray starts
         with connected() as resources:
             for each in methods.values():
                 refuse_impossible(command, each, resources, truth)
@@ -149,7 +151,7 @@ def refuse_impossible(
     Raises:
         UserError: Its plan, so many supernets at a time, or a truth of another space.
     """
-    plan = make_plan(*search.load(settings), settings, resources, None)
+    plan = make_plan(*load(settings), settings, resources, None)
     refuse_crowding(plan, settings, resources, command.concurrent)
     if truth:
         refuse_misfit(truth.architectures, plan.space, f"--truth {command.truth}")
@@ -196,7 +198,7 @@ def run(
 def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[str]:
     """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
     console = Console(width=2000, record=True)  # no warning is to be broken into lines
-    command = search.Command(settings, folder, pretrained, skip_forecast=True)
+    command = search.Command(settings, folder, pretrained, skip_forecast=True, export=False)
     search.search(command, console)
     lines = console.export_text().splitlines()
     return [line for line in lines if line.startswith("warning:")]

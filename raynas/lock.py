@@ -141,6 +141,15 @@ class RunLock:
         return {"driver": _NOBODY, "machine": None, "beat": content}
 
 
+def is_held(store: RunStore) -> bool:
+    """Return whether a driver is at work on a run folder, as far as its lock tells.
+
+    A driver of another machine that died without a word counts as one that works.
+    """
+    found = RunLock(store, lambda _: None)._read()  # noqa: SLF001 - the class above
+    return found is not None and not _has_ended(found)
+
+
 def _this_driver() -> Lock:
     return {
         "driver": uuid.uuid4().hex,

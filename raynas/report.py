@@ -14,6 +14,9 @@ from raynas.costs import show_bytes, show_quantity, show_seconds
 from raynas.intervals import wilson
 from raynas.store import RunStore
 
+PAGE = "report.html"
+"""The report of a run in its folder."""
+
 
 def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
@@ -25,7 +28,9 @@ def print_report(store: RunStore, console: Console) -> None:
     for row in outcomes:
         if row["error"]:
             print(row["error"])  # noqa: T201 - a traceback
-    print(f"run folder: {store.uri}")  # noqa: T201 - never wrapped
+    if store.has(PAGE):
+        print(f"report: {store.locate(PAGE)}")  # noqa: T201 - never wrapped
+    print(f"run folder: {store.uri}")  # noqa: T201 - the same
 
 
 def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> Table:

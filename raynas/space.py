@@ -19,6 +19,8 @@ from raynas.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
+SPACES = Path(__file__).parent.parent / "search_spaces"
+"""The folder of the spaces that raynas ships."""
 IDENTITY = "identity"
 """The name of the operation that passes its input on; only normal layers can hold it."""
 

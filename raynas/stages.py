@@ -111,7 +111,7 @@ class SearchSettings:
     strategy: Literal["evolution", "exact", "calibrated"] = "evolution"
     """SPOS evolution, integer programming, or learning from the trials; --search X for short."""
     score: Score = "saliency"
-    """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (README, Scores)."""
+    """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0

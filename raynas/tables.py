@@ -18,6 +18,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "best_score": _FLOAT, "optimal_score": _FLOAT,  # that the search found, and that there is
         "search_seconds": _FLOAT,  # until the architectures to retrain were known
         "pretrained": _STRING,  # run folder whose pretraining it took over; null: it has its own
+        "warm_start": _STRING,  # earlier run from which it took what was the same
         # JSON: by stage seconds, gpu_hours and written_bytes, in the forecast low_seconds and
         # high_seconds as well; disk_bytes in all
         "forecast": _STRING, "spent": _STRING,

@@ -42,6 +42,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     if not run.settings.check:
         return
     chosen = spread(_scored(run, table), run.settings.check)
+    _take_over(run, chosen)
     rows = run.store.rows("checks")
     done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
     searcher = ListSearcher(chosen, done)
@@ -57,9 +58,20 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
     with run.spending("check", run.plan.checkers * size.all_gpus):
-        run_trials(work, searcher, recorder, short, size, run.plan.checkers)
+        run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
+
+
+def _take_over(run: Run, chosen: Mapping[Architecture, float]) -> None:
+    """Copy what an earlier run has trained in the same way, with the scores of this one."""
+    if not run.earlier or run.store.parts("checks"):
+        return
+    known = run.earlier.checks()
+    for architecture, score in chosen.items():
+        row = known.get(str(architecture))
+        if row:
+            run.store.append("checks", [row | {"score": score}], part=str(architecture))
 
 
 def _scored(run: Run, table: Sequence[Array] | None) -> dict[Architecture, float]:

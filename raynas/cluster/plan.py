@@ -14,7 +14,6 @@ from raynas.cluster.trial_size import TrialSize, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.nets.operations import Identity
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
@@ -23,10 +22,8 @@ from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
 from raynas.training.sizes import size_warnings, size_words
-
-# Mean and standard deviation follow from them, but for how another machine's Pillow rounds.
-_SAME = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
-
+from raynas.training.trained import searched_space
+from raynas.training.warm_start import SAME_IMAGES
 
 _STEPS = 50  # of a training; fewer leave the score to chance
 
@@ -87,13 +84,6 @@ class Plan:
         )
 
 
-def searched_space(space: SearchSpace, settings: Settings) -> SearchSpace:
-    """Return the space that the method searches: with identity paths where it has them."""
-    if settings.pretrain.layer_indicator == "path":
-        return space.with_identity(Identity())
-    return space
-
-
 def make_plan(
     space: SearchSpace,
     dataset: Dataset,
@@ -108,7 +98,7 @@ def make_plan(
             data that differs from what the folder recorded.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
-    space = searched_space(space, settings)
+    space = searched_space(space, pretrain.layer_indicator)
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
@@ -152,7 +142,7 @@ def make_plan(
         trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, retrain.top_k),
-        facts | {"shards": num_shards, "workers_per_trial": trial.workers},
+        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
         (
             *size_warnings(space, dataset, settings.images.resolution),
@@ -196,7 +186,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name in _SAME:
+    for name in SAME_IMAGES:
         if recorded.get(name) != facts[name]:
             raise UserError(
                 f"run folder: its data had {name} {recorded.get(name)}, now it has {facts[name]}; "

@@ -1,23 +1,42 @@
-"""What the stages of a run share, and what they have spent."""
+"""What the stages of a run share, what they have spent, and how a run begins and ends."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.console import Stages
-from raynas.settings import Settings
+from raynas.errors import StageError, UserError
+from raynas.settings import Settings, differences
 from raynas.store import RunStore
+from raynas.training import records
 from raynas.training.images import Dataset
+from raynas.training.reuse import take_over
+from raynas.training.warm_start import Earlier
 
 
 @dataclass(frozen=True)
 class Run:
-    """Where results go, what to do, on what, and where to show it."""
+    """Where results go, what to do, on what, and where to show it.
+
+    Attributes:
+        store: The run folder.
+        settings: What was asked for.
+        dataset: The images.
+        plan: What that comes to.
+        resources: The cluster's, at the start.
+        stages: Shows the progress.
+        recorded: Its row of ``runs`` as it was, if it is continued.
+        expected: Its forecast, if one was made.
+        pretrained: Run folder whose pretraining it takes over, or None.
+        earlier: A run that this one may take from, or None.
+        trackers: Tune callbacks that show the trials elsewhere.
+    """
 
     store: RunStore
     settings: Settings
@@ -25,6 +44,11 @@ class Run:
     plan: Plan
     resources: Resources
     stages: Stages
+    recorded: dict[str, Any] | None = None
+    expected: dict[str, Any] | None = None
+    pretrained: RunStore | None = None
+    earlier: Earlier | None = None
+    trackers: Sequence[Any] = ()
 
     @property
     def row(self) -> dict[str, Any]:
@@ -34,6 +58,12 @@ class Run:
     def update(self, **found: Any) -> None:
         """Write what was found into the run's row."""
         self.store.append("runs", [self.row | found], part="run")
+
+    @property
+    def expected_seconds(self) -> dict[str, float]:
+        """The forecast seconds of each stage by its name; empty without a forecast."""
+        stages = json.loads(self.row["forecast"] or "{}")
+        return {name: of["seconds"] for name, of in stages.items() if name != "disk_bytes"}
 
     @contextmanager
     def spending(self, stage: str, gpus: float = 0.0) -> Iterator[None]:
@@ -57,3 +87,64 @@ class Run:
             before = spent.get(stage, {})  # by drivers that were stopped
             spent[stage] = {name: value + before.get(name, 0) for name, value in found.items()}
             self.update(spent=json.dumps(spent))
+
+
+def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
+    """Return the row of a run that the folder already holds, or None.
+
+    Raises:
+        UserError: It was made with other settings.
+    """
+    rows = store.rows("runs")
+    if not rows:
+        return None
+    differing = differences(rows[0]["settings"], settings)
+    if differing:
+        raise UserError(
+            f"run folder {store.uri} holds a run of other settings ({'; '.join(differing)}); "
+            "choose another --run, or give the recorded settings to continue"
+        )
+    return rows[0]
+
+
+def begin(run: Run) -> None:
+    """Record the run's row with its forecast, unless it is continued and has one.
+
+    Raises:
+        StageError: Another driver has begun a run there meanwhile.
+    """
+    run.store.sweep()
+    if run.recorded:
+        return
+    if run.store.rows("runs"):
+        raise StageError(
+            f"run folder {run.store.uri}: another driver began a run there just now; run the same "
+            "command again to continue that one"
+        )
+    if run.pretrained:
+        take_over(run.store, run.pretrained, run.settings)
+    row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
+        "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
+        "pretrained": run.pretrained.uri if run.pretrained else None,
+        "warm_start": run.earlier.source.uri if run.earlier else None,
+        "forecast": json.dumps(run.expected) if run.expected else None,
+    }  # fmt: skip
+    run.store.append("runs", [row], part="run")
+
+
+def end(run: Run) -> None:
+    """Mark the run as finished, unless trials failed: the same command tries those again.
+
+    Raises:
+        StageError: No trial succeeded.
+    """
+    outcomes = run.store.rows("outcomes")
+    failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
+    if failed and len(failed) == len(outcomes):
+        raise StageError(
+            f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
+        )
+    if not failed:
+        run.store.compact()
+    spent = json.loads(run.row["spent"]) | {"disk_bytes": run.store.size()}
+    run.update(spent=json.dumps(spent), finished=None if failed else datetime.now(UTC))

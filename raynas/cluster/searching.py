@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from raynas.cluster.calibrated import CalibratedSearcher
+from raynas.cluster.checking import check_score
 from raynas.cluster.run import Run
 from raynas.cluster.scoring import run_scoring
 from raynas.cluster.searcher import EvolutionSearcher, ListSearcher
@@ -16,13 +17,15 @@ from raynas.errors import StageError
 from raynas.search.calibration import Calibration
 from raynas.search.children import Child
 from raynas.search.evolution import Evolution, Scored
-from raynas.search.exact import k_best
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.exact import best, k_best
+from raynas.search.indicators import AdditiveScorer, Array, score_table
 from raynas.space import Architecture
+from raynas.stages import INDICATOR_SCORES
 from raynas.training.gradients import Vector
-from raynas.training.outcomes import SEARCH_STATE, Chronicle
+from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
+from raynas.training.pretraining import Pretraining
 from raynas.training.records import architecture_rows, calibrated_rows
-from raynas.training.scoring import Score, make_score
+from raynas.training.scoring import Remembered, Score, make_score
 
 Table = list[Array]
 """T[l][i], what candidate i of layer l adds to a score."""
@@ -37,6 +40,39 @@ class Winners(Protocol):
 
     def score_of(self, architecture: Architecture) -> float:
         """Return the score of an architecture that was suggested."""
+
+
+def find_winners(run: Run, supernet: Pretraining) -> Winners:
+    """Search, and return the Tune searcher whose trials are to be trained.
+
+    Writes the tables ``architectures`` and, where it is asked for, ``checks``.
+
+    Args:
+        run: The run.
+        supernet: With what was trained, and its importance.
+    """
+    plan, settings = run.plan, run.settings
+    done = Outcomes(run.store, plan.costs).settled()
+    if settings.search.score not in INDICATOR_SCORES:  # trials score each architecture
+        with run.spending("search", plan.scorers * plan.gpus_per_worker):
+            searcher: Winners = make_searcher(run, None, supernet.vector.numpy(), done)
+        check_score(run, None)
+    else:
+        table = score_table(supernet.indicators(), plan.space, settings.search)
+        check_score(run, table)  # before the search, which may learn from it
+        with run.spending("search"):
+            searcher = make_searcher(run, table, supernet.vector.numpy(), done)
+        if settings.search.strategy != "calibrated":
+            _record_gap(run, table)
+    run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
+    return searcher
+
+
+def _record_gap(run: Run, table: Table) -> None:
+    """Record the best score that the search found beside the best one that there is."""
+    scores = run.store.table("architectures", ["score"])["score"].to_pylist()
+    _, optimum = best(table, run.plan.costs, run.settings.limits)
+    run.update(best_score=max(scores), optimal_score=optimum)
 
 
 def make_searcher(
@@ -79,8 +115,11 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
         space, dataset, settings = run.plan.space, run.dataset, run.settings
         cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
 
+        known = run.earlier.scores() if run.earlier else {}
+
         def make() -> Score:
-            return make_score(space, dataset, settings, vector, "cuda" if gpus else "cpu")
+            device = "cuda" if gpus else "cpu"
+            return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
 
         scoring = EvolutionSearcher(evolution, None, 0, chronicle)
         errors = run_scoring(scoring, make, cpus, gpus, run.plan.scorers)

@@ -7,7 +7,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +21,7 @@ from raynas.cluster.failures import failure_text
 from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
+from raynas.remaining import longest_queue
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import RetrainSettings
@@ -53,10 +54,13 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     gpus: float,
     team: Team = ALONE,
     report: Report = tune.report,
+    earlier: RunStore | None = None,
 ) -> None:
     """Train ``config["architecture"]`` to its last epoch, reporting after each.
 
     All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
+    What an earlier run has trained with the same settings is where the trial begins: the training
+    is the same, so only what that run did not do is left.
     """
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     text = config["architecture"]
@@ -70,8 +74,11 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         "cuda" if gpus else "cpu",
         team,
     )
-    if store.has(checkpoint_path(text)):
-        retraining.restore(store.read_bytes(checkpoint_path(text)))
+    begun = next((of for of in (store, earlier) if of and of.has(checkpoint_path(text))), None)
+    if begun:
+        retraining.restore(begun.read_bytes(checkpoint_path(text)))
+        if team.rank == 0 and begun is earlier:  # it may have been trained to its end
+            store.write_bytes(checkpoint_path(text), retraining.to_bytes())
     counted = store.written  # bytes that the driver has heard of
     while retraining.epoch < settings.retrain.epochs:
         retraining.run_epoch()
@@ -105,6 +112,7 @@ class TrialRecorder(tune.Callback):
         settings: RetrainSettings,
         advance: Advance,
         on_end: Callable[[TrialEnd], None],
+        concurrent: int = 1,
     ) -> None:
         """Keep where to write and whom to tell.
 
@@ -113,13 +121,16 @@ class TrialRecorder(tune.Callback):
             settings: What a trial is to do.
             advance: Moves the stage's bar on.
             on_end: Told how a trial ended.
+            concurrent: Trials at a time.
         """
         self._store = store
         self._settings = settings
         self._advance = advance
         rows = store.table("trials", ["architecture"])["architecture"]
         self._done = Counter(rows.to_pylist())  # epochs
+        self._ended: set[str] = set()
         self._on_end = on_end
+        self._concurrent = concurrent
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -137,7 +148,15 @@ class TrialRecorder(tune.Callback):
         self._store.append("trials", rows, part=text)
         self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere
         self._done[text] = result["epoch"]
-        self._advance(sum(self._done.values()), f"{text} {result['val_accuracy']:.3f}")
+        accuracy = f"{text} {result['val_accuracy']:.3f}"
+        self._advance(sum(self._done.values()), accuracy, self._left())
+
+    def _left(self) -> float:
+        """Return the epochs until the last trial ends; some wait until others have ended."""
+        each, begun = self._settings.epochs, self._done.items()
+        lengths = [each - done for text, done in begun if text not in self._ended]
+        lengths += [each] * (self._settings.top_k - len(self._done))
+        return longest_queue(lengths, self._concurrent)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell how the trial ended."""
@@ -147,6 +166,7 @@ class TrialRecorder(tune.Callback):
         status = "finished" if epochs == self._settings.epochs else "stopped"
         text = trial.config["architecture"]
         checkpoint = model_path(text) if status == "finished" else None
+        self._ended.add(text)
         found = {name: last.get(name) for name in (*_VALIDATED, *_TESTED)}
         self._on_end(TrialEnd(text, epochs, status=status, checkpoint=checkpoint, **found))
 
@@ -156,6 +176,7 @@ class TrialRecorder(tune.Callback):
         last = trial.last_result or {}
         error = failure_text(trial, self._settings)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
+        self._ended.add(text)
         found = dict.fromkeys(_TESTED) | {name: last.get(name) for name in _VALIDATED}
         self._on_end(TrialEnd(text, epochs, status="failed", error=error, **found))
 
@@ -176,7 +197,7 @@ class Silence(tune.ProgressReporter):
 def run_trials(  # noqa: PLR0913 - what an experiment is made of
     trainable: Any,
     searcher: Searcher,
-    recorder: tune.Callback,
+    callbacks: Sequence[tune.Callback],
     settings: RetrainSettings,
     size: TrialSize,
     concurrent: int,
@@ -186,11 +207,12 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
     Args:
         trainable: What a trial does.
         searcher: Suggests their configs.
-        recorder: Writes the tables.
+        callbacks: The first writes the tables; others may show the trials elsewhere.
         settings: Epochs, scheduler and failures of a trial.
         size: The workers of a trial, and what they take.
         concurrent: Trials at a time.
     """
+    recorder, *others = callbacks
     watch = Watch(recorder)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         tune.Tuner(
@@ -212,7 +234,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 storage_path=folder,
                 verbose=0,
                 progress_reporter=Silence(),
-                callbacks=[watch],
+                callbacks=[watch, *others],
                 failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             ),
         ).fit()

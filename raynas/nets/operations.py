@@ -109,9 +109,10 @@ class Downsample:
 
 
 class ShuffleBlock(nn.Module):
-    """ShuffleNetV2's block: half of the channels pass, the others go through a branch.
+    """ShuffleNetV2's block: a branch beside channels that pass, or that are projected.
 
-    At stride 2 the whole input goes through both the branch and a projection.
+    At stride 1 half of the channels pass and the others go through the branch; at stride 2 the
+    whole input goes through both the branch and a projection.
     """
 
     def __init__(self, projection: nn.Module | None, branch: nn.Module) -> None:

@@ -47,7 +47,7 @@ def k_best(  # noqa: PLR0913 - what is wanted, and what not
 
     Each is the best of those that differ from every earlier one in at least ``min_distance``
     layers. Of equal scores the one of fewer MACs comes first, then the lexicographically first.
-    ``table`` holds T[l][i] as of ``score_table``; what is not finite is never taken, nor is
+    ``table`` holds ``T[l][i]`` as of ``score_table``; what is not finite is never taken, nor is
     what is ``excluded``.
 
     Raises:

@@ -44,7 +44,7 @@ class Indicators:
 def score_table(
     indicators: Indicators, space: SearchSpace, settings: SearchSettings
 ) -> list[Array]:
-    """Return T[l][i], what candidate i of layer l adds to a score (``ALGORITHMS`` 10.3).
+    """Return ``T[l][i]``, what candidate i of layer l adds to a score (``ALGORITHMS`` 10.3).
 
     A candidate without a finite value gets -inf: architectures that use it are never taken.
     """
@@ -140,7 +140,7 @@ class AdditiveScorer:
         )
 
     def __call__(self, architectures: Iterable[Architecture]) -> Array:
-        """Return one score per architecture, S(a) = sum over l of T[l][a_l]."""
+        """Return one score per architecture, ``S(a) = sum over l of T[l][a_l]``."""
         choices = np.array(list(architectures), dtype=np.int64).reshape(-1, len(self._table))
         scores: Array = self._table[np.arange(len(self._table)), choices].sum(axis=1)
         return scores

@@ -3,7 +3,7 @@
 Source: Molchanov et al. 2019, Importance Estimation for Neural Network Pruning: the loss changes
 by |theta dL/dtheta| to first order if theta is removed; ``ALGORITHMS`` 10.6 (F6). The gradient of
 a batch norm's parameter is a sum over the H W positions of a feature map, whose signs are
-random: it understates them by sqrt(H W), which F7 makes good (README, Findings).
+random: it understates them by sqrt(H W), which F7 makes good (tests/bench/README.md).
 """
 
 from collections.abc import Sequence

@@ -25,19 +25,24 @@ _PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")
 
 def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
     """Return the row of ``runs`` for a run that begins now."""
-    versions = {name: metadata.version(name) for name in _PACKAGES if _is_installed(name)}
     return {
         "run": run,
         "space": settings.space,
         "settings": settings.to_json(),
         "method": settings.method,
         "seed": settings.seed,
-        "versions": json.dumps({"python": platform.python_version(), **versions}),
+        "versions": json.dumps(versions(*_PACKAGES)),
         "git_commit": git_commit(),
         "started": datetime.now(UTC),
         "finished": None,
         "plan": json.dumps(plan),
     }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python and of those packages that are installed."""
+    found = {name: metadata.version(name) for name in packages if _is_installed(name)}
+    return {"python": platform.python_version(), **found}
 
 
 def _is_installed(package: str) -> bool:

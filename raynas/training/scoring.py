@@ -6,7 +6,7 @@ scores look at a subnet with weights of its own (``ALGORITHMS`` 13.3).
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -47,6 +47,30 @@ def make_score(
             return lambda architecture: _drawn(architecture, settings.seed)
         case proxy:
             return ProxyScore(space, dataset, settings, device, proxy)
+
+
+class Remembered:
+    """Scores that are known already, and a score for the others, built when it is needed."""
+
+    def __init__(self, known: Mapping[str, float], make: Callable[[], Score]) -> None:
+        """Build nothing yet.
+
+        Args:
+            known: Scores by architecture.
+            make: Builds what computes those that are not known.
+        """
+        self._known = known
+        self._make = make
+        self._score: Score | None = None
+
+    def __call__(self, architecture: Architecture) -> float:
+        """Return the score."""
+        known = self._known.get(str(architecture))
+        if known is not None:
+            return known
+        if self._score is None:
+            self._score = self._make()
+        return self._score(architecture)
 
 
 def _drawn(architecture: Architecture, seed: int) -> float:

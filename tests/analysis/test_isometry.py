@@ -34,7 +34,7 @@ def test_a_layer_has_its_medians_and_the_spread_of_phi_over_candidates(
 ) -> None:
     """Phi of 1, 2 and 6: median 2, mean 3, population variance 14/3."""
     run = measured(invent(), [row(3, i, phi) for i, phi in enumerate((1.0, 2.0, 6.0))])
-    (found,) = isometry.by_layer(isometry.read(run.store)).to_dict("records")
+    (found,) = isometry.isometry_by_layer(isometry.read(run.store)).to_dict("records")
 
     assert found == {
         "initialisation": "qr", "batch_norm": True, "layer": 3, "phi": 2.0, "varphi": 20.0,

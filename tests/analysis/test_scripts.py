@@ -13,13 +13,23 @@ from typing import Any
 
 import pytest
 
-from analysis import aggregate, curves, front, history, indicators, isometry, ranking, summary
+from analysis import (
+    aggregate,
+    curves,
+    front,
+    history,
+    indicators,
+    isometry,
+    ranking,
+    report,
+    summary,
+)
 from raynas import figures
 from tests.analysis.invented import SMALL, InventedRun
 from tests.macro import EVERY, build_table, build_truth, write_truth
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = (aggregate, curves, front, history, indicators, isometry, ranking, summary)
+SCRIPTS = (aggregate, curves, front, history, indicators, isometry, ranking, report, summary)
 FIGURES = (curves, front, history, indicators)
 
 

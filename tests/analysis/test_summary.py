@@ -244,3 +244,42 @@ def test_versions_recorded_as_plain_text_are_printed_as_they_are(
     young_run.store.append("runs", [row | {"versions": "torch 2.9"}], "run")
 
     assert lines(printed(young_run, capsys))["versions"] == "torch 2.9"
+
+
+class TestFollow:
+    def test_it_tells_the_end_of_a_finished_run_and_ends(
+        self, known_run: InventedRun, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = printed(known_run, capsys, "--follow")
+
+        assert (
+            text
+            == "finished: 3 of 3 networks are retrained, 1 of them failed, after 0 epochs in all\n"
+        )
+
+    def test_it_ends_with_code_1_where_nobody_works_on_an_unfinished_run(
+        self, young_run: InventedRun, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert summary.main([young_run.store.uri, "--follow"]) == 1
+        assert capsys.readouterr().out == "stopped: pretraining has not begun\n"
+
+    def test_changes_are_told_until_ctrl_c_which_leaves_quietly(
+        self, young_run: InventedRun, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        young_run.store.write_bytes("lock.json", b"{}")  # of whom, nobody knows
+        moments = iter([lambda: young_run.pretrain(7), lambda: None])
+
+        def sleep(_: float) -> None:
+            try:
+                next(moments)()
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+        monkeypatch.setattr("raynas.following.time.sleep", sleep)
+
+        assert summary.main([young_run.store.uri, "--follow"]) == 130
+        assert capsys.readouterr().out.splitlines() == [
+            "running: pretraining has not begun",
+            "running: pretraining is at step 7",
+        ]

@@ -113,7 +113,7 @@ def make_searcher(
     return EvolutionSearcher(evolution, scorer, top_k, chronicle), costs
 
 
-def advance(done: int, text: str = "") -> None:
+def advance(done: int, text: str = "", left: float | None = None) -> None:
     """Show nothing."""
 
 
@@ -137,7 +137,7 @@ def retrain(store: RunStore, architectures: int, trials: int) -> dict[str, Any]:
     with connected(num_cpus=2):
         before = peak_mib()
         with timed(found, "trials_s"):
-            run_trials(at_once, searcher, recorder, settings, TrialSize(), 2)
+            run_trials(at_once, searcher, [recorder], settings, TrialSize(), 2)
     found |= {"before_mib": before, "peak_mib": peak_mib()}
     with timed(found, "compact_s"):
         store.compact()

@@ -83,7 +83,7 @@ def seats_of_trials(folder: Path, asked: float) -> dict[str, list[list[str]]]:
         seated_trial, size, backend="gloo", folder=folder, wait_for=count * size.workers
     )
     trials = {Architecture((number,)): 0.0 for number in range(count)}
-    run_trials(work, ListSearcher(trials, []), tune.Callback(), settings.retrain, size, count)
+    run_trials(work, ListSearcher(trials, []), [tune.Callback()], settings.retrain, size, count)
     seats: dict[str, list[list[str]]] = {}
     for path in sorted(folder.iterdir()):
         seats.setdefault(path.name.split("-")[0], []).append(json.loads(path.read_text()))

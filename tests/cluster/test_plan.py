@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raynas.cluster.connection import Resources
-from raynas.cluster.plan import Plan, make_plan, searched_space
+from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import plan_lines
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
@@ -17,6 +17,7 @@ from raynas.settings import Settings
 from raynas.space import SearchSpace
 from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings
 from raynas.training.images import Dataset
+from raynas.training.trained import searched_space
 from tests.builders import build_space
 from tests.training.samples import build_dataset
 
@@ -78,7 +79,9 @@ class TestSteps:
     def test_identity_is_a_candidate_of_normal_layers_where_it_is_a_path(self) -> None:
         space = build_space("RNN")
 
-        assert searched_space(space, SMALL) == space.with_identity(Identity())
+        assert searched_space(space, SMALL.pretrain.layer_indicator) == space.with_identity(
+            Identity()
+        )
         assert plan().space.size == 3 * 4 * 4
         others = pretrain(layer_indicator="parallel", sampling="fair")
         assert plan(others).space == space

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from ray import tune
+from ray.tune.logger import LoggerCallback
 
 from raynas.cluster.connection import Resources, ship_by_value
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.tracking import Tracking, tracking
 from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.trials import (
     TrialRecorder,
@@ -97,11 +101,14 @@ class Bar:
 
     def __init__(self) -> None:
         self.shown: list[int] = []
+        self.left: list[float | None] = []
+        self.said: list[str] = []
 
-    def __call__(self, done: int, text: str = "") -> None:
-        """Remember how many epochs are done."""
+    def __call__(self, done: int, text: str = "", left: float | None = None) -> None:
+        """Remember how many epochs are done, and how many the longest queue has left."""
         del text
         self.shown.append(done)
+        self.left.append(left)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,14 @@ def retraining_of(experiment: Experiment, architecture: str) -> Retraining:
     return Retraining(experiment.space, path, experiment.dataset, settings.retrain, "none", 0)
 
 
-def run(experiment: Experiment, concurrent: int, work: Any = None, size: TrialSize = ALONE) -> None:
+def run(
+    experiment: Experiment,
+    concurrent: int,
+    work: Any = None,
+    size: TrialSize = ALONE,
+    callbacks: Sequence[tune.Callback] = (),
+    earlier: RunStore | None = None,
+) -> None:
     """Run the experiment; GOOD has the best score, BROKEN the worst."""
     space, retrain = experiment.space, experiment.settings.retrain
     dataset, store = experiment.dataset, experiment.store
@@ -161,10 +175,10 @@ def run(experiment: Experiment, concurrent: int, work: Any = None, size: TrialSi
 
     alone = trainable(
         retrain_trial, ALONE, space=space, dataset=dataset, settings=experiment.settings,
-        store=store, gpus=0.0,
+        store=store, gpus=0.0, earlier=earlier,
     )  # fmt: skip
-    recorder = TrialRecorder(store, retrain, experiment.bar, on_end)
-    run_trials(work or alone, searcher, recorder, retrain, size, concurrent)
+    recorder = TrialRecorder(store, retrain, experiment.bar, on_end, concurrent)
+    run_trials(work or alone, searcher, [recorder, *callbacks], retrain, size, concurrent)
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +292,58 @@ class TestTrials:
         }
         for file, content in files.items():
             assert file.read_bytes() == content
+
+
+@pytest.fixture(scope="module")
+def warm(fifo: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Return the same experiment in another folder, begun from the first and seen by trackers."""
+    folder = tmp_path_factory.mktemp("warm")
+    warm = begin(folder, replace(fifo.settings.retrain, max_failures=0))
+    wrong = Tracking(Deaf(), "run", folder, warm.bar.said.append)
+    shown = tracking("tensorboard", warm.store, warm.bar.said.append)
+    run(warm, 3, callbacks=[wrong, *shown], earlier=fifo.store)
+    return warm
+
+
+class Deaf(LoggerCallback):
+    """Tracks nothing."""
+
+    def log_trial_result(self, *_: Any) -> None:
+        """Fail."""
+        raise ConnectionError("nobody there")
+
+
+class TestWarmStart:
+    def test_what_an_earlier_run_trained_is_not_trained_again_and_comes_out_the_same(
+        self, fifo: Experiment, warm: Experiment
+    ) -> None:
+        for architecture in (GOOD, SILENT):
+            epochs, known = warm.trials(architecture), fifo.trials(architecture)
+            assert [row["seconds"] for row in epochs] == [row["seconds"] for row in known]
+            outcome, before = warm.outcome(architecture), fifo.outcome(architecture)
+            assert outcome == before
+            for path in (model_path, checkpoint_path):
+                file = path(architecture)
+                assert warm.store.read_bytes(file) == fifo.store.read_bytes(file)
+
+    def test_only_the_end_of_what_was_trained_is_reported(self, warm: Experiment) -> None:
+        assert warm.bar.shown == [2, 4]
+        assert warm.bar.left[-1] in {2, 0}  # epochs of the broken one, unless it has failed
+
+
+class TestTracking:
+    def test_tensorboard_gets_every_curve_under_the_architecture(self, warm: Experiment) -> None:
+        for architecture in (GOOD, SILENT):
+            (file,) = (warm.folder / "run" / "tensorboard" / architecture).glob("events.*")
+            content = file.read_bytes()
+            for name in (b"val_accuracy", b"train_loss", b"learning_rate", b"test_accuracy"):
+                assert b"ray/tune/" + name in content
+
+    def test_a_tracker_that_fails_is_named_once_and_costs_nothing_else(
+        self, warm: Experiment
+    ) -> None:
+        (said,) = warm.bar.said
+        assert said == "warning: tracking ends, the tables go on: Deaf: nobody there"
 
 
 def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_path: Path) -> None:

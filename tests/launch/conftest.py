@@ -33,7 +33,8 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def whole(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     """Return the folder of a tiny run that was never interrupted, and how it ended."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    return run, launcher.run(run, *TINY)
+    flags = [flag for flag in TINY if flag != "--no-export"]
+    return run, launcher.run(run, *flags)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from raynas.tables import SCHEMAS
 from tests.builders import ROOT
 
 TINY = (
-    "--skip-forecast",
+    "--skip-forecast", "--no-export",
     "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
     "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
     "--search.mutations", "2", "--search.crossovers", "2",

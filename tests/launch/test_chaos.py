@@ -31,7 +31,7 @@ from tests.nodes import Nodes, descendants
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 FLAGS = (
-    "--skip-forecast",
+    "--skip-forecast", "--no-export",
     "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.5",
     "--search.score", "accuracy", "--search.generations", "2", "--search.population", "6",
     "--search.parents", "3", "--search.mutations", "2", "--search.crossovers", "2",

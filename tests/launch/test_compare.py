@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from raynas.cluster import opening
 from raynas.cluster.connection import Resources
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
@@ -83,7 +84,12 @@ class TestMatrix:
         self, matrix: Matrix, launcher: Launcher, tmp_path: Path
     ) -> None:
         same, alone = matrix[0] / "fair_saliency-seed0", tmp_path / "alone"
-        assert launcher.run(alone, "--method", "fair_saliency", "--skip-forecast", *LIGHT).code == 0
+        assert (
+            launcher.run(
+                alone, "--method", "fair_saliency", "--skip-forecast", "--no-export", *LIGHT
+            ).code
+            == 0
+        )
 
         settings = [RunStore(str(each)).rows("runs")[0]["settings"] for each in (same, alone)]
         assert settings[0] == settings[1]
@@ -141,9 +147,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(compare, "connected", connected)
-    monkeypatch.setattr(compare.search, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(compare.search, "refuse_unfit_nodes", lambda *_: None)  # there are none
-    monkeypatch.setattr(compare.search, "connected", connected)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(opening, "connected", connected)
     monkeypatch.setattr(compare, "run_cells", None)
 
 

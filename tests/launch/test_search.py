@@ -14,7 +14,9 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
+from raynas.cluster import opening
 from raynas.cluster.connection import Resources
+from raynas.cluster.opening import run_folder
 from raynas.costs import CostTable
 from raynas.errors import StageError
 from raynas.nets.cost import cost_table
@@ -24,6 +26,8 @@ from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.outcomes import SEARCH_STATE
+from raynas.training.portable import import_file
+from tests.analysis import browser
 from tests.builders import shipped_space
 from tests.launch.scripts import (
     SPEEDS,
@@ -62,6 +66,34 @@ class TestWholeRun:
         for stage in ("pretrain ", "search ", "retrain "):
             assert f"\n{stage}" in end.output
         assert "Traceback" not in end.output + end.errors
+
+    def test_each_network_can_be_taken_home(self, whole: tuple[Path, Ended]) -> None:
+        run, end = whole
+        for row in rows_of(run, "outcomes"):
+            folder = run / "exports" / row["architecture"]
+            config = json.loads((folder / "config.json").read_text())
+            network = import_file(folder / "model.py").load()
+
+            assert config["accuracy"]["test"]["accuracy"] == row["test_accuracy"]
+            assert sum(p.numel() for p in network.parameters()) == row["params"]
+            assert config["checks"]["images"] == "16 validation images"
+        assert f"export: 2 to take home in {run}/exports" in end.output
+
+    def test_its_report_is_a_page_that_a_browser_shows_without_complaint(
+        self, whole: tuple[Path, Ended]
+    ) -> None:
+        run, end = whole
+        page, best = run / "report.html", rows_of(run, "outcomes")[0]
+
+        assert f"\nreport: {page}\n" in end.output
+        with browser.started() as chrome:
+            chrome.get(page.as_uri())
+            answer = chrome.find_element("class name", "answer").text
+            assert best["architecture"] in answer
+            assert f"{100 * best['test_accuracy']:.2f}" in answer
+            assert "launch/export.py" not in answer  # it is exported already
+            assert browser.console(chrome) == []
+            assert browser.requests(chrome) == [page.as_uri()]
 
     def test_every_table_of_the_contract_has_rows_that_anyone_can_read(
         self, whole: tuple[Path, Ended]
@@ -149,7 +181,8 @@ class TestWholeRun:
     def test_nothing_in_the_run_folder_is_a_pickle(self, whole: tuple[Path, Ended]) -> None:
         files = [path for path in whole[0].rglob("*") if path.is_file()]
 
-        assert {path.suffix for path in files} == {".parquet", ".safetensors", ".json"}
+        exported = {".py", ".md", ".onnx"}
+        assert {path.suffix for path in files} - exported == {".parquet", ".safetensors", ".json"}
 
     def test_the_same_command_again_prints_the_result_and_starts_nothing(
         self, whole: tuple[Path, Ended], launcher: Launcher
@@ -314,9 +347,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
-    monkeypatch.setattr(search, "connected", connected)
-    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(search, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
 
 
 REFUSED = {
@@ -431,7 +464,7 @@ def test_a_probe_that_fails_costs_the_forecast_alone(
     def failing(*_: object) -> None:
         raise StageError("it needs more memory")
 
-    monkeypatch.setattr(search, "probe", failing)
+    monkeypatch.setattr(opening, "probe", failing)
     assert search.main(["--run", str(tmp_path / "run"), "--dry-run"]) == 0
     output = capsys.readouterr().out
     assert "warning: no forecast, its probe failed: it needs more memory\n" in output
@@ -503,14 +536,14 @@ class TestCommand:
 
     def test_without_a_folder_equal_settings_share_one_and_others_do_not(self) -> None:
         folders = [
-            search.default_folder(search.parse(flags).settings)
+            Path(run_folder(search.parse(flags).settings).address).relative_to(Path.cwd())
             for flags in ([], [], ["--seed", "1"], ["--data", "a/b", "--space", "x/mine.py"])
         ]
 
         assert folders[0] == folders[1]
         assert len(set(folders)) == 3
-        assert folders[0].startswith("runs/digits-small_mobile-")
-        assert folders[3].startswith("runs/b-mine-")
+        assert str(folders[0]).startswith("runs/digits-small_mobile-")
+        assert str(folders[3]).startswith("runs/b-mine-")
 
     def test_an_interruption_is_said_in_a_line(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 
+from raynas.cluster import opening, pretraining
 from raynas.cluster import searcher as searching
 from raynas.cluster.connection import Resources
 from raynas.cluster.searcher import EvolutionSearcher
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.cluster
 search = load_script("search")
 
 TINY = (
-    "--images.share", "0.2", "--pretrain.batch", "32",
+    "--images.share", "0.2", "--pretrain.batch", "32", "--no-export",
     "--search.population", "3", "--search.generations", "2", "--search.parents", "2",
     "--search.mutations", "1", "--search.crossovers", "1", "--search.concurrent", "2",
     "--retrain.top-k", "1", "--retrain.epochs", "1", "--retrain.batch", "32",
@@ -65,9 +66,9 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield cluster
 
-    monkeypatch.setattr(search, "connected", connected)
-    monkeypatch.setattr(search, "PathWorkers", Here)
-    monkeypatch.setattr(search, "probe", lambda *_: SPEEDS)  # which takes its time
+    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(pretraining, "PathWorkers", Here)
+    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)  # which takes its time
 
 
 def interrupt() -> None:

@@ -87,8 +87,8 @@ def test_the_default_method_is_the_default_settings() -> None:
     assert LOADED[Settings().method] == Settings()
 
 
-def test_methods_are_those_of_the_readme() -> None:
-    readme = (FOLDER.parents[1] / "README.md").read_text()
+def test_methods_are_those_of_their_page() -> None:
+    readme = (FOLDER.parent / "METHODS.md").read_text()
 
     assert [method for method in METHODS if f"| `{method}`" not in readme] == []
     assert f"| `{Settings().method}` (default)" in readme

@@ -1,0 +1,138 @@
+"""Export the trained networks of a run, finished or not, as folders that need no raynas.
+
+    python launch/export.py RUN
+    python launch/export.py RUN --rank 1 --out DIR
+
+launch/search.py does this at its end; this is for runs that were made without it, that were
+stopped before, or whose space or data have moved. What is there already is written anew.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from raynas.command import exit_code
+from raynas.errors import StageError, UserError
+from raynas.folder import Folder
+from raynas.nets.operations import Identity
+from raynas.space import SearchSpace, load_space
+from raynas.stages import ImageSettings
+from raynas.store import RunStore
+from raynas.training.export import exports_of
+from raynas.training.images import Dataset, load_dataset
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Command:
+    """Export the trained networks of a run as folders that need no raynas."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder: a local path or a URI such as s3://bucket/run."""
+    rank: int | None = None
+    """Export the network of that rank alone, from 1; unset: all that were trained to the end."""
+    architecture: str | None = None
+    """Export that network alone, such as 3-0-5."""
+    onnx: bool = True
+    """Write model.onnx as well, if its packages are installed."""
+    out: str | None = None
+    """Folder or URI for a folder of each network; unset: RUN/exports."""
+    space: str | None = None
+    """The space, where it lies elsewhere than the run recorded."""
+    data: str | None = None
+    """The images, where they lie elsewhere; outputs are compared on some of them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    command = tyro.cli(
+        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    return exit_code(lambda: export(command))
+
+
+def export(command: Command) -> None:
+    """Write what the command asks for, and print where it lies."""
+    store = RunStore.open(command.run)
+    outcomes = _chosen(store, command)
+    run = store.rows("runs")[0]
+    settings = json.loads(run["settings"])
+    space = _space(command.space or run["space"], settings)
+    place: dict[str, Any] = (
+        {"folder": Folder.create(command.out), "prefix": ""} if command.out else {}
+    )
+    dataset = _dataset(command.data, settings, json.loads(run["plan"]), space.resolution)
+    exports = exports_of(store, space, dataset, with_onnx=command.onnx, **place)
+    for outcome in outcomes:
+        for sentence in exports.make(outcome):
+            print(sentence)
+        print(exports.place(outcome["architecture"]))
+
+
+def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
+    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
+    finished = [row for row in outcomes if row["status"] == "finished"]
+    if not finished:
+        raise UserError(
+            f"run folder {store.uri}: no network there was trained to its end; continue the run "
+            "by the command that began it"
+        )
+    chosen = [
+        row
+        for row in finished
+        if command.rank in {None, row["rank"]}
+        and command.architecture in {None, row["architecture"]}
+    ]
+    if not chosen:
+        known = ", ".join(f"{row['rank']} ({row['architecture']})" for row in finished)
+        raise UserError(
+            f"run folder {store.uri}: no network of that rank and architecture was trained to its "
+            f"end; there are {known}"
+        )
+    return chosen
+
+
+def _space(name: str, settings: dict[str, Any]) -> SearchSpace:
+    """Return the space that was searched, as ``raynas.cluster.plan`` makes it, without Ray."""
+    try:
+        space = load_space(name, ROOT / "search_spaces")
+    except UserError as error:
+        raise UserError(f"{error}; or say by --space where the file is now") from error
+    has_paths = settings["pretrain"]["layer_indicator"] == "path"
+    return space.with_identity(Identity()) if has_paths else space
+
+
+def _dataset(
+    moved: str | None, settings: dict[str, Any], facts: dict[str, Any], usual_resolution: int
+) -> Dataset | None:
+    """Return the images of the run; None where they are gone and not needed."""
+    names = {item.name for item in dataclasses.fields(ImageSettings)}
+    images = ImageSettings(**{k: v for k, v in settings["images"].items() if k in names})
+    try:
+        dataset = load_dataset(
+            moved or settings["data"], images, settings["seed"], usual_resolution
+        )
+    except (UserError, StageError) as error:
+        if moved or "mean" not in facts:
+            raise UserError(
+                f"{error}; its normalisation is needed, so say by --data where the images are now"
+            ) from error
+        print(f"outputs are compared on noise, for the images of the run cannot be read: {error}")
+        return None
+    if [list(dataset.class_names), len(dataset.train)] != [facts["classes"], facts["train"]]:
+        raise UserError(
+            f"data {moved or settings['data']}: not the images of the run, which had "
+            f"{facts['train']:,} to train in {len(facts['classes']):,} classes"
+        )
+    return dataset
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Tell the classes of images by an exported network.
+
+    python launch/predict.py RUN/exports/ARCHITECTURE image.jpg folder/ 'more/*.png'
+
+An image is a file, a folder of them, or a pattern. The export's model.py is executed, and it is
+Python that can do what you can: take exports of people you trust, or give --onnx, which runs the
+graph of operations in model.onnx and no code. Exit code 2 if no image could be read.
+"""
+
+import glob
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from raynas.command import exit_code
+from raynas.errors import UserError
+from raynas.folder import Folder
+from raynas.locations import shown
+from raynas.training.decoding import Square, decode, why_broken
+from raynas.training.onnx_file import OnnxNetwork
+from raynas.training.portable import import_file
+
+Ranking = list[tuple[str, float]]
+Classify = Callable[[str], Ranking]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Tell the classes of images by an exported network."""
+
+    export: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="EXPORT")]
+    """Folder of an export, RUN/exports/ARCHITECTURE, or a URI."""
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
+    """Files, folders, or patterns such as 'photos/*.jpg'."""
+    top: int = 3
+    """Most probable classes to print for each image."""
+    json: bool = False
+    """Print a JSON object a line for each image."""
+    onnx: bool = False
+    """Use model.onnx, which runs no code, instead of model.py."""
+
+
+class Unreadable(Exception):  # noqa: N818 - what it is, not how
+    """Why an image could not be read."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    command = tyro.cli(
+        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    return exit_code(lambda: predict(command))
+
+
+def predict(command: Command) -> None:
+    """Print the most probable classes of each image.
+
+    Raises:
+        UserError: There is no such export, or none of the images could be read.
+    """
+    if command.top < 1:
+        raise UserError(f"--top: got {command.top}, wanted at least 1")
+    if not command.images:
+        raise UserError("images: got none, wanted at least one file, folder or pattern")
+    paths = list(_paths(command.images))
+    with tempfile.TemporaryDirectory() as spare:
+        folder = _local(command.export, Path(spare))
+        classify = _by_onnx(folder) if command.onnx else _by_module(folder)
+        read = [_tell(path, classify, command) for path in paths]
+    if not any(read):
+        raise UserError(f"images: none of {len(paths):,} could be read; check the paths")
+
+
+def _tell(path: str, classify: Classify, command: Command) -> bool:
+    """Print what an image shows; return whether it could be read."""
+    try:
+        ranking = classify(path)[: command.top]
+    except Unreadable as error:
+        print(f"{path}: cannot be read ({error})", file=sys.stderr)
+        return False
+    if command.json:
+        classes = [{"class": name, "probability": share} for name, share in ranking]
+        print(json.dumps({"image": path, "classes": classes}))
+    else:
+        print(f"{path}: {', '.join(f'{name} {share:.3f}' for name, share in ranking)}")
+    return True
+
+
+def _paths(words: Sequence[str]) -> Iterator[str]:
+    """Yield files: those named, those in folders that look like images, those that match."""
+    endings = Image.registered_extensions()
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
+            yield from map(str, files)
+        elif path.exists() or not glob.has_magic(word):
+            yield word
+        else:
+            matching = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - may be absolute
+            yield from matching or [word]
+
+
+def _local(export: str, spare: Path) -> Path:
+    """Return the folder of an export on this machine; one in an object store is fetched.
+
+    Raises:
+        UserError: There is no export.
+    """
+    folder = Folder(export)
+    if not folder.has("config.json"):
+        hint = "wanted the folder of one network, such as RUN/exports/3-0-5"
+        if folder.has("tables/runs/run.parquet") or folder.has("tables/runs/all.parquet"):
+            hint = "it is a run folder, so name one of its exports, EXPORT/exports/ARCHITECTURE"
+        raise UserError(f"export {shown(export)}: no config.json in it; {hint}")
+    if folder.local_folder is not None:
+        return folder.local_folder
+    for name in folder.list_files(""):
+        (spare / name).write_bytes(folder.read_bytes(name))
+    return spare
+
+
+def _needed(folder: Path, name: str, otherwise: str) -> Path:
+    if not (folder / name).is_file():
+        raise UserError(f"export {folder.name}: it has no {name}; {otherwise}")
+    return folder / name
+
+
+def _by_module(folder: Path) -> Classify:
+    """Return what classifies a file by model.py, which is executed."""
+    module: Any = import_file(_needed(folder, "model.py", "try --onnx"))
+    network = module.load(folder)
+
+    def classify(path: str) -> Ranking:
+        try:
+            with Image.open(path) as image:
+                found: Ranking = module.classify(network, image)
+        except Exception as error:
+            raise Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
+        return found
+
+    return classify
+
+
+def _by_onnx(folder: Path) -> Classify:
+    """Return what classifies a file by model.onnx and config.json."""
+    try:
+        network = OnnxNetwork(_needed(folder, "model.onnx", "go without --onnx").read_bytes())
+    except ImportError as error:
+        raise UserError("--onnx: onnxruntime is not installed; pip install onnxruntime") from error
+    config = json.loads((folder / "config.json").read_text())
+    rules = config["preprocessing"]
+    square = Square(rules["resolution"], rules["channels"])
+    mean, std = (np.array(rules[name], np.float32)[:, None, None] for name in ("mean", "std"))
+
+    def classify(path: str) -> Ranking:
+        pixels = decode(lambda: Image.open(path), square)
+        if pixels is None:
+            raise Unreadable(why_broken(lambda: Image.open(path), square))
+        shares_of_white = pixels.astype(np.float32) / np.float32(255)
+        logits = network((shares_of_white - mean)[None] / std)[0].tolist()
+        powers = [math.exp(logit - max(logits)) for logit in logits]
+        shares = zip(config["classes"], (power / sum(powers) for power in powers), strict=True)
+        return sorted(shares, key=lambda pair: -pair[1])
+
+    return classify
+
+
+if __name__ == "__main__":
+    sys.exit(main())

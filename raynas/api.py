@@ -1,0 +1,94 @@
+"""The names that programs may rely on: a run in a few lines of Python, and its parts.
+
+A run is what ``launch/search.py`` does, and continues in the same way:
+
+    from raynas.api import Settings, find_winners, load_network, open_run, pretrain, retrain
+
+    with open_run(Settings(max_macs=400_000), "runs/mine") as run:
+        supernet = pretrain(run)
+        winners = find_winners(run, supernet)
+        retrain(run, winners)
+
+    network = load_network("runs/mine")
+
+Every other name of raynas may change from one version to the next.
+"""
+
+from raynas.cluster.opening import Options, open_run
+from raynas.cluster.plan import Plan
+from raynas.cluster.pretraining import pretrain
+from raynas.cluster.retraining import retrain
+from raynas.cluster.run import Run
+from raynas.cluster.searching import Winners, find_winners
+from raynas.costs import Cost, CostTable, Limits
+from raynas.errors import StageError, UserError
+from raynas.intervals import wilson
+from raynas.methods import load_method
+from raynas.nets.cost import cost_table
+from raynas.nets.ends import ConvStem, PooledHead
+from raynas.nets.operations import Identity, MBConv, Shuffle, ShuffleXception
+from raynas.nets.subnet import subnet
+from raynas.nets.supernet import Supernet
+from raynas.search.evolution import Evolution
+from raynas.search.exact import best, k_best
+from raynas.search.indicators import AdditiveScorer, Indicators, score_table
+from raynas.search.legal import LegalSampler
+from raynas.settings import Settings
+from raynas.space import Architecture, ChoiceBlock, Head, Operation, SearchSpace, Stem, load_space
+from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
+from raynas.store import RunStore
+from raynas.training.images import Dataset, load_dataset
+from raynas.training.pretraining import Pretraining
+from raynas.training.trained import load_network, searched_space
+
+__all__ = [
+    "AdditiveScorer",
+    "Architecture",
+    "ChoiceBlock",
+    "ConvStem",
+    "Cost",
+    "CostTable",
+    "Dataset",
+    "Evolution",
+    "Head",
+    "Identity",
+    "ImageSettings",
+    "Indicators",
+    "LegalSampler",
+    "Limits",
+    "MBConv",
+    "Operation",
+    "Options",
+    "Plan",
+    "PooledHead",
+    "PretrainSettings",
+    "Pretraining",
+    "RetrainSettings",
+    "Run",
+    "RunStore",
+    "SearchSettings",
+    "SearchSpace",
+    "Settings",
+    "Shuffle",
+    "ShuffleXception",
+    "StageError",
+    "Stem",
+    "Supernet",
+    "UserError",
+    "Winners",
+    "best",
+    "cost_table",
+    "find_winners",
+    "k_best",
+    "load_dataset",
+    "load_method",
+    "load_network",
+    "load_space",
+    "open_run",
+    "pretrain",
+    "retrain",
+    "score_table",
+    "searched_space",
+    "subnet",
+    "wilson",
+]

@@ -1,0 +1,48 @@
+"""The last stage of a run: the winners trained from scratch, as scheduled Tune trials."""
+
+from typing import cast
+
+from ray.tune.search import Searcher
+
+from raynas.cluster.data_parallel import trainable
+from raynas.cluster.run import Run
+from raynas.cluster.searching import Winners
+from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
+from raynas.errors import StageError
+from raynas.training.outcomes import Outcomes, TrialEnd
+
+
+def retrain(run: Run, winners: Winners) -> None:
+    """Train what a searcher suggests, and write the tables ``trials`` and ``outcomes``.
+
+    Args:
+        run: The run.
+        winners: The Tune searcher over the architectures that are worth training.
+
+    Raises:
+        StageError: The trials ended before all winners were trained.
+    """
+    plan, settings = run.plan, run.settings
+    if winners.exhausted:
+        return
+    outcomes = Outcomes(run.store, plan.costs)
+    advance = run.stages.stage(
+        "retrain", settings.retrain.top_k * settings.retrain.epochs, "epochs"
+    )
+
+    def take_in(end: TrialEnd) -> None:
+        if end.error:
+            run.stages.print(end.error)
+        outcomes.add(end, winners.score_of)
+
+    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in, plan.concurrent)
+    work = trainable(
+        retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
+        store=run.store, gpus=plan.trial_size.gpus,
+        earlier=run.earlier.training if run.earlier else None,
+    )  # fmt: skip
+    searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
+    with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
+        run_trials(work, searcher, callbacks, settings.retrain, plan.trial_size, plan.concurrent)
+        if not winners.exhausted:
+            raise StageError("retraining ended early; run the same command again to continue")

@@ -1,0 +1,1 @@
+"""The report of a run as one HTML page: what it says, its figures, and its template."""

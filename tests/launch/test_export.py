@@ -1,0 +1,272 @@
+"""Exporting runs by hand, and telling images by an export."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raynas.store import RunStore
+from raynas.training.export import exports_of
+from tests.builders import build_space, shipped_space
+from tests.exported import build_run, named_dataset, photographs
+from tests.launch.scripts import load_script
+from tests.objects import BUCKET, CREDENTIALS, storage
+from tests.training.samples import write_tree
+
+export, predict = load_script("export"), load_script("predict")
+FIRST, SECOND = "0-4-2-3-1-4", "1-1-1-1-1-1"
+SPACE = shipped_space("small_mobile", identity=True)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return a function that runs a script and returns its code, output and errors."""
+
+    def run_script(script: Any, *words: object) -> tuple[int, str, str]:
+        code = script.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run_script
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    """Return a run of two trained networks and a stopped one, whose images are gone."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return build_run(str(folder), SPACE, [FIRST, SECOND], stopped=["0-0-0-0-0-0"], data="/gone")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an export with model.py and model.onnx."""
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    space, folder = build_space("RN"), tmp_path_factory.mktemp("elsewhere")
+    store = build_run(str(folder / "run"), space, ["0-2"])
+    exports_of(store, space, named_dataset()).make(store.rows("outcomes")[0])
+    target = folder / "taken home"
+    shutil.move(folder / "run" / "exports" / "0-2", target)
+    shutil.rmtree(folder / "run")
+    return target
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of photographs, and things that are none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, image in zip(("china.jpg", "flower.png"), photographs(), strict=True):
+        image.save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    whole = (folder / "china.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 3])
+    return folder
+
+
+class TestExport:
+    def test_all_networks_that_were_trained_to_the_end_are_exported(
+        self, run: Any, store: RunStore
+    ) -> None:
+        code, output, errors = run(export, store.uri, "--no-onnx")
+
+        assert (code, errors) == (0, "")
+        assert "outputs are compared on noise" in output.splitlines()[0]
+        assert output.splitlines()[1:] == [
+            f"{store.uri}/exports/{row['architecture']}"
+            for row in sorted(store.rows("outcomes"), key=lambda row: row["rank"])[:2]
+        ]
+        for text in (FIRST, SECOND):
+            assert store.has(f"exports/{text}/model.py")
+            assert not store.has(f"exports/{text}/model.onnx")
+
+    @pytest.mark.parametrize("flags", [("--rank", "2"), ("--architecture", SECOND)])
+    def test_one_can_be_chosen_and_put_elsewhere(
+        self, flags: tuple[str, ...], run: Any, store: RunStore, tmp_path: Path
+    ) -> None:
+        code, output, _ = run(export, store.uri, *flags, "--no-onnx", "--out", tmp_path / "out")
+        (folder,) = (tmp_path / "out").iterdir()
+
+        assert code == 0
+        assert output.splitlines()[-1] == str(folder)
+        assert json.loads((folder / "config.json").read_text())["architecture"] == folder.name
+        assert folder.name == SECOND or "--rank" in flags
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (("--rank", "3"), "no network of that rank and architecture was trained to its end; "),
+            (("--architecture", "0-0-0-0-0-0"), "there are 1 ("),
+            (("--space", "nothing"), "no such file as"),
+            (("--data", "digits"), "not the images of the run, which had 48 to train in 3 classes"),
+            (("--data", "nowhere"), "say by --data where the images are now"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_in_a_sentence(
+        self, flags: tuple[str, ...], message: str, run: Any, store: RunStore
+    ) -> None:
+        code, _, errors = run(export, store.uri, *flags)
+
+        assert code == 2
+        assert message in errors
+        assert errors.count("\n") == 1
+
+    def test_a_run_that_trained_nothing_yet_is_refused(self, run: Any, tmp_path: Path) -> None:
+        build_run(str(tmp_path / "run"), SPACE, [])
+        code, _, errors = run(export, tmp_path / "run")
+
+        assert code == 2
+        assert "no network there was trained to its end" in errors
+
+    def test_images_that_have_moved_are_found_by_the_flag(self, run: Any, tmp_path: Path) -> None:
+        moved = tmp_path / "moved"
+        write_tree(
+            moved,
+            {
+                f"{part}/{label}": [
+                    photographs()[0].resize((8, 8)).convert("L").point(lambda v, n=number: v // n)
+                    for number in range(1, count + 1)
+                ]
+                for part, count in (("train", 16), ("val", 8), ("test", 8))
+                for label in "abc"
+            },
+        )
+        lettered = replace(named_dataset(), class_names=("a", "b", "c"))
+        other = build_run(str(tmp_path / "run"), SPACE, [SECOND], lettered, data="/gone")
+        code, output, errors = run(export, other.uri, "--no-onnx", "--data", moved)
+
+        assert code == 0, errors
+        assert "noise" not in output
+        config = json.loads(other.read_bytes(f"exports/{SECOND}/config.json"))
+        assert config["checks"]["images"] == "16 validation images"
+
+
+class TestPredict:
+    def test_a_photograph_is_told_with_probabilities_by_the_export_alone(
+        self, run: Any, exported: Path, pictures: Path
+    ) -> None:
+        code, output, errors = run(predict, exported, pictures / "china.jpg")
+        path, _, ranking = output.rpartition(".jpg: ")
+
+        assert (code, errors) == (0, "")
+        assert path == str(pictures / "china")
+        shares = [float(each.rsplit(" ", 1)[1]) for each in ranking.split(", ")]
+        assert len(shares) == 3
+        assert sum(shares) == pytest.approx(1, abs=0.002)
+
+    def test_module_and_onnx_tell_the_same(self, run: Any, exported: Path, pictures: Path) -> None:
+        told = [
+            [
+                json.loads(line)
+                for line in run(predict, exported, pictures, "--json", *how)[1].splitlines()
+            ]
+            for how in ((), ("--onnx",))
+        ]
+
+        assert [each["image"] for each in told[0]] == [each["image"] for each in told[1]]
+        for one, other in zip(*told, strict=True):
+            names = [[c["class"] for c in each["classes"]] for each in (one, other)]
+            shares = [[c["probability"] for c in each["classes"]] for each in (one, other)]
+            assert names[0] == names[1]
+            assert shares[0] == pytest.approx(shares[1], abs=1e-4)
+
+    def test_onnx_runs_none_of_the_export_s_code(
+        self, run: Any, exported: Path, pictures: Path, tmp_path: Path
+    ) -> None:
+        hostile = tmp_path / "hostile"
+        shutil.copytree(exported, hostile)
+        (hostile / "model.py").write_text("raise SystemExit('executed')")
+
+        assert run(predict, hostile, pictures / "china.jpg", "--onnx")[0] == 0
+        with pytest.raises(SystemExit, match="executed"):
+            predict.main([str(hostile), str(pictures / "china.jpg")])
+
+    @pytest.mark.parametrize("how", [(), ("--onnx",)])
+    def test_what_is_no_image_gets_a_sentence_and_the_others_are_told(
+        self, how: tuple[str, ...], run: Any, exported: Path, pictures: Path
+    ) -> None:
+        words = [pictures / "notes.txt", pictures, pictures / "gone.jpg"]
+        code, output, errors = run(predict, exported, *words, *how, "--top", "1")
+
+        assert code == 0
+        assert [Path(line.split(":")[0]).name for line in output.splitlines()] == [
+            "china.jpg", "flower.png",
+        ]  # fmt: skip
+        assert [Path(line.split(":")[0]).name for line in errors.splitlines()] == [
+            "notes.txt", "cut.jpg", "gone.jpg",
+        ]  # fmt: skip
+        assert all("cannot be read (" in line for line in errors.splitlines())
+
+    def test_it_fails_only_where_nothing_could_be_read(
+        self, run: Any, exported: Path, pictures: Path
+    ) -> None:
+        code, output, errors = run(predict, exported, pictures / "notes.txt", pictures / "cut.jpg")
+
+        assert (code, output) == (2, "")
+        assert errors.splitlines()[-1] == (
+            "error: images: none of 2 could be read; check the paths"
+        )
+
+    def test_patterns_find_files(self, run: Any, exported: Path, pictures: Path) -> None:
+        _, output, errors = run(predict, exported, f"{pictures}/*.png", f"{pictures}/x*")
+
+        assert [Path(line.split(":")[0]).name for line in output.splitlines()] == ["flower.png"]
+        assert "x*: cannot be read (" in errors
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (("--top", "0"), "--top: got 0, wanted at least 1"),
+            ((), "images: got none, wanted at least one file"),
+        ],
+    )
+    def test_mistakes_are_told_in_a_sentence(
+        self, flags: tuple[str, ...], message: str, run: Any, exported: Path, pictures: Path
+    ) -> None:
+        images = [pictures] if flags else []
+        code, _, errors = run(predict, exported, *images, *flags)
+
+        assert code == 2
+        assert message in errors
+
+    def test_a_folder_that_is_no_export_is_refused_and_a_run_folder_is_known(
+        self, run: Any, store: RunStore, pictures: Path
+    ) -> None:
+        assert "wanted the folder of one network" in run(predict, pictures, pictures)[2]
+        assert "name one of its exports" in run(predict, store.uri, pictures)[2]
+
+    def test_a_missing_file_of_the_export_is_named_with_the_other_way(
+        self, run: Any, exported: Path, pictures: Path, tmp_path: Path
+    ) -> None:
+        for name, how, hint in (
+            ("model.py", (), "try --onnx"),
+            ("model.onnx", ("--onnx",), "go without --onnx"),
+        ):
+            shutil.copytree(exported, tmp_path / name)
+            (tmp_path / name / name).unlink()
+            code, _, errors = run(predict, tmp_path / name, pictures, *how)
+
+            assert code == 2
+            assert f"it has no {name}; {hint}" in errors
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return where a run folder may be made in an S3."""
+    with storage() as found:
+        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": found.endpoint}).items():
+            monkeypatch.setenv(name, value)
+        yield f"s3://{BUCKET}/run"
+
+
+def test_a_run_in_s3_is_exported_and_used_from_there(bucket: str, run: Any, pictures: Path) -> None:
+    build_run(bucket, SPACE, [SECOND], data="/gone")
+    code, output, errors = run(export, bucket, "--no-onnx")
+
+    assert code == 0, errors
+    assert output.splitlines()[-1] == f"{bucket}/exports/{SECOND}"
+    code, output, errors = run(predict, f"{bucket}/exports/{SECOND}", pictures / "china.jpg")
+    assert code == 0, errors
+    assert str(pictures / "china.jpg") in output

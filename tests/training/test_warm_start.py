@@ -1,0 +1,158 @@
+"""What an earlier run gives to a new one: part by part, as far as the settings agree."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from raynas.costs import Cost, CostTable
+from raynas.errors import UserError
+from raynas.settings import Settings
+from raynas.space import Architecture
+from raynas.stages import SearchSettings
+from raynas.store import RunStore
+from raynas.training.journal import CHECKPOINT
+from raynas.training.scoring import Remembered, Score
+from raynas.training.warm_start import Earlier
+
+COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
+FACTS = {"classes": ["a", "b"], "train": 80}
+SINGLE = replace(Settings(check=2), search=SearchSettings(score="accuracy"))
+
+
+def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> RunStore:
+    """Return the folder of a run that has ended."""
+    store = RunStore.create(str(folder))
+    plan = json.dumps(FACTS | {"shards": 3})
+    row = {"run": "first", "settings": settings.to_json(), "plan": plan}
+    store.append("runs", [row], "run")
+    store.append("ledger", [{"layer": 0, "updates": 3}], "final")
+    store.append("architectures", [{"architecture": "0-0", "score": 0.5}], "000")
+    store.append("trials", [{"architecture": "0-0", "epoch": 1}], "0-0")
+    store.append("outcomes", [{"architecture": "0-0", "macs": 25, "params": params}], "outcomes")
+    rows = [{"architecture": text, "status": status, "score": 0.1, "val_accuracy": 0.9}
+            for text, status in (("0-1", "finished"), ("1-1", "failed"))]  # fmt: skip
+    store.append("checks", rows, "all")
+    store.write_bytes(CHECKPOINT, b"numbers")
+    return store
+
+
+def look(store: RunStore, settings: Settings = SINGLE) -> Earlier:
+    """Look at an earlier run from one with the same images."""
+    return Earlier(store, settings, COSTS, FACTS | {"shards": 1})
+
+
+def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
+    store = earlier_run(tmp_path / "first")
+    earlier = look(store)
+
+    assert earlier.pretraining is earlier.training is store
+    assert earlier.scores() == {"0-0": 0.5}
+    assert list(earlier.checks()) == ["0-1"]
+    taken = "pretraining; 1 scores; 1 checks; 1 trainings, where the same networks are chosen"
+    assert earlier.lines() == [f"from      {store.uri}: {taken}"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "lost", "reason"),
+    [
+        (replace(SINGLE, max_macs=30), set(), None),
+        (replace(SINGLE, retrain=replace(SINGLE.retrain, top_k=9)), set(), None),
+        (
+            replace(SINGLE, pretrain=replace(SINGLE.pretrain, epochs=3.0)),
+            {"pretraining", "scores"},
+            "pretrain.epochs: recorded 20.0, now 3.0",
+        ),
+        (
+            replace(SINGLE, retrain=replace(SINGLE.retrain, epochs=3)),
+            {"trainings"},
+            "retrain.epochs: recorded 15, now 3",
+        ),
+        (
+            replace(SINGLE, retrain=replace(SINGLE.retrain, batch=8)),
+            {"trainings", "checks"},
+            "retrain.batch: recorded 64, now 8",
+        ),
+        (
+            replace(SINGLE, search=replace(SINGLE.search, score_images=9)),
+            {"scores"},
+            "search.score-images: recorded 2000, now 9",
+        ),
+        (replace(SINGLE, check_epochs=1), {"checks"}, "check-epochs: recorded 3, now 1"),
+    ],
+)
+def test_what_other_settings_decide_is_made_anew_and_the_reason_is_said(
+    tmp_path: Path, settings: Settings, lost: set[str], reason: str | None
+) -> None:
+    earlier = look(earlier_run(tmp_path / "first"), settings)
+    found = {
+        "pretraining": earlier.pretraining is not None,
+        "scores": bool(earlier.scores()),
+        "checks": bool(earlier.checks()),
+        "trainings": earlier.training is not None,
+    }
+
+    assert {name for name, is_there in found.items() if not is_there} == lost
+    said = earlier.lines()[1:]
+    assert {line.removeprefix("anew      ").split(" (")[0] for line in said} == lost
+    assert all(reason in line for line in said if reason)
+
+
+def test_scores_that_are_sums_are_not_taken_over_for_they_cost_nothing(tmp_path: Path) -> None:
+    settings = replace(SINGLE, search=SearchSettings())
+    earlier = look(earlier_run(tmp_path / "first", settings), settings)
+
+    assert earlier.scores() == {}
+    assert not any("scores" in line.replace(str(tmp_path), "") for line in earlier.lines())
+
+
+def test_a_pretraining_that_has_not_ended_is_none(tmp_path: Path) -> None:
+    store = earlier_run(tmp_path / "first")
+    store.drop("ledger", lambda _: True)
+
+    assert look(store).pretraining is None
+    assert "anew      pretraining (it has none that ended)" in look(store).lines()
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts", "said"),
+    [
+        (replace(SINGLE, seed=1), FACTS, "seed: recorded 0, now 1"),
+        (replace(SINGLE, space="other"), FACTS, "space: recorded 'small_mobile', now 'other'"),
+        (replace(SINGLE, data="more"), FACTS, "data: recorded 'digits', now 'more'"),
+        (SINGLE, FACTS | {"train": 81}, "train: recorded 80, now 81"),
+    ],
+)
+def test_another_space_other_images_and_another_seed_are_refused(
+    tmp_path: Path, settings: Settings, facts: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UserError, match="its space, images or seed were others") as refused:
+        Earlier(earlier_run(tmp_path / "first"), settings, COSTS, facts)
+    assert said in str(refused.value)
+
+
+def test_a_space_file_that_has_changed_is_refused_by_the_costs_of_its_networks(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match=r"the space has changed since \(0-0 cost something else"):
+        look(earlier_run(tmp_path / "first", params=8))
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="wanted the folder of an earlier run, found none"):
+        look(RunStore(str(tmp_path / "nothing")))
+
+
+def test_scores_that_are_known_build_nothing_and_others_build_once() -> None:
+    built: list[str] = []
+
+    def make() -> Score:
+        built.append("supernet")
+        return lambda architecture: float(sum(architecture))
+
+    score = Remembered({"0-0": 0.5}, make)
+    assert score(Architecture.parse("0-0")) == 0.5
+    assert built == []
+    assert [score(Architecture.parse(text)) for text in ("1-1", "0-1")] == [2.0, 1.0]
+    assert built == ["supernet"]
