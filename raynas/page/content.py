@@ -8,11 +8,13 @@ from typing import Any
 from raynas.agreement import checked
 from raynas.fairness import count_updates, fairness_line
 from raynas.page import listings, search_pictures, training_pictures
+from raynas.page.front_picture import front, points_of
 from raynas.page.heat_map import heat_map
 from raynas.page.parts import Picture, Table
 from raynas.page.reading import Reading
 from raynas.readings import isometry_by_layer, measured_candidates, pareto
 from raynas.report import gap_lines, spent_lines
+from raynas.stages import goals_of
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,19 @@ def _outcomes(reading: Reading) -> Section:
 
 
 def _front(reading: Reading) -> Section:
-    name, title = "front", "Pareto front"
-    points = search_pictures.points_of(reading.outcomes)
-    if points.empty:
+    name, title, search = "front", "Pareto front", reading.settings.get("search", {})
+    kinds = goals_of(search.get("objectives", "score"), search.get("selection", "score"))
+    drawn = {kind: points_of(reading.outcomes, kind) for kind in kinds or ("macs",)}
+    known = {kind: points for kind, points in drawn.items() if not points.empty}
+    if not known:
         return Section(name, title, is_empty=True)
-    table = listings.front(pareto(points, "val_accuracy"))
-    lead = "Left is cheaper, up is better. Trainings that were stopped early are left out."
-    return Section(name, title, lead, pictures=[search_pictures.front(points)], tables=[table])
+    fronts = {kind: pareto(points, "val_accuracy", "cost") for kind, points in known.items()}
+    return Section(
+        name, title,
+        "Left is cheaper, up is better. Trainings that were stopped early are left out.",
+        pictures=[front(points, kind) for kind, points in known.items()],
+        tables=[listings.front(points, kind) for kind, points in fronts.items()],
+    )  # fmt: skip
 
 
 def _history(reading: Reading) -> Section:

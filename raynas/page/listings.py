@@ -8,7 +8,7 @@ import pandas as pd
 
 from raynas.agreement import Agreement, Check
 from raynas.balance import is_imbalanced
-from raynas.costs import show_bytes, show_seconds
+from raynas.costs import Kind, show_bytes, show_limit, show_seconds
 from raynas.page.parts import Cell, Column, Table, is_missing, plain, quantity, share, word
 from raynas.page.reading import Reading, Row
 
@@ -54,15 +54,17 @@ def _outcome(row: Row, is_best: bool) -> list[Cell]:
     ]
 
 
-def front(points: pd.DataFrame) -> Table:
-    """Return the networks of the Pareto front, the cheapest first."""
+def front(points: pd.DataFrame, kind: Kind) -> Table:
+    """Return the networks of the Pareto front of a cost, the cheapest first."""
     columns = [
-        Column("Rank"), Column("Architecture", is_text=True), Column("MACs", sorted_by=True),
+        Column("Rank"), Column("Architecture", is_text=True),
+        Column("MACs" if kind == "macs" else kind.capitalize(), sorted_by=True),
         Column("Validation", falls=True), Column("Test", falls=True),
     ]  # fmt: skip
     rows = [
         [plain(row["rank"], "{:.0f}"), word(row["architecture"], "code"),
-         quantity(int(row["macs"])), share(row["val_accuracy"]), share(row["test_accuracy"])]
+         Cell(show_limit(kind, int(row["cost"])), row["cost"], hint=f"{row['cost']:,.0f}"),
+         share(row["val_accuracy"]), share(row["test_accuracy"])]
         for row in points.to_dict("records")
     ]  # fmt: skip
     return Table("Networks of the validation front", columns, rows[:MOST_ROWS])

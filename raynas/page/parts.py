@@ -132,6 +132,11 @@ def quantity(value: int | None) -> Cell:
     return Cell("-") if value is None else Cell(show_quantity(value), value, hint=f"{value:,}")
 
 
+def share_tick(value: float) -> str:
+    """Return a share as an axis of percentages shows it."""
+    return f"{100 * value:.4g}"
+
+
 def is_missing(value: float | None) -> bool:
     """Return whether there is no number."""
     return value is None or math.isnan(value)

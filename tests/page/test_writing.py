@@ -10,6 +10,7 @@ from raynas.page import writing
 from raynas.page.writing import make_page, reporting
 from raynas.report import PAGE
 from raynas.settings import Settings
+from raynas.stages import SearchSettings
 from raynas.store import RunStore
 from tests.page.runs import make_run, outcome
 
@@ -152,3 +153,20 @@ def test_uneven_classes_have_balanced_accuracies(tmp_path: Path) -> None:
     assert "Balanced test" in page
     assert "62.50 %" in page
     assert ">Balanced test<" not in even
+
+
+def test_a_front_is_drawn_for_each_cost_that_was_minimised(tmp_path: Path) -> None:
+    settings = Settings(
+        search=SearchSettings(objectives="score,latency,params"), latency_table="t.parquet"
+    )
+    rows = [
+        outcome(1, "1-0", latency_ms=2.5, params=3000, val_accuracy=0.9),
+        outcome(2, "0-0", latency_ms=0.75, params=4000, val_accuracy=0.8),
+    ]
+    page = make_page(make_run(tmp_path, settings=settings, outcomes=rows), METHODS)
+
+    assert "Accuracy against latency" in page
+    assert "80.00 % at 750us to 90.00 % at 2.5ms" in page
+    assert "Accuracy against parameters" in page
+    assert "1 of 2 trained networks lies on the validation front: 90.00 % at 3k parameters" in page
+    assert "Accuracy against multiply-adds" not in page
