@@ -96,7 +96,8 @@ def search(command: Command, console: Console) -> None:
             winners = find_winners(run, supernet)  # by indicators, or by trials; within limits
             retrain(run, winners)  # from scratch, as Tune trials
             if command.export:
-                export_finished(store, run.plan.space, run.dataset, run.stages.print)
+                with run.spending("export"):
+                    export_finished(store, run.plan.space, run.dataset, run.stages.print)
             end(run)
     print_report(store, console)
 
