@@ -19,6 +19,7 @@ from raynas.cluster.searcher import ListSearcher
 from raynas.cluster.trials import run_trials
 from raynas.console import Advance
 from raynas.errors import StageError
+from raynas.remaining import longest_queue
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
@@ -132,6 +133,7 @@ class CheckRecorder(tune.Callback):
         self._settings = settings
         self._scores = scores
         self._advance = advance
+        self._concurrent = run.plan.checkers
         self._recorded = set(run.store.parts("checks"))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,4 +163,6 @@ class CheckRecorder(tune.Callback):
         }  # fmt: skip
         self._store.append("checks", [row | found], part=text)
         self._recorded.add(text)
-        self._advance(len(self._recorded), text)
+        waiting = [1.0] * (len(self._scores) - len(self._recorded))
+        left = longest_queue(waiting, self._concurrent)
+        self._advance(len(self._recorded), text, left)
