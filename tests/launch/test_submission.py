@@ -155,6 +155,7 @@ def test_the_package_that_is_uploaded_is_small(
 
     assert submitted
     assert (package / "launch" / "search.py").is_file()
+    assert not (package / "tests").exists()
     assert Path(zipped).stat().st_size < _LIMIT
 
 
