@@ -61,7 +61,7 @@ class NodeChoice:
     @property
     def cell(self) -> str:
         """The kind of the cell: normal or reduction."""
-        return "reduction" if self.is_reduction else "normal"
+        return _kind(self.is_reduction)
 
     @property
     def size(self) -> int:
@@ -92,6 +92,11 @@ class CellPlace:
     last: int
     follows_reduction: bool
 
+    @property
+    def kind(self) -> str:
+        """Normal or reduction."""
+        return _kind(self.is_reduction)
+
 
 @dataclass(frozen=True)
 class CellSpace:
@@ -109,6 +114,7 @@ class CellSpace:
         nodes: Of a cell; their concatenation is its output.
         in_channels: Channels of the images.
         num_classes: Classes of the task.
+        genotypes: Published ones by name, which ``parse`` takes.
     """
 
     name: str
@@ -121,6 +127,7 @@ class CellSpace:
     nodes: int = 4
     in_channels: int = 3
     num_classes: int = 10
+    genotypes: tuple[tuple[str, Genotype], ...] = ()
 
     def __post_init__(self) -> None:
         names = [operation.name for operation in self.operations]
@@ -205,9 +212,13 @@ class CellSpace:
     def parse(self, text: str) -> Architecture:
         """Read and check an architecture, ``12-7-...``, or a genotype in a form for people.
 
+        The name of a published genotype stands for it.
+
         Raises:
             UserError: The text is malformed or names an architecture outside the space.
         """
+        if text.strip() in dict(self.genotypes):
+            return self.architecture(dict(self.genotypes)[text.strip()])
         if text.strip().startswith(("normal:", "Genotype(")):
             return self.architecture(Genotype.parse(text))
         return self.check(Architecture.parse(text))
@@ -254,6 +265,10 @@ class CellSpace:
         raise UserError(
             f"{where}; wanted states 0 to {_STATES - 1 + block.node} and operations of {names}"
         )
+
+
+def _kind(is_reduction: bool) -> str:
+    return "reduction" if is_reduction else "normal"
 
 
 @cache

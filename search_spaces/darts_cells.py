@@ -27,16 +27,6 @@ OPERATIONS = (
     MaxPool(3),
 )
 
-SPACE = CellSpace(
-    name="darts_cells",
-    stem=LinearStem(out_channels=3 * 36),
-    operations=OPERATIONS,
-    head=AveragedHead(),
-    resolution=32,
-    channels=36,
-    cells=20,
-)
-
 DARTS_V2 = Genotype.parse(  # arXiv 1806.09055, second order
     "normal: sep3(0) sep3(1) | sep3(0) sep3(1) | sep3(1) skip_connect(0) | skip_connect(0) dil3(2);"
     "reduction: maxpool3(0) maxpool3(1) | skip_connect(2) maxpool3(1) | maxpool3(0) skip_connect(2)"
@@ -45,4 +35,15 @@ DARTS_V2 = Genotype.parse(  # arXiv 1806.09055, second order
 PR_DARTS = Genotype.parse(  # arXiv 2006.16537
     "normal: skip_connect(0) sep3(1) | dil3(2) sep3(0) | dil3(3) sep3(1) | dil3(4) dil3(1);"
     "reduction: avgpool3(0) dil5(1) | sep3(0) dil5(2) | sep5(1) dil3(3) | dil5(4) dil5(1)"
+)
+
+SPACE = CellSpace(
+    name="darts_cells",
+    stem=LinearStem(out_channels=3 * 36),
+    operations=OPERATIONS,
+    head=AveragedHead(),
+    resolution=32,
+    channels=36,
+    cells=20,
+    genotypes=(("DARTS_V2", DARTS_V2), ("PR_DARTS", PR_DARTS)),
 )

@@ -26,7 +26,7 @@ from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
 from raynas.search.legal import LegalSampler
 from raynas.settings import Settings
-from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, load_space
+from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, chain_of, load_space
 from raynas.stages import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,7 @@ def build_space(
 
 def shipped_space(name: str, *, identity: bool = False) -> SearchSpace:
     """Return a space of ``search_spaces``, with identity in its normal layers if wanted."""
-    space = load_space(name, SPACES)
+    space = chain_of(load_space(name, SPACES), "this test")
     return space.with_identity(Identity()) if identity else space
 
 

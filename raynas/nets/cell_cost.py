@@ -51,7 +51,9 @@ def cell_cost_table(
                     for on_state in (False, True):
                         found = _summed(space, placed, operation, is_reduction, on_state)
                         costs[is_reduction, on_state, operation] = found
-    rows = [[_of_pair(block, choice, costs) for choice in range(block.size)] for block in space.blocks]
+    rows = [
+        [_of_pair(block, choice, costs) for choice in range(block.size)] for block in space.blocks
+    ]
     return CostTable(
         macs=tuple(tuple(cost.macs for cost in row) for row in rows),
         params=tuple(tuple(cost.params for cost in row) for row in rows),

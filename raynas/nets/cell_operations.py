@@ -16,9 +16,7 @@ from raynas.nets.operations import conv
 
 def relu_conv(in_channels: int, out_channels: int) -> nn.Module:
     """Return a ReLU, a 1x1 convolution and a batch norm."""
-    return nn.Sequential(
-        nn.ReLU(), conv(in_channels, out_channels), nn.BatchNorm2d(out_channels)
-    )
+    return nn.Sequential(nn.ReLU(), conv(in_channels, out_channels), nn.BatchNorm2d(out_channels))
 
 
 class FactorizedReduction(nn.Module):

@@ -51,9 +51,7 @@ def _chain_cost_table(
             row = []
             for candidate in block.candidates:
                 with where(f"operation {candidate.name} of layer {layer}"):
-                    measured = measure_candidate(
-                        candidate, block.out_channels, block.stride, shape
-                    )
+                    measured = measure_candidate(candidate, block.out_channels, block.stride, shape)
                 row.append(measured)
             _check_shapes(space, layer, [output for _, output in row], features)
             features = torch.empty(row[0][1])

@@ -64,7 +64,7 @@ def parts_of(
 def _names(space: Space, architecture: Architecture) -> list[tuple[str, str]]:
     """Return name and operation of each part."""
     if isinstance(space, CellSpace):
-        operations = ["reduction" if place.is_reduction else "normal" for place in space.layout]
+        operations = [place.kind for place in space.layout]
         kind = "cell"
     else:
         chosen = zip(space.blocks, architecture, strict=True)

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from raynas.any_space import Space
 from raynas.folder import Folder
 from raynas.intervals import wilson
 from raynas.locations import name_of
@@ -25,7 +26,7 @@ from raynas.nets.forward_source import SourceError
 from raynas.nets.parts import Part, parts_of, show_shape
 from raynas.nets.subnet import subnet
 from raynas.seeds import mixed_seed
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.batches import normalise
 from raynas.training.images import Dataset
@@ -60,7 +61,7 @@ class Exports:
     """
 
     store: RunStore
-    space: SearchSpace
+    space: Space
     facts: Row
     images: torch.Tensor
     source: str
@@ -219,9 +220,7 @@ class Exports:
             self.folder.write_bytes(f"{folder}/{name}", content)
 
 
-def exports_of(
-    store: RunStore, space: SearchSpace, dataset: Dataset | None, **rest: Any
-) -> Exports:
+def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: Any) -> Exports:
     """Return the exports of a run.
 
     Args:
@@ -244,7 +243,7 @@ def exports_of(
 
 
 def export_finished(
-    store: RunStore, space: SearchSpace, dataset: Dataset, say: Callable[[str], None]
+    store: RunStore, space: Space, dataset: Dataset, say: Callable[[str], None]
 ) -> None:
     """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
     made = 0

@@ -17,10 +17,11 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from raynas.any_space import Space
 from raynas.errors import StageError
 from raynas.nets.subnet import subnet
 from raynas.seeds import mixed_seed
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
@@ -59,7 +60,7 @@ class Retraining:
 
     def __init__(  # noqa: PLR0913 - everything that defines the result
         self,
-        space: SearchSpace,
+        space: Space,
         architecture: Architecture,
         dataset: Dataset,
         settings: RetrainSettings,
