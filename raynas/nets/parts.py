@@ -54,7 +54,8 @@ def parts_of(
     parts = []
     for (name, operation), module in zip(names, network, strict=True):
         on_meta = copy.deepcopy(module).to("meta").eval()
-        leaving = on_meta(value)
+        with torch.no_grad():
+            leaving = on_meta(value)
         cost = module_cost(on_meta, value)
         parts.append(Part(name, operation, module, _shape(value), _shape(leaving), cost))
         value = leaving
