@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.folder import Folder
 from raynas.intervals import wilson
 from raynas.locations import name_of
@@ -158,6 +159,7 @@ class Exports:
             "format": FORMAT,
             "architecture": outcome["architecture"],
             "space": self.space.name,
+            "genotype": self._genotype(outcome),
             "classes": facts["classes"],
             "input": {"name": "images", "shape": ["N", facts["channels"], side, side]},
             "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
@@ -200,6 +202,12 @@ class Exports:
             "weights_bytes": len(files["weights"]),
             "made_of": self._made_of(outcome),
         }  # fmt: skip
+
+    def _genotype(self, outcome: Row) -> str | None:
+        """Return what is in the cells of a network, for people; None: it has none."""
+        if not isinstance(self.space, CellSpace):
+            return None
+        return str(self.space.genotype(Architecture.parse(outcome["architecture"])))
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
