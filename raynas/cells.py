@@ -133,7 +133,9 @@ class CellSpace:
         names = [operation.name for operation in self.operations]
         for what, number, least in (("cells", self.cells, 3), ("nodes", self.nodes, 1)):
             if number < least:
-                raise UserError(f"search space {self.name}: got {number} {what}, wanted {least}+")
+                raise UserError(
+                    f"search space {self.name}: got {number} {what}, wanted at least {least}"
+                )
         if self.channels < 2 or self.channels % 2:
             raise UserError(
                 f"search space {self.name}: got {self.channels} channels, wanted an even number: "

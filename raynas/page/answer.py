@@ -89,7 +89,7 @@ def answer(reading: Reading) -> Answer | None:
 
 def _layers(best: dict[str, Any], reading: Reading) -> list[str]:
     """Return what is chosen layer by layer, or node by node of a normal and a reduction cell."""
-    if not is_missing(best.get("genotype")):
+    if best.get("genotype") is not None:
         found = Genotype.parse(best["genotype"])
         cells = {"normal": found.normal, "reduction": found.reduction}
         return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
