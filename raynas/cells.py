@@ -2,100 +2,24 @@
 
 A choice is a node with *both* of its inputs, an unordered pair of different (state, operation)
 pairs. So an architecture has one index per node and kind of cell, costs add up over them, and
-the order of a node's inputs cannot make two architectures of one network. Source: DARTS (Liu et
-al. 2019, arXiv 1806.09055); ``ALGORITHMS`` 11.1.
+the order of a node's inputs cannot make two architectures of one network. Nodes that do not read
+each other may still change places, which permutes channels alone: of DARTS' 4,298,030,100 cells
+about 31 % differ in more than that (counted by the linear extensions of what nodes read). These
+stay apart. Source: DARTS (Liu et al. 2019, arXiv 1806.09055); ``ALGORITHMS`` 11.1.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations
 
+from raynas.cell_choices import STATES, CellPlace, NodeChoice, Pair, node_choices, places_of
 from raynas.errors import UserError
-from raynas.genotype import Genotype, Input, Node
+from raynas.genotype import Genotype, Node
 from raynas.space import Architecture, Head, Operation, Stem
 
 NONE = "none"
 """The name of the operation that a differentiable search may choose and a network has not."""
-_STATES = 2  # outputs of cells that a cell reads
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What a node may be: two operations on states, whose results are added up.
-
-    Attributes:
-        node: Which states and operations.
-        operations: These operations.
-    """
-
-    node: Node
-    operations: tuple[Operation, Operation]
-
-    @property
-    def name(self) -> str:
-        """For example sep3(0)+skip_connect(1)."""
-        return "+".join(map(str, self.node))
-
-    @property
-    def inputs(self) -> Iterator[tuple[int, Operation]]:
-        """The state that is read and the operation on it, for both inputs."""
-        return zip((each.source for each in self.node), self.operations, strict=True)
-
-
-@dataclass(frozen=True)
-class NodeChoice:
-    """One node of one kind of cell and all that it may be.
-
-    Attributes:
-        is_reduction: Whether it is a node of the reduction cell.
-        node: Its number in the cell, from 0.
-        candidates: What it may be, in the order of their indices.
-    """
-
-    is_reduction: bool
-    node: int
-    candidates: tuple[Pair, ...]
-
-    @property
-    def cell(self) -> str:
-        """The kind of the cell: normal or reduction."""
-        return _kind(self.is_reduction)
-
-    @property
-    def size(self) -> int:
-        """The number of candidates."""
-        return len(self.candidates)
-
-    @property
-    def identity(self) -> None:
-        """No node can be left out."""
-        return
-
-
-@dataclass(frozen=True)
-class CellPlace:
-    """A cell's place in the network.
-
-    Attributes:
-        is_reduction: Whether it halves the resolution.
-        channels: Of each of its nodes.
-        before: Channels of state 0, the output of the cell before the last one.
-        last: Channels of state 1, the output of the last cell.
-        follows_reduction: Whether state 0 is twice as large as state 1.
-    """
-
-    is_reduction: bool
-    channels: int
-    before: int
-    last: int
-    follows_reduction: bool
-
-    @property
-    def kind(self) -> str:
-        """Normal or reduction."""
-        return _kind(self.is_reduction)
 
 
 @dataclass(frozen=True)
@@ -141,6 +65,11 @@ class CellSpace:
                 f"search space {self.name}: got {self.channels} channels, wanted an even number: "
                 "half of them come from even pixels where a skip connection halves the resolution"
             )
+        if odd := [name for name in names if not re.fullmatch(r"[^\s()|;]+", name)]:
+            raise UserError(
+                f"search space {self.name}: got an operation {odd[0]!r}, wanted a name without "
+                "spaces, parentheses, bars and semicolons, which have a meaning in genotypes"
+            )
         if len(set(names)) < len(names) or not self.selectable:
             raise UserError(
                 f"search space {self.name}: got operations {', '.join(names) or 'none at all'}, "
@@ -156,12 +85,12 @@ class CellSpace:
     def edges(self) -> tuple[tuple[int, int], ...]:
         """The source and the node (from 0) of every edge of a cell, node by node."""
         nodes = range(self.nodes)
-        return tuple((source, node) for node in nodes for source in range(_STATES + node))
+        return tuple((source, node) for node in nodes for source in range(STATES + node))
 
     @property
     def blocks(self) -> tuple[NodeChoice, ...]:
         """The choices in order: the nodes of the normal cell, then those of the reduction cell."""
-        return _blocks(self.nodes, self.selectable)
+        return node_choices(self.nodes, self.selectable)
 
     @property
     def size(self) -> int:
@@ -257,7 +186,7 @@ class CellSpace:
         return Architecture(map(self._index, self.blocks, nodes))
 
     def _index(self, block: NodeChoice, node: Node) -> int:
-        places = _places(_STATES + block.node, self.selectable)
+        places = places_of(STATES + block.node, self.selectable)
         if node in places:
             return places[node]
         where = f"genotype: node {block.node} of the {block.cell} cell is {node[0]} {node[1]}"
@@ -265,33 +194,5 @@ class CellSpace:
             raise UserError(f"{where}, the same input twice; wanted two that differ")
         names = ", ".join(operation.name for operation in self.selectable)
         raise UserError(
-            f"{where}; wanted states 0 to {_STATES - 1 + block.node} and operations of {names}"
+            f"{where}; wanted states 0 to {STATES - 1 + block.node} and operations of {names}"
         )
-
-
-def _kind(is_reduction: bool) -> str:
-    return "reduction" if is_reduction else "normal"
-
-
-@cache
-def _blocks(nodes: int, operations: tuple[Operation, ...]) -> tuple[NodeChoice, ...]:
-    return tuple(
-        NodeChoice(is_reduction, node, _pairs(_STATES + node, operations))
-        for is_reduction in (False, True)
-        for node in range(nodes)
-    )
-
-
-@cache
-def _pairs(states: int, operations: tuple[Operation, ...]) -> tuple[Pair, ...]:
-    by_name = {operation.name: operation for operation in operations}
-    inputs = sorted(Input(state, name) for state in range(states) for name in by_name)
-    return tuple(
-        Pair((first, second), (by_name[first.operation], by_name[second.operation]))
-        for first, second in combinations(inputs, 2)
-    )
-
-
-@cache
-def _places(states: int, operations: tuple[Operation, ...]) -> dict[Node, int]:
-    return {pair.node: index for index, pair in enumerate(_pairs(states, operations))}

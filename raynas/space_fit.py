@@ -8,7 +8,7 @@ from raynas.stages import ZERO_COST_SCORES
 
 
 def refuse_unfit(space: Space, settings: Settings) -> None:
-    """Refuse what needs layers in a chain where networks are cells.
+    """Refuse what needs layers in a chain where networks are cells, and the other way round.
 
     A supernet of single paths, its batch-norm indicators and tables of latencies belong to layers.
 
@@ -16,6 +16,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         UserError: Names what does not fit, and what does.
     """
     if isinstance(space, SearchSpace):
+        _refuse_drop_path(space, settings)
         return
     if settings.pretrain.epochs > 0:
         fitting = ", ".join(sorted(ZERO_COST_SCORES))
@@ -28,4 +29,13 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         raise UserError(
             f"--space {space.name} with --latency-table: tables of latencies hold layers in a "
             f"chain, but {space.name} is a space of cells; limit it by --max-macs or --max-params"
+        )
+
+
+def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:
+    if settings.retrain.drop_path > 0:
+        raise UserError(
+            f"--retrain.drop-path {settings.retrain.drop_path:g} with --space {space.name}: layers "
+            "in a chain cannot be dropped, only operations of cells; leave it at 0, use "
+            "--retrain.dropout, or a space such as darts_cells"
         )

@@ -123,6 +123,7 @@ class TestMistakes:
             ("cells", 2, "got 2 cells, wanted at least 3"),
             ("nodes", 0, "got 0 nodes, wanted at least 1"),
             ("channels", 7, "got 7 channels, wanted an even number"),
+            ("operations", (Named("a (b)"),), "got an operation 'a \\(b\\)', wanted a name"),
             ("operations", (Named("none"),), "one at least beside none"),
             ("operations", (Named("a"), Named("a")), "got operations a, a, wanted different"),
         ],

@@ -10,6 +10,7 @@ from raynas.errors import UserError
 from raynas.methods import load_method
 from raynas.settings import Settings
 from raynas.space_fit import refuse_unfit
+from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
 from tests.builders import ROOT, build_space, shipped_cells
 
 METHODS = ROOT / "launch" / "settings"
@@ -33,6 +34,19 @@ def test_methods_without_a_pretraining_fit_cells_and_others_are_told_which_do(me
 
 def test_chains_take_every_method() -> None:
     refuse_unfit(build_space("RN"), Settings())
+
+
+def test_layers_in_a_chain_take_no_drop_path() -> None:
+    settings = replace(Settings(), retrain=RetrainSettings(drop_path=0.2))
+
+    with pytest.raises(UserError, match=r"--retrain.drop-path 0.2 with --space tiny: .* at 0"):
+        refuse_unfit(build_space("RN"), settings)
+    refuse_unfit(
+        shipped_cells(),
+        replace(
+            settings, pretrain=PretrainSettings(epochs=0.0), search=SearchSettings(score="random")
+        ),
+    )
 
 
 def test_a_table_of_latencies_does_not_fit_cells() -> None:

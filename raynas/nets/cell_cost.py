@@ -9,7 +9,8 @@ from functools import partial
 
 import torch
 
-from raynas.cells import CellPlace, CellSpace, NodeChoice
+from raynas.cell_choices import CellPlace, NodeChoice
+from raynas.cells import CellSpace
 from raynas.costs import Cost, CostTable
 from raynas.errors import UserError
 from raynas.nets.cells import Preprocessing, cell_head, cell_stem, stride_of

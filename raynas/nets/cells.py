@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from raynas.cells import CellPlace, CellSpace, Pair
+from raynas.cell_choices import CellPlace, Pair
+from raynas.cells import CellSpace
 from raynas.nets.cell_operations import FactorizedReduction, relu_conv
 from raynas.space import Architecture
 
@@ -89,6 +90,7 @@ class Cell(nn.Module):
             nodes: What each of them is.
         """
         super().__init__()
+        self.drop_path = 0.0  # probability; it rises while a network is trained
         self.preprocessing = Preprocessing(place)
         self.wiring: list[list[tuple[str, int]]] = []  # by node: operations and what they read
         for number, node in enumerate(nodes):
@@ -105,9 +107,26 @@ class Cell(nn.Module):
         prepared = self.preprocessing(states)
         known = [prepared[0], prepared[1]]
         for inputs in self.wiring:
-            first, second = (getattr(self, name)(known[source]) for name, source in inputs)
+            first, second = (self._reached(name, known[source]) for name, source in inputs)
             known.append(first + second)
         return states[1], torch.cat(known[2:], dim=1)
+
+    def _reached(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """Return what an operation makes of x; while training it may be dropped, if no identity."""
+        operation = getattr(self, name)
+        y: torch.Tensor = operation(x)
+        if not self.training or self.drop_path == 0 or isinstance(operation, nn.Identity):
+            return y
+        return dropped(y, self.drop_path)
+
+
+def dropped(x: torch.Tensor, probability: float) -> torch.Tensor:
+    """Return x, N x C x H x W, with whole images set to zero, and its mean kept by the others.
+
+    Source: drop path (Larsson et al. 2017, arXiv 1605.07648), scheduled as NASNet does.
+    """
+    kept = torch.empty(len(x), 1, 1, 1, device=x.device, dtype=x.dtype).bernoulli_(1 - probability)
+    return x * kept / (1 - probability)
 
 
 def stride_of(source: int, *, is_reduction: bool) -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.nets.cells import Cell, Preprocessing
+from raynas.nets.cells import Cell, Preprocessing, dropped
 from raynas.nets.initialisation import initialise_
 from raynas.nets.parts import parts_of
 from raynas.nets.proxies import PROXIES
@@ -79,6 +79,29 @@ def test_a_network_classifies_images_of_any_side_and_all_of_it_learns(side: int)
 
     assert network(build_images(2, 3, side)).shape == (2, 5)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_drop_path_drops_whole_images_of_operations_and_keeps_the_mean() -> None:
+    x = torch.ones(4000, 2, 3, 3)
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        y = dropped(x, 0.25)
+    shares = y.flatten(1)
+
+    assert {round(value, 4) for value in shares.unique().tolist()} == {0.0, round(4 / 3, 4)}
+    assert torch.equal(shares.min(dim=1).values, shares.max(dim=1).values)
+    assert float(y.mean()) == pytest.approx(1, abs=0.03)
+
+
+def test_drop_path_leaves_identities_and_networks_that_are_not_trained_alone() -> None:
+    place = SPACE.layout[0]
+    text = "normal: {0} | {0} | {0} | {0}; reduction: {0} | {0} | {0} | {0}"
+    for pair, is_dropped in (("sep3(0) sep3(1)", True), ("skip_connect(0) skip_connect(1)", False)):
+        cell = Cell(place, SPACE.chosen(SPACE.parse(text.format(pair)), reduction=False))
+        states = build_images(8, 24), build_images(8, 24)
+        usual, cell.drop_path = (cell(states)[1], cell.eval()(states)[1]), 0.9
+        assert torch.equal(cell(states)[1], usual[1])
+        assert torch.equal(cell.train()(states)[1], usual[0]) != is_dropped
 
 
 def test_dropout_of_the_head_has_the_probability_that_is_asked_for() -> None:

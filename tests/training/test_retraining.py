@@ -6,12 +6,14 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
 from raynas.errors import StageError
+from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
@@ -94,13 +96,24 @@ class TestLearning:
     def test_a_network_of_cells_continues_as_if_it_had_not_been_interrupted(self) -> None:
         """Its cells read no state but the last: some weights never have a gradient."""
         images = digits(train=64, held_out=20)
-        whole, first, second = (of_cells(images, epochs=2, ema_decay=0.9) for _ in range(3))
+        settings = {"epochs": 2, "ema_decay": 0.9, "drop_path": 0.3}
+        whole, first, second = (of_cells(images, **settings) for _ in range(3))
         train(whole, 2)
         train(first, 1)
         second.restore(first.to_bytes())
         train(second, 1)
 
         assert rows_of(second) == rows_of(whole)
+
+    def test_drop_path_rises_from_nothing_to_its_probability(self) -> None:
+        retraining = of_cells(digits(train=64, held_out=20), epochs=2, drop_path=0.4)
+        cells = [part for part in retraining._network.modules() if isinstance(part, Cell)]
+        found = []
+        for step in range(2 * retraining.steps_per_epoch):
+            retraining.train_step(step)
+            found.append([cell.drop_path for cell in cells])
+
+        assert np.allclose(found, [[0.4 * step / 8] * 5 for step in range(8)])
 
     def test_an_epoch_looks_at_every_training_image(self) -> None:
         assert begin(build_dataset(count=33)).steps_per_epoch == 3
