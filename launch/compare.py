@@ -42,6 +42,7 @@ from raynas.search.matrix import Row, Spread, by_method, is_biased, over_seeds, 
 from raynas.search.recorded import refuse_misfit
 from raynas.search.truth import Truth, read_content, read_truth
 from raynas.settings import Settings
+from raynas.space import chain_of
 from raynas.store import RunStore
 
 
@@ -154,7 +155,8 @@ def refuse_impossible(
     plan = make_plan(*load(settings), settings, resources, None)
     refuse_crowding(plan, settings, resources, command.concurrent)
     if truth:
-        refuse_misfit(truth.architectures, plan.space, f"--truth {command.truth}")
+        where = f"--truth {command.truth}"
+        refuse_misfit(truth.architectures, chain_of(plan.space, where), where)
 
 
 def show(rows: Sequence[Row], store: RunStore, command: Command, console: Console) -> None:

@@ -1,7 +1,8 @@
-"""Describe a search space: its layers, its size, what its networks cost.
+"""Describe a search space: its layers or cells, its size, what its networks cost.
 
     python launch/describe.py --space mobilenet_v2
     python launch/describe.py --space nas_bench_macro --architecture 02012100
+    python launch/describe.py --space darts_cells --architecture PR_DARTS
     python launch/describe.py --space shufflenet_v2 --architectures FILE --json
 
 Costs are exact: MACs are multiply-adds of one image (papers call them FLOPs); batch norms,
@@ -12,29 +13,32 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from raynas.any_space import Space
+from raynas.cells import NONE, CellSpace
 from raynas.costs import CostTable, show_quantity
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.nets.operations import Identity
 from raynas.settings import Settings
 from raynas.space import ChoiceBlock, SearchSpace, load_space
+from raynas.training.trained import searched_space
 
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Command:
-    """Describe a search space: its layers, its size, what its networks cost."""
+    """Describe a search space: its layers or cells, its size, what its networks cost."""
 
     space: str = Settings().space
     """A name in search_spaces/ or a path to a Python file with a SPACE."""
     architecture: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """An architecture to cost, such as 3-0-5; give the flag again for more."""
+    """An architecture to cost, such as 3-0-5, or a genotype; give the flag again for more."""
     architectures: Path | None = None
     """A file of architectures to cost, one a line."""
     resolution: int | None = None
@@ -68,20 +72,21 @@ def describe(command: Command) -> None:
         if number is not None and number < 1:
             raise UserError(f"--{name}: got {number}, wanted at least 1")
     space = load_space(command.space, ROOT / "search_spaces")
-    skippable = space.with_identity(Identity())
-    costs = _costs(skippable, command)
-    rows = [_row(text, skippable, costs) for text in _texts(command)]
+    searched = searched_space(space, "path")
+    costs = _costs(searched, command)
+    rows = [_row(text, searched, costs) for text in _texts(command)]
     if command.json:
-        for each in rows or [_summary(space, skippable, command)]:
+        for each in rows or [_summary(space, searched, command)]:
             print(json.dumps(each))
         return
-    for line in _lines(_summary(space, skippable, command)):
+    summary = _summary(space, searched, command)
+    for line in _lines(summary) if "layers" in summary else _cell_lines(summary):
         print(line)
     for row in rows:
-        print(f"{row['architecture']}  {row['macs']:,} MACs  {row['params']:,} parameters")
+        print("\n".join(_row_lines(row)))
 
 
-def _costs(space: SearchSpace, command: Command) -> CostTable:
+def _costs(space: Space, command: Command) -> CostTable:
     return cost_table(
         space,
         command.resolution or space.resolution,
@@ -104,14 +109,23 @@ def _texts(command: Command) -> Iterator[str]:
     yield from filter(str.strip, lines)
 
 
-def _row(text: str, space: SearchSpace, costs: CostTable) -> dict[str, Any]:
+def _row(text: str, space: Space, costs: CostTable) -> dict[str, Any]:
     architecture = space.parse(text)
     cost = costs.of(architecture)
-    return {"architecture": str(architecture), "macs": cost.macs, "params": cost.params}
+    row = {"architecture": str(architecture), "macs": cost.macs, "params": cost.params}
+    if isinstance(space, CellSpace):
+        return row | {"genotype": str(space.genotype(architecture))}
+    return row
 
 
-def _summary(space: SearchSpace, skippable: SearchSpace, command: Command) -> dict[str, Any]:
-    costs, with_identity = _costs(space, command), _costs(skippable, command)
+def _row_lines(row: dict[str, Any]) -> Iterator[str]:
+    yield f"{row['architecture']}  {row['macs']:,} MACs  {row['params']:,} parameters"
+    if "genotype" in row:
+        yield f"    {row['genotype']}"
+
+
+def _summary(space: Space, searched: Space, command: Command) -> dict[str, Any]:
+    costs = _costs(space, command)
     return {
         "space": space.name,
         "input": [
@@ -120,10 +134,26 @@ def _summary(space: SearchSpace, skippable: SearchSpace, command: Command) -> di
             command.resolution or space.resolution,
         ],
         "classes": command.classes or space.num_classes,
-        "layers": [_layer(block) for block in space.blocks],
+        **_inside(space, costs),
         "size": space.size,
         **_range(costs),
-        "with_identity": {"size": skippable.size, **_range(with_identity)},
+        "with_identity": {"size": searched.size, **_range(_costs(searched, command))},
+    }
+
+
+def _inside(space: Space, costs: CostTable) -> dict[str, Any]:
+    """Return what is in a space of its kind: layers, or cells."""
+    if isinstance(space, SearchSpace):
+        return {"layers": [_layer(block) for block in space.blocks]}
+    assert isinstance(space, CellSpace), "there are two kinds of space"
+    return {
+        "cells": [{"kind": place.kind, "channels": place.channels} for place in space.layout],
+        "nodes": [
+            {"cell": block.cell, "node": block.node, "candidates": block.size}
+            for block in space.blocks
+        ],
+        "operations": [operation.name for operation in space.operations],
+        "genotypes": {name: _row(str(each), space, costs) for name, each in space.genotypes},
     }
 
 
@@ -164,6 +194,26 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     if skipping["size"] > summary["size"]:
         yield f"with identity as the last candidate of normal layers: {skipping['size']:,} networks"
         yield from _range_lines(skipping)
+
+
+def _cell_lines(summary: dict[str, Any]) -> Iterator[str]:
+    channels, height, width = summary["input"]
+    yield (
+        f"{summary['space']}: {len(summary['cells'])} cells, {summary['size']:,} networks, for "
+        f"images of {channels} x {height} x {width} and {summary['classes']} classes"
+    )
+    for (kind, wide), alike in groupby(summary["cells"], key=lambda cell: tuple(cell.values())):
+        yield f"{len(list(alike)):>3} x {kind:<9}  {wide} channels a node"
+    yield "node  cell       reads          candidates"
+    for node in summary["nodes"]:
+        reads = f"states 0 to {node['node'] + 1}"
+        yield f"{node['node']:>4}  {node['cell']:<9}  {reads}  {node['candidates']:>10}"
+    selectable = [name for name in summary["operations"] if name != NONE]
+    yield f"a node adds up two of: {' '.join(selectable)}"
+    yield from _range_lines(summary)
+    for name, row in summary["genotypes"].items():
+        first, second = _row_lines(row)
+        yield from (f"{name}: {first}", second)
 
 
 def _range_lines(costs: dict[str, Any]) -> Iterator[str]:

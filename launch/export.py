@@ -17,15 +17,16 @@ from typing import Annotated, Any
 
 import tyro
 
+from raynas.any_space import Space
 from raynas.command import exit_code
 from raynas.errors import StageError, UserError
 from raynas.folder import Folder
-from raynas.nets.operations import Identity
-from raynas.space import SearchSpace, load_space
+from raynas.space import load_space
 from raynas.stages import ImageSettings
 from raynas.store import RunStore
 from raynas.training.export import exports_of
 from raynas.training.images import Dataset, load_dataset
+from raynas.training.trained import searched_space
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,14 +100,13 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
     return chosen
 
 
-def _space(name: str, settings: dict[str, Any]) -> SearchSpace:
+def _space(name: str, settings: dict[str, Any]) -> Space:
     """Return the space that was searched, as ``raynas.cluster.plan`` makes it, without Ray."""
     try:
         space = load_space(name, ROOT / "search_spaces")
     except UserError as error:
         raise UserError(f"{error}; or say by --space where the file is now") from error
-    has_paths = settings["pretrain"]["layer_indicator"] == "path"
-    return space.with_identity(Identity()) if has_paths else space
+    return searched_space(space, settings["pretrain"]["layer_indicator"])
 
 
 def _dataset(

@@ -32,7 +32,7 @@ from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
 from raynas.search.additive import spread_networks
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace, load_space, space_module_name
+from raynas.space import Architecture, SearchSpace, chain_of, load_space, space_module_name
 from raynas.stages import ImageSettings
 from raynas.training.images import load_dataset
 from raynas.training.latency_table import Measured, Rows, errors_of, fitted
@@ -96,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: Command, console: Console) -> None:
     """Measure, fit, write and print."""
     refuse_odd(command)
-    space = load_space(command.space, ROOT / "search_spaces").with_identity(Identity())
+    loaded = load_space(command.space, ROOT / "search_spaces")
+    space = chain_of(loaded, "a table of latencies").with_identity(Identity())
     task = task_of(command, space)
     out = lasting(command.out or f"runs/latency-{space.name}-{task.resolution}.parquet")
     if not out.endswith(".parquet"):

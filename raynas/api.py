@@ -14,6 +14,7 @@ A run is what ``launch/search.py`` does, and continues in the same way:
 Every other name of raynas may change from one version to the next.
 """
 
+from raynas.cells import CellSpace
 from raynas.cluster.opening import Options, open_run
 from raynas.cluster.plan import Plan
 from raynas.cluster.pretraining import pretrain
@@ -22,6 +23,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.searching import Winners, find_winners
 from raynas.costs import Cost, CostTable, Limits
 from raynas.errors import StageError, UserError
+from raynas.genotype import Genotype
 from raynas.intervals import wilson
 from raynas.methods import load_method
 from raynas.nets.cost import cost_table
@@ -44,12 +46,14 @@ from raynas.training.trained import load_network, searched_space
 __all__ = [
     "AdditiveScorer",
     "Architecture",
+    "CellSpace",
     "ChoiceBlock",
     "ConvStem",
     "Cost",
     "CostTable",
     "Dataset",
     "Evolution",
+    "Genotype",
     "Head",
     "Identity",
     "ImageSettings",

@@ -14,11 +14,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raynas.any_space import Space
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.locations import inside, shown, split
-from raynas.space import SearchSpace
 from raynas.tables import LATENCIES, MEASURED_NETS
 
 Row = Mapping[str, Any]
@@ -87,7 +87,7 @@ class LatencyTable:
             ) from error
         return cls(shown(location), hashlib.sha256(content).hexdigest()[:12], facts, rows)
 
-    def added_to(self, costs: CostTable, space: SearchSpace, task: Task) -> CostTable:
+    def added_to(self, costs: CostTable, space: Space, task: Task) -> CostTable:
         """Return the costs with the latencies of this table, in whole nanoseconds.
 
         Args:
@@ -121,7 +121,7 @@ class LatencyTable:
             costs, latency=tuple(latency), fixed=replace(costs.fixed, latency=_nanoseconds(fixed))
         )
 
-    def _refuse_foreign(self, space: SearchSpace, task: Task) -> None:
+    def _refuse_foreign(self, space: Space, task: Task) -> None:
         layers = 1 + max(row["layer"] for row in self.rows if row["layer"] is not None)
         own = Task(*(self.facts[name] for name in ("channels", "resolution", "num_classes")))
         if (self.facts["space"], layers, own) != (space.name, space.num_layers, task):
@@ -131,7 +131,7 @@ class LatencyTable:
                 f"it was measured for {there}, this search is of {here}", space, task
             )
 
-    def _misfit(self, why: str, space: SearchSpace, task: Task) -> UserError:
+    def _misfit(self, why: str, space: Space, task: Task) -> UserError:
         return UserError(
             f"--latency-table {self.location}: {why}; measure this one with python "
             f"launch/latency.py --space {space.name} --resolution {task.resolution} --channels "

@@ -169,6 +169,12 @@ def _architecture(config: Config) -> Iterator[str]:
         for layer in config["layers"]
     ]  # fmt: skip
     yield from _table(("part", "operation", "input", "output", "MACs", "parameters"), rows)
+    if config.get("genotype"):
+        yield ""
+        yield "What is in the cells; `sep3(0)` is an operation on the output of the cell before the"
+        yield "last one, (1) on that of the last one, (2) on the first node:"
+        yield ""
+        yield from (f"    {cell}" for cell in config["genotype"].split("; "))
 
 
 def _history(config: Config) -> Iterator[str]:

@@ -48,6 +48,7 @@ _RANGES = {
     "retrain.label-smoothing": "[0, 1)",
     "retrain.clip": "[0, inf)",
     "retrain.dropout": "[0, 1)",
+    "retrain.drop-path": "[0, 1)",
     "retrain.ema-decay": "[0, 1)",
     "retrain.asha-grace-epochs": "[1, inf)",
     "retrain.asha-reduction": "[2, inf)",

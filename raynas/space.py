@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from raynas.any_space import Space
 from raynas.errors import UserError
 
 if TYPE_CHECKING:
@@ -240,7 +241,25 @@ def space_module_name(name: str) -> str:
     return f"raynas_space_{Path(name).stem}"
 
 
-def load_space(name: str, folder: Path) -> SearchSpace:
+def chain_of(space: Space, wanted_for: str) -> SearchSpace:
+    """Return a space whose layers stand in a chain as what it is.
+
+    Args:
+        space: Any space.
+        wanted_for: What needs a chain, for the message.
+
+    Raises:
+        UserError: Its networks are no chains.
+    """
+    if isinstance(space, SearchSpace):
+        return space
+    raise UserError(
+        f"{wanted_for}: it needs a space whose layers stand in a chain, such as small_mobile or "
+        f"mobilenet_v2, but {space.name} is one of cells; take another --space"
+    )
+
+
+def load_space(name: str, folder: Path) -> Space:
     """Load ``SPACE`` from ``folder/name.py``, or from a path to a person's own Python file.
 
     Raises:
@@ -260,6 +279,8 @@ def load_space(name: str, folder: Path) -> SearchSpace:
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
     space = getattr(module, "SPACE", None)
-    if not isinstance(space, SearchSpace):
-        raise UserError(f"space {name!r}: {path} defines no SPACE = SearchSpace(...); add one")
+    if not isinstance(space, Space):
+        raise UserError(
+            f"space {name!r}: {path} defines no SPACE = SearchSpace(...) or CellSpace(...); add one"
+        )
     return space

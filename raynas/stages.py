@@ -202,6 +202,8 @@ class RetrainSettings:
     """Gradients are clipped to this norm; 0 clips nothing."""
     dropout: float = 0.1
     """Dropout before the classifier."""
+    drop_path: float = 0.0
+    """Probability at the end of the training, from 0 on, that an operation of a cell is dropped."""
     ema_decay: float = 0.99
     """Decay per step of the averaged weights that are evaluated; 0 evaluates the last ones."""
     scheduler: Literal["fifo", "asha"] = "fifo"

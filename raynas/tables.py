@@ -81,6 +81,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "on_front": pa.bool_(),  # of validation accuracy and the run's costs; null: one objective
         # means of the classes' recalls; and images of the test, for the accuracy's interval
         "val_balanced_accuracy": _FLOAT, "test_balanced_accuracy": _FLOAT, "test_images": _INT,
+        "genotype": _STRING,  # of a network of cells, for people; null: layers in a chain
     }),
 }  # fmt: skip
 """Table name to schema, in the order in which a run fills them."""

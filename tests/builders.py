@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.costs import Cost, CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.nets.ends import ConvStem, PooledHead
@@ -26,8 +28,9 @@ from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
 from raynas.search.legal import LegalSampler
 from raynas.settings import Settings
-from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, load_space
+from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, chain_of, load_space
 from raynas.stages import SearchSettings
+from raynas.training.trained import searched_space
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = ROOT / "search_spaces"
@@ -90,16 +93,27 @@ def build_space(
     return space.with_identity(Identity()) if identity else space
 
 
+def shipped(name: str, *, identity: bool = False) -> Space:
+    """Return a space of any kind of ``search_spaces``, with identity in normal layers if wanted."""
+    return searched_space(load_space(name, SPACES), "path" if identity else "none")
+
+
 def shipped_space(name: str, *, identity: bool = False) -> SearchSpace:
-    """Return a space of ``search_spaces``, with identity in its normal layers if wanted."""
-    space = load_space(name, SPACES)
-    return space.with_identity(Identity()) if identity else space
+    """Return such a space whose layers stand in a chain."""
+    return chain_of(shipped(name, identity=identity), "this test")
+
+
+def shipped_cells(name: str = "darts_cells_small") -> CellSpace:
+    """Return such a space of cells."""
+    space = shipped(name)
+    assert isinstance(space, CellSpace)
+    return space
 
 
 @cache
 def shipped_costs(name: str, *, identity: bool = False) -> CostTable:
     """Return the costs of such a space at its own resolution and number of classes."""
-    space = shipped_space(name, identity=identity)
+    space = shipped(name, identity=identity)
     return cost_table(space, space.resolution, space.in_channels, space.num_classes)
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import nn
 
+from raynas.any_space import Space
 from raynas.nets.cost import cost_table
 from raynas.nets.subnet import subnet
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.images import Dataset
 from raynas.training.outcomes import Outcomes, TrialEnd
@@ -30,8 +31,13 @@ SHIPPED = {
     "mobilenet_v2_bnnas": "3,-1,0,4,0,-1,-1,0,4,-1,4,4,1,4,2,0,0,4,0,2,2",
     "shufflenet_v2": "2-4-0-1-2-0-3-0-2-4-2-3-0-0-0-0-3-2-3-3",
     "nas_bench_macro": "02012100",
+    "darts_cells_small": (
+        "normal: sep3(1) skip_connect(1) | sep5(0) sep3(1) | avgpool3(2) maxpool3(3) | "
+        "dil3(1) dil5(4); reduction: skip_connect(0) sep3(1) | maxpool3(0) skip_connect(1) | "
+        "dil3(0) dil5(2) | avgpool3(0) skip_connect(3)"
+    ),
 }
-"""An architecture of each shipped space with identity, identities among its layers."""
+"""An architecture of each kind of shipped space with identity, identities among its layers."""
 
 
 @cache
@@ -54,7 +60,7 @@ def crops(count: int, side: int) -> torch.Tensor:
 
 
 def trained_network(
-    space: SearchSpace, architecture: Architecture, images: torch.Tensor, classes: int
+    space: Space, architecture: Architecture, images: torch.Tensor, classes: int
 ) -> nn.Sequential:
     """Return a network in eval mode whose batch norms have seen the images: logits near 1."""
     with torch.random.fork_rng(devices=[]):
@@ -75,7 +81,7 @@ def trained_network(
 
 def build_run(
     uri: str,
-    space: SearchSpace,
+    space: Space,
     architectures: Sequence[str],
     dataset: Dataset | None = None,
     stopped: Sequence[str] = (),
@@ -94,7 +100,7 @@ def build_run(
     row = run_row(store.name, chosen, facts) | {"started": datetime(2026, 3, 1, tzinfo=UTC)}
     store.append("runs", [row], "run")
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)
-    outcomes = Outcomes(store, costs)
+    outcomes = Outcomes(store, costs, space=space)
     images = torch.from_numpy(dataset.val.take(np.arange(len(dataset.val))).pixels) / 255
     for text in architectures:
         network = trained_network(space, Architecture.parse(text), images, dataset.num_classes)

@@ -18,11 +18,13 @@ from raynas.store import RunStore
 FROZEN = """
 AdditiveScorer(table)
 Architecture(iterable)
+CellSpace(name, stem, operations, head, resolution)
 ChoiceBlock(candidates, in_channels, out_channels, stride)
 ConvStem(out_channels, stride)
 Cost(macs, params)
 CostTable(macs, params, fixed)
 Evolution(sampler, settings, seed)
+Genotype(normal, reduction)
 Identity()
 LegalSampler(costs, limits)
 Limits(max_macs, max_params, max_latency)

@@ -20,13 +20,24 @@ from raynas.nets.supernet import Supernet, batch_norms
 from raynas.search.indicators import AdditiveScorer, read_indicators, score_table
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fair_paths, uniform_paths
-from raynas.space import Architecture, ChoiceBlock, SearchSpace, load_space
+from raynas.space import Architecture, ChoiceBlock, SearchSpace, chain_of, load_space
 from raynas.stages import SearchSettings
-from tests.builders import SPACES, build_images, shipped_costs, shipped_space
+from tests.builders import (
+    SPACES,
+    build_images,
+    shipped,
+    shipped_cells,
+    shipped_costs,
+    shipped_space,
+)
 
 FILES = sorted(SPACES.glob("[!_]*.py"))
+NAMES = [file.stem for file in FILES]
+CHAINS = [name for name in NAMES if isinstance(shipped(name), SearchSpace)]
 
-every_space = pytest.mark.parametrize("name", [file.stem for file in FILES])
+every_space = pytest.mark.parametrize("name", NAMES)
+every_chain = pytest.mark.parametrize("name", CHAINS)
+every_space_of_cells = pytest.mark.parametrize("name", [n for n in NAMES if n not in CHAINS])
 
 
 def docstring(name: str) -> str:
@@ -35,12 +46,13 @@ def docstring(name: str) -> str:
 
 
 def test_there_are_spaces_to_test() -> None:
-    assert {"mobilenet_v2", "shufflenet_v2", "nas_bench_macro"} <= {file.stem for file in FILES}
+    assert {"mobilenet_v2", "shufflenet_v2", "nas_bench_macro"} <= set(CHAINS)
+    assert {"darts_cells", "darts_cells_small"} <= set(NAMES) - set(CHAINS)
 
 
 @every_space
 def test_a_space_is_named_like_its_file(name: str) -> None:
-    assert shipped_space(name).name == name
+    assert shipped(name).name == name
 
 
 @every_space
@@ -48,19 +60,19 @@ def test_the_file_states_the_size_of_its_space(name: str) -> None:
     """For example 6^20: choices, layers."""
     (base, exponent), *_ = re.findall(r"(\d+)\^(\d+)", docstring(name))
 
-    assert int(base) ** int(exponent) == shipped_space(name).size
+    assert int(base) ** int(exponent) == shipped(name).size
 
 
 @every_space
 def test_a_space_is_a_value_that_survives_pickling(name: str) -> None:
-    space = shipped_space(name)
+    space = shipped(name)
     copy = pickle.loads(pickle.dumps(space))  # noqa: S301 - our own pickle
 
     assert copy == space
     assert hash(copy) == hash(space)
 
 
-@every_space
+@every_chain
 def test_every_candidate_of_a_layer_makes_the_shape_that_the_layer_promises(name: str) -> None:
     space = shipped_space(name, identity=True)
     side = min(space.resolution, 32)
@@ -83,7 +95,7 @@ def test_every_candidate_of_a_layer_makes_the_shape_that_the_layer_promises(name
     assert logits.shape == (2, space.num_classes)
 
 
-@every_space
+@every_chain
 def test_every_candidate_has_a_batch_norm_to_read_unless_it_is_a_fixed_identity(name: str) -> None:
     space = shipped_space(name, identity=True)
     with torch.device("meta"):
@@ -100,7 +112,7 @@ def test_every_candidate_has_a_batch_norm_to_read_unless_it_is_a_fixed_identity(
     assert marked == expected
 
 
-@every_space
+@every_chain
 def test_a_path_leads_through_the_supernet_at_full_resolution(name: str) -> None:
     space = shipped_space(name, identity=True)
     with torch.device("meta"), torch.no_grad():
@@ -113,7 +125,7 @@ def test_a_path_leads_through_the_supernet_at_full_resolution(name: str) -> None
 
 @every_space
 def test_a_stand_alone_network_costs_what_the_additive_table_says(name: str) -> None:
-    space = shipped_space(name)
+    space = shipped(name)
     (path,) = uniform_paths([block.size for block in space.blocks], seed=1, step=0)
     with torch.device("meta"):
         network = subnet(space, path, space.in_channels, space.num_classes)
@@ -123,11 +135,33 @@ def test_a_stand_alone_network_costs_what_the_additive_table_says(name: str) -> 
     assert cost == shipped_costs(name).of(path)
 
 
+@every_space_of_cells
+def test_every_operation_makes_the_shape_that_a_cell_wants_also_of_odd_sides(name: str) -> None:
+    for operation in shipped_cells(name).operations:
+        for side, stride in ((8, 1), (7, 1), (8, 2), (7, 2)):
+            made = operation.build(6, 6, stride)(build_images(2, 6, side))
+            assert made.shape == (2, 6, -(-side // stride), -(-side // stride))
+
+
+@every_space_of_cells
+def test_a_genotype_leads_through_a_network_at_full_resolution(name: str) -> None:
+    space = shipped_cells(name)
+    (path,) = uniform_paths([block.size for block in space.blocks], 0, 0)
+    with torch.device("meta"), torch.no_grad():
+        network = subnet(space, path, space.in_channels, space.num_classes)
+        images = torch.empty(2, space.in_channels, space.resolution, space.resolution)
+
+        assert network(images).shape == (2, space.num_classes)
+
+
 @every_space
 def test_a_space_imports_values_and_operations_only(name: str) -> None:
     tree = ast.parse((SPACES / f"{name}.py").read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    allowed = {"dataclasses", "torch", "raynas.space", "raynas.nets.ends", "raynas.nets.operations"}
+    allowed = {
+        "dataclasses", "torch", "raynas.space", "raynas.cells", "raynas.genotype",
+        "raynas.nets.ends", "raynas.nets.operations", "raynas.nets.cell_operations",
+    }  # fmt: skip
 
     assert imported <= allowed
 
@@ -185,7 +219,7 @@ SPACE = SearchSpace(
 def own_space(tmp_path: Path) -> SearchSpace:
     file = tmp_path / "own.py"
     file.write_text(OWN_FILE, encoding="utf-8")
-    return load_space(str(file), SPACES).with_identity(Identity())
+    return chain_of(load_space(str(file), SPACES), "this test").with_identity(Identity())
 
 
 def test_a_persons_own_operation_goes_the_whole_way_from_supernet_to_subnet(

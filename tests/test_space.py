@@ -227,7 +227,7 @@ def test_a_missing_space_names_the_nearest_one() -> None:
 
 
 def test_a_missing_space_near_nothing_lists_what_there_is() -> None:
-    with pytest.raises(UserError, match=r"known are mobilenet_v2, .*small_mobile"):
+    with pytest.raises(UserError, match=r"known are darts_cells, .*small_mobile"):
         load_space("xyzzy", SPACES)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from ray import tune
 
+from raynas.any_space import Space
 from raynas.cluster.data_parallel import Report, trainable
 from raynas.cluster.failures import failure_text
 from raynas.cluster.run import Run
@@ -22,7 +23,7 @@ from raynas.errors import StageError
 from raynas.remaining import longest_queue
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining
@@ -95,7 +96,7 @@ def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architectur
 
 def check_trial(  # noqa: PLR0913 - what a trial is made of
     config: dict[str, Any],
-    space: SearchSpace,
+    space: Space,
     dataset: Dataset,
     settings: Settings,
     gpus: float,

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from rich.console import Console
 
+from raynas.any_space import Space
 from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan, make_plan
@@ -27,7 +28,8 @@ from raynas.errors import StageError
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.settings import Settings
-from raynas.space import SPACES, SearchSpace, load_space, space_module_name
+from raynas.space import SPACES, load_space, space_module_name
+from raynas.space_fit import refuse_unfit
 from raynas.store import RunStore
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.reuse import refuse_foreign
@@ -132,9 +134,14 @@ def planned(
         )  # fmt: skip
 
 
-def load(settings: Settings) -> tuple[SearchSpace, Dataset]:
-    """Return the space and the images of a run."""
+def load(settings: Settings) -> tuple[Space, Dataset]:
+    """Return the space and the images of a run.
+
+    Raises:
+        UserError: One of them cannot be read, or the method does not fit the space.
+    """
     space = load_space(settings.space, SPACES)
+    refuse_unfit(space, settings)
     return space, _images(settings.data, settings.images, settings.seed, space.resolution, say)
 
 

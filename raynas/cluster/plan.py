@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from raynas.any_space import Space
 from raynas.balance import class_warnings
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
@@ -18,7 +19,7 @@ from raynas.nets.cost import cost_table
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
-from raynas.space import SearchSpace
+from raynas.space import SearchSpace, chain_of
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
@@ -53,7 +54,7 @@ class Plan:
         latencies: The table of latencies, if there is one.
     """
 
-    space: SearchSpace
+    space: Space
     costs: CostTable
     sampler: LegalSampler
     num_steps: int
@@ -72,6 +73,11 @@ class Plan:
     latencies: LatencyTable | None = None
 
     @property
+    def chain(self) -> SearchSpace:
+        """The space as one of layers in a chain, which pretraining needs."""
+        return chain_of(self.space, "pretraining")
+
+    @property
     def gpus_per_trial(self) -> float:
         """GPUs of a retraining trial."""
         return self.trial_size.all_gpus
@@ -88,7 +94,7 @@ class Plan:
 
 
 def make_plan(
-    space: SearchSpace,
+    space: Space,
     dataset: Dataset,
     settings: Settings,
     resources: Resources,
@@ -174,7 +180,7 @@ def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
 
 
 def _costs(
-    space: SearchSpace, dataset: Dataset, settings: Settings
+    space: Space, dataset: Dataset, settings: Settings
 ) -> tuple[CostTable, LatencyTable | None]:
     """Return what candidates cost, with latencies where a table of them is given."""
     task = Task(dataset.channels, dataset.resolution, dataset.num_classes)

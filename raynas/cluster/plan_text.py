@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from raynas.any_space import Space
 from raynas.balance import class_words
+from raynas.cells import CellSpace
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
@@ -28,7 +30,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "classes": class_words(facts),
         "skipped": _skipped_words(facts["skipped"]),
         "ignored": _ignored_words(facts["ignored"]),
-        "space": f"{plan.space.name}: {plan.space.num_layers} layers, {plan.space.size:,} networks",
+        "space": _space_words(plan.space),
         "costs": ", ".join(ranges),
         "latency": plan.latencies.words if plan.latencies else "",
         "method": f"{settings.method}, seed {settings.seed}",
@@ -41,6 +43,13 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
+
+
+def _space_words(space: Space) -> str:
+    parts = f"{space.num_layers} layers"
+    if isinstance(space, CellSpace):
+        parts = f"{space.cells} cells of {space.nodes} nodes"
+    return f"{space.name}: {parts}, {space.size:,} networks"
 
 
 def _cluster_words(resources: Resources) -> str:

@@ -4,22 +4,25 @@ from raynas.cluster.run import Run
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.worker import supernet_recipe
 from raynas.shield import Shield
+from raynas.space import SearchSpace
 from raynas.training.gradients import build_supernet
 from raynas.training.initial import initial_isometry
 from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.pretraining import Pretraining, learned_nothing
 
 
-def pretrain(run: Run) -> Pretraining:
+def pretrain(run: Run) -> Pretraining | None:
     """Train the supernet's batch norms on Ray actors; return them with their importance.
 
     Continues where the run folder's checkpoint stands; writes the tables ``isometry``, ``steps``,
-    ``indicators`` and ``ledger``.
+    ``indicators`` and ``ledger``. None: networks are cells, and nothing is pretrained.
     """
     with run.spending("pretrain", run.plan.workers * run.plan.gpus_per_worker):
+        if not isinstance(run.plan.space, SearchSpace):
+            return None
         state = _begun(run)
         journal = Journal(
-            run.store, state, run.plan.space, run.settings.pretrain, len(run.dataset.train)
+            run.store, state, run.plan.chain, run.settings.pretrain, len(run.dataset.train)
         )
         if state.step < state.num_steps:
             _train(run, state, journal)
@@ -32,14 +35,14 @@ def pretrain(run: Run) -> Pretraining:
 def _begun(run: Run) -> Pretraining:
     """Return the pretraining as far as the run folder knows it."""
     plan, settings, dataset, store = run.plan, run.settings, run.dataset, run.store
-    frozen = build_supernet(plan.space, settings.pretrain, dataset, settings.seed)
+    frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
     if plan.num_steps and not store.parts("isometry"):
         rows = initial_isometry(
-            plan.space, dataset.channels, dataset.num_classes, settings.pretrain, settings.seed
+            plan.chain, dataset.channels, dataset.num_classes, settings.pretrain, settings.seed
         )
         store.append("isometry", rows, part="initial")
     state = Pretraining(
-        plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
+        plan.chain, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
         plan.num_steps, plan.num_shards,
     )  # fmt: skip
     if store.has(CHECKPOINT):
@@ -50,7 +53,7 @@ def _begun(run: Run) -> Pretraining:
 def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     plan, settings = run.plan, run.settings
     advance = run.stages.stage("pretrain", state.num_steps, "steps")
-    recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
+    recipe = supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker)
     crew = plan.crew(settings.pretrain)
     with PathWorkers(recipe, run.dataset, crew) as workers, journal, Shield() as shield:
         for step in state.run(shield.opened(workers)):

@@ -121,12 +121,12 @@ def _probe_pretraining(
     Returns:
         Seconds until all workers are there, of the isometry, of a step; a checkpoint's bytes.
     """
-    frozen = build_supernet(plan.space, settings.pretrain, dataset, settings.seed)
+    frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
     state = Pretraining(
-        plan.space, frozen.segments, frozen.vector, settings.pretrain, settings.seed, _ENDLESS,
+        plan.chain, frozen.segments, frozen.vector, settings.pretrain, settings.seed, _ENDLESS,
         plan.num_shards,
     )  # fmt: skip
-    recipe = supernet_recipe(plan.space, settings, plan.num_shards, plan.gpus_per_worker)
+    recipe = supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker)
     started = time.monotonic()
     with PathWorkers(recipe, dataset, plan.crew(settings.pretrain)) as workers:
         steps = state.run(workers)
@@ -143,7 +143,10 @@ def _probe_pretraining(
 
 def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) -> float:
     """Return the seconds of a score; the supernet's numbers do not matter to them."""
-    vector = build_supernet(plan.space, settings.pretrain, dataset, settings.seed).vector.numpy()
+    vector = np.zeros(0, np.float32)
+    if settings.search.score == "accuracy":
+        frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
+        vector = frozen.vector.numpy()
     score = make_score(plan.space, dataset, settings, vector, device)
     path = _by_size(plan, settings.seed)[0]
     return seconds_of(lambda: score(path))

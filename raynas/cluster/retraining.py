@@ -25,7 +25,7 @@ def retrain(run: Run, winners: Winners) -> None:
     plan, settings = run.plan, run.settings
     if winners.exhausted:
         return
-    outcomes = Outcomes(run.store, plan.costs, settings.search.goals)
+    outcomes = Outcomes(run.store, plan.costs, settings.search.goals, plan.space)
     advance = run.stages.stage(
         "retrain", settings.retrain.top_k * settings.retrain.epochs, "epochs"
     )

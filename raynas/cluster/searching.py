@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from raynas.cluster.calibrated import CalibratedSearcher
 from raynas.cluster.checking import check_score
 from raynas.cluster.run import Run
@@ -42,26 +44,28 @@ class Winners(Protocol):
         """Return the score of an architecture that was suggested."""
 
 
-def find_winners(run: Run, supernet: Pretraining) -> Winners:
+def find_winners(run: Run, supernet: Pretraining | None) -> Winners:
     """Search, and return the Tune searcher whose trials are to be trained.
 
     Writes the tables ``architectures`` and, where it is asked for, ``checks``.
 
     Args:
         run: The run.
-        supernet: With what was trained, and its importance.
+        supernet: With what was trained, and its importance; None where nothing was pretrained.
     """
     plan, settings = run.plan, run.settings
     done = Outcomes(run.store, plan.costs, settings.search.goals).settled()
+    vector = supernet.vector.numpy() if supernet else np.zeros(0, np.float32)
     if settings.search.score not in INDICATOR_SCORES:  # trials score each architecture
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
-            searcher: Winners = make_searcher(run, None, supernet.vector.numpy(), done)
+            searcher: Winners = make_searcher(run, None, vector, done)
         check_score(run, None)
     else:
-        table = score_table(supernet.indicators(), plan.space, settings.search)
+        assert supernet, "indicators are read off a supernet"
+        table = score_table(supernet.indicators(), plan.chain, settings.search)
         check_score(run, table)  # before the search, which may learn from it
         with run.spending("search"):
-            searcher = make_searcher(run, table, supernet.vector.numpy(), done)
+            searcher = make_searcher(run, table, vector, done)
         if settings.search.strategy != "calibrated":
             _record_gap(run, table)
     run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
@@ -158,7 +162,7 @@ def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher
 def _calibrated(run: Run, table: Table, done: Sequence[Architecture]) -> CalibratedSearcher:
     """Return the searcher that begins as the indicator and learns from its trials."""
     plan, settings, store = run.plan, run.settings, run.store
-    calibration = Calibration(table, plan.costs, settings.limits, plan.space, settings.seed)
+    calibration = Calibration(table, plan.costs, settings.limits, plan.chain, settings.seed)
     scorer = AdditiveScorer(table)
 
     def record(searcher: CalibratedSearcher) -> None:
@@ -191,7 +195,7 @@ def _learn_from_check(run: Run, calibration: Calibration) -> None:
 
 def _write_beliefs(run: Run, calibration: Calibration) -> None:
     step = run.plan.num_steps - 1  # beside the indicators after the last step of pretraining
-    rows = calibrated_rows(run.plan.space, calibration.table(), step)
+    rows = calibrated_rows(run.plan.chain, calibration.table(), step)
     run.store.append("indicators", rows, part="calibrated")
 
 

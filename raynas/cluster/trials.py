@@ -16,6 +16,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.any_space import Space
 from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
 from raynas.cluster.trial_size import TrialSize
@@ -23,7 +24,7 @@ from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
 from raynas.remaining import longest_queue
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.store import RunStore
 from raynas.training.images import Dataset
@@ -47,7 +48,7 @@ def model_path(architecture: str) -> str:
 
 def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     config: dict[str, Any],
-    space: SearchSpace,
+    space: Space,
     dataset: Dataset,
     settings: Settings,
     store: RunStore,

@@ -5,23 +5,22 @@
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.costs import Cost, CostTable
 from raynas.errors import UserError
-from raynas.space import Operation, SearchSpace
+from raynas.nets.cell_cost import cell_cost_table, cell_sides
+from raynas.nets.measured import Value, fitting, measure, measure_candidate
+from raynas.space import SearchSpace, chain_of
 
 
-def cost_table(
-    space: SearchSpace, resolution: int, in_channels: int, num_classes: int
-) -> CostTable:
-    """Return what every candidate of every layer costs for images of that shape.
+def cost_table(space: Space, resolution: int, in_channels: int, num_classes: int) -> CostTable:
+    """Return what every candidate of every choice costs for images of that shape.
 
     Args:
         space: The search space.
@@ -32,26 +31,33 @@ def cost_table(
     Raises:
         UserError: An operation that such images do not fit.
     """
-    where = partial(_fitting, space, resolution)
+    if isinstance(space, CellSpace):
+        return cell_cost_table(space, resolution, in_channels, num_classes)
+    chain = chain_of(space, "costs")
+    return _chain_cost_table(chain, resolution, in_channels, num_classes)
+
+
+def _chain_cost_table(
+    space: SearchSpace, resolution: int, in_channels: int, num_classes: int
+) -> CostTable:
+    where = partial(fitting, space, resolution)
     with torch.device("meta"):
         images = torch.empty(1, in_channels, resolution, resolution)
         with where("the stem"):
-            stem, features = _measure(space.stem.build(in_channels), images)
+            stem, features = measure(space.stem.build(in_channels), images)
         rows: list[list[Cost]] = []
         for layer, block in enumerate(space.blocks):
             shape = tuple(features.shape)
             row = []
             for candidate in block.candidates:
                 with where(f"operation {candidate.name} of layer {layer}"):
-                    measured = _measure_candidate(
-                        candidate, block.out_channels, block.stride, shape
-                    )
+                    measured = measure_candidate(candidate, block.out_channels, block.stride, shape)
                 row.append(measured)
             _check_shapes(space, layer, [output for _, output in row], features)
             features = torch.empty(row[0][1])
             rows.append([cost for cost, _ in row])
         with where("the head"):
-            head, _ = _measure(space.head.build(features.shape[1], num_classes), features)
+            head, _ = measure(space.head.build(features.shape[1], num_classes), features)
     return CostTable(
         macs=tuple(tuple(cost.macs for cost in row) for row in rows),
         params=tuple(tuple(cost.params for cost in row) for row in rows),
@@ -59,8 +65,11 @@ def cost_table(
     )
 
 
-def map_sides(space: SearchSpace, resolution: int, in_channels: int) -> list[int]:
-    """Return the side in pixels of the feature maps that each layer receives."""
+def map_sides(space: Space, resolution: int, in_channels: int) -> list[int]:
+    """Return the side in pixels of the feature maps that each layer, or each cell, receives."""
+    if isinstance(space, CellSpace):
+        return cell_sides(space, resolution, in_channels)
+    space = chain_of(space, "maps")
     with torch.device("meta"), torch.no_grad():
         stem = space.stem.build(in_channels).eval()
         side = stem(torch.empty(1, in_channels, resolution, resolution)).shape[-1]
@@ -69,19 +78,6 @@ def map_sides(space: SearchSpace, resolution: int, in_channels: int) -> list[int
         sides.append(side)
         side = math.ceil(side / block.stride)
     return sides
-
-
-@contextmanager
-def _fitting(space: SearchSpace, resolution: int, what: str) -> Iterator[None]:
-    """Say which part of a space such images do not fit."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        why = str(error).partition("\n")[0]
-        raise UserError(
-            f"{space.name}: {what} does not fit images of {resolution} x {resolution} pixels "
-            f"({why}); choose another --resolution, or mend its build()"
-        ) from error
 
 
 def _check_shapes(
@@ -100,23 +96,6 @@ def _check_shapes(
             )
 
 
-def module_cost(module: nn.Module, images: torch.Tensor) -> Cost:
+def module_cost(module: nn.Module, value: Value) -> Cost:
     """Return the cost of a module for the given input, N = 1."""
-    return _measure(module, images)[0]
-
-
-@cache  # layers of a stage repeat, and so do the tables of a space with and without identity
-def _measure_candidate(
-    candidate: Operation, out_channels: int, stride: int, shape: tuple[int, ...]
-) -> tuple[Cost, tuple[int, ...]]:
-    module = candidate.build(shape[1], out_channels, stride)
-    cost, output = _measure(module, torch.empty(shape))
-    return cost, tuple(output.shape)
-
-
-def _measure(module: nn.Module, images: torch.Tensor) -> tuple[Cost, torch.Tensor]:
-    module.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        output = module(images)
-    params = sum(parameter.numel() for parameter in module.parameters())
-    return Cost(counter.get_total_flops() // 2, params), output
+    return measure(module, value)[0]

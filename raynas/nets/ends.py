@@ -1,7 +1,7 @@
 """Stems and heads: the fixed parts of a network before and after its searched layers.
 
 Sources: MobileNetV2 as in BN-NAS, ShuffleNetV2 as in SPOS, NAS-Bench-Macro
-(``ALGORITHMS`` section 3).
+(``ALGORITHMS`` section 3); DARTS (11.1).
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,21 @@ class ConvStem:
             conv(in_channels, self.out_channels, 3, self.stride),
             nn.BatchNorm2d(self.out_channels),
             activation_layer(self.activation),
+        )
+
+
+@dataclass(frozen=True)
+class LinearStem:
+    """A 3x3 convolution and batch norm, as before DARTS' cells, which begin with activations."""
+
+    out_channels: int
+    stride: int = 1
+
+    def build(self, in_channels: int) -> nn.Module:
+        """Return the stem for images of that many channels."""
+        return nn.Sequential(
+            conv(in_channels, self.out_channels, 3, self.stride),
+            nn.BatchNorm2d(self.out_channels),
         )
 
 
@@ -67,4 +82,18 @@ class PooledHead:
             nn.Flatten(),
             nn.Dropout(0.0),
             nn.Linear(self.width, num_classes, bias=self.bias),
+        )
+
+
+@dataclass(frozen=True)
+class AveragedHead:
+    """Global average pooling and a classifier."""
+
+    def build(self, in_channels: int, num_classes: int) -> nn.Module:
+        """Return the head; its dropout does nothing until retraining sets its probability."""
+        return nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.0),
+            nn.Linear(in_channels, num_classes),
         )

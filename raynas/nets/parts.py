@@ -1,4 +1,4 @@
-"""The parts of a subnet by name: stem, a layer each, head; their shapes and what they cost."""
+"""The parts of a subnet by name: stem, a layer or cell each, head; their shapes and costs."""
 
 import copy
 import re
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.costs import Cost
 from raynas.nets.cost import module_cost
-from raynas.space import Architecture, SearchSpace
+from raynas.nets.measured import Value
+from raynas.space import Architecture
 
 Shape = tuple[int, ...]
 
@@ -20,9 +23,9 @@ class Part:
 
     Attributes:
         name: A Python name, such as layer03_k5e6.
-        operation: Of a layer, as the space names it; otherwise stem or head.
+        operation: Of a layer, as the space names it; the kind of a cell; otherwise stem or head.
         module: What it is.
-        arriving: Shape of what comes in, without N.
+        arriving: Shape of what comes in, without N; between cells that of the last one's output.
         leaving: Shape of what goes out.
         cost: Of one image.
     """
@@ -36,32 +39,48 @@ class Part:
 
 
 def parts_of(
-    network: nn.Sequential, space: SearchSpace, architecture: Architecture, image: Shape
+    network: nn.Sequential, space: Space, architecture: Architecture, image: Shape
 ) -> list[Part]:
     """Return the parts of a subnet in order.
 
     Args:
         network: As ``subnet`` returns it.
         space: The space in which the architecture lies.
-        architecture: A candidate index per layer.
+        architecture: A candidate index per choice.
         image: Channels, height and width of an image.
     """
-    chosen = zip(space.blocks, architecture, strict=True)
-    operations = [block.candidates[choice].name for block, choice in chosen]
+    names = _names(space, architecture)
+    value: Value = torch.empty(1, *image, device="meta")
+    parts = []
+    for (name, operation), module in zip(names, network, strict=True):
+        on_meta = copy.deepcopy(module).to("meta").eval()
+        with torch.no_grad():
+            leaving = on_meta(value)
+        cost = module_cost(on_meta, value)
+        parts.append(Part(name, operation, module, _shape(value), _shape(leaving), cost))
+        value = leaving
+    return parts
+
+
+def _names(space: Space, architecture: Architecture) -> list[tuple[str, str]]:
+    """Return name and operation of each part."""
+    if isinstance(space, CellSpace):
+        operations = [place.kind for place in space.layout]
+        kind = "cell"
+    else:
+        chosen = zip(space.blocks, architecture, strict=True)
+        operations = [block.candidates[choice].name for block, choice in chosen]
+        kind = "layer"
     layers = [
-        f"layer{layer:02d}_{re.sub(r'[^0-9A-Za-z]+', '_', operation)}"
+        (f"{kind}{layer:02d}_{re.sub(r'[^0-9A-Za-z]+', '_', operation)}", operation)
         for layer, operation in enumerate(operations)
     ]
-    shape, parts = image, []
-    names = zip(("stem", *layers, "head"), ("stem", *operations, "head"), network, strict=True)
-    for name, operation, module in names:
-        on_meta = copy.deepcopy(module).to("meta").eval()
-        arriving = torch.empty(1, *shape, device="meta")
-        leaving = tuple(on_meta(arriving).shape[1:])
-        cost = module_cost(on_meta, arriving)
-        parts.append(Part(name, operation, module, shape, leaving, cost))
-        shape = leaving
-    return parts
+    return [("stem", "stem"), *layers, ("head", "head")]
+
+
+def _shape(value: Value) -> Shape:
+    last = value[1] if isinstance(value, tuple) else value
+    return tuple(last.shape[1:])
 
 
 def show_shape(shape: Shape) -> str:

@@ -122,7 +122,8 @@ def _gradients(
     """Return the weights of convolutions and linear layers, each with its gradient."""
     layers = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     weights = [layer.weight for layer in layers]
-    gradients = torch.autograd.grad(target, weights)
+    # zeros for what is not on the way to the target: a cell need not read the one before the last
+    gradients = torch.autograd.grad(target, weights, materialize_grads=True)
     return zip((weight.detach() for weight in weights), gradients, strict=True)
 
 

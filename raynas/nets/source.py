@@ -154,12 +154,19 @@ def _constructor(module: nn.Module) -> str:
     except (SyntaxError, ValueError, AssertionError) as error:
         raise SourceError(f"torch does not tell how nn.{name} was made ({module!r})") from error
     usual = inspect.signature(type(module)).parameters
+    named = _untold(module, list(usual.values())[len(values) :]) | named
     shown = [repr(value) for value in values]
     for key, value in named.items():
         simple = _side(value) if key in _SQUARE else value
         if key not in usual or usual[key].default != simple:
             shown.append(f"{key}={simple!r}")
     return f"nn.{name}({', '.join(shown)})"
+
+
+def _untold(module: nn.Module, parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """Return what a layer was made with and may not tell, such as AvgPool2d's count_include_pad."""
+    known = {each.name: getattr(module, each.name, each.default) for each in parameters}
+    return {name: value for name, value in known.items() if isinstance(value, bool | int | float)}
 
 
 def _literal(node: ast.expr) -> Any:

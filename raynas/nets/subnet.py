@@ -6,11 +6,14 @@ costs nothing (``ALGORITHMS`` 15, question 11).
 
 from torch import nn
 
-from raynas.space import Architecture, SearchSpace
+from raynas.any_space import Space
+from raynas.cells import CellSpace
+from raynas.nets.cells import cell_network
+from raynas.space import Architecture, SearchSpace, chain_of
 
 
 def subnet(
-    space: SearchSpace,
+    space: Space,
     architecture: Architecture,
     in_channels: int,
     num_classes: int,
@@ -25,13 +28,24 @@ def subnet(
         num_classes: Classes of the task.
         dropout: Probability of the head's dropout layers.
     """
+    if isinstance(space, CellSpace):
+        network = cell_network(space, architecture, in_channels, num_classes)
+    else:
+        chain = chain_of(space, "a network")
+        network = _chain_network(chain, architecture, in_channels, num_classes)
+    for part in network[-1].modules():
+        if isinstance(part, nn.Dropout):
+            part.p = dropout
+    return network
+
+
+def _chain_network(
+    space: SearchSpace, architecture: Architecture, in_channels: int, num_classes: int
+) -> nn.Sequential:
     chosen = zip(space.blocks, architecture, strict=True)
     layers = [
         block.candidates[choice].build(block.in_channels, block.out_channels, block.stride)
         for block, choice in chosen
     ]
     head = space.head.build(space.blocks[-1].out_channels, num_classes)
-    for part in head.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = dropout
     return nn.Sequential(space.stem.build(in_channels), *layers, head)

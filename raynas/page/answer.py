@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raynas.costs import show_quantity
+from raynas.genotype import Genotype
 from raynas.intervals import wilson
 from raynas.page.parts import is_missing, percent
 from raynas.page.reading import Reading
@@ -79,16 +80,23 @@ def answer(reading: Reading) -> Answer | None:
     if best is None or is_missing(best["val_accuracy"]):
         return None
     accuracy = accuracy_of(best, reading)
-    choices = [int(choice) for choice in best["architecture"].split("-")]
-    names = [
-        reading.operations.get((layer, choice), f"candidate {choice}")
-        for layer, choice in enumerate(choices)
-    ]
     commands, python, note = _use(best, reading)
     return Answer(
-        best["architecture"], accuracy, _facts(best, accuracy), names,
+        best["architecture"], accuracy, _facts(best, accuracy), _layers(best, reading),
         _doubt(best, accuracy, reading), commands, python, note,
     )  # fmt: skip
+
+
+def _layers(best: dict[str, Any], reading: Reading) -> list[str]:
+    """Return what is chosen layer by layer, or node by node of a normal and a reduction cell."""
+    if best.get("genotype") is not None:
+        found = Genotype.parse(best["genotype"])
+        cells = {"normal": found.normal, "reduction": found.reduction}
+        return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
+    return [
+        reading.operations.get((layer, int(choice)), f"candidate {choice}")
+        for layer, choice in enumerate(best["architecture"].split("-"))
+    ]
 
 
 def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:

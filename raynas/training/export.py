@@ -17,6 +17,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.folder import Folder
 from raynas.intervals import wilson
 from raynas.locations import name_of
@@ -25,7 +27,7 @@ from raynas.nets.forward_source import SourceError
 from raynas.nets.parts import Part, parts_of, show_shape
 from raynas.nets.subnet import subnet
 from raynas.seeds import mixed_seed
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.batches import normalise
 from raynas.training.images import Dataset
@@ -60,7 +62,7 @@ class Exports:
     """
 
     store: RunStore
-    space: SearchSpace
+    space: Space
     facts: Row
     images: torch.Tensor
     source: str
@@ -157,6 +159,7 @@ class Exports:
             "format": FORMAT,
             "architecture": outcome["architecture"],
             "space": self.space.name,
+            "genotype": self._genotype(outcome),
             "classes": facts["classes"],
             "input": {"name": "images", "shape": ["N", facts["channels"], side, side]},
             "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
@@ -200,6 +203,12 @@ class Exports:
             "made_of": self._made_of(outcome),
         }  # fmt: skip
 
+    def _genotype(self, outcome: Row) -> str | None:
+        """Return what is in the cells of a network, for people; None: it has none."""
+        if not isinstance(self.space, CellSpace):
+            return None
+        return str(self.space.genotype(Architecture.parse(outcome["architecture"])))
+
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
         wanted = "onnx" if self.with_onnx and not missing_packages() else ""
@@ -219,9 +228,7 @@ class Exports:
             self.folder.write_bytes(f"{folder}/{name}", content)
 
 
-def exports_of(
-    store: RunStore, space: SearchSpace, dataset: Dataset | None, **rest: Any
-) -> Exports:
+def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: Any) -> Exports:
     """Return the exports of a run.
 
     Args:
@@ -244,7 +251,7 @@ def exports_of(
 
 
 def export_finished(
-    store: RunStore, space: SearchSpace, dataset: Dataset, say: Callable[[str], None]
+    store: RunStore, space: Space, dataset: Dataset, say: Callable[[str], None]
 ) -> None:
     """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
     made = 0

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from raynas.any_space import Space
+from raynas.cells import CellSpace
 from raynas.console import Advance
 from raynas.costs import CostTable, Kind
 from raynas.search.evolution import Evolution, Scored
@@ -113,17 +115,25 @@ def _part(generation: int) -> str:
 class Outcomes:
     """The table ``outcomes``, rewritten with its ranks whenever a trial ends."""
 
-    def __init__(self, store: RunStore, costs: CostTable, goals: Sequence[Kind] = ()) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        costs: CostTable,
+        goals: Sequence[Kind] = (),
+        space: Space | None = None,
+    ) -> None:
         """Continue with the outcomes that the run folder holds.
 
         Args:
             store: The run folder.
             costs: What architectures cost.
             goals: The costs that the run minimises beside accuracy; none: there is no front.
+            space: Where architectures come from; with it, those of cells are shown as genotypes.
         """
         self._store = store
         self._costs = costs
         self._goals = goals
+        self._space = space
         self._rows = {row["architecture"]: row for row in store.rows("outcomes")}
 
     def settled(self) -> list[Architecture]:
@@ -143,6 +153,8 @@ class Outcomes:
             "score": score_of(architecture),
             **cost.columns,
         }
+        if isinstance(self._space, CellSpace):
+            row["genotype"] = str(self._space.genotype(architecture))
         self._rows[end.architecture] = row
         rows = ranked_outcomes(self._rows.values())
         if self._goals:

@@ -17,10 +17,12 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from raynas.any_space import Space
 from raynas.errors import StageError
+from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.seeds import mixed_seed
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
@@ -59,7 +61,7 @@ class Retraining:
 
     def __init__(  # noqa: PLR0913 - everything that defines the result
         self,
-        space: SearchSpace,
+        space: Space,
         architecture: Architecture,
         dataset: Dataset,
         settings: RetrainSettings,
@@ -82,6 +84,7 @@ class Retraining:
             )
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._cells = [part for part in network.modules() if isinstance(part, Cell)]
         self._averaged = (
             AveragedModel(
                 self._network,
@@ -142,6 +145,8 @@ class Retraining:
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        for cell in self._cells:
+            cell.drop_path = settings.drop_path * progress
         images, labels = self._loader(step, self._team.rank)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)

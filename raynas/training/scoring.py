@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from raynas.any_space import Space
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
+from raynas.space import Architecture, SearchSpace, chain_of
 from raynas.training.batches import SCORING, Batches, resolve_augmentation
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
@@ -29,7 +30,7 @@ _PROXY_BATCH = 32  # images; ALGORITHMS 13.3
 
 
 def make_score(
-    space: SearchSpace, dataset: Dataset, settings: Settings, vector: Vector, device: str
+    space: Space, dataset: Dataset, settings: Settings, vector: Vector, device: str
 ) -> Score:
     """Return what scores architectures one by one as ``settings.search.score`` says.
 
@@ -42,7 +43,8 @@ def make_score(
     """
     match settings.search.score:
         case "accuracy":
-            return SubnetAccuracy(space, dataset, settings, vector, device)
+            chain = chain_of(space, "--search.score accuracy")
+            return SubnetAccuracy(chain, dataset, settings, vector, device)
         case "random":
             return lambda architecture: _drawn(architecture, settings.seed)
         case proxy:
@@ -141,7 +143,7 @@ class ProxyScore:
     """A zero-cost score of the untrained subnet on one batch of training images."""
 
     def __init__(
-        self, space: SearchSpace, dataset: Dataset, settings: Settings, device: str, proxy: str
+        self, space: Space, dataset: Dataset, settings: Settings, device: str, proxy: str
     ) -> None:
         """Choose the batch."""
         self._proxy = PROXIES[proxy]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from raynas.any_space import Space
 from raynas.nets.cost import map_sides
 from raynas.space import SearchSpace
 from raynas.training.images import Dataset
@@ -21,7 +22,7 @@ def size_words(dataset: Dataset) -> str:
     return f"images of {low} to {high} pixels (half above {middle}), cut to squares and resized"
 
 
-def size_warnings(space: SearchSpace, dataset: Dataset, asked: int | None) -> list[str]:
+def size_warnings(space: Space, dataset: Dataset, asked: int | None) -> list[str]:
     """Return a sentence for each thing about the sizes that a person would want to change.
 
     Args:
@@ -35,7 +36,7 @@ def size_warnings(space: SearchSpace, dataset: Dataset, asked: int | None) -> li
     return said
 
 
-def _resizing(space: SearchSpace, resolution: int, middle: int) -> Iterator[str]:
+def _resizing(space: Space, resolution: int, middle: int) -> Iterator[str]:
     if resolution < _TINY and middle > 2 * resolution:
         yield (
             f"images of {middle} pixels become {resolution} x {resolution}, for which space "
@@ -54,16 +55,17 @@ def _resizing(space: SearchSpace, resolution: int, middle: int) -> Iterator[str]
         )
 
 
-def _maps(space: SearchSpace, dataset: Dataset) -> Iterator[str]:
+def _maps(space: Space, dataset: Dataset) -> Iterator[str]:
     """Say where feature maps are single pixels: kernels of all sizes do the same there."""
     resolution, channels = dataset.resolution, dataset.channels
-    single = map_sides(space, resolution, channels).count(1)
+    sides = map_sides(space, resolution, channels)
+    single, kind = sides.count(1), "layers" if isinstance(space, SearchSpace) else "cells"
     if not single:
         return
     larger = range(resolution // 8 * 8 + 8, resolution + _FITTING + 1, 8)
     enough = next((side for side in larger if 1 not in map_sides(space, side, channels)), None)
     advice = f"--resolution {enough} is enough" if enough else "raise --resolution"
     yield (
-        f"at {resolution} pixels {single} of {space.num_layers} layers of {space.name} see maps of "
+        f"at {resolution} pixels {single} of {len(sides)} {kind} of {space.name} see maps of "
         f"one pixel, where kernels of all sizes do the same; {advice}, or use a smaller space"
     )

@@ -5,6 +5,7 @@ import json
 import safetensors.torch
 from torch import nn
 
+from raynas.any_space import Space
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
@@ -12,14 +13,18 @@ from raynas.space import SPACES, Architecture, SearchSpace, load_space
 from raynas.store import RunStore
 
 
-def searched_space(space: SearchSpace, layer_indicator: str) -> SearchSpace:
+def searched_space(space: Space, layer_indicator: str) -> Space:
     """Return the space that a method searches: with identity where that is a path of its own.
+
+    Cells have skip connections of their own, so spaces of cells stay as they are.
 
     Args:
         space: As its file has it.
         layer_indicator: The setting ``pretrain.layer_indicator``.
     """
-    return space.with_identity(Identity()) if layer_indicator == "path" else space
+    if isinstance(space, SearchSpace) and layer_indicator == "path":
+        return space.with_identity(Identity())
+    return space
 
 
 def load_network(folder: str, architecture: str | None = None) -> nn.Module:

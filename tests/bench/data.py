@@ -22,7 +22,7 @@ import tyro
 
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
-from raynas.space import SearchSpace, load_space
+from raynas.space import SearchSpace, chain_of, load_space
 from raynas.stages import ImageSettings, PretrainSettings
 from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
 from raynas.training.decoding import decode_all
@@ -66,7 +66,7 @@ def main() -> None:
     """Measure and print."""
     command = tyro.cli(Command)
     torch.set_num_threads(command.threads)
-    space = load_space(command.space, SPACES).with_identity(Identity())
+    space = chain_of(load_space(command.space, SPACES), "a step").with_identity(Identity())
     settings = ImageSettings(
         command.resolution, command.share, loader_workers=command.loader_workers
     )

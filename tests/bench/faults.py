@@ -31,7 +31,7 @@ from raynas.cluster.connection import connected
 from raynas.cluster.shards import Crew, PathWorkers
 from raynas.cluster.worker import supernet_recipe
 from raynas.settings import Settings
-from raynas.space import SearchSpace, load_space
+from raynas.space import SearchSpace, chain_of, load_space
 from raynas.stages import ImageSettings, PretrainSettings
 from raynas.store import RunStore
 from raynas.training.gradients import build_supernet
@@ -74,7 +74,7 @@ def main() -> None:
 
 def parts() -> tuple[SearchSpace, Dataset]:
     """Return what is pretrained, and on what."""
-    space = load_space("small_mobile", ROOT / "search_spaces")
+    space = chain_of(load_space("small_mobile", ROOT / "search_spaces"), "pretraining")
     return space, load_dataset("digits", ImageSettings(), 0, 8)
 
 

@@ -17,7 +17,7 @@ from raynas.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.space import Architecture, SearchSpace, load_space
+from raynas.space import Architecture, SearchSpace, chain_of, load_space
 
 ROOT = Path(__file__).parents[2]
 DEVELOPMENT = ROOT.parent / "shared" / "data" / "nas_bench_macro" / "development.json"
@@ -82,7 +82,7 @@ class End:
 
 def load_replay(path: Path = DEVELOPMENT) -> Replay:
     """Read the table."""
-    space = load_space("nas_bench_macro", ROOT / "search_spaces")
+    space = chain_of(load_space("nas_bench_macro", ROOT / "search_spaces"), "a replay")
     records = dict(sorted(json.loads(path.read_text()).items()))
     return Replay(
         space,

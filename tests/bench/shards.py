@@ -26,7 +26,7 @@ from raynas.cluster.worker import Compute, Recipe, supernet_recipe
 from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
 from raynas.settings import Settings
-from raynas.space import Architecture, load_space
+from raynas.space import Architecture, chain_of, load_space
 from raynas.stages import ImageSettings, PretrainSettings
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
 from raynas.training.images import Dataset, load_dataset
@@ -134,7 +134,7 @@ def model(points: dict[str, float]) -> dict[str, float]:
 
 def efficiency(cores: int) -> dict[str, float]:
     """Return the speed of a worker for each core over that of so many single ones."""
-    space = load_space("nas_bench_macro", SPACES)
+    space = chain_of(load_space("nas_bench_macro", SPACES), "a step")
     settings = Settings(pretrain=PretrainSettings(batch=64))
     dataset = load_dataset("digits", ImageSettings(resolution=32), 0, 8)
     vector = build_supernet(space, settings.pretrain, dataset, 0).vector.numpy()

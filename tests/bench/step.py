@@ -28,7 +28,7 @@ from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import Supernet
 from raynas.search.sampling import fair_paths
-from raynas.space import Architecture, SearchSpace, load_space
+from raynas.space import Architecture, SearchSpace, chain_of, load_space
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 Paths = Sequence[Architecture]
@@ -59,7 +59,7 @@ def main() -> None:
     """Measure and print."""
     command = tyro.cli(Command)
     torch.set_num_threads(command.threads)
-    space = load_space(command.space, SPACES).with_identity(Identity())
+    space = chain_of(load_space(command.space, SPACES), "a step").with_identity(Identity())
     sizes = [block.size for block in space.blocks]
     paths = fair_paths(sizes, seed=0, step=0)[: command.paths]
     steps = kinds(space, command)

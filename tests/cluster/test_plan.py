@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raynas.any_space import Space
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import plan_lines
@@ -14,11 +15,10 @@ from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.settings import Settings
-from raynas.space import SearchSpace
 from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings
 from raynas.training.images import Dataset
 from raynas.training.trained import searched_space
-from tests.builders import build_space
+from tests.builders import build_space, shipped_cells
 from tests.training.samples import build_dataset
 
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
@@ -31,7 +31,7 @@ def plan(
     settings: Settings = SMALL,
     resources: Resources = LAPTOP,
     recorded: dict[str, Any] | None = None,
-    space: SearchSpace | None = None,
+    space: Space | None = None,
     dataset: Dataset | None = None,
 ) -> Plan:
     """Return the plan of a small run."""
@@ -244,6 +244,17 @@ class TestLines:
         assert "6 steps of 4 paths x 1 shards, 2 workers" in text
         assert "at most 1G MACs" in text
         assert "skipped" not in text
+
+    def test_a_run_on_cells_tells_how_many_there_are_and_pretrains_nothing(self) -> None:
+        settings = untrained("random")
+        made = plan(settings, space=shipped_cells())
+        text = "\n".join(plan_lines(made, settings, LAPTOP))
+
+        assert "darts_cells_small: 5 cells of 4 nodes, 18,473,062,740,506,010,000 netw" in text
+        assert "pretrain  none" in text
+        assert made.costs == cost_table(shipped_cells(), 8, 3, 3)
+        with pytest.raises(UserError, match="pretraining: it needs a space whose layers stand"):
+            _ = made.chain
 
     def test_what_others_hold_is_told(self) -> None:
         busy = replace(LAPTOP, taken=(1.0, 0.0))

@@ -62,6 +62,52 @@ class TestText:
         assert "for images of 3 x 16 x 16 and 4 classes" in output
         assert "308,160" not in output
 
+    def test_cells_are_described_with_their_published_genotypes(self, run: Any) -> None:
+        code, output, errors = run("--space", "darts_cells")
+        lines = output.splitlines()
+
+        assert (code, errors) == (0, "")
+        assert lines[0] == (
+            "darts_cells: 20 cells, 18,473,062,740,506,010,000 networks, for images of 3 x 32 x 32 "
+            "and 10 classes"
+        )
+        assert [line.split() for line in lines[1:4]] == [
+            ["6", "x", "normal", "36", "channels", "a", "node"],
+            ["1", "x", "reduction", "72", "channels", "a", "node"],
+            ["6", "x", "normal", "72", "channels", "a", "node"],
+        ]
+        assert lines[10].split() == ["3", "normal", "states", "0", "to", "4", "595"]
+        assert "a node adds up two of: skip_connect sep3 sep5 dil3 dil5 avgpool3 maxpool3" in lines
+        assert "MACs: 227,272,320 (227.272M) to 817,833,600 (817.834M)" in lines
+        assert (
+            "DARTS_V2: 52-80-151-197-42-164-94-304  528,359,040 MACs  3,349,342 parameters" in lines
+        )
+
+    def test_a_genotype_is_costed_in_every_form_of_it(self, run: Any) -> None:
+        published = (
+            "Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), "
+            "('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 0), "
+            "('dil_conv_5x5', 4)], normal_concat=range(2, 6), reduce=[('avg_pool_3x3', 0), "
+            "('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2), ('max_pool_3x3', 0), "
+            "('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)], "
+            "reduce_concat=range(2, 6))"
+        )
+        _, output, _ = run(
+            "--space", "darts_cells", "--architecture", published, "--architecture",
+            "64-109-255-155-11-85-82-258", "--json",
+        )  # fmt: skip
+        first, second = map(json.loads, output.splitlines())
+
+        assert first == second
+        assert (first["macs"], first["params"]) == (532_174_464, 3_433_798)
+        assert first["genotype"].startswith("normal: skip_connect(0) dil3(1) | skip_connect(0)")
+
+    def test_what_is_no_genotype_is_refused_in_a_sentence(self, run: Any) -> None:
+        code, _, errors = run("--space", "darts_cells", "--architecture", "normal: sep3(0)")
+
+        assert code == 2
+        assert len(errors.splitlines()) == 1
+
 
 class TestJson:
     def test_a_space_is_one_object(self, run: Any) -> None:

@@ -115,6 +115,7 @@ def test_isolated_candidates_alone_make_a_table_whose_error_is_not_known(
         (["--device", "tpu"], "--device tpu: wanted auto, cpu or cuda"),
         (["--space", "mobilenet"], "did you mean mobilenet_v2?"),
         (["--out", "table.csv"], "wanted a file ending in .parquet"),
+        (["--space", "darts_cells"], "it needs a space whose layers stand in a chain"),
     ],
 )
 def test_mistakes_are_refused_in_a_sentence(

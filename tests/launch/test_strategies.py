@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import torch
 
 from raynas.cluster import opening, pretraining
 from raynas.cluster import searcher as searching
@@ -24,7 +25,8 @@ from raynas.store import RunStore
 from raynas.training import outcomes
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.images import Dataset
-from tests.builders import shipped_space
+from raynas.training.trained import load_network
+from tests.builders import shipped_cells, shipped_space
 from tests.launch.scripts import SPEEDS, load_script, rows_of
 
 pytestmark = pytest.mark.cluster
@@ -234,6 +236,29 @@ def test_random_search_pretrains_nothing_and_trains_the_best_draw(
     assert all(0 <= row["score"] < 1 and math.isfinite(row["score"]) for row in rows)
     assert outcome["score"] == max(row["score"] for row in rows)
     assert row_of(run)["method"] == "random"
+
+
+def test_cells_are_found_by_a_score_without_training_checked_retrained_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, space = tmp_path / "run", shipped_cells()
+    flags = ["--space", space.name, "--method", "naswot", "--max-params", "40k", "--check", "2"]
+    flags += ["--check-epochs", "1", "--retrain.drop-path", "0.1"]
+    code = search.main(["--run", str(run), *TINY, *ONE, *flags])
+    output = capsys.readouterr().out
+
+    assert code == 0
+    assert "darts_cells_small: 5 cells of 4 nodes" in output
+    assert "\npretrain  none\n" in output
+    rows, (outcome,) = rows_of(run, "architectures"), rows_of(run, "outcomes")
+    assert len(rows) == 3
+    assert all(row["params"] <= 40_000 and math.isfinite(row["score"]) for row in rows)
+    assert outcome["score"] == max(row["score"] for row in rows)
+    assert str(space.parse(outcome["genotype"])) == outcome["architecture"]
+    assert [each["status"] for each in rows_of(run, "checks")] == ["finished"] * 2
+    node = outcome["genotype"].split()[1]
+    assert f"normal {node} + " in (run / "report.html").read_text()
+    assert load_network(str(run))(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
 def latencies(path: Path, scale: float = 1.0) -> str:

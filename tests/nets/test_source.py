@@ -148,6 +148,19 @@ def test_layers_are_written_with_what_is_unusual_about_them_alone() -> None:
     assert "self.part1 = nn.BatchNorm2d(8)\n" in source
 
 
+def test_what_layers_do_not_tell_of_themselves_is_written_all_the_same(tmp_path: Path) -> None:
+    """Torch's own text of an average pooling leaves its last arguments out."""
+    pools = (
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.AvgPool2d(3, 2, ceil_mode=True),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+    )
+    source, x = written(*pools), build_images(2, 3, 20)
+
+    assert "nn.AvgPool2d(kernel_size=3, stride=2, padding=1, count_include_pad=False)" in source
+    assert torch.equal(rebuilt(source, tmp_path)(x), nn.Sequential(*pools)(x))
+
+
 def test_the_same_class_is_written_once_and_another_of_its_name_gets_a_number() -> None:
     source = written(Gate(4), Gate(4), Gate(4, power=3.0))
 

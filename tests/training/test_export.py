@@ -23,8 +23,8 @@ from raynas.training.evaluation import evaluate
 from raynas.training.export import export_finished, exports_of
 from raynas.training.onnx_file import OnnxNetwork
 from raynas.training.portable import import_file
-from tests.builders import build_space, shipped_space
-from tests.exported import build_run, named_dataset
+from tests.builders import build_space, shipped_cells, shipped_space
+from tests.exported import SHIPPED, build_run, named_dataset
 from tests.launch.scripts import files_of
 from tests.objects import BUCKET, CREDENTIALS, storage
 
@@ -300,3 +300,26 @@ def test_a_run_in_s3_is_exported_there(bucket: str, without_onnx: None) -> None:
     ]  # fmt: skip
     assert json.loads(files.read_bytes("config.json"))["architecture"] == SECOND
     assert said[-1] == f"export: 1 to take home in {bucket}/exports, see README.md there"
+
+
+@pytest.mark.usefixtures("without_onnx")
+def test_a_network_of_cells_is_exported_with_its_genotype(tmp_path: Path) -> None:
+    space, dataset = shipped_cells(), named_dataset()
+    architecture = str(space.parse(SHIPPED["darts_cells_small"]))
+    store = build_run(str(tmp_path / "run"), space, [architecture])
+    (row,) = store.rows("outcomes")
+    (sentence,) = exports_of(store, space, dataset).make(row)
+    config, card = config_of(store, architecture), folder_of(store, architecture) / "README.md"
+
+    assert "no model.onnx" in sentence
+    assert config["checks"]["module"] == 0
+    assert config["genotype"] == row["genotype"] == str(space.genotype(space.parse(architecture)))
+    assert [layer["operation"] for layer in config["layers"][1:-1]] == [
+        "normal", "reduction", "normal", "reduction", "normal",
+    ]  # fmt: skip
+    assert f"    {row['genotype'].split('; ')[1]}\n" in card.read_text()
+
+
+def test_a_network_of_layers_has_no_genotype(store: RunStore) -> None:
+    assert config_of(store)["genotype"] is None
+    assert "cells" not in (folder_of(store) / "README.md").read_text()

@@ -13,7 +13,7 @@ from raynas.training.onnx_file import (
     largest_onnx_difference,
     onnx_bytes,
 )
-from tests.builders import shipped_space
+from tests.builders import shipped
 from tests.exported import SHIPPED, crops, trained_network
 
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
@@ -21,7 +21,7 @@ pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
 def network_of(name: str) -> nn.Module:
     """Return a network of a shipped space whose logits are near 1."""
-    space = shipped_space(name, identity=True)
+    space = shipped(name, identity=True)
     return trained_network(space, space.parse(SHIPPED[name]), crops(8, 32), 10)
 
 
@@ -33,7 +33,8 @@ def tiny() -> tuple[nn.Module, bytes]:
 
 
 @pytest.mark.parametrize(
-    "name", ["small_mobile", "shufflenet_v2", "mobilenet_v2", "nas_bench_macro"]
+    "name",
+    ["small_mobile", "shufflenet_v2", "mobilenet_v2", "nas_bench_macro", "darts_cells_small"],
 )
 def test_networks_of_shipped_spaces_compute_the_same_within_1e_4(name: str) -> None:
     network = network_of(name)

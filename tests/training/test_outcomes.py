@@ -16,7 +16,13 @@ from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training import outcomes
 from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes, TrialEnd
-from tests.builders import build_costs, build_evolution, sum_of_choices
+from tests.builders import (
+    build_costs,
+    build_evolution,
+    shipped_cells,
+    shipped_costs,
+    sum_of_choices,
+)
 
 COSTS = build_costs((4,) * 5)
 
@@ -284,6 +290,23 @@ class TestOutcomes:
 
         found = {row["architecture"]: row["on_front"] for row in self.rows(tmp_path)}
         assert found == {str(cheap): True, str(middle): False, str(dear): True, str(last): None}
+
+    def test_networks_of_cells_have_their_genotype_beside_the_architecture(
+        self, tmp_path: Path
+    ) -> None:
+        space, costs = shipped_cells(), shipped_costs("darts_cells_small")
+        outcomes = Outcomes(RunStore.create(str(tmp_path)), costs, space=space)
+        architecture = Architecture((0, 1, 2, 3, 4, 5, 6, 7))
+        outcomes.add(finished(architecture, 0.5), lambda _: 1.0)
+        (row,) = self.rows(tmp_path)
+
+        assert space.parse(row["genotype"]) == architecture
+        assert row["macs"] == costs.of(architecture).macs
+
+    def test_layers_have_no_genotype(self, tmp_path: Path, evolution: Evolution) -> None:
+        self.open(tmp_path).add(finished(evolution.ranked()[0].child.architecture, 0.5), score_of)
+
+        assert [row["genotype"] for row in self.rows(tmp_path)] == [None]
 
     def test_without_costs_among_the_objectives_there_is_no_front(
         self, tmp_path: Path, evolution: Evolution

@@ -19,7 +19,7 @@ from raynas.space import SearchSpace
 from raynas.training.batches import normalise
 from raynas.training.decoding import Square, decode
 from raynas.training.portable import import_file, largest_difference, module_source
-from tests.builders import ROOT, shipped_space
+from tests.builders import ROOT, shipped, shipped_space
 from tests.exported import SHIPPED, as_file, crops, photographs, trained_network
 from tests.training.samples import picture
 
@@ -73,7 +73,7 @@ def module(folder: Path) -> ModuleType:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_networks_of_every_shipped_space_compute_the_same_to_the_bit(name: str) -> None:
-    source, weights, logits = exported(shipped_space(name, identity=True), SHIPPED[name])
+    source, weights, logits = exported(shipped(name, identity=True), SHIPPED[name])
 
     assert largest_difference(source, weights, crops(8, 32), logits) == 0.0
     assert logits.std() > 0.5  # or nothing was compared

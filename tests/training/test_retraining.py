@@ -6,19 +6,21 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
 from raynas.errors import StageError
+from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.training.evaluation import evaluate
 from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining
-from tests.builders import shipped_space
+from tests.builders import shipped_cells, shipped_space
 from tests.training.samples import build_dataset, digits, tiny_space
 
 PATH = Architecture((0, 1, 2))
@@ -37,6 +39,14 @@ def begin(
     return Retraining(
         tiny_space(), path, dataset or build_dataset(), replace(usual, **settings), augment, seed
     )
+
+
+def of_cells(images: Dataset, **settings: Any) -> Retraining:
+    """Return a retraining of cells that read the last cell before them, not the one before it."""
+    space, usual = shipped_cells(), RetrainSettings(batch=16, learning_rate=0.1)
+    cell = "sep3(1) skip_connect(1) | sep3(1) sep3(2) | dil3(1) sep3(2) | sep3(1) dil3(4)"
+    path = space.parse(f"normal: {cell}; reduction: {cell}")
+    return Retraining(space, path, images, replace(usual, **settings), "none", 0)
 
 
 def train(retraining: Retraining, epochs: int) -> Retraining:
@@ -76,6 +86,34 @@ class TestLearning:
         assert retraining.history[-1].val_accuracy > 0.6  # ten classes: chance is 0.1
         assert retraining.evaluate("test").accuracy > 0.6
         assert losses[-1] < losses[0]
+
+    def test_a_network_of_cells_learns_the_digits_far_beyond_chance(self) -> None:
+        retraining = of_cells(digits(train=320, held_out=100), epochs=3, ema_decay=0.0)
+        train(retraining, 3)
+
+        assert retraining.history[-1].val_accuracy > 0.6  # ten classes: chance is 0.1
+
+    def test_a_network_of_cells_continues_as_if_it_had_not_been_interrupted(self) -> None:
+        """Its cells read no state but the last: some weights never have a gradient."""
+        images = digits(train=64, held_out=20)
+        settings = {"epochs": 2, "ema_decay": 0.9, "drop_path": 0.3}
+        whole, first, second = (of_cells(images, **settings) for _ in range(3))
+        train(whole, 2)
+        train(first, 1)
+        second.restore(first.to_bytes())
+        train(second, 1)
+
+        assert rows_of(second) == rows_of(whole)
+
+    def test_drop_path_rises_from_nothing_to_its_probability(self) -> None:
+        retraining = of_cells(digits(train=64, held_out=20), epochs=2, drop_path=0.4)
+        cells = [part for part in retraining._network.modules() if isinstance(part, Cell)]
+        found = []
+        for step in range(2 * retraining.steps_per_epoch):
+            retraining.train_step(step)
+            found.append([cell.drop_path for cell in cells])
+
+        assert np.allclose(found, [[0.4 * step / 8] * 5 for step in range(8)])
 
     def test_an_epoch_looks_at_every_training_image(self) -> None:
         assert begin(build_dataset(count=33)).steps_per_epoch == 3

@@ -10,7 +10,7 @@ from raynas.nets.subnet import subnet
 from raynas.space import Architecture
 from raynas.training.images import Dataset
 from raynas.training.sizes import size_warnings, size_words
-from tests.builders import build_space, shipped_space
+from tests.builders import build_space, shipped_cells, shipped_space
 from tests.training.samples import build_dataset
 
 
@@ -72,6 +72,12 @@ class TestWarnings:
         assert sentence.startswith("at 28 pixels 3 of 20 layers of mobilenet_v2 see maps of one")
         assert "--resolution 40 is enough" in sentence
         assert size_warnings(shipped_space("mobilenet_v2"), dataset(40), 40) == []
+
+    def test_cells_that_see_single_pixels_are_counted_too(self) -> None:
+        (sentence,) = size_warnings(shipped_cells(), dataset(4), 4)
+
+        assert sentence.startswith("at 4 pixels 1 of 5 cells of darts_cells_small see maps of one")
+        assert "--resolution 8 is enough" in sentence
 
 
 def test_map_sides_are_those_that_a_network_really_has() -> None:

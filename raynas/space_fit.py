@@ -1,0 +1,41 @@
+"""Which methods fit which kind of space, said before any image is read."""
+
+from raynas.any_space import Space
+from raynas.errors import UserError
+from raynas.settings import Settings
+from raynas.space import SearchSpace
+from raynas.stages import ZERO_COST_SCORES
+
+
+def refuse_unfit(space: Space, settings: Settings) -> None:
+    """Refuse what needs layers in a chain where networks are cells, and the other way round.
+
+    A supernet of single paths, its batch-norm indicators and tables of latencies belong to layers.
+
+    Raises:
+        UserError: Names what does not fit, and what does.
+    """
+    if isinstance(space, SearchSpace):
+        _refuse_drop_path(space, settings)
+        return
+    if settings.pretrain.epochs > 0:
+        fitting = ", ".join(sorted(ZERO_COST_SCORES))
+        raise UserError(
+            f"--space {space.name} with --method {settings.method}: it pretrains a supernet whose "
+            f"layers stand in a chain, but {space.name} is a space of cells; use a method without "
+            f"pretraining ({fitting}), or a space such as small_mobile"
+        )
+    if settings.latency_table is not None:
+        raise UserError(
+            f"--space {space.name} with --latency-table: tables of latencies hold layers in a "
+            f"chain, but {space.name} is a space of cells; limit it by --max-macs or --max-params"
+        )
+
+
+def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:
+    if settings.retrain.drop_path > 0:
+        raise UserError(
+            f"--retrain.drop-path {settings.retrain.drop_path:g} with --space {space.name}: layers "
+            "in a chain cannot be dropped, only operations of cells; leave it at 0, use "
+            "--retrain.dropout, or a space such as darts_cells"
+        )

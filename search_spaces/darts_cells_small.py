@@ -1,0 +1,35 @@
+"""DARTS' cells for tiny images and CPUs: 4298030100^2 networks of 5 cells with 8 channels.
+
+The operations and nodes are those of ``darts_cells``; made for images of 8 x 8 pixels, and larger.
+"""
+
+from raynas.cells import CellSpace
+from raynas.nets.cell_operations import (
+    AveragePool,
+    DilatedConv,
+    MaxPool,
+    NoConnection,
+    SeparableConv,
+    SkipConnection,
+)
+from raynas.nets.ends import AveragedHead, LinearStem
+
+SPACE = CellSpace(
+    name="darts_cells_small",
+    stem=LinearStem(out_channels=3 * 8),
+    operations=(
+        NoConnection(),
+        SkipConnection(),
+        SeparableConv(3),
+        SeparableConv(5),
+        DilatedConv(3),
+        DilatedConv(5),
+        AveragePool(3),
+        MaxPool(3),
+    ),
+    head=AveragedHead(),
+    resolution=8,
+    channels=8,
+    cells=5,
+    in_channels=1,
+)

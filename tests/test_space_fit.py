@@ -1,0 +1,61 @@
+"""What does not fit cells is refused in a sentence that names what does, and nothing else is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from raynas.cluster.opening import load
+from raynas.errors import UserError
+from raynas.methods import load_method
+from raynas.settings import Settings
+from raynas.space_fit import refuse_unfit
+from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
+from tests.builders import ROOT, build_space, shipped_cells
+
+METHODS = ROOT / "launch" / "settings"
+FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}
+
+
+@pytest.mark.parametrize("method", sorted(file.stem for file in METHODS.glob("*.toml")))
+def test_methods_without_a_pretraining_fit_cells_and_others_are_told_which_do(method: str) -> None:
+    settings = load_method(method, METHODS)
+    if method in FREE:
+        refuse_unfit(shipped_cells(), settings)
+        return
+    with pytest.raises(UserError) as caught:
+        refuse_unfit(shipped_cells(), settings)
+    said = str(caught.value)
+
+    assert said.startswith(f"--space darts_cells_small with --method {method}: ")
+    assert all(free in said for free in FREE)
+    assert "\n" not in said
+
+
+def test_chains_take_every_method() -> None:
+    refuse_unfit(build_space("RN"), Settings())
+
+
+def test_layers_in_a_chain_take_no_drop_path() -> None:
+    settings = replace(Settings(), retrain=RetrainSettings(drop_path=0.2))
+
+    with pytest.raises(UserError, match=r"--retrain.drop-path 0.2 with --space tiny: .* at 0"):
+        refuse_unfit(build_space("RN"), settings)
+    refuse_unfit(
+        shipped_cells(),
+        replace(
+            settings, pretrain=PretrainSettings(epochs=0.0), search=SearchSettings(score="random")
+        ),
+    )
+
+
+def test_a_table_of_latencies_does_not_fit_cells() -> None:
+    settings = replace(load_method("random", METHODS), latency_table="table.parquet")
+
+    with pytest.raises(UserError, match=r"--latency-table: .* limit it by --max-macs"):
+        refuse_unfit(shipped_cells(), settings)
+
+
+def test_it_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--space darts_cells_small with --method fair_saliency"):
+        load(Settings(space="darts_cells_small", data=str(tmp_path / "missing")))
