@@ -31,20 +31,26 @@ def planted(seed: int, networks: int, noise: float = 0.0) -> tuple[Array, Array,
 @given(SEEDS)
 def test_enough_networks_without_noise_tell_every_latency(seed: int) -> None:
     counts, isolated, true, measured = planted(seed, 60)
+    found = fit(counts, isolated, measured)
 
-    assert fit(counts, isolated, measured) == pytest.approx(true, rel=0.02)
+    assert found == pytest.approx(true, abs=0.03)  # of up to 3: the isolated ones pull a little
+    assert np.abs(relative_errors(counts @ found, measured)).max() < 0.001
 
 
-@given(SEEDS)
-def test_with_noise_sums_come_nearer_to_new_networks_than_isolated_latencies_do(seed: int) -> None:
-    counts, isolated, _, measured = planted(seed, 60, noise=0.03)
-    found = fit(counts[:40], isolated, measured[:40])
-    errors, by_isolated = (
-        np.abs(relative_errors(counts[40:] @ each, measured[40:])) for each in (found, isolated)
-    )
+def test_with_noise_sums_come_nearer_to_new_networks_than_isolated_latencies_do() -> None:
+    medians = []
+    for seed in range(100):
+        counts, isolated, _, measured = planted(seed, 60, noise=0.03)
+        found = fit(counts[:40], isolated, measured[:40])
+        medians.append([
+            np.median(np.abs(relative_errors(counts[40:] @ each, measured[40:])))
+            for each in (found, isolated)
+        ])  # fmt: skip
+    fitted, by_isolated = np.array(medians).T
 
-    assert np.median(errors) < 0.05
-    assert np.median(errors) < np.median(by_isolated)
+    assert fitted.max() < 0.05
+    assert (fitted < by_isolated).mean() > 0.97  # isolated ones may be right by luck
+    assert np.median(fitted) < 0.3 * np.median(by_isolated)
 
 
 @given(SEEDS)
