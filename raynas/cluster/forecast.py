@@ -18,8 +18,9 @@ _SPREAD = (0.8, 1.3)  # of the likely time: neighbours, and the moment of the pr
 _SCORING_SECONDS = 0.07  # that Tune takes to start and end a trial on an actor that is there
 _TUNE_SECONDS = 3.0  # that it takes to begin and to end an experiment
 _SEARCH_SECONDS = 1.0  # of an evolution whose scores are sums
-_ROW_BYTES = {"step": 40, "architecture": 60, "epoch": 8000, "run": 60_000}
+_ROW_BYTES = {"step": 40, "architecture": 60, "epoch": 8000, "run": 200_000}
 _COPIES = 3  # of a network's weights in a trial's checkpoint: itself, its average, its momentum
+_EXPORTED = 2  # copies in an export: safetensors and ONNX
 
 
 def forecast(plan: Plan, settings: Settings, speeds: Speeds) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds) -> dict[str, Any]:
         "check": _check(plan, settings, speeds),
         "retrain": _retrain(plan, settings, speeds),
     }
-    networks = settings.retrain.top_k * (_COPIES + 1) * speeds.network_bytes
+    networks = settings.retrain.top_k * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
     kept = speeds.checkpoint_bytes + networks
     rows = (
         plan.num_steps * _ROW_BYTES["step"]
