@@ -79,7 +79,7 @@ def test_pandas_reads_the_tables_as_the_readme_does(killed: str) -> None:
 def test_a_run_on_a_storage_that_fails_now_and_then_finds_what_others_find(
     objects: Storage, remote_launcher: Launcher, undisturbed: Path
 ) -> None:
-    failures = Failures(most_bytes=1 << 20)  # more than any file has
+    failures = Failures(most_bytes=1 << 23)  # a checkpoint of 1.2 MB has to get through
     with failing_now_and_then(objects, failures) as failing:
         flags = ("--data", failing.uri("pictures"), *SHORT)
         end = remote_launcher.run(failing.uri("runs/failing"), *flags)
