@@ -25,10 +25,8 @@ from raynas.costs import CostTable, show_quantity
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.settings import Settings
-from raynas.space import ChoiceBlock, SearchSpace, load_space
+from raynas.space import SPACES, ChoiceBlock, SearchSpace, load_space
 from raynas.training.trained import searched_space
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def describe(command: Command) -> None:
         number = getattr(command, name)
         if number is not None and number < 1:
             raise UserError(f"--{name}: got {number}, wanted at least 1")
-    space = load_space(command.space, ROOT / "search_spaces")
+    space = load_space(command.space, SPACES)
     searched = searched_space(space, "path")
     costs = _costs(searched, command)
     rows = [_row(text, searched, costs) for text in _texts(command)]

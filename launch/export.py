@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -21,14 +20,12 @@ from raynas.any_space import Space
 from raynas.command import exit_code
 from raynas.errors import StageError, UserError
 from raynas.folder import Folder
-from raynas.space import load_space
+from raynas.space import SPACES, load_space
 from raynas.stages import ImageSettings
 from raynas.store import RunStore
 from raynas.training.export import exports_of
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.trained import searched_space
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
 def _space(name: str, settings: dict[str, Any]) -> Space:
     """Return the space that was searched, as ``raynas.cluster.plan`` makes it, without Ray."""
     try:
-        space = load_space(name, ROOT / "search_spaces")
+        space = load_space(name, SPACES)
     except UserError as error:
         raise UserError(f"{error}; or say by --space where the file is now") from error
     return searched_space(space, settings["pretrain"]["layer_indicator"])

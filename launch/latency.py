@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import tyro
@@ -32,12 +31,11 @@ from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
 from raynas.search.additive import spread_networks
 from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace, chain_of, load_space, space_module_name
+from raynas.space import SPACES, Architecture, SearchSpace, chain_of, load_space, space_module_name
 from raynas.stages import ImageSettings
 from raynas.training.images import load_dataset
 from raynas.training.latency_table import Measured, Rows, errors_of, fitted
 
-ROOT = Path(__file__).parent.parent
 _LEAST = {"batch": 1, "threads": 1, "repeats": 1, "nets": 0, "held_out": 0}
 _BUSY = 0.05  # share of the time that a run was kept waiting
 _CLOCKS = {
@@ -96,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: Command, console: Console) -> None:
     """Measure, fit, write and print."""
     refuse_odd(command)
-    loaded = load_space(command.space, ROOT / "search_spaces")
+    loaded = load_space(command.space, SPACES)
     space = chain_of(loaded, "a table of latencies").with_identity(Identity())
     task = task_of(command, space)
     out = lasting(command.out or f"runs/latency-{space.name}-{task.resolution}.parquet")

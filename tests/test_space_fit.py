@@ -32,8 +32,12 @@ def test_methods_without_a_pretraining_fit_cells_and_others_are_told_which_do(me
     assert "\n" not in said
 
 
-def test_chains_take_every_method() -> None:
-    refuse_unfit(build_space("RN"), Settings())
+@pytest.mark.parametrize("method", sorted(file.stem for file in METHODS.glob("*.toml")))
+def test_chains_take_every_method(method: str) -> None:
+    """Refusing would raise, as the tests beside show."""
+    settings = load_method(method, METHODS)
+    assert settings.method == method
+    refuse_unfit(build_space("RN"), settings)
 
 
 def test_layers_in_a_chain_take_no_drop_path() -> None:

@@ -123,18 +123,9 @@ def make_plan(
     else:
         trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or max(fitting // num_paths, 1)
+    _refuse_misfit_workers(pretrain, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
-    if workers > fitting:
-        raise UserError(
-            f"--pretrain.workers {workers}: the cluster holds {fitting} workers of "
-            f"{pretrain.cpus_per_worker} CPUs and {worker_gpus:g} GPUs; ask for fewer"
-        )
-    if pretrain.batch // num_shards < 2:
-        raise UserError(
-            f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
-            "images to a shard, too few for batch norms; raise --pretrain.batch"
-        )
     trials = trial.room(resources)
     steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
@@ -160,6 +151,22 @@ def make_plan(
         ),
         latencies,
     )
+
+
+def _refuse_misfit_workers(
+    pretrain: PretrainSettings, num_shards: int, fitting: int, worker_gpus: float
+) -> None:
+    """Refuse more workers than the cluster holds, and shards of less than two images."""
+    if pretrain.workers is not None and pretrain.workers > fitting:
+        raise UserError(
+            f"--pretrain.workers {pretrain.workers}: the cluster holds {fitting} workers of "
+            f"{pretrain.cpus_per_worker} CPUs and {worker_gpus:g} GPUs; ask for fewer"
+        )
+    if pretrain.batch // num_shards < 2:
+        raise UserError(
+            f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
+            "images to a shard, too few for batch norms; raise --pretrain.batch"
+        )
 
 
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
