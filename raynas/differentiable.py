@@ -76,6 +76,8 @@ class DifferentiableSettings:
     """Whether the edges that enter a node are weighed, too (PC-DARTS)."""
     pooling_norm: bool = False
     """Whether a batch norm follows each pooling while searching (DARTS, PC-DARTS)."""
+    last_norm: bool = True
+    """Whether a batch norm and a ReLU follow the last cell while searching (PR-DARTS)."""
 
     def __post_init__(self) -> None:
         flat = {_flag(name): value for name, value in dataclasses.asdict(self).items()}
@@ -146,6 +148,7 @@ DARTS = DifferentiableSettings(
     group_weight=0.0,
     path_weight=0.0,
     pooling_norm=True,
+    last_norm=False,
 )
 """First-order DARTS; its weights move before its gates here, as in the other two."""
 

@@ -68,6 +68,9 @@ class SearchNetwork(nn.Module):
         self.stem = cell_stem(narrow, in_channels)
         self.kinds = [int(place.is_reduction) for place in narrow.layout]
         self.cells = nn.ModuleList(MixedCell(narrow, place, settings) for place in narrow.layout)
+        width = narrow.out_channels
+        normed = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
+        self.last = normed if settings.last_norm else nn.Identity()
         self.head = cell_head(narrow, num_classes)
 
     def forward(self, images: torch.Tensor, normal: Mixture, reduction: Mixture) -> torch.Tensor:
@@ -77,7 +80,7 @@ class SearchNetwork(nn.Module):
         states: States = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             states = cell(states, mixtures[kind], columns[kind])
-        logits: torch.Tensor = self.head(states)
+        logits: torch.Tensor = self.head((states[0], self.last(states[1])))
         return logits
 
 
