@@ -7,6 +7,7 @@ operations of an edge, Theta the probability that a gate is open.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -58,13 +59,19 @@ class Terms:
 
 def groups_of(space: CellSpace) -> Groups:
     """Return the groups of a space, read off what its operations build."""
-    kinds = [_kind(operation) for operation in space.operations]
+    kinds = _kinds(space.operations)
     found = {
         kind: tuple(column for column, other in enumerate(kinds) if other == kind)
         for kind in ("skip", "pooling", "parametric", "none")
     }
     edges = enumerate(space.edges)
     return Groups(**found, path=tuple(row for row, (source, node) in edges if source == node + 1))
+
+
+@cache
+def _kinds(operations: tuple[Operation, ...]) -> tuple[str, ...]:
+    with torch.random.fork_rng(devices=[]):  # what is built here draws weights, too
+        return tuple(map(_kind, operations))
 
 
 def _kind(operation: Operation) -> str:
