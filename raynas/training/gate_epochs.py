@@ -129,6 +129,26 @@ def cell_gates(
     )  # fmt: skip
 
 
+def gate_rows(epoch: SearchEpoch, space: CellSpace) -> list[dict[str, Any]]:
+    """Return a row for every gate of an epoch: its place, what was learnt, and what it says.
+
+    Args:
+        epoch: What the epoch did.
+        space: Tells edges and operations.
+    """
+    return [
+        {
+            "epoch": epoch.epoch, "cell": cell, "source": source, "node": node,
+            "operation": operation.name, "alpha": gates.alpha[row][column],
+            "weight": gates.weights[row][column],
+            "probability": gates.probabilities[row][column] if gates.probabilities else None,
+        }
+        for cell, gates in zip(CELLS, (epoch.normal, epoch.reduction), strict=True)
+        for row, (source, node) in enumerate(space.edges)
+        for column, operation in enumerate(space.operations)
+    ]  # fmt: skip
+
+
 def to_json(epochs: Sequence[SearchEpoch]) -> str:
     """Return epochs as text."""
     return json.dumps([asdict(epoch) for epoch in epochs])

@@ -52,6 +52,15 @@ def test_groups_are_what_the_operations_build() -> None:
     assert GROUPS.path == (1, 4)
 
 
+def test_reading_the_groups_uses_up_nobody_s_random_numbers() -> None:
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    groups_of(replace(SPACE, operations=SPACE.operations[1:3]))
+
+    assert torch.equal(torch.rand(3), wanted)
+
+
 class TestGroups:
     def test_a_group_costs_the_mean_probability_of_its_chosen_gates(self) -> None:
         theta, chosen = cell((0, SKIP, 0.9), (1, SKIP, 0.5), (1, SEP3, 0.1))

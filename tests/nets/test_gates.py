@@ -169,6 +169,19 @@ class TestChoice:
 
         assert shares.tolist() == pytest.approx([2 / 8] * 8, abs=0.05)
 
+    @pytest.mark.parametrize(("dropout", "share"), [(0.0, 1.0), (0.4, 0.88)])
+    def test_dropout_gives_a_gate_that_is_shut_the_place_of_one_that_is_open(
+        self, dropout: float, share: float
+    ) -> None:
+        """The open one is taken at 1 - p, and else if the other is dropped, or it wins the tie."""
+        settings = replace(PRDARTS, operation_dropout=dropout, open_gates=1)
+        generator, alpha = build_generator(), torch.tensor([[40.0, -40.0]])
+        draws = [draw_gates(alpha, 1.0, settings, generator).chosen[0, 0] for _ in range(3000)]
+
+        wanted = 1 - dropout + dropout * (dropout + 0.5 * (1 - dropout))
+        assert wanted == pytest.approx(share)
+        assert torch.stack(draws).mean().item() == pytest.approx(wanted, abs=0.025)
+
     def test_a_larger_alpha_is_chosen_more_often(self) -> None:
         generator = build_generator()
         alpha = torch.arange(-4.0, 4.0).repeat(14, 1)

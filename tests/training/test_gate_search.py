@@ -12,11 +12,13 @@ import torch
 from raynas.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.errors import StageError
 from raynas.genotype import Genotype
+from raynas.nets.mixed_cells import Mixture
 from raynas.training.batches import Batches
-from raynas.training.gate_epochs import SearchEpoch, from_json, to_json
+from raynas.training.gate_epochs import SearchEpoch, from_json, gate_rows, to_json
 from raynas.training.gate_search import GateSearch
 from raynas.training.halves import halves
 from raynas.training.images import Dataset
+from raynas.training.loader import Batch
 from tests.builders import shipped_cells
 from tests.training.samples import build_dataset, digits
 
@@ -96,6 +98,19 @@ class TestSteps:
 
             assert torch.equal(labels, wanted[1])
             assert torch.equal(images, wanted[0])
+
+    def test_every_batch_has_gates_of_its_own_draw(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        search, seen = begin(gate_rate=1e-12), []
+        look = search._look
+
+        def spy(batch: Batch, mixtures: list[Mixture]) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(tuple(mixtures[0].operations.detach().flatten().tolist()))
+            return look(batch, mixtures)
+
+        monkeypatch.setattr(search, "_look", spy)
+        run(search, 2)
+
+        assert len(set(seen)) == len(seen) == 8  # two epochs of two steps with two batches
 
     def test_during_warmup_weights_move_and_gates_do_not(self) -> None:
         search = begin("pcdarts", warmup=1)
@@ -184,6 +199,25 @@ class TestReports:
         assert torch.allclose(plain.sum(dim=1), torch.ones(5))
         assert torch.allclose(weighed[:2].sum(), torch.ones(()))
         assert torch.allclose(weighed.sum(), torch.tensor(2.0))
+
+    def test_every_gate_of_an_epoch_is_a_row(self) -> None:
+        epoch = begin().run_epoch()
+        rows = gate_rows(epoch, SPACE)
+        row = next(
+            row for row in rows
+            if (row["cell"], row["source"], row["node"], row["operation"])
+            == ("reduction", 2, 1, "dil3")
+        )  # fmt: skip
+
+        assert len(rows) == 2 * 5 * 8
+        assert row["epoch"] == 1
+        assert row["alpha"] == epoch.reduction.alpha[4][4]
+        assert row["weight"] == epoch.reduction.weights[4][4]
+        assert epoch.reduction.probabilities is not None
+        assert row["probability"] == epoch.reduction.probabilities[4][4]
+        assert {row["probability"] for row in gate_rows(begin("darts").run_epoch(), SPACE)} == {
+            None
+        }
 
     def test_epochs_come_back_from_text_as_they_were(self) -> None:
         history = [begin(preset).run_epoch() for preset in ("prdarts", "darts")]
