@@ -60,16 +60,17 @@ _RANGES = {
 }
 
 
-def refuse_out_of_range(settings: Mapping[str, Any]) -> None:
+def refuse_out_of_range(settings: Mapping[str, Any], ranges: Mapping[str, str] = _RANGES) -> None:
     """Refuse numbers outside of their interval; None is in every one.
 
     Args:
         settings: Values by the names of their flags.
+        ranges: Intervals by the same names.
 
     Raises:
         UserError: Names the setting, what it is and what it must be.
     """
-    for name, interval in _RANGES.items():
+    for name, interval in ranges.items():
         value = settings[name]
         if value is not None and not _inside(value, interval):
             raise UserError(f"--{name}: got {value}, wanted {_words(interval)}")
@@ -85,6 +86,8 @@ def _inside(value: float, interval: str) -> bool:
 
 def _words(interval: str) -> str:
     low, high = interval[1:-1].split(", ")
+    if low == "-inf":
+        return f"less than {high}"
     if high != "inf":
         return f"a number in {interval}"
     return f"at least {low}" if interval[0] == "[" else f"more than {low}"

@@ -1,6 +1,8 @@
 """Which methods fit which kind of space, said before any image is read."""
 
 from raynas.any_space import Space
+from raynas.cells import CellSpace
+from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.settings import Settings
 from raynas.space import SearchSpace
@@ -39,3 +41,24 @@ def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:
             "in a chain cannot be dropped, only operations of cells; leave it at 0, use "
             "--retrain.dropout, or a space such as darts_cells"
         )
+
+
+def cells_for(space: Space, settings: DifferentiableSettings) -> CellSpace:
+    """Return a space as one of cells, where a differentiable search can weigh its operations.
+
+    Raises:
+        UserError: Its networks are layers in a chain, or its edges have too few operations.
+    """
+    if not isinstance(space, CellSpace):
+        raise UserError(
+            f"--space {space.name} with a differentiable search: it weighs operations on the edges "
+            f"of cells, but the layers of {space.name} stand in a chain; use a space such as "
+            "darts_cells, or another method, such as fair_saliency"
+        )
+    operations = len(space.operations)
+    if settings.gates == "hard_concrete" and settings.open_gates > operations:
+        raise UserError(
+            f"--differentiable.open-gates {settings.open_gates} with --space {space.name}: wanted "
+            f"at most {operations}, which is how many operations an edge has"
+        )
+    return space

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from raynas.cluster.opening import load
+from raynas.differentiable import DARTS, PRDARTS
 from raynas.errors import UserError
 from raynas.methods import load_method
 from raynas.settings import Settings
-from raynas.space_fit import refuse_unfit
+from raynas.space_fit import cells_for, refuse_unfit
 from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
 from tests.builders import ROOT, build_space, shipped_cells
 
@@ -63,3 +64,16 @@ def test_a_table_of_latencies_does_not_fit_cells() -> None:
 def test_it_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--space darts_cells_small with --method fair_saliency"):
         load(Settings(space="darts_cells_small", data=str(tmp_path / "missing")))
+
+
+def test_a_differentiable_search_takes_cells_and_no_chain() -> None:
+    assert cells_for(shipped_cells(), PRDARTS) == shipped_cells()
+    with pytest.raises(UserError, match=r"--space tiny .* such as darts_cells, or another method"):
+        cells_for(build_space("RN"), PRDARTS)
+
+
+def test_no_more_gates_can_be_open_than_an_edge_has() -> None:
+    with pytest.raises(UserError, match=r"--differentiable.open-gates 9 .* at most 8"):
+        cells_for(shipped_cells(), replace(PRDARTS, open_gates=9))
+    cells_for(shipped_cells(), replace(PRDARTS, open_gates=8))
+    cells_for(shipped_cells(), replace(DARTS, open_gates=9))  # a softmax has none

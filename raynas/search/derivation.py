@@ -1,0 +1,105 @@
+"""From weights of operations to a genotype, and how deep and how full of skip connections it is.
+
+Sources: DARTS (Liu et al. 2019, arXiv 1806.09055, section 2.3); PR-DARTS (Zhou et al. 2020, arXiv
+2006.16537) and its published code; ``ALGORITHMS`` 11.4. Legend: E edges of a cell, O operations.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from raynas.cell_choices import STATES
+from raynas.cells import NONE, CellSpace
+from raynas.genotype import Input, Node
+
+Weights = npt.NDArray[np.floating]
+Inputs = Sequence[Sequence[Input]]
+"""What each node of a cell adds up."""
+
+
+def best_pairs(space: CellSpace, weights: Weights) -> tuple[Node, ...]:
+    """Return the nodes of a cell by PR-DARTS: the best two (operation, edge) pairs of each.
+
+    Both may stand on one edge; none is never chosen. Of equal weights the first ones win.
+
+    Args:
+        space: Tells the edges and operations.
+        weights: E x O, the softmax of alpha over O.
+    """
+    return tuple(_two_best(_weighed(space, weights, node)) for node in range(space.nodes))
+
+
+def best_edges(space: CellSpace, weights: Weights) -> tuple[Node, ...]:
+    """Return the nodes of a cell by DARTS: the best operation of each of the best two edges.
+
+    An edge is as good as its best operation but none. Arguments as for ``best_pairs``; where
+    edges are weighed, too, the weights are those products.
+    """
+    nodes = []
+    for node in range(space.nodes):
+        best: dict[int, tuple[float, Input]] = {}
+        for weight, each in _weighed(space, weights, node):
+            if each.source not in best or weight > best[each.source][0]:
+                best[each.source] = weight, each
+        nodes.append(_two_best(list(best.values())))
+    return tuple(nodes)
+
+
+def inputs_of(space: CellSpace, chosen: Weights) -> Inputs:
+    """Return what the nodes of a cell add up where some gates of each edge are open.
+
+    Args:
+        space: Tells the edges and operations.
+        chosen: E x O, not 0 where a gate is open; none connects nothing.
+    """
+    nodes = range(space.nodes)
+    return [[each for open_, each in _weighed(space, chosen, node) if open_] for node in nodes]
+
+
+def skip_share(inputs: Inputs, skips: Collection[str]) -> float:
+    """Return the share of skip connections among the inputs of a cell's nodes, in [0, 1].
+
+    Args:
+        inputs: By node.
+        skips: The names of operations that pass on what they read.
+    """
+    names = [each.operation for node in inputs for each in node]
+    return sum(name in skips for name in names) / max(len(names), 1)
+
+
+def path_depth(inputs: Inputs, counted: Collection[str]) -> float:
+    """Return how many operations lie on a path through a cell, on average over all its paths.
+
+    A path leads from an output of an earlier cell to any node, since all nodes are the output of
+    the cell. 0 if there is none.
+
+    Args:
+        inputs: By node.
+        counted: The names of the operations that make a path deeper, such as those with weights.
+    """
+    paths, lengths = [1] * STATES, [0] * STATES  # to each state: how many, and how long in all
+    for node in inputs:
+        paths.append(sum(paths[each.source] for each in node))
+        lengths.append(
+            sum(
+                lengths[each.source] + paths[each.source] * (each.operation in counted)
+                for each in node
+            )
+        )
+    return sum(lengths[STATES:]) / max(sum(paths[STATES:]), 1)
+
+
+def _weighed(space: CellSpace, weights: Weights, node: int) -> list[tuple[float, Input]]:
+    """Return what a node may read by which operation but none, with the weights."""
+    return [
+        (float(weight), Input(source, operation.name))
+        for (source, reader), row in zip(space.edges, weights, strict=True)
+        for operation, weight in zip(space.operations, row, strict=True)
+        if reader == node and operation.name != NONE
+    ]
+
+
+def _two_best(weighed: Sequence[tuple[float, Input]]) -> Node:
+    first, second = sorted(weighed, key=lambda each: -each[0])[:2]
+    return first[1], second[1]
