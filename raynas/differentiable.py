@@ -22,6 +22,8 @@ class DifferentiableSettings:
     genotype: Literal["pairs", "edges"] = "pairs"
     """A node's inputs: its best two (operation, edge) pairs (PR-DARTS), or the best operations of
     its best two edges (DARTS)."""
+    seeds: int = 1
+    """Searches side by side, with the run's seed and those that follow it."""
     cells: int = 6
     """Cells of the network that is searched in."""
     channels: int = 16
@@ -107,6 +109,7 @@ def _flag(name: str) -> str:
 
 
 DIFFERENTIABLE_RANGES = {
+    "differentiable.seeds": "[1, inf)",
     "differentiable.cells": "[3, inf)",
     "differentiable.channels": "[2, inf)",
     "differentiable.epochs": "[1, inf)",

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.costs import Limits, parse_duration, parse_quantity
+from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.locations import shown
 from raynas.ranges import refuse_out_of_range
@@ -75,6 +76,7 @@ class Settings:
     images: ImageSettings = field(default_factory=ImageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    differentiable: DifferentiableSettings = field(default_factory=DifferentiableSettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
 
     def __post_init__(self) -> None:
@@ -89,8 +91,20 @@ class Settings:
     def digest(self) -> str:
         """Six letters that differ where the results do."""
         flat = _flatten(json.loads(self.to_json()))
-        deciding = {name: value for name, value in flat.items() if name not in _FREE}
+        idle = self.search.strategy != "differentiable"
+        deciding = {
+            name: value
+            for name, value in flat.items()
+            if name not in _FREE and not (idle and name.startswith("differentiable."))
+        }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
+
+    @property
+    def num_winners(self) -> int:
+        """The most networks that are retrained: a differentiable search yields one a seed."""
+        if self.search.strategy == "differentiable":
+            return min(self.retrain.top_k, self.differentiable.seeds)
+        return self.retrain.top_k
 
     @property
     def supernet(self) -> str:
@@ -157,6 +171,8 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
         )
+    if search.strategy == "differentiable":
+        return  # it has no score
     if pretrain.epochs == 0 and score not in ZERO_COST_SCORES:
         free = ", ".join(sorted(ZERO_COST_SCORES))
         raise UserError(
@@ -173,9 +189,19 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 def _refuse_unfit_goals(settings: Settings) -> None:
     """Refuse several objectives where one is all that can be followed."""
     search, scheduler = settings.search, settings.retrain.scheduler
+    if search.strategy == "differentiable" and settings.check:
+        raise UserError(
+            f"--check {settings.check} with --search differentiable: there is no score to check, "
+            "its gates learn while it trains; leave one of the two out"
+        )
     if not search.goals:
         return
     objectives = f"--objectives {','.join(('score', *search.goals))}"
+    if search.strategy == "differentiable":
+        raise UserError(
+            f"--search differentiable with {objectives}: a search ends in one network, not in a "
+            "front; give a limit such as --max-macs, or use --search evolution"
+        )
     if search.strategy == "calibrated":
         raise UserError(
             f"--search calibrated with {objectives}: it learns what is most accurate within "

@@ -113,8 +113,9 @@ class PretrainSettings:
 class SearchSettings:
     """How architectures are found, and the score that is maximised."""
 
-    strategy: Literal["evolution", "exact", "calibrated"] = "evolution"
-    """SPOS evolution, integer programming, or learning from the trials; --search X for short."""
+    strategy: Literal["evolution", "exact", "calibrated", "differentiable"] = "evolution"
+    """SPOS evolution, integer programming, learning from the trials, or gates of a network of cells
+    that holds all operations (PR-DARTS); --search X for short."""
     score: Score = "saliency"
     """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1

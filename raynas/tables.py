@@ -54,6 +54,28 @@ SCHEMAS: dict[str, pa.Schema] = {
         "parents": _STRING, "score": _FLOAT, "macs": _INT, "params": _INT,
         "latency_ms": _FLOAT,  # here and below by the run's table of latencies; null: it had none
     }),
+    # a gate of a differentiable search after an epoch: an operation on an edge of a kind of cell
+    "gates": pa.schema({
+        "seed": _INT,  # of the search, of which a run may have several
+        "epoch": _INT, "cell": _STRING,  # normal or reduction
+        "source": _INT, "node": _INT, "operation": _STRING,  # from a state to a node (from 0)
+        "alpha": _FLOAT,  # what was learnt
+        "weight": _FLOAT,  # what the genotype is chosen by, a softmax of alpha
+        "probability": _FLOAT,  # that the gate is open; null: the method has no gates
+    }),
+    # an epoch of a differentiable search
+    "search_epochs": pa.schema({
+        "seed": _INT, "epoch": _INT, "train_loss": _FLOAT, "val_loss": _FLOAT,
+        "val_accuracy": _FLOAT,  # on the half that trains the gates, while training
+        "penalty": _FLOAT,  # mean of what groups of gates cost less what the path earned
+        "temperature": _FLOAT, "learning_rate": _FLOAT, "seconds": _FLOAT,
+        "genotype": _STRING,  # of the gates as they are, whatever it costs
+        # of that genotype's cells: skip connections among the chosen operations, and operations
+        # with weights on a path from an input of the cell to a node, a mean over all paths
+        "normal_skip_share": _FLOAT, "reduction_skip_share": _FLOAT,
+        "normal_path_depth": _FLOAT, "reduction_path_depth": _FLOAT,
+        "error": _STRING,  # of a search that failed for good, in a row of its own without losses
+    }),
     # an architecture that the self-check has trained briefly
     "checks": pa.schema({
         "architecture": _STRING, "score": _FLOAT, "depth": _INT, "macs": _INT, "params": _INT,

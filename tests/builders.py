@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SPACES = ROOT / "search_spaces"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-GROUPS = ("images", "pretrain", "search", "retrain")
+GROUPS = ("images", "pretrain", "search", "differentiable", "retrain")
 """The fields of ``Settings`` that are groups of settings."""
 
 MOBILE: tuple[Operation, ...] = (MBConv(3, 1), MBConv(5, 1), MBConv(3, 2))
