@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.costs import Limits
+from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.settings import _FREE, Settings, differences
 from raynas.stages import (
@@ -252,7 +253,15 @@ def test_a_flag_of_a_group_is_named_as_errors_name_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", [ImageSettings, PretrainSettings, SearchSettings, RetrainSettings, Settings]
+    "group",
+    [
+        ImageSettings,
+        PretrainSettings,
+        SearchSettings,
+        DifferentiableSettings,
+        RetrainSettings,
+        Settings,
+    ],
 )
 def test_every_setting_is_a_flag(group: type, capsys: pytest.CaptureFixture[str]) -> None:
     assert is_dataclass(group)
@@ -262,6 +271,50 @@ def test_every_setting_is_a_flag(group: type, capsys: pytest.CaptureFixture[str]
     for item in fields(group):
         if item.name not in GROUPS:
             assert f"--{item.name.replace('_', '-')}" in printed
+
+
+def test_settings_of_differentiable_searches_decide_nothing_of_other_runs() -> None:
+    gates = DifferentiableSettings(epochs=3)
+    pretrain = PretrainSettings(epochs=0)
+    search = SearchSettings(strategy="differentiable")
+
+    assert Settings(differentiable=gates).digest == Settings().digest
+    used = Settings(pretrain=pretrain, search=search)
+    assert dataclasses.replace(used, differentiable=gates).digest != used.digest
+
+
+@pytest.mark.parametrize(("top_k", "seeds", "networks"), [(3, 1, 1), (3, 5, 3), (2, 2, 2)])
+def test_a_differentiable_search_retrains_a_network_a_seed_at_most(
+    top_k: int, seeds: int, networks: int
+) -> None:
+    settings = Settings(
+        pretrain=PretrainSettings(epochs=0),
+        search=SearchSettings(strategy="differentiable"),
+        differentiable=DifferentiableSettings(seeds=seeds),
+        retrain=RetrainSettings(top_k=top_k),
+    )
+
+    assert settings.num_winners == networks
+    assert Settings(retrain=RetrainSettings(top_k=top_k)).num_winners == top_k
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"check": 3}, r"--check 3 with --search differentiable: there is no score to check"),
+        ({"objectives": "score,macs"}, r"--search differentiable with --objectives score,macs"),
+    ],
+)
+def test_what_a_differentiable_search_cannot_do_is_refused(
+    others: dict[str, Any], words: str
+) -> None:
+    objectives = others.get("objectives", "score")
+    with pytest.raises(UserError, match=words):
+        Settings(
+            pretrain=PretrainSettings(epochs=0),
+            search=SearchSettings(strategy="differentiable", objectives=objectives),
+            check=others.get("check", 0),
+        )
 
 
 def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_may_not() -> None:

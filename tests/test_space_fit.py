@@ -16,12 +16,13 @@ from tests.builders import ROOT, build_space, shipped_cells
 
 METHODS = ROOT / "launch" / "settings"
 FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}
+BY_GATES = {"prdarts", "darts", "pcdarts"}
 
 
 @pytest.mark.parametrize("method", sorted(file.stem for file in METHODS.glob("*.toml")))
 def test_methods_without_a_pretraining_fit_cells_and_others_are_told_which_do(method: str) -> None:
     settings = load_method(method, METHODS)
-    if method in FREE:
+    if method in FREE | BY_GATES:
         refuse_unfit(shipped_cells(), settings)
         return
     with pytest.raises(UserError) as caught:
@@ -29,16 +30,27 @@ def test_methods_without_a_pretraining_fit_cells_and_others_are_told_which_do(me
     said = str(caught.value)
 
     assert said.startswith(f"--space darts_cells_small with --method {method}: ")
-    assert all(free in said for free in FREE)
+    assert all(free in said for free in FREE | BY_GATES)
     assert "\n" not in said
 
 
 @pytest.mark.parametrize("method", sorted(file.stem for file in METHODS.glob("*.toml")))
-def test_chains_take_every_method(method: str) -> None:
+def test_chains_take_every_method_but_differentiable_ones(method: str) -> None:
     """Refusing would raise, as the tests beside show."""
     settings = load_method(method, METHODS)
     assert settings.method == method
-    refuse_unfit(build_space("RN"), settings)
+    if method not in BY_GATES:
+        refuse_unfit(build_space("RN"), settings)
+        return
+    with pytest.raises(UserError, match=r"--space tiny .* such as darts_cells, or another method"):
+        refuse_unfit(build_space("RN"), settings)
+
+
+def test_a_differentiable_search_pretrains_nothing() -> None:
+    settings = replace(load_method("prdarts", METHODS), pretrain=PretrainSettings(epochs=2))
+
+    with pytest.raises(UserError, match=r"--pretrain.epochs 2: .* set --pretrain.epochs 0"):
+        refuse_unfit(shipped_cells(), settings)
 
 
 def test_layers_in_a_chain_take_no_drop_path() -> None:

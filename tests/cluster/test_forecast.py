@@ -22,7 +22,8 @@ from raynas.console import Stages
 from raynas.errors import StageError
 from raynas.settings import Settings
 from raynas.store import RunStore
-from tests.cluster.test_plan import CLUSTER, SMALL, plan, pretrain, search, untrained
+from tests.builders import shipped_cells
+from tests.cluster.test_plan import CLUSTER, SMALL, by_gates, plan, pretrain, search, untrained
 from tests.training.samples import build_dataset
 
 SPEEDS = Speeds(
@@ -82,6 +83,16 @@ class TestArithmetic:
         assert stages(few, score=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
         space = stages(all_of_them, score=10.0)["search"]["seconds"]
         assert space == pytest.approx(24 * 10, abs=6)  # 48 architectures, two at a time
+
+    def test_differentiable_searches_take_epochs_in_waves_of_seeds(self) -> None:
+        settings = by_gates(seeds=3, epochs=5, batch=8)
+        made = plan(settings, space=shipped_cells())
+        found = stages(settings, made, gate_epoch=10.0, gates_bytes=100)
+
+        assert found["search"]["seconds"] == pytest.approx(2 * 5 * 10, abs=4)
+        assert found["search"]["written_bytes"] == 3 * 5 * 100
+        more = stages(settings, made, gate_epoch=10.0, gates_bytes=1100)
+        assert more["disk_bytes"] - found["disk_bytes"] == 3 * 1000
 
     def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
         settings = replace(SMALL, check=4, check_epochs=7)
@@ -160,6 +171,16 @@ class TestProbe:
         assert found.network_bytes > 100
         assert found.checkpoint_bytes > 100
         assert forecast(made, settings, found)["retrain"]["seconds"] > 0
+
+    @pytest.mark.cluster
+    def test_the_speed_of_a_differentiable_search_is_measured(self, cluster: Resources) -> None:
+        settings = by_gates(cells=3, channels=4, batch=12, seeds=2)
+        made = plan(settings, cluster, space=shipped_cells())
+        found = probe(made, build_dataset(), settings)
+
+        assert 0 < found.gate_epoch < 60
+        assert found.gates_bytes > 1000
+        assert (found.step, found.score, found.isometry) == (0.0, 0.0, 0.0)
 
     @pytest.mark.cluster
     def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:

@@ -11,6 +11,7 @@ from raynas.any_space import Space
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import plan_lines
+from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
@@ -51,6 +52,16 @@ def refusal(*arguments: Any, **others: Any) -> str:
 def pretrain(**settings: Any) -> Settings:
     """Return the small settings with another pretraining."""
     return replace(SMALL, pretrain=replace(SMALL.pretrain, **settings))
+
+
+def by_gates(**settings: Any) -> Settings:
+    """Return the small settings with a differentiable search."""
+    return replace(
+        SMALL,
+        pretrain=replace(SMALL.pretrain, epochs=0),
+        search=replace(SMALL.search, strategy="differentiable"),
+        differentiable=DifferentiableSettings(**settings),
+    )
 
 
 def search(**settings: Any) -> Settings:
@@ -214,6 +225,12 @@ class TestRefusals:
         assert f"its data had {name} {other}" in sentence
         assert "--run" in sentence
 
+    def test_workers_too_many_for_a_batch_of_a_differentiable_search_are_refused(self) -> None:
+        settings = by_gates(batch=3)
+        team = replace(settings, retrain=replace(settings.retrain, workers_per_trial=2))
+
+        assert "--differentiable.batch" in refusal(team, space=shipped_cells())
+
 
 class TestFacts:
     def test_all_that_a_network_needs_to_read_images_is_recorded_as_json(self) -> None:
@@ -256,6 +273,22 @@ class TestLines:
         with pytest.raises(UserError, match="pretraining: it needs a space whose layers stand"):
             _ = made.chain
 
+    def test_a_differentiable_search_is_told_with_its_seeds_and_ends_in_a_network_of_each(
+        self,
+    ) -> None:
+        settings = by_gates(seeds=3, batch=8)
+        made = plan(settings, space=shipped_cells())
+        text = "\n".join(plan_lines(made, settings, LAPTOP))
+
+        assert "by hard-concrete gates in 6 cells of 16 channels, 3 seeds for 200 epochs, 2" in text
+        assert "retrain   3 networks for 15 epochs, 2 at a time, fifo" in text
+        assert (made.searches, made.concurrent) == (2, 2)
+        one = by_gates(seeds=1, batch=8, gates="softmax", skip_weight=0, group_weight=0,
+                       path_weight=0)  # fmt: skip
+        text = "\n".join(plan_lines(plan(one, space=shipped_cells()), one, LAPTOP))
+        assert "by softmax gates in 6 cells of 16 channels, 1 seed for 200 epochs, 1 at a" in text
+        assert "retrain   1 network for 15 epochs, 1 at a time, fifo" in text
+
     def test_what_others_hold_is_told(self) -> None:
         busy = replace(LAPTOP, taken=(1.0, 0.0))
         text = "\n".join(plan_lines(plan(resources=busy), SMALL, busy))
@@ -296,6 +329,11 @@ class TestLines:
         few = plan(retrain(epochs=10, batch=16)).warnings
         enough = replace(pretrain(epochs=13), retrain=RetrainSettings(epochs=17, batch=16))
 
+        gates = plan(by_gates(epochs=3, batch=12), space=shipped_cells()).warnings
+        assert (
+            "a differentiable search has 6 steps in all, too few to learn from, since 24 images "
+            "make few batches of 12; raise --differentiable.epochs to 25" in gates[0]
+        )
         assert few[0].startswith("pretraining has 6 steps in all, too few to learn from")
         assert "raise --pretrain.epochs to 13, or lower --pretrain.batch" in few[0]
         assert few[1].startswith("retraining has 30 steps in all")

@@ -8,8 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas.costs import Limits
+from raynas.errors import UserError
 from raynas.genotype import Genotype, Input
-from raynas.search.derivation import best_edges, best_pairs, inputs_of, path_depth, skip_share
+from raynas.nets.cost import cost_table
+from raynas.search.derivation import (
+    CellWeights,
+    Rule,
+    best_edges,
+    best_pairs,
+    best_within,
+    inputs_of,
+    path_depth,
+    skip_share,
+)
+from raynas.space import Architecture
 from tests.builders import Named, shipped_cells
 
 NAMES = ("none", "skip", "conv", "pool")
@@ -125,3 +138,60 @@ class TestShape:
             [Input(0, "skip"), Input(0, "conv"), Input(1, "pool")],
             [Input(2, "conv")],
         ]
+
+
+class TestLimits:
+    SPACE = replace(shipped_cells(), operations=shipped_cells().operations[:3], nodes=2)
+    COSTS = cost_table(SPACE, 8, 1, 10)
+
+    def weights(self, seed: int) -> CellWeights:
+        rng, edges = np.random.default_rng(seed), len(self.SPACE.edges)
+        return CellWeights(*(rng.dirichlet(np.ones(3), edges) for _ in range(2)))
+
+    def total(self, weights: CellWeights, architecture: Architecture) -> float:
+        """Return the sum of the weights of all that a genotype chose."""
+        names, edges = ["none", "skip_connect", "sep3"], self.SPACE.edges
+        genotype = self.SPACE.genotype(architecture)
+        return sum(
+            of[edges.index((each.source, number)), names.index(each.operation)]
+            for of, cell in zip(weights, (genotype.normal, genotype.reduction), strict=True)
+            for number, node in enumerate(cell)
+            for each in node
+        )
+
+    def on_two_edges(self, architecture: Architecture) -> bool:
+        genotype = self.SPACE.genotype(architecture)
+        return all(a.source != b.source for a, b in (*genotype.normal, *genotype.reduction))
+
+    @pytest.mark.parametrize("rule", ["pairs", "edges"])
+    def test_without_a_limit_it_is_the_genotype_of_the_rule(self, rule: Rule) -> None:
+        weights = self.weights(0)
+        of = best_pairs if rule == "pairs" else best_edges
+        genotype = Genotype(of(self.SPACE, weights.normal), of(self.SPACE, weights.reduction))
+
+        found = best_within(self.SPACE, weights, rule, self.COSTS, Limits())
+        assert found == self.SPACE.architecture(genotype)
+
+    @pytest.mark.parametrize("rule", ["pairs", "edges"])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_within_a_limit_none_that_the_rule_allows_has_a_larger_sum_of_weights(
+        self, rule: Rule, seed: int
+    ) -> None:
+        weights = self.weights(seed)
+        free = best_within(self.SPACE, weights, rule, self.COSTS, Limits())
+        limits = Limits(max_macs=(self.COSTS.of(free).macs + self.COSTS.smallest.macs) // 2)
+        found = best_within(self.SPACE, weights, rule, self.COSTS, limits)
+        allowed = [
+            each
+            for each in map(Architecture, np.ndindex(*(b.size for b in self.SPACE.blocks)))
+            if limits.allow(self.COSTS.of(each)) and (rule == "pairs" or self.on_two_edges(each))
+        ]
+
+        assert found != free
+        assert found in allowed
+        best = max(self.total(weights, each) for each in allowed)
+        assert self.total(weights, found) == pytest.approx(best)
+
+    def test_a_limit_that_nothing_keeps_is_refused(self) -> None:
+        with pytest.raises(UserError, match="--max-macs 1"):
+            best_within(self.SPACE, self.weights(0), "pairs", self.COSTS, Limits(max_macs=1))

@@ -1,27 +1,30 @@
 """Conformance of every method in launch/settings: it pretrains, if it does, and scores."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from raynas.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.methods import load_method
 from raynas.search.indicators import AdditiveScorer, score_table
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
-from raynas.stages import INDICATOR_SCORES
+from raynas.training.gate_search import GateSearch
 from raynas.training.images import Dataset
 from raynas.training.pretraining import Pretraining
 from raynas.training.scoring import make_score
-from tests.builders import build_space
+from tests.builders import build_space, shipped_cells
 from tests.training.samples import InProcess, begin_pretraining, build_dataset
 
 FOLDER = Path(__file__).parents[2] / "launch" / "settings"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.toml"))
 LOADED = {method: load_method(method, FOLDER) for method in METHODS}
 PRETRAINED = [method for method in METHODS if LOADED[method].pretrain.epochs > 0]
-BY_TRIALS = [method for method in METHODS if LOADED[method].search.score not in INDICATOR_SCORES]
+BY_TRIALS = [method for method in METHODS if LOADED[method].search.by_trials]
+BY_GATES = [method for method in METHODS if LOADED[method].search.by_gates]
 
 
 def space_of(settings: Settings) -> SearchSpace:
@@ -72,8 +75,28 @@ def test_a_method_scored_by_trials_tells_architectures_apart(method: str) -> Non
     assert len(np.unique(scores)) > 1
 
 
+@pytest.mark.parametrize("method", BY_GATES)
+def test_a_differentiable_method_ends_in_a_network_of_the_space_that_its_file_names(
+    method: str,
+) -> None:
+    settings = LOADED[method]
+    space = shipped_cells(settings.space)
+    tiny = replace(settings.differentiable, cells=3, channels=8, epochs=1, batch=6, warmup=0)
+    searching = GateSearch(space, build_dataset(count=24), tiny, "none", 0)
+    epoch = searching.run_epoch()
+
+    assert math.isfinite(epoch.train_loss)
+    space.parse(epoch.genotype)  # or it raises
+
+
+def test_the_published_numbers_of_differentiable_methods_are_those_of_their_files() -> None:
+    assert {method: LOADED[method].differentiable for method in BY_GATES} == {
+        "prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS,
+    }  # fmt: skip
+
+
 def test_methods_that_do_not_pretrain_are_those_whose_score_needs_no_supernet() -> None:
-    without = set(METHODS) - set(PRETRAINED)
+    without = set(METHODS) - set(PRETRAINED) - set(BY_GATES)
 
     assert without == {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}
     assert all(LOADED[method].search.score == method for method in without)
