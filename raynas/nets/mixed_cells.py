@@ -19,6 +19,10 @@ from raynas.differentiable import DifferentiableSettings
 from raynas.nets.cells import Preprocessing, States, cell_head, cell_stem, stride_of
 from raynas.nets.gate_groups import groups_of
 
+Made = dict[str, torch.Tensor]
+"""What modules without weights made of a state, by their descriptions: all its edges share it, so
+that it is computed and kept for the backward pass once."""
+
 
 class Mixture(NamedTuple):
     """The weights of one kind of cell.
@@ -112,9 +116,10 @@ class MixedCell(nn.Module):
             columns: Of every edge, the operations whose weights are not 0.
         """
         known = list(self.preprocessing(states))
+        made: list[Made] = [{} for _ in range(2 + self.nodes)]
         for node in range(self.nodes):
             reached = [
-                self._reached(row, known[source], mixture, columns[row])
+                self._reached(row, known[source], mixture, columns[row], made[source])
                 for row, (source, reader) in enumerate(self.wiring)
                 if reader == node
             ]
@@ -122,9 +127,9 @@ class MixedCell(nn.Module):
         return states[1], torch.cat(known[2:], dim=1)
 
     def _reached(
-        self, row: int, x: torch.Tensor, mixture: Mixture, columns: Sequence[int]
+        self, row: int, x: torch.Tensor, mixture: Mixture, columns: Sequence[int], made: Made
     ) -> torch.Tensor:
-        y: torch.Tensor = self.edges[row](x, mixture.operations[row], columns)
+        y: torch.Tensor = self.edges[row](x, mixture.operations[row], columns, made)
         return y if mixture.edges is None else y * mixture.edges[row]
 
 
@@ -145,9 +150,14 @@ class MixedOperation(nn.Module):
             built = operation.build(self.through, self.through, stride)
             normed = nn.Sequential(built, nn.BatchNorm2d(self.through))
             self.operations.append(normed if column in pooling else built)
+        self.keys = [_key_of(operation) for operation in self.operations]
 
     def forward(
-        self, x: torch.Tensor, weights: torch.Tensor, columns: Sequence[int]
+        self,
+        x: torch.Tensor,
+        weights: torch.Tensor,
+        columns: Sequence[int],
+        made: Made | None = None,
     ) -> torch.Tensor:
         """Return N x C x ceil(H / stride) x ceil(W / stride).
 
@@ -155,15 +165,41 @@ class MixedOperation(nn.Module):
             x: N x C x H x W.
             weights: O.
             columns: The operations whose weights are not 0.
+            made: What other edges have made of x already, and where this one's share goes.
         """
-        chosen = x[:, : self.through]
+        chosen, made = x[:, : self.through], {} if made is None else made
         if columns:
-            mixed = _sum([weights[each] * self.operations[each](chosen) for each in columns])
+            mixed = _sum([weights[each] * self._applied(each, chosen, made) for each in columns])
         else:
             mixed = chosen[:, :, :: self.stride, :: self.stride] * 0.0
         if self.partial == 1:
             return mixed
         return shuffled(torch.cat([mixed, self.around(x[:, self.through :])], 1), self.partial)
+
+    def _applied(self, column: int, x: torch.Tensor, made: Made) -> torch.Tensor:
+        """Return what an operation makes of x; what it begins with may have been made before."""
+        operation, key = self.operations[column], self.keys[column]
+        if key is None:
+            y: torch.Tensor = operation(x)
+            return y
+        first, *others = _parts(operation)
+        if key not in made:
+            made[key] = first(x)
+        y = made[key]
+        for part in others:
+            y = part(y)
+        return y
+
+
+def _key_of(operation: nn.Module) -> str | None:
+    """Return what describes an operation's beginning if all edges make the same of a state."""
+    first = _parts(operation)[0]
+    return repr(first) if isinstance(first, nn.ReLU | nn.AvgPool2d | nn.MaxPool2d) else None
+
+
+def _parts(operation: nn.Module) -> list[nn.Module]:
+    """Return an operation's modules in order, nested sequences as such."""
+    return list(operation) if isinstance(operation, nn.Sequential) else [operation]
 
 
 def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -191,8 +227,8 @@ def _open_columns(weights: torch.Tensor) -> Iterator[list[int]]:
 
 
 def _on(device: torch.device, mixture: Mixture) -> Mixture:
-    edges = None if mixture.edges is None else mixture.edges.to(device)
-    return Mixture(mixture.operations.to(device), edges)
+    edges = None if mixture.edges is None else mixture.edges.to(device, non_blocking=True)
+    return Mixture(mixture.operations.to(device, non_blocking=True), edges)
 
 
 def _remove_scales_(module: nn.Module) -> None:

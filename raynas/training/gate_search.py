@@ -172,7 +172,7 @@ class GateSearch:
         if not torch.is_grad_enabled():
             loss, accuracy = self._average([], found, batch)
             return loss, accuracy, torch.zeros_like(loss)
-        cost = cost.to(self._device)
+        cost = cost.to(self._device, non_blocking=True)  # or it waited for the forward pass
         parameters = list(self.parameters.values())
         gradients = torch.autograd.grad(loss + cost, parameters)  # none of the weights
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -195,8 +195,8 @@ class GateSearch:
 
     def _look(self, batch: Batch, mixtures: list[Mixture]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the cross-entropy of a batch, and the share classified correctly."""
-        images = batch[0].to(self._device, memory_format=torch.channels_last)
-        labels = batch[1].to(self._device)
+        images = batch[0].to(self._device, non_blocking=True, memory_format=torch.channels_last)
+        labels = batch[1].to(self._device, non_blocking=True)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._network(images, *mixtures)
         accuracy = (logits.argmax(dim=1) == labels).float().mean()

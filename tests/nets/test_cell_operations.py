@@ -91,3 +91,18 @@ def test_a_dilated_convolution_reads_every_second_pixel() -> None:
     reached = depthwise(x)[0, 0].nonzero().tolist()
 
     assert reached == [[y, x] for y in (2, 4, 6) for x in (2, 4, 6)]
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("side", [4, 7, 8])
+def test_a_dilated_convolution_that_strides_is_torch_s(side: int, kernel: int) -> None:
+    """It takes even pixels instead, of which it is a plain one."""
+    built, x = DilatedConv(kernel).build(C, C, 2).eval(), build_images(2, C, side)
+    depthwise = built.get_submodule("1").get_parameter("weight")
+    dilated = functional.conv2d(
+        x.relu(), depthwise, stride=2, padding=kernel - 1, dilation=2, groups=C
+    )
+
+    torch.testing.assert_close(
+        built(x), built.get_submodule("3")(built.get_submodule("2")(dilated))
+    )

@@ -142,6 +142,29 @@ class TestCells:
         assert torch.allclose(found[:, : place.channels], 0.25 * a + 0.5 * b)
         assert not found[:, place.channels :].any()
 
+    @pytest.mark.parametrize("settings", [PRDARTS, DARTS, PCDARTS])
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_what_all_edges_make_of_a_state_without_weights_is_made_once_and_the_same(
+        self, number: int, settings: DifferentiableSettings
+    ) -> None:
+        space = searched_in(SPACE, replace(settings, **SMALL))
+        place = space.layout[number]
+        cell = MixedCell(space, place, replace(settings, **SMALL))
+        states = build_images(2, place.before, 8), -build_images(2, place.last, 8)
+        columns = [range(8)] * len(space.edges)
+        pools = [part for part in cell.edges.modules() if isinstance(part, nn.AvgPool2d)]
+        made: list[nn.Module] = []
+        for pool in pools:
+            pool.register_forward_hook(lambda pool, *_: made.append(pool))
+
+        _, shared = cell(states, drawn(), columns)
+        assert len(pools) == len(space.edges) == 14
+        assert len(made) == 5  # both inputs and all nodes but the last
+        for edge in cell.edges:
+            edge.keys = [None] * 8
+        _, alone = cell(states, drawn(), columns)
+        assert torch.equal(shared, alone)
+
 
 class TestNetwork:
     @pytest.mark.parametrize("settings", [PRDARTS, DARTS, PCDARTS])
