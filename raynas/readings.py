@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from raynas.genotype import Genotype
+
 
 def pareto(points: pd.DataFrame, accuracy: str, cost: str = "macs") -> pd.DataFrame:
     """Return the points that no cheaper one equals, in the order of their costs.
@@ -47,3 +49,80 @@ def isometry_by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     table = groups[["phi", "varphi"]].median()
     table["spread"] = groups["phi"].std(ddof=0) / groups["phi"].mean()
     return table.reset_index()
+
+
+def score_name(settings: dict[str, Any]) -> str:
+    """Return what the score of a run's architectures is.
+
+    Args:
+        settings: As recorded.
+    """
+    search = settings.get("search", {})
+    if search.get("strategy") == "differentiable":
+        return "accuracy while searching"
+    return str(search.get("score", "unnamed formula"))
+
+
+def last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each differentiable search: what its last epoch found, and all seconds.
+
+    A search that failed has its error there, and epoch 0 if it failed in its first one.
+
+    Args:
+        epochs: The table ``search_epochs``.
+    """
+    groups = epochs.sort_values("epoch").groupby("seed")
+    table: pd.DataFrame = groups.last()  # of each column the last value that is not null
+    whole = epochs[epochs["val_loss"].notna()].groupby("seed")["epoch"].max()
+    return table.assign(
+        epoch=whole.reindex(table.index, fill_value=0), seconds=groups["seconds"].sum()
+    ).reset_index()
+
+
+def best_search(searches: pd.DataFrame) -> pd.Series | None:
+    """Return the search of the highest accuracy in its last epoch; None: all failed.
+
+    Args:
+        searches: What ``last_epochs`` returns.
+    """
+    whole = searches[searches["error"].isna() & (searches["epoch"] > 0)]
+    return None if whole.empty else whole.loc[whole["val_accuracy"].idxmax()]
+
+
+def last_gates(gates: pd.DataFrame, search: pd.Series) -> dict[str, pd.DataFrame]:
+    """Return what a search's genotype was chosen by: kind of cell to weights.
+
+    Args:
+        gates: The table ``gates``.
+        search: A row of ``last_epochs``.
+
+    Returns:
+        For each kind of cell a row for each edge, by node and source, and a column for each
+        operation, in the order of the space.
+    """
+    rows = gates[(gates["seed"] == search["seed"]) & (gates["epoch"] == search["epoch"])]
+    operations = list(dict.fromkeys(rows["operation"]))
+    return {
+        str(cell): part.pivot_table(index=["node", "source"], columns="operation", values="weight")[
+            operations
+        ]
+        for cell, part in rows.groupby("cell")
+    }
+
+
+def chosen_gates(genotype: str) -> dict[str, set[tuple[int, int, str]]]:
+    """Return the node, source and operation of each input that a genotype has, by kind of cell."""
+    found = Genotype.parse(genotype)
+    return {
+        cell: {(index, *each) for index, node in enumerate(nodes) for each in node}
+        for cell, nodes in (("normal", found.normal), ("reduction", found.reduction))
+    }
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return ``retrain.epochs`` and the like to their values."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
