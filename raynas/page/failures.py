@@ -29,7 +29,7 @@ def failures(reading: Reading) -> tuple[list[Failure], str]:
     """Return what failed in search, retraining and self-check, and a sentence on what is left out."""
     searches = [
         row | {"architecture": f"search of seed {row['seed']}"}
-        for row in reading.search_epochs.to_dict("records")
+        for row in reading.store.rows("search_epochs")
     ]
     checks = reading.store.rows("checks")
     found = [_failure(row) for row in (*searches, *reading.outcomes, *checks) if row["error"]]

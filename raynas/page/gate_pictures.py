@@ -1,11 +1,11 @@
 """What differentiable searches chose: figures over epochs, the searches, the last gates of one."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from raynas.genotype import Genotype, show_nodes
 from raynas.page.axes import spanning
 from raynas.page.chart import Chart, key
 from raynas.page.parts import (
@@ -76,35 +76,34 @@ def _curve(  # noqa: PLR0913 - a quantity and how it is written
 
 
 def searches(found: pd.DataFrame) -> Table:
-    """Return a row for each search.
+    """Return two rows for each search: of its normal and of its reduction cells.
 
     Args:
         found: What ``last_epochs`` returns.
     """
     best = best_search(found)
     columns = [
-        Column("Seed", sorted_by=True), Column("Epochs"), Column("Accuracy", falls=True),
-        Column("Skips, normal"), Column("Skips, reduction"),
-        Column("Depth, normal", falls=True), Column("Depth, reduction", falls=True),
+        Column("Seed", sorted_by=True), Column("Accuracy", falls=True), Column("Epochs"),
+        Column("Cells", is_text=True), Column("Skips"), Column("Depth", falls=True),
         Column("Genotype", is_text=True),
     ]  # fmt: skip
-    rows = [
-        _search(row, best is not None and row["seed"] == best["seed"])
-        for row in found.to_dict("records")
-    ]
+    rows = []
+    for row in found.to_dict("records"):
+        look = "" if best is None or row["seed"] != best["seed"] else "chosen"
+        search = [
+            Cell(str(row["seed"]), row["seed"], look), share(row["val_accuracy"]),
+            plain(row["epoch"], "{:.0f}"),
+        ]  # fmt: skip
+        rows += [[*search, *_cells_of(row, cell)] for cell in _CELLS]
     return Table("Searches", columns, rows)
 
 
-def _search(row: dict[Any, Any], is_best: bool) -> list[Cell]:
-    failed = word("failed", "status failed") if row["error"] else word("-")
-    return [
-        replace(plain(row["seed"], "{:.0f}"), look="chosen" * is_best),
-        plain(row["epoch"], "{:.0f}"),
-        share(row["val_accuracy"]),
-        *(share(row[f"{cell}_skip_share"]) for cell in _CELLS),
-        *(plain(row[f"{cell}_path_depth"], "{:.2f}") for cell in _CELLS),
-        failed if row["error"] or not row["genotype"] else word(row["genotype"], "code long"),
-    ]
+def _cells_of(row: dict[Any, Any], cell: str) -> list[Cell]:
+    skips, depth = share(row[f"{cell}_skip_share"]), plain(row[f"{cell}_path_depth"], "{:.2f}")
+    if pd.notna(row["error"]):
+        return [word(cell), skips, depth, word("failed", "status failed")]
+    nodes = getattr(Genotype.parse(str(row["genotype"])), cell)
+    return [word(cell), skips, depth, word(show_nodes(nodes), "code long")]
 
 
 def heat_map(cell: str, weights: pd.DataFrame, genotype: str) -> Table:
