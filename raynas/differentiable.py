@@ -24,6 +24,9 @@ class DifferentiableSettings:
     its best two edges (DARTS)."""
     seeds: int = 1
     """Searches side by side, with the run's seed and those that follow it."""
+    scheduler: Literal["fifo", "asha"] = "fifo"
+    """fifo gives every seed all epochs; asha stops the less accurate ones early, as
+    --retrain.asha-grace-epochs and --retrain.asha-reduction say."""
     cells: int = 6
     """Cells of the network that is searched in."""
     channels: int = 16

@@ -91,7 +91,7 @@ class Settings:
     def digest(self) -> str:
         """Six letters that differ where the results do."""
         flat = _flatten(json.loads(self.to_json()))
-        idle = self.search.strategy != "differentiable"
+        idle = not self.search.by_gates
         deciding = {
             name: value
             for name, value in flat.items()
@@ -102,7 +102,7 @@ class Settings:
     @property
     def num_winners(self) -> int:
         """The most networks that are retrained: a differentiable search yields one a seed."""
-        if self.search.strategy == "differentiable":
+        if self.search.by_gates:
             return min(self.retrain.top_k, self.differentiable.seeds)
         return self.retrain.top_k
 
@@ -171,7 +171,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
         )
-    if search.strategy == "differentiable":
+    if search.by_gates:
         return  # it has no score
     if pretrain.epochs == 0 and score not in ZERO_COST_SCORES:
         free = ", ".join(sorted(ZERO_COST_SCORES))
@@ -189,7 +189,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 def _refuse_unfit_goals(settings: Settings) -> None:
     """Refuse several objectives where one is all that can be followed."""
     search, scheduler = settings.search, settings.retrain.scheduler
-    if search.strategy == "differentiable" and settings.check:
+    if search.by_gates and settings.check:
         raise UserError(
             f"--check {settings.check} with --search differentiable: there is no score to check, "
             "its gates learn while it trains; leave one of the two out"
@@ -197,7 +197,7 @@ def _refuse_unfit_goals(settings: Settings) -> None:
     if not search.goals:
         return
     objectives = f"--objectives {','.join(('score', *search.goals))}"
-    if search.strategy == "differentiable":
+    if search.by_gates:
         raise UserError(
             f"--search differentiable with {objectives}: a search ends in one network, not in a "
             "front; give a limit such as --max-macs, or use --search evolution"

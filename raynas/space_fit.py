@@ -17,6 +17,8 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
     Raises:
         UserError: Names what does not fit, and what does.
     """
+    if settings.search.by_gates:
+        _refuse_unfit_gates(space, settings)
     if isinstance(space, SearchSpace):
         _refuse_drop_path(space, settings)
         return
@@ -25,7 +27,8 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         raise UserError(
             f"--space {space.name} with --method {settings.method}: it pretrains a supernet whose "
             f"layers stand in a chain, but {space.name} is a space of cells; use a method without "
-            f"pretraining ({fitting}), or a space such as small_mobile"
+            f"pretraining ({fitting}), a differentiable search (prdarts, pcdarts, darts), or a "
+            "space such as small_mobile"
         )
     if settings.latency_table is not None:
         raise UserError(
@@ -40,6 +43,16 @@ def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:
             f"--retrain.drop-path {settings.retrain.drop_path:g} with --space {space.name}: layers "
             "in a chain cannot be dropped, only operations of cells; leave it at 0, use "
             "--retrain.dropout, or a space such as darts_cells"
+        )
+
+
+def _refuse_unfit_gates(space: Space, settings: Settings) -> None:
+    cells_for(space, settings.differentiable)
+    if settings.pretrain.epochs > 0:
+        raise UserError(
+            f"--search differentiable with --pretrain.epochs {settings.pretrain.epochs:g}: it "
+            "pretrains no supernet, since its weights and its gates learn together; use --method "
+            "prdarts, pcdarts or darts, or set --pretrain.epochs 0"
         )
 
 

@@ -151,6 +151,16 @@ class SearchSettings:
     """Scoring trials at a time; unset: as many as the cluster has resources for."""
 
     @property
+    def by_gates(self) -> bool:
+        """Whether it is a differentiable search, which knows no score."""
+        return self.strategy == "differentiable"
+
+    @property
+    def by_trials(self) -> bool:
+        """Whether a trial scores each architecture; otherwise scores are sums over layers."""
+        return not self.by_gates and self.score not in INDICATOR_SCORES
+
+    @property
     def goals(self) -> tuple[Kind, ...]:
         """The costs that are minimised beside the score; none: the score is all that counts."""
         return goals_of(self.objectives, self.selection)

@@ -74,7 +74,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         # with weights on a path from an input of the cell to a node, a mean over all paths
         "normal_skip_share": _FLOAT, "reduction_skip_share": _FLOAT,
         "normal_path_depth": _FLOAT, "reduction_path_depth": _FLOAT,
-        "error": _STRING,  # of a search that failed for good, in a row of its own without losses
+        # in the last row of a search that has ended: finished, stopped (by the scheduler) or
+        # failed, and why; one that failed before its first epoch has a row 0 without losses
+        "status": _STRING, "error": _STRING,
     }),
     # an architecture that the self-check has trained briefly
     "checks": pa.schema({

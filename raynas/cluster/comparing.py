@@ -25,7 +25,6 @@ from raynas.cluster.trials import Silence
 from raynas.errors import StageError, UserError
 from raynas.locations import inside
 from raynas.settings import Settings
-from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
 
@@ -76,7 +75,7 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     trials = plan.checkers if settings.check else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
-        "--search.concurrent": plan.scorers / room if is_single(settings) else 0.0,
+        "--search.concurrent": plan.scorers / room if settings.search.by_trials else 0.0,
         "--retrain.concurrent": trials / plan.trial_size.room(resources),
     }
     for flag, share in shares.items():
@@ -85,11 +84,6 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
                 f"--concurrent {concurrent}: a run of {settings.method} takes {share:.0%} of the "
                 f"cluster, so the next one would wait; lower {flag}, or --concurrent"
             )
-
-
-def is_single(settings: Settings) -> bool:
-    """Return whether trials score each architecture."""
-    return settings.search.score not in INDICATOR_SCORES
 
 
 class SupernetTrial(tune.Trainable):

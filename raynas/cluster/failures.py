@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raynas.differentiable import DifferentiableSettings
 from raynas.stages import RetrainSettings
 
 _LINES = 40  # of a traceback; its end tells most
@@ -16,6 +18,7 @@ _REMEDIES = {
     "or what runs at a time (--retrain.concurrent, --pretrain.workers), or set --max-macs",
     r"No space left|Disk quota": "free some space, then run the same command again",
     r"the loss is (nan|inf|-inf)": "lower --retrain.learning-rate",
+    r"; lower --differentiable.learning-rate": "lower --differentiable.learning-rate",
     r"ActorDied|ActorUnavailable|WorkerCrashed|NodeDied|OwnerDied": "its process or its machine "
     "was lost, perhaps for want of memory: run the same command again; if it is lost again, lower "
     "--retrain.concurrent or --retrain.batch",
@@ -26,8 +29,8 @@ _OTHERWISE = (
 )
 
 
-def failure_text(trial: Any, settings: RetrainSettings) -> str:
-    """Return a failed trial's architecture, place, remedy, settings and traceback, in that order.
+def failure_text(trial: Any, settings: RetrainSettings | DifferentiableSettings) -> str:
+    """Return what failed, its place, a remedy, its settings and the traceback, in that order.
 
     Args:
         trial: Of Ray Tune.
@@ -38,12 +41,18 @@ def failure_text(trial: Any, settings: RetrainSettings) -> str:
     done = f"{epochs} of {settings.epochs} epochs"
     where = f"trial {trial.trial_id} on {_place(trial, trace)}"
     lines = [
-        f"architecture {trial.config['architecture']} failed after {done} in {where}",
+        f"{_subject(trial.config)} failed after {done} in {where}",
         f"what to do: {remedy(trace)}",
         f"settings: {_listed(settings)}",
         trace,
     ]
     return "\n".join(lines)
+
+
+def _subject(config: Mapping[str, Any]) -> str:
+    if "seed" in config:
+        return f"differentiable search with seed {config['seed']}"
+    return f"architecture {config['architecture']}"
 
 
 def remedy(trace: str) -> str:
@@ -75,5 +84,5 @@ def _place(trial: Any, trace: str) -> str:
     return f"node {f'{host} ({address})' if host else address}, process {pid}"
 
 
-def _listed(settings: RetrainSettings) -> str:
+def _listed(settings: RetrainSettings | DifferentiableSettings) -> str:
     return ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(settings).items())

@@ -9,6 +9,7 @@ from typing import Any
 
 from raynas.cluster.plan import Plan
 from raynas.cluster.probe import Speeds
+from raynas.differentiable import DifferentiableSettings
 from raynas.settings import Settings
 
 Stage = dict[str, float]
@@ -31,12 +32,13 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds) -> dict[str, Any]:
         "check": _check(plan, settings, speeds),
         "retrain": _retrain(plan, settings, speeds),
     }
-    networks = settings.retrain.top_k * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
-    kept = speeds.checkpoint_bytes + networks
+    networks = settings.num_winners * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
+    searched = settings.differentiable.seeds * speeds.gates_bytes
+    kept = speeds.checkpoint_bytes + searched + networks
     rows = (
         plan.num_steps * _ROW_BYTES["step"]
         + _scored(plan, settings) * _ROW_BYTES["architecture"]
-        + settings.retrain.top_k * _ROW_BYTES["epoch"]
+        + settings.num_winners * _ROW_BYTES["epoch"]
         + _ROW_BYTES["run"]
     )
     used = {name: stage for name, stage in stages.items() if stage["seconds"]}
@@ -53,11 +55,20 @@ def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
 
 
 def _search(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+    if settings.search.by_gates:
+        return _gates(plan, settings.differentiable, speeds)
     if not speeds.score:
         return _stage(_SEARCH_SECONDS, 0)
     waves = math.ceil(_scored(plan, settings) / plan.scorers)
     seconds = speeds.start + _TUNE_SECONDS + waves * (speeds.score + _SCORING_SECONDS)
     return _stage(seconds, plan.scorers * plan.gpus_per_worker)
+
+
+def _gates(plan: Plan, settings: DifferentiableSettings, speeds: Speeds) -> Stage:
+    waves = math.ceil(settings.seeds / plan.searches)
+    seconds = waves * settings.epochs * speeds.gate_epoch + _starting(plan, waves, speeds)
+    saved = settings.seeds * settings.epochs * speeds.gates_bytes
+    return _stage(seconds, plan.searches * plan.gpus_per_trial, saved)
 
 
 def _check(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
@@ -71,14 +82,14 @@ def _check(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
 
 def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     retrain = settings.retrain
-    waves = math.ceil(retrain.top_k / plan.concurrent)
+    waves = math.ceil(settings.num_winners / plan.concurrent)
     starting = _starting(plan, waves, speeds)
     low, high = sorted(
         waves * (retrain.epochs * epoch + test) + starting
         for epoch, test in zip(speeds.epochs, speeds.tests, strict=True)
     )
-    saved = retrain.top_k * (_COPIES * retrain.epochs + 1) * speeds.network_bytes
-    gpus = min(plan.concurrent, retrain.top_k) * plan.gpus_per_trial
+    saved = settings.num_winners * (_COPIES * retrain.epochs + 1) * speeds.network_bytes
+    gpus = min(plan.concurrent, settings.num_winners) * plan.gpus_per_trial
     return _stage((low + 3 * high) / 4, gpus, saved, low, high)
 
 

@@ -11,7 +11,7 @@ from raynas.any_space import Space
 from raynas.balance import class_warnings
 from raynas.cluster.connection import Resources, gpus_each, places
 from raynas.cluster.shards import Crew
-from raynas.cluster.trial_size import TrialSize, trial_size
+from raynas.cluster.trial_size import TrialSize, refuse_small_parts, trial_size
 from raynas.costs import CostTable
 from raynas.errors import UserError
 from raynas.latencies import LatencyTable, Task
@@ -45,6 +45,7 @@ class Plan:
         most_workers: To how many they may grow when nodes join.
         gpus_per_worker: GPUs of each.
         scorers: Scoring trials at a time, of a worker's size.
+        searches: Differentiable searches at a time, of a retraining trial's size.
         trial_size: Workers of each retraining trial; their number is kept on resume.
         checkers: Trials of the self-check at a time.
         concurrent: Retraining trials at a time.
@@ -64,6 +65,7 @@ class Plan:
     most_workers: int
     gpus_per_worker: float
     scorers: int
+    searches: int
     trial_size: TrialSize
     checkers: int
     concurrent: int
@@ -123,6 +125,9 @@ def make_plan(
     else:
         trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or max(fitting // num_paths, 1)
+    if settings.search.by_gates:
+        batch = settings.differentiable.batch
+        refuse_small_parts("differentiable search", batch, trial.workers, "differentiable.batch")
     _refuse_misfit_workers(pretrain, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
@@ -139,9 +144,10 @@ def make_plan(
         most_workers,
         worker_gpus,
         settings.search.concurrent or fitting,
+        min(settings.search.concurrent or trials, settings.differentiable.seeds),
         trial,
         retrain.concurrent or trials,
-        retrain.concurrent or min(trials, retrain.top_k),
+        retrain.concurrent or min(trials, settings.num_winners),
         facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
         (
@@ -171,18 +177,21 @@ def _refuse_misfit_workers(
 
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
     """Return a sentence for each training that a small data set makes very short."""
-    retrain = settings.retrain
+    retrain, gates = settings.retrain, settings.differentiable
+    half = math.ceil(images / 2)
+    searching = gates.epochs * math.ceil(half / gates.batch)
     retraining = retrain.epochs * math.ceil(images / retrain.batch)
     stages = (
-        ("pretrain", pretraining, settings.pretrain.batch),
-        ("retrain", retraining, retrain.batch),
+        ("pretraining", "pretrain", pretraining, images, settings.pretrain.batch),
+        ("a differentiable search", "differentiable", searching, half, gates.batch),
+        ("retraining", "retrain", retraining, images, retrain.batch),
     )
     return [
-        f"{stage}ing has {steps} steps in all, too few to learn from, since {images} images make "
-        f"few batches of {batch}; raise --{stage}.epochs to {math.ceil(_STEPS * batch / images)}, "
-        f"or lower --{stage}.batch"
-        for stage, steps, batch in stages
-        if 0 < steps < _STEPS
+        f"{what} has {steps} steps in all, too few to learn from, since {count} images make few "
+        f"batches of {batch}; raise --{flag}.epochs to {math.ceil(_STEPS * batch / count)}, or "
+        f"lower --{flag}.batch"
+        for what, flag, steps, count, batch in stages
+        if 0 < steps < _STEPS and (settings.search.by_gates or flag != "differentiable")
     ]
 
 

@@ -9,9 +9,9 @@ from raynas.cells import CellSpace
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
 from raynas.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
+from raynas.differentiable import DifferentiableSettings
 from raynas.locations import shown
 from raynas.settings import Settings
-from raynas.stages import INDICATOR_SCORES
 
 
 def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
@@ -24,6 +24,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         for kind in plan.costs.kinds
     ]
     retrain = settings.retrain
+    networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
         "sizes": plan.sizes,
@@ -38,7 +39,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "pretrain": _pretrain_words(plan),
         "search": _search_words(plan, settings) + _limits_words(settings),
         "check": _check_words(plan, settings),
-        "retrain": f"{retrain.top_k} networks for {retrain.epochs} epochs, "
+        "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
@@ -85,14 +86,25 @@ def _search_words(plan: Plan, settings: Settings) -> str:
     generations = f"{search.generations} generations of {search.population}, score {search.score}"
     generations += _front_words(settings)
     match search.strategy:
+        case "differentiable":
+            return _gates_words(plan, settings.differentiable)
         case "exact":
             return f"exactly, by integer programming, score {search.score}{_front_words(settings)}"
         case "calibrated":
             return f"begins as score {search.score} and learns from the retraining trials"
-        case _ if search.score in INDICATOR_SCORES:
-            return generations
-        case _:
+        case _ if search.by_trials:
             return f"{generations} by trials, {plan.scorers} at a time"
+        case _:
+            return generations
+
+
+def _gates_words(plan: Plan, settings: DifferentiableSettings) -> str:
+    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
+    return (
+        f"by {settings.gates.replace('_', '-')} gates in {settings.cells} cells of "
+        f"{settings.channels} channels, {seeds} for {settings.epochs} epochs, {plan.searches} at a "
+        f"time{', ' + settings.scheduler if settings.seeds > 1 else ''}"
+    )
 
 
 def _front_words(settings: Settings) -> str:

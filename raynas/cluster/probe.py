@@ -24,7 +24,9 @@ from raynas.errors import StageError
 from raynas.nets.isometry import measure_candidate
 from raynas.settings import Settings
 from raynas.space import Architecture
-from raynas.stages import INDICATOR_SCORES, RetrainSettings
+from raynas.space_fit import cells_for
+from raynas.stages import RetrainSettings
+from raynas.training.gate_search import GateSearch
 from raynas.training.gradients import build_supernet
 from raynas.training.images import Dataset
 from raynas.training.pretraining import Pretraining
@@ -55,6 +57,8 @@ class Speeds:
         tests: The test at the end of a retraining, of the same networks.
         checkpoint_bytes: Of the pretraining.
         network_bytes: Of such networks.
+        gate_epoch: An epoch of a differentiable search; 0 if there is none.
+        gates_bytes: Of such a search's checkpoint.
     """
 
     start: float
@@ -65,6 +69,8 @@ class Speeds:
     tests: tuple[float, float]
     checkpoint_bytes: int
     network_bytes: int
+    gate_epoch: float = 0.0
+    gates_bytes: int = 0
 
 
 def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
@@ -75,11 +81,16 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
     """
     pretrain, size = settings.pretrain, plan.trial_size
     run = ray.put((plan, dataset, settings))
-    start = isometry = step = score = 0.0
-    checkpoint_bytes = 0
+    start = isometry = step = score = gate_epoch = 0.0
+    checkpoint_bytes = gates_bytes = 0
     if plan.num_steps:
         start, isometry, step, checkpoint_bytes = _probe_pretraining(plan, dataset, settings)
-    if settings.search.score not in INDICATOR_SCORES:
+    if settings.search.by_gates:
+        cpus, places = settings.retrain.cpus_per_trial, plan.searches * size.workers
+        found = _everywhere(_probe_gates, run, places, cpus, size.gpus)
+        gate_epoch = float(np.mean([seconds for _, (seconds, _) in found]))
+        gates_bytes = found[0][1][1]
+    elif settings.search.by_trials:
         cpus, gpus = pretrain.cpus_per_worker, plan.gpus_per_worker
         found = _everywhere(_probe_score, run, plan.scorers, cpus, gpus)
         score = float(np.mean([seconds for _, seconds in found]))
@@ -88,7 +99,10 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
     start = start or time.monotonic() - started - max(busy for busy, _ in after)
     (a, b), (c, d) = np.mean([seconds for _, seconds in after], axis=0).tolist()
     params = plan.costs.of(_by_size(plan, settings.seed)[0]).params
-    return Speeds(start, isometry, step, score, (a, b), (c, d), checkpoint_bytes, 4 * params)
+    return Speeds(
+        start, isometry, step, score, (a, b), (c, d), checkpoint_bytes, 4 * params, gate_epoch,
+        gates_bytes,
+    )  # fmt: skip
 
 
 def _everywhere(
@@ -150,6 +164,19 @@ def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) 
     score = make_score(plan.space, dataset, settings, vector, device)
     path = _by_size(plan, settings.seed)[0]
     return seconds_of(lambda: score(path))
+
+
+def _probe_gates(
+    plan: Plan, dataset: Dataset, settings: Settings, device: str
+) -> tuple[float, int]:
+    """Return the seconds of an epoch of a differentiable search, and a checkpoint's bytes."""
+    whole = settings.differentiable
+    own = replace(whole, batch=math.ceil(whole.batch / plan.trial_size.workers), warmup=0)
+    space = cells_for(plan.space, own)
+    search = GateSearch(space, dataset, own, settings.images.augment, settings.seed, device)
+    steps = map(search.step, itertools.count())
+    step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device
+    return step * math.ceil(len(dataset.train) / 2 / whole.batch), len(search.to_bytes())
 
 
 def _probe_trial(

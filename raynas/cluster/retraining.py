@@ -1,5 +1,6 @@
 """The last stage of a run: the winners trained from scratch, as scheduled Tune trials."""
 
+from dataclasses import replace
 from typing import cast
 
 from ray.tune.search import Searcher
@@ -26,16 +27,15 @@ def retrain(run: Run, winners: Winners) -> None:
     if winners.exhausted:
         return
     outcomes = Outcomes(run.store, plan.costs, settings.search.goals, plan.space)
-    advance = run.stages.stage(
-        "retrain", settings.retrain.top_k * settings.retrain.epochs, "epochs"
-    )
+    each = replace(settings.retrain, top_k=settings.num_winners)
+    advance = run.stages.stage("retrain", each.top_k * each.epochs, "epochs")
 
     def take_in(end: TrialEnd) -> None:
         if end.error:
             run.stages.print(end.error)
         outcomes.add(end, winners.score_of)
 
-    recorder = TrialRecorder(run.store, settings.retrain, advance, take_in, plan.concurrent)
+    recorder = TrialRecorder(run.store, each, advance, take_in, plan.concurrent)
     work = trainable(
         retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
         store=run.store, gpus=plan.trial_size.gpus,
@@ -43,6 +43,6 @@ def retrain(run: Run, winners: Winners) -> None:
     )  # fmt: skip
     searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
     with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
-        run_trials(work, searcher, callbacks, settings.retrain, plan.trial_size, plan.concurrent)
+        run_trials(work, searcher, callbacks, each, plan.trial_size, plan.concurrent)
         if not winners.exhausted:
             raise StageError("retraining ended early; run the same command again to continue")

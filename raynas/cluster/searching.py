@@ -1,4 +1,4 @@
-"""How a run finds what it retrains: by evolution, exactly, or by learning from the trials.
+"""How a run finds what it retrains: by evolution, exactly, by learning from trials, or by gates.
 
 Every strategy ends in a Tune searcher whose trials are retrainings. What it scored is in the
 table ``architectures``; where it stood, in the run folder's checkpoints.
@@ -12,6 +12,7 @@ import numpy as np
 
 from raynas.cluster.calibrated import CalibratedSearcher
 from raynas.cluster.checking import check_score
+from raynas.cluster.gate_searching import search_by_gates
 from raynas.cluster.run import Run
 from raynas.cluster.scoring import run_scoring
 from raynas.cluster.searcher import EvolutionSearcher, ListSearcher
@@ -22,7 +23,6 @@ from raynas.search.evolution import Evolution, Scored
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array, score_table
 from raynas.space import Architecture
-from raynas.stages import INDICATOR_SCORES
 from raynas.training.gradients import Vector
 from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
 from raynas.training.pretraining import Pretraining
@@ -54,9 +54,13 @@ def find_winners(run: Run, supernet: Pretraining | None) -> Winners:
         supernet: With what was trained, and its importance; None where nothing was pretrained.
     """
     plan, settings = run.plan, run.settings
+    if settings.search.by_gates:
+        winners = search_by_gates(run)
+        _record_seconds(run)
+        return winners
     done = Outcomes(run.store, plan.costs, settings.search.goals).settled()
     vector = supernet.vector.numpy() if supernet else np.zeros(0, np.float32)
-    if settings.search.score not in INDICATOR_SCORES:  # trials score each architecture
+    if settings.search.by_trials:  # trials score each architecture
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
             searcher: Winners = make_searcher(run, None, vector, done)
         check_score(run, None)
@@ -68,8 +72,12 @@ def find_winners(run: Run, supernet: Pretraining | None) -> Winners:
             searcher = make_searcher(run, table, vector, done)
         if settings.search.strategy != "calibrated":
             _record_gap(run, table)
-    run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
+    _record_seconds(run)
     return searcher
+
+
+def _record_seconds(run: Run) -> None:
+    run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
 
 
 def _record_gap(run: Run, table: Table) -> None:

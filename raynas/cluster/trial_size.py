@@ -62,11 +62,7 @@ def trial_size(
     gpus = gpus_each(asked, resources, "retrain.gpus-per-trial")
     workers = recorded or settings.workers_per_trial or max(int(asked or 0), 1)
     _refuse_other_number(asked, workers)
-    if settings.batch // workers < 2:
-        raise UserError(
-            f"retraining: a batch of {settings.batch} leaves fewer than 2 images to each of "
-            f"{workers} workers, too few for batch norms; raise --retrain.batch"
-        )
+    refuse_small_parts("retraining", settings.batch, workers, "retrain.batch")
     size = TrialSize(workers, settings.cpus_per_trial, gpus if asked is None else gpus / workers)
     fitting = places(resources, size.cpus, size.gpus, "retrain.cpus-per-trial")
     if fitting < workers:
@@ -76,6 +72,25 @@ def trial_size(
             f"and {size.gpus:g} GPUs; ask for fewer"
         )
     return size
+
+
+def refuse_small_parts(where: str, batch: int, workers: int, flag: str) -> None:
+    """Refuse workers too many for a batch.
+
+    Args:
+        where: What they do, as the error starts.
+        batch: Images of a step, of which each worker has its part.
+        workers: How many there are.
+        flag: What sets the batch.
+
+    Raises:
+        UserError: One would have a single image or none, of which batch norms make nothing.
+    """
+    if batch // workers < 2:
+        raise UserError(
+            f"{where}: a batch of {batch} leaves fewer than 2 images to each of {workers} "
+            f"workers, too few for batch norms; raise --{flag}"
+        )
 
 
 def _refuse_other_number(gpus: float | None, workers: int) -> None:

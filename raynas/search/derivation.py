@@ -5,17 +5,70 @@ Sources: DARTS (Liu et al. 2019, arXiv 1806.09055, section 2.3); PR-DARTS (Zhou 
 """
 
 from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from raynas.cell_choices import STATES
+from raynas.cell_choices import STATES, NodeChoice
 from raynas.cells import NONE, CellSpace
-from raynas.genotype import Input, Node
+from raynas.costs import CostTable, Limits
+from raynas.genotype import Genotype, Input, Node
+from raynas.search.exact import best
+from raynas.search.indicators import Array
+from raynas.space import Architecture
 
 Weights = npt.NDArray[np.floating]
+Rule = Literal["pairs", "edges"]
 Inputs = Sequence[Sequence[Input]]
 """What each node of a cell adds up."""
+
+
+class CellWeights(NamedTuple):
+    """What a genotype is chosen by, E x O of each kind of cell."""
+
+    normal: Weights
+    reduction: Weights
+
+
+def best_within(
+    space: CellSpace, weights: CellWeights, rule: Rule, costs: CostTable, limits: Limits
+) -> Architecture:
+    """Return the genotype by a rule, or the best one that keeps the limits, as an architecture.
+
+    A rule chooses for each node the two inputs of the largest sum of weights, and a genotype has
+    the largest sum over its nodes. So with limits it is the solution of an integer program
+    (``raynas.search.exact``), which of all that keep them has that sum.
+
+    Args:
+        space: Where genotypes come from.
+        weights: Of both kinds of cell.
+        rule: Whether both inputs of a node may stand on one edge (pairs) or not (edges).
+        costs: What architectures cost.
+        limits: What it may cost.
+
+    Raises:
+        UserError: No network keeps the limits.
+    """
+    of = best_pairs if rule == "pairs" else best_edges
+    free = space.architecture(Genotype(of(space, weights.normal), of(space, weights.reduction)))
+    if limits.allow(costs.of(free)):
+        return free
+    table = [
+        _sums(space, weights.reduction if block.is_reduction else weights.normal, block, rule)
+        for block in space.blocks
+    ]
+    return best(table, costs, limits)[0]
+
+
+def _sums(space: CellSpace, weights: Weights, block: NodeChoice, rule: Rule) -> Array:
+    """Return for everything that a node may be the sum of the weights of its inputs."""
+    of = {each: weight for weight, each in _weighed(space, weights, block.node)}
+    sums = [
+        -np.inf if rule == "edges" and first.source == second.source else of[first] + of[second]
+        for first, second in (pair.node for pair in block.candidates)
+    ]
+    return np.array(sums, np.float64)
 
 
 def best_pairs(space: CellSpace, weights: Weights) -> tuple[Node, ...]:

@@ -129,6 +129,17 @@ def cell_gates(
     )  # fmt: skip
 
 
+def epoch_row(epoch: SearchEpoch) -> dict[str, Any]:
+    """Return an epoch as a row of the table ``search_epochs``, all but the seed."""
+    shown = asdict(epoch)
+    cells = {cell: shown.pop(cell) for cell in CELLS}
+    return shown | {
+        f"{cell}_{name}": gates[name]
+        for cell, gates in cells.items()
+        for name in ("skip_share", "path_depth")
+    }
+
+
 def gate_rows(epoch: SearchEpoch, space: CellSpace) -> list[dict[str, Any]]:
     """Return a row for every gate of an epoch: its place, what was learnt, and what it says.
 

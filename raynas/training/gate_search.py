@@ -7,7 +7,7 @@ arXiv 1806.09055), PC-DARTS (Xu et al. 2020, arXiv 1907.05737), PR-DARTS (Zhou e
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import safetensors.torch
@@ -28,6 +28,7 @@ from raynas.training.gate_epochs import SearchEpoch, cell_gates, derived, from_j
 from raynas.training.halves import halves
 from raynas.training.images import Dataset
 from raynas.training.loader import Batch, Loader
+from raynas.training.team import ALONE, Team
 
 _WEIGHTS, _GATES, _NETWORK, _ALPHA, _DRAWS = 9, 10, 11, 12, 13  # streams of random numbers
 
@@ -59,8 +60,9 @@ class GateSearch:
         augment: str,
         seed: int,
         device: str = "cpu",
+        team: Team = ALONE,
     ) -> None:
-        """Draw new weights and gates from the seed.
+        """Draw new weights and gates from the seed, the same ones on all workers of a team.
 
         Args:
             space: Where genotypes come from.
@@ -69,8 +71,10 @@ class GateSearch:
             augment: As ``ImageSettings.augment``.
             seed: Of everything random.
             device: Where the network is; gates are small and stay on the CPU.
+            team: This worker's place among those that share every batch.
         """
         self.history: list[SearchEpoch] = []
+        self._team = team
         self._space = space
         self._settings = settings
         self._seed = seed
@@ -91,7 +95,7 @@ class GateSearch:
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
         first, second = halves(dataset, seed)
         self._loaders = [
-            Loader(Batches(half, settings.batch, augmentation, seed, stream))
+            Loader(Batches(half, settings.batch, augmentation, seed, stream, team.size))
             for half, stream in ((first, _WEIGHTS), (second, _GATES))
         ]
         self.steps_per_epoch = math.ceil(len(first.train) / settings.batch)
@@ -123,6 +127,7 @@ class GateSearch:
                 f"{means[1]}; lower --differentiable.learning-rate (now "
                 f"{self._settings.learning_rate})"
             )
+        self._team.average_statistics([self._network])
         self.history.append(self._report(means, time.monotonic() - started))
         return self.history[-1]
 
@@ -133,9 +138,13 @@ class GateSearch:
         fall = settings.learning_rate - settings.last_rate
         for group in self._weights_step.param_groups:
             group["lr"] = settings.last_rate + fall * 0.5 * (1 + math.cos(math.pi * progress))
-        train_loss = self._train_weights(self._loaders[0](number), number, epoch)
+        train_loss = self._train_weights(self._part(0, number), number, epoch)
         with torch.set_grad_enabled(epoch >= settings.warmup):
-            return Step(train_loss, *self._train_gates(self._loaders[1](number), number, epoch))
+            return Step(train_loss, *self._train_gates(self._part(1, number), number, epoch))
+
+    def _part(self, half: int, number: int) -> Batch:
+        """Return this worker's part of a step's batch of one half."""
+        return self._loaders[half](number, self._team.rank)
 
     def _train_weights(self, batch: Batch, number: int, epoch: int) -> torch.Tensor:
         with torch.no_grad():
@@ -143,26 +152,41 @@ class GateSearch:
         loss, _ = self._look(batch, mixtures)
         self._weights_step.zero_grad()
         loss.backward()
+        loss = self._average(self._network.parameters(), loss.detach(), batch)
         if self._settings.clip > 0:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip)
         self._weights_step.step()
-        return loss.detach()
+        return loss
 
     def _train_gates(
         self, batch: Batch, number: int, epoch: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Update the gates where gradients are enabled; return loss, accuracy and penalty."""
+        """Update the gates where gradients are enabled; return loss, accuracy and penalty.
+
+        Workers draw the same gates, which cost the same; shares of a batch add up to 1, so that
+        the mean of all workers' gradients has the cost's in it once.
+        """
         mixtures, cost = self._draw(epoch, number, 1)
         loss, accuracy = self._look(batch, mixtures)
+        found = torch.stack([loss.detach(), accuracy])
         if not torch.is_grad_enabled():
+            loss, accuracy = self._average([], found, batch)
             return loss, accuracy, torch.zeros_like(loss)
         cost = cost.to(self._device)
         parameters = list(self.parameters.values())
         gradients = torch.autograd.grad(loss + cost, parameters)  # none of the weights
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        loss, accuracy = self._average(parameters, found, batch)
         self._gates_step.step()
-        return loss.detach(), accuracy, cost.detach()
+        return loss, accuracy, cost.detach()
+
+    def _average(
+        self, parameters: Iterable[torch.Tensor], found: torch.Tensor, batch: Batch
+    ) -> torch.Tensor:
+        """Replace gradients by those of all workers' parts; return the mean of what they found."""
+        share = len(batch[1]) / self._settings.batch
+        return self._team.average_gradients(parameters, found, share)
 
     def _draw(self, epoch: int, *place: int) -> tuple[list[Mixture], torch.Tensor]:
         """Return the weights of both kinds of cell, and what their gates cost."""

@@ -24,41 +24,42 @@ class Team:
     size: int = 1
 
     def average_gradients(
-        self, parameters: Iterable[nn.Parameter], loss: torch.Tensor, share: float
+        self, parameters: Iterable[torch.Tensor], found: torch.Tensor, share: float
     ) -> torch.Tensor:
-        """Replace gradients by their means over the whole batch; return its mean loss.
+        """Replace gradients by their means over the whole batch; return what it is of ``found``.
 
         One flat sum rather than torch's DistributedDataParallel: it counts every image once
         where the parts differ in size, leaves the batch norms' statistics alone, and the network
         needs no wrapping, so its checkpoints and averages are those of a single worker.
 
         Args:
-            parameters: Of the network.
-            loss: Mean over this worker's part, a scalar.
+            parameters: What learns, each with a gradient on all workers or on none.
+            found: Means over this worker's part, such as the loss, of any shape; where workers
+                meet, which is for nccl a GPU even if the parameters are on the CPU.
             share: Of the batch's images that are in this worker's part.
         """
         if self.size == 1:
-            return loss
+            return found
         gradients = [each.grad for each in parameters if each.grad is not None]
-        total = loss.clone()
-        _replace_by_sums([*gradients, total], share)
-        return total
+        whole = found.clone()
+        _replace_by_sums([*gradients, whole], share, found.device)
+        return whole
 
     def average_statistics(self, networks: Iterable[nn.Module]) -> None:
         """Replace running statistics by their means over the workers."""
         buffers = [buffer for network in networks for buffer in network.buffers()]
         statistics = [buffer for buffer in buffers if buffer.is_floating_point()]
         if self.size > 1 and statistics:
-            _replace_by_sums(statistics, 1 / self.size)
+            _replace_by_sums(statistics, 1 / self.size, statistics[0].device)
 
 
 ALONE = Team()
 
 
 @torch.no_grad()
-def _replace_by_sums(tensors: Sequence[torch.Tensor], factor: float) -> None:
+def _replace_by_sums(tensors: Sequence[torch.Tensor], factor: float, device: torch.device) -> None:
     """Replace tensors by the sums over all workers of their multiples, the same bits on each."""
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).mul_(factor)
+    flat = torch.cat([tensor.flatten().to(device) for tensor in tensors]).mul_(factor)
     distributed.all_reduce(flat)
     pieces = flat.split([tensor.numel() for tensor in tensors])
     for tensor, piece in zip(tensors, pieces, strict=True):

@@ -13,7 +13,6 @@ from raynas.errors import UserError
 from raynas.locations import inside
 from raynas.settings import Settings, decides_supernet, differences
 from raynas.space import Architecture
-from raynas.stages import INDICATOR_SCORES
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
 
@@ -22,6 +21,8 @@ LATENCIES = "latency.parquet"
 SAME_IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
 """What of ``runs.plan`` must agree where images are the same; the rest follows from them."""
 _SCORING = {"search.score", "search.recalibration-batches", "search.score-images"}
+_SEARCHING = {"search.strategy", "retrain.cpus-per-trial", "retrain.workers-per-trial"}
+_WHICH_SEARCHES = {"differentiable.seeds", "differentiable.scheduler"}  # and how far
 _CHOOSING = {"retrain.top-k", "retrain.scheduler", "retrain.asha-grace-epochs",
              "retrain.asha-reduction"}  # which networks are trained, and how far  # fmt: skip
 
@@ -36,6 +37,11 @@ def _decides_score(name: str) -> bool:
 
 def _decides_training(name: str) -> bool:
     return _is_images(name) or (name.startswith("retrain.") and name not in _CHOOSING)
+
+
+def _decides_searches(name: str) -> bool:
+    own = name.startswith("differentiable.") and name not in _WHICH_SEARCHES
+    return _is_images(name) or own or name in _SEARCHING
 
 
 def _decides_check(name: str) -> bool:
@@ -117,9 +123,15 @@ class Earlier:
         """The run folder whose trained networks are what the new run would train, or None."""
         return None if self._differing(_decides_training) else self.source
 
+    @property
+    def searches(self) -> RunStore | None:
+        """The run folder whose differentiable searches are the new run's as well, or None."""
+        fits = self._settings.search.by_gates and not self._differing(_decides_searches)
+        return self.source if fits else None
+
     def scores(self) -> dict[str, float]:
         """Return scores that trials computed, by architecture; none where sums are cheap."""
-        if self._settings.search.score in INDICATOR_SCORES or self._differing(_decides_score):
+        if not self._settings.search.by_trials or self._differing(_decides_score):
             return {}
         table = self.source.table("architectures", ["architecture", "score"])
         return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -134,12 +146,14 @@ class Earlier:
     def lines(self) -> list[str]:
         """Return what is taken over, and what is not and why."""
         settings, num_trained = self._settings, len(self.source.parts("trials"))
-        single = settings.search.score not in INDICATOR_SCORES
+        num_searched = len(self.source.parts("search_epochs")) if self.searches else 0
         trainings = num_trained if self.training else 0
         parts = (  # name, how many, what decides it, whether it is wanted
             ("pretraining", int(self.pretraining is not None), decides_supernet,
              settings.pretrain.epochs > 0),
-            ("scores", len(self.scores()), _decides_score, single),
+            ("searches", num_searched, _decides_searches,
+             settings.search.by_gates),
+            ("scores", len(self.scores()), _decides_score, settings.search.by_trials),
             ("checks", len(self.checks()), _decides_check, settings.check > 0),
             ("trainings, where the same networks are chosen", trainings, _decides_training, True),
         )  # fmt: skip

@@ -2,24 +2,30 @@
 
 import json
 import multiprocessing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import safetensors.torch
 import torch
 from torch import distributed, nn
 
+from raynas.differentiable import PRDARTS
 from raynas.space import Architecture, ChoiceBlock, SearchSpace
 from raynas.stages import RetrainSettings
 from raynas.training.checkpoints import read_metadata
+from raynas.training.gate_search import GateSearch
 from raynas.training.retraining import Retraining
 from raynas.training.team import ALONE, Team
+from tests.builders import shipped_cells
 from tests.training.samples import build_dataset, tiny_space
 
 WORKERS = 2
+Trained = TypeVar("Trained", Retraining, GateSearch)
 PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.0)  # parts of 8 and 7 images
+# parts of 4 and 3 images, and a norm that all gradients have to be cut to
+GATES = replace(PRDARTS, cells=3, channels=8, epochs=3, batch=7, clip=0.5)
 USUAL = RetrainSettings(epochs=4, batch=16, dropout=0.3, ema_decay=0.9)
 
 
@@ -65,11 +71,25 @@ def usual(team: Team = ALONE) -> Retraining:
     return Retraining(tiny_space(), path, build_dataset(), USUAL, "crop_flip", 0, team=team)
 
 
-def train(retraining: Retraining, epochs: int) -> Retraining:
+def search(team: Team = ALONE, warmup: int = 0, augment: str = "none") -> GateSearch:
+    """Return a search of two steps in each of three epochs."""
+    space, settings = replace(shipped_cells(), nodes=2), replace(GATES, warmup=warmup)
+    return GateSearch(space, build_dataset(count=24), settings, augment, 0, team=team)
+
+
+def train(subject: Trained, epochs: int) -> Trained:
     """Train for so many epochs."""
     for _ in range(epochs):
-        retraining.run_epoch()
-    return retraining
+        subject.run_epoch()
+    return subject
+
+
+def searched_at_rest(team: Team = ALONE) -> dict[str, torch.Tensor]:
+    """Return what six steps come to if batch norms do not look at their batches."""
+    subject = search(team)
+    subject._network.eval()
+    steps = [torch.stack(subject.step(number)) for number in range(6)]
+    return tensors(subject.to_bytes()) | {"steps": torch.stack(steps)}
 
 
 def work(rank: int, folder: Path) -> None:
@@ -88,6 +108,8 @@ def work(rank: int, folder: Path) -> None:
         "plain": train(plain(team), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
         "again": train(again, 1).to_bytes(),
+        "search": train(search(team, warmup=1, augment="crop_flip"), 3).to_bytes(),
+        "rest": safetensors.torch.save(searched_at_rest(team)),
         "norm": safetensors.torch.save(norm.state_dict()),
     }
     for name, content in results.items():
@@ -136,7 +158,7 @@ def test_two_workers_train_a_net_without_batch_norms_to_the_weights_of_one(folde
         assert theirs == pytest.approx(mine, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["plain", "whole"])
+@pytest.mark.parametrize("name", ["plain", "whole", "search"])
 def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     folder: Path, name: str
 ) -> None:
@@ -145,6 +167,20 @@ def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     assert rows(first) == rows(second)
     for key, value in tensors(first).items():
         assert torch.equal(value, tensors(second)[key]), key
+
+
+def test_two_workers_search_as_one_does_if_batch_norms_do_not_look_at_their_batches(
+    folder: Path,
+) -> None:
+    """Weights, gates, losses, accuracies and what the gates cost."""
+    one, start = searched_at_rest(), tensors(search().to_bytes())
+    for rank in range(WORKERS):
+        two = tensors((folder / f"rest-{rank}").read_bytes())
+
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-6)
+    assert all(not torch.equal(one[name], start[name]) for name in start if "parameters" in name)
 
 
 def test_workers_that_start_again_from_a_checkpoint_come_to_the_same_bits(folder: Path) -> None:
