@@ -31,7 +31,7 @@ from rich.text import Text
 
 from raynas import figures
 from raynas.errors import UserError
-from raynas.readings import best_search, chosen_gates, last_epochs, last_gates
+from raynas.readings import best_search, chosen_gates, last_epochs, last_gates, whole_searches
 from raynas.run_names import name_runs
 from raynas.store import RunStore
 
@@ -39,6 +39,7 @@ METHODS = Path(__file__).parent.parent / "launch" / "settings"
 CELLS = ("normal", "reduction")
 MEASURES = {"skip_share": "Skip connections (%)", "path_depth": "Path depth (operations)"}
 MARKERS = "o^sDPv"
+Row = dict[str, Any]
 _COLOURS = "cividis"  # even in lightness, for any colour vision
 _WRITER = "the differentiable search (--search differentiable)"
 _MOST_MARKERS = 10  # of a line
@@ -72,7 +73,7 @@ def read(stores: Sequence[RunStore]) -> dict[str, pd.DataFrame]:
     for name, store in zip(name_runs(stores, METHODS), stores, strict=True):
         rows = figures.read_rows(store, "search_epochs", _WRITER)
         before = [found[name]] if name in found else []
-        found[name] = pd.concat([*before, rows]).drop_duplicates(["seed", "epoch", "error"])
+        found[name] = pd.concat([*before, rows]).drop_duplicates(["seed", "epoch"])
     return found
 
 
@@ -108,7 +109,9 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 def _place(stores: Sequence[RunStore]) -> str:
     """Return where the searches were: images and spaces."""
     rows = [store.rows("runs")[0] for store in stores]
-    places = [f"{json.loads(row['settings'] or '{}').get('data')} on {row['space']}" for row in rows]
+    places = [
+        f"{json.loads(row['settings'] or '{}').get('data')} on {row['space']}" for row in rows
+    ]
     return "Differentiable search: " + "; ".join(dict.fromkeys(places))
 
 
@@ -125,7 +128,7 @@ def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
         spread.index, spread["mean"], color=colour, linewidth=1.5, markersize=4.5,
         linestyle=figures.DASHES[index % len(figures.DASHES)],
         marker=MARKERS[index % len(MARKERS)], markevery=(index * step // count, step),
-        clip_on=False,  # markers at 0 are whole
+        clip_on=False, in_layout=False,  # markers at 0 are whole
     )  # fmt: skip
 
 
@@ -141,7 +144,7 @@ def draw_heat(stores: Sequence[RunStore]) -> Figure:
     (store,) = stores
     best = best_search(last_epochs(figures.read_rows(store, "search_epochs", _WRITER)))
     if best is None:
-        raise UserError(f"run folder {store.uri}: all its searches failed, so no gates are final yet")
+        raise UserError(f"run folder {store.uri}: no search has got through its first epoch yet")
     weights = last_gates(store.table("gates").to_pandas(), best)
     chosen = chosen_gates(str(best["genotype"]))
     size = max(map(len, weights.values()))
@@ -152,24 +155,25 @@ def draw_heat(stores: Sequence[RunStore]) -> Figure:
         x=0.01, ha="left", fontsize=10,
     )  # fmt: skip
     values = np.concatenate([grid.to_numpy().ravel() for grid in weights.values()])
-    scale = ScalarMappable(Normalize(0, values.max()), _COLOURS)
+    norm = Normalize(0, values.max())
     panels = figure.subplots(1, len(CELLS))
     for axes, cell in zip(panels, CELLS, strict=True):
-        _draw_cell(axes, weights[cell], scale)
+        _draw_cell(axes, weights[cell], norm)
         _frame(axes, weights[cell], chosen[cell])
         axes.set_title(f"{cell.capitalize()} cells")
     panels[0].set_ylabel("Node, and the state that it reads")
+    scale = ScalarMappable(norm, _COLOURS)
     figure.colorbar(scale, ax=panels, label="Weight (framed: chosen)", aspect=30, pad=0.01)
     return figure
 
 
-def _draw_cell(axes: Axes, grid: pd.DataFrame, scale: ScalarMappable) -> None:
+def _draw_cell(axes: Axes, grid: pd.DataFrame, norm: Normalize) -> None:
     """Draw weights as coloured cells with their number."""
-    axes.imshow(grid, cmap=scale.cmap, norm=scale.norm, aspect="auto")
+    axes.imshow(grid, cmap=_COLOURS, norm=norm, aspect="auto")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes.text(
             column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7,
-            color="white" if scale.norm(value) < 0.45 else "black",
+            color="white" if norm(value) < 0.45 else "black",
         )  # fmt: skip
     axes.set_xticks(range(grid.shape[1]), map(str, grid.columns), rotation=35, ha="right")
     axes.set_yticks(range(len(grid)), [f"{node}: {source}" for node, source in grid.index])
@@ -193,19 +197,20 @@ def _frame(axes: Axes, grid: pd.DataFrame, chosen: set[tuple[int, int, str]]) ->
             )  # fmt: skip
 
 
-def summarise(runs: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Return a row for each run: what the last epochs of its seeds found, failed ones left out.
+def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
+    """Return a row for each run: what the last epochs of its whole searches found.
 
-    Means, least and most over seeds are lists of three; shares and accuracies in [0, 1].
+    Lists are mean, least and most over seeds; shares and accuracies in [0, 1].
     """
     found = []
     for name, rows in runs.items():
         searches = last_epochs(rows)
-        whole, best = searches[searches["error"].isna()], best_search(searches)
+        whole, best = whole_searches(searches), best_search(searches)
+        short = searches.loc[~searches.index.isin(whole.index), "status"].value_counts().to_dict()
         columns = ["val_accuracy", *(f"{cell}_{measure}" for cell in CELLS for measure in MEASURES)]
         spreads = whole[columns].astype(float).agg(["mean", "min", "max"])
         row = {
-            "run": name, "seeds": len(whole), "failed": len(searches) - len(whole),
+            "run": name, "seeds": len(whole), "cut_short": short,
             "epochs": int(searches["epoch"].max()), "seconds": float(searches["seconds"].sum()),
             **{column: spreads[column].tolist() for column in columns},
             "best_seed": None, "genotype": None,
@@ -225,7 +230,8 @@ def print_runs(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        seeds = f"{row['seeds']} ({row['failed']} failed)" if row["failed"] else str(row["seeds"])
+        short = ", ".join(f"{count} {status}" for status, count in row["cut_short"].items())
+        seeds = f"{row['seeds']} ({short})" if short else str(row["seeds"])
         spreads = [
             _spread(row[f"{cell}_{measure}"], 100 if measure == "skip_share" else 1)
             for cell in CELLS
@@ -240,7 +246,7 @@ def print_runs(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
 
 
 def _spread(values: Sequence[float], factor: float) -> str:
-    """Return a mean [least, most], a number alone where all are equal, a dash where there is none."""
+    """Return a mean [least, most]; a number alone where all are equal; a dash for none."""
     form = "{:.1f}" if factor > 1 else "{:.2f}"
     mean, least, most = (form.format(factor * value) for value in values)
     if mean == "nan":

@@ -66,27 +66,34 @@ def score_name(settings: dict[str, Any]) -> str:
 def last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each differentiable search: what its last epoch found, and all seconds.
 
-    A search that failed has its error there, and epoch 0 if it failed in its first one.
+    The epoch is 0 and nothing found where a search failed in its first one; the status is null
+    while it goes on.
 
     Args:
         epochs: The table ``search_epochs``.
     """
     groups = epochs.sort_values("epoch").groupby("seed")
-    table: pd.DataFrame = groups.last()  # of each column the last value that is not null
-    whole = epochs[epochs["val_loss"].notna()].groupby("seed")["epoch"].max()
-    return table.assign(
-        epoch=whole.reindex(table.index, fill_value=0), seconds=groups["seconds"].sum()
-    ).reset_index()
+    table: pd.DataFrame = groups.tail(1).sort_values("seed", ignore_index=True)
+    return table.assign(seconds=table["seed"].map(groups["seconds"].sum()))
 
 
-def best_search(searches: pd.DataFrame) -> pd.Series | None:
-    """Return the search of the highest accuracy in its last epoch; None: all failed.
+def whole_searches(searches: pd.DataFrame) -> pd.DataFrame:
+    """Return the searches that have not been cut short: neither failed nor stopped.
 
     Args:
         searches: What ``last_epochs`` returns.
     """
-    whole = searches[searches["error"].isna() & (searches["epoch"] > 0)]
-    return None if whole.empty else whole.loc[whole["val_accuracy"].idxmax()]
+    return searches[~searches["status"].isin(["failed", "stopped"])]
+
+
+def best_search(searches: pd.DataFrame) -> pd.Series | None:
+    """Return the whole search of the highest accuracy in its last epoch; None: there is none.
+
+    Args:
+        searches: What ``last_epochs`` returns.
+    """
+    whole = whole_searches(searches)
+    return None if whole.empty else whole.iloc[int(whole["val_accuracy"].to_numpy().argmax())]
 
 
 def last_gates(gates: pd.DataFrame, search: pd.Series) -> dict[str, pd.DataFrame]:

@@ -26,7 +26,7 @@ class Failure:
 
 
 def failures(reading: Reading) -> tuple[list[Failure], str]:
-    """Return what failed in search, retraining and self-check, and a sentence on what is left out."""
+    """Return what failed at whatever stage, and a sentence on what is left out."""
     searches = [
         row | {"architecture": f"search of seed {row['seed']}"}
         for row in reading.store.rows("search_epochs")
@@ -34,7 +34,7 @@ def failures(reading: Reading) -> tuple[list[Failure], str]:
     checks = reading.store.rows("checks")
     found = [_failure(row) for row in (*searches, *reading.outcomes, *checks) if row["error"]]
     left = len(found) - _MOST
-    rest = f"{left:,} more are in the column error of search_epochs, outcomes and checks."
+    rest = f"{left:,} more are in the column error of tables search_epochs, outcomes, checks."
     return found[:_MOST], rest if left > 0 else ""
 
 

@@ -100,8 +100,8 @@ def searches(found: pd.DataFrame) -> Table:
 
 def _cells_of(row: dict[Any, Any], cell: str) -> list[Cell]:
     skips, depth = share(row[f"{cell}_skip_share"]), plain(row[f"{cell}_path_depth"], "{:.2f}")
-    if pd.notna(row["error"]):
-        return [word(cell), skips, depth, word("failed", "status failed")]
+    if row["status"] in {"failed", "stopped"}:
+        return [word(cell), skips, depth, word(row["status"], f"status {row['status']}")]
     nodes = getattr(Genotype.parse(str(row["genotype"])), cell)
     return [word(cell), skips, depth, word(show_nodes(nodes), "code long")]
 

@@ -11,7 +11,7 @@ from raynas.cells import CellSpace
 from raynas.methods import load_method
 from raynas.settings import Settings
 from raynas.store import RunStore
-from raynas.training.gate_epochs import SearchEpoch, cell_gates, derived, gate_rows
+from raynas.training.gate_epochs import SearchEpoch, cell_gates, derived, epoch_row, gate_rows
 from tests.analysis.invented import STARTED, Row
 from tests.builders import ROOT, shipped_cells
 
@@ -38,27 +38,20 @@ def begin_gates(folder: Path, settings: Settings, seed: int = 0) -> RunStore:
 
 
 def write_search(
-    store: RunStore, seed: int, epochs: Iterable[SearchEpoch], space: CellSpace = SPACE
+    store: RunStore,
+    seed: int,
+    epochs: Iterable[SearchEpoch],
+    status: str | None = "finished",
+    space: CellSpace = SPACE,
 ) -> None:
     """Write what a search did, as the cluster writes it."""
-    rows = []
+    rows: list[Row] = []
     for epoch in epochs:
-        rows.append({"seed": seed, **row_of(epoch)})
+        rows.append({"seed": seed, **epoch_row(epoch)})
         gates = [{"seed": seed, **row} for row in gate_rows(epoch, space)]
         store.append("gates", gates, f"{seed:06}-{epoch.epoch:06}")
+    rows[-1]["status"] = status
     store.append("search_epochs", rows, f"{seed:06}")
-
-
-def row_of(epoch: SearchEpoch) -> Row:
-    """Return the row of an epoch in ``search_epochs``, but for its seed."""
-    names = ("epoch", "train_loss", "val_loss", "val_accuracy", "penalty", "temperature",
-             "learning_rate", "seconds", "genotype")  # fmt: skip
-    cells = {"normal": epoch.normal, "reduction": epoch.reduction}
-    return {name: getattr(epoch, name) for name in names} | {
-        f"{cell}_{of}": getattr(gates, of)
-        for cell, gates in cells.items()
-        for of in ("skip_share", "path_depth")
-    }
 
 
 def invented_epochs(
@@ -96,7 +89,7 @@ def invented_epochs(
     return found
 
 
-def invent_gates(  # noqa: PLR0913 - everything that a picture shows
+def invent_gates(
     folder: Path,
     method: str = "prdarts",
     seeds: Sequence[int] = (0, 1, 2),
