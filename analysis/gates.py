@@ -98,7 +98,7 @@ def draw(stores: Sequence[RunStore]) -> Figure:
     for axes in panels[-1]:
         axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # what is 0 is not hidden by the axis
     figures.show_percent(panels[0, 0].yaxis)
     figure.legend(
         panels[0, 0].lines, runs.keys(), loc="outside lower left", ncols=columns, handlelength=3.5
@@ -128,7 +128,6 @@ def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
         spread.index, spread["mean"], color=colour, linewidth=1.5, markersize=4.5,
         linestyle=figures.DASHES[index % len(figures.DASHES)],
         marker=MARKERS[index % len(MARKERS)], markevery=(index * step // count, step),
-        clip_on=False, in_layout=False,  # markers at 0 are whole
     )  # fmt: skip
 
 
