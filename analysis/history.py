@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from raynas import figures
 from raynas.errors import UserError
+from raynas.readings import score_name
 from raynas.store import RunStore
 
 ORIGINS = {
@@ -27,6 +28,7 @@ ORIGINS = {
     "crossover": (figures.VERMILION, "s"),
     "exact": (figures.GREEN, "D"),
     "given": (figures.PURPLE, "P"),
+    "differentiable": (figures.ORANGE, "v"),
 }
 """Origin to colour and marker."""
 _MOST_LABELS = 20  # generations that are numbered before every other one is left out
@@ -104,8 +106,7 @@ def _draw_generations(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _formula(store: RunStore) -> str:
-    settings = json.loads(store.rows("runs")[0]["settings"] or "{}")
-    return str(settings.get("search", {}).get("score", "unnamed formula"))
+    return score_name(json.loads(store.rows("runs")[0]["settings"] or "{}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,8 @@ from raynas.errors import UserError
 from raynas.fairness import Updates, count_updates, fairness_line
 from raynas.following import View, follow
 from raynas.progress import Progress, progress
-from raynas.report import check_lines, gap_lines, interval_lines
+from raynas.readings import last_epochs
+from raynas.report import check_lines, gap_lines, interval_lines, search_lines
 from raynas.store import RunStore
 
 _ACCURACIES = ("val_accuracy", "test_accuracy")
@@ -62,17 +63,18 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Search:
-    """What table architectures says; without rows, zero and None."""
+    """What tables architectures and search_epochs say; without rows, zero and None."""
 
     scored: int
     generations: int
     best_score: float | None
     best_architecture: str | None
+    searches: list[dict[str, Any]]  # the last epoch of each differentiable one
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that is printed; ``notes`` are lines on the search's gap and the self-check."""
+    """Everything that is printed; ``notes`` are lines on search, test and self-check."""
 
     run: dict[str, Any]
     pretraining: Pretraining
@@ -89,7 +91,9 @@ def summarise(store: RunStore) -> Summary:
     run["seconds"] = (finished - started).total_seconds() if finished and started else None
     run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
     outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
-    notes = [*interval_lines(outcomes), *gap_lines(store), *check_lines(store)]
+    notes = [
+        *interval_lines(outcomes), *search_lines(store), *gap_lines(store), *check_lines(store),
+    ]  # fmt: skip
     check = checked(store.rows("checks"))
     return Summary(run, _pretraining(store), _search(store), outcomes, notes, check)
 
@@ -114,12 +118,14 @@ def _pretraining(store: RunStore) -> Pretraining:
 def _search(store: RunStore) -> Search:
     columns = ["order", "generation", "architecture", "score"]
     rows = store.table("architectures", columns).to_pandas().sort_values("order")
+    searches: list[Any] = last_epochs(store.table("search_epochs").to_pandas()).to_dict("records")
     if rows.empty:
-        return Search(0, 0, None, None)
+        return Search(0, 0, None, None, searches)
     best = rows.loc[rows["score"].idxmax()]
     return Search(
-        len(rows), rows["generation"].nunique(), float(best["score"]), best["architecture"]
-    )
+        len(rows), rows["generation"].nunique(), float(best["score"]), best["architecture"],
+        searches,
+    )  # fmt: skip
 
 
 def rendered(summary: Summary) -> Group:
@@ -131,6 +137,9 @@ def rendered(summary: Summary) -> Group:
         "fairness": fairness_line(summary.pretraining.updates),
         "search": _search_line(summary.search),
     }
+    settings = summary.run["settings"]
+    if isinstance(settings, dict) and settings.get("pretrain", {}).get("epochs") == 0:
+        del lines["pretraining"], lines["fairness"]  # there never will be any
     for name, text in lines.items():
         header.add_row(Text(name, style="bold"), Text(text))
     balanced = is_imbalanced(summary.run["plan"] or {})
@@ -187,6 +196,11 @@ def _pretraining_line(pretraining: Pretraining) -> str:
 
 
 def _search_line(search: Search) -> str:
+    if search.searches:
+        seeds, best = len(search.searches), search.best_score
+        last = max(row["epoch"] for row in search.searches)
+        found = "" if best is None else f", best accuracy while searching {best:.6g}"
+        return f"by gates, {seeds} seed{'s' * (seeds != 1)}, epoch {last}{found}"
     if not search.scored:
         return "nothing scored yet"
     rounds = "1 generation" if search.generations == 1 else f"{search.generations} generations"

@@ -58,7 +58,7 @@ class Genotype:
             object.__setattr__(self, cell, nodes)  # frozen
 
     def __str__(self) -> str:
-        return f"normal: {_shown(self.normal)}; reduction: {_shown(self.reduction)}"
+        return f"normal: {show_nodes(self.normal)}; reduction: {show_nodes(self.reduction)}"
 
     @classmethod
     def parse(cls, text: str) -> "Genotype":
@@ -77,7 +77,8 @@ class Genotype:
         return cls(_cell(found[1]), _cell(found[2]))
 
 
-def _shown(nodes: Iterable[Node]) -> str:
+def show_nodes(nodes: Iterable[Node]) -> str:
+    """Return the text form of a cell's nodes."""
     return " | ".join(f"{first} {second}" for first, second in nodes)
 
 

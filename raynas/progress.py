@@ -38,14 +38,17 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
     settings, plan = (json.loads(run[name] or "{}") for name in ("settings", "plan"))
     outcomes, epochs = store.table("outcomes", ["status"]), _count(store, "trials", "epoch")
     if len(outcomes) or epochs:
-        done, wanted = len(outcomes), settings.get("retrain", {}).get("top_k")
+        done, wanted = len(outcomes), _num_winners(settings)
         failed = outcomes["status"].to_pylist().count("failed")
         rest = f" of {wanted}" if wanted and wanted >= done else ""
         bad = f", {failed} of them failed" if failed else ""
         return f"{done}{rest} networks are retrained{bad}, after {epochs:,} epochs in all"
     scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")
+    by_gates = settings.get("search", {}).get("strategy") == "differentiable"
     if scored:
-        return f"the search has scored {scored:,} architectures"
+        return f"the search has {'found' if by_gates else 'scored'} {scored:,} architectures"
+    if by_gates:
+        return _search_words(store, settings["differentiable"])
     if checked:
         return f"the self-check has trained {checked} of {settings.get('check')} networks"
     steps, total = _count(store, "steps", "step"), plan.get("steps")
@@ -53,6 +56,34 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
         return f"pretraining is at step {steps:,}" + (f" of {total:,}" if total else "")
     has_supernet = settings.get("pretrain", {}).get("epochs", 1)
     return "pretraining has not begun" if has_supernet else "the search has not begun"
+
+
+def _num_winners(settings: dict[str, Any]) -> int | None:
+    """Return how many networks are to be retrained; None where that is not recorded."""
+    wanted: int | None = settings.get("retrain", {}).get("top_k")
+    if wanted and settings.get("search", {}).get("strategy") == "differentiable":
+        return min(wanted, int(settings["differentiable"]["seeds"]))
+    return wanted
+
+
+def _search_words(store: RunStore, settings: dict[str, Any]) -> str:
+    """Return where the searches of a differentiable strategy are."""
+    rows = store.table("search_epochs", ["seed", "epoch", "status"]).to_pylist()
+    if not rows:
+        return "the search has not begun"
+    seeds = {row["seed"]: row["epoch"] for row in sorted(rows, key=lambda row: row["epoch"])}
+    ended = {row["seed"] for row in rows if row["status"]}
+    epochs = sorted(epoch for seed, epoch in seeds.items() if seed not in ended)
+    if not epochs:
+        return f"the search has ended for {_seeds(len(ended), settings['seeds'])}"
+    where = f"{epochs[0]} to {epochs[-1]}" if epochs[0] < epochs[-1] else str(epochs[0])
+    rest = f", {len(ended)} ended" if ended else ""
+    of = _seeds(len(epochs), settings["seeds"])
+    return f"the search is at epoch {where} of {settings['epochs']}, {of}{rest}"
+
+
+def _seeds(count: int, of: int) -> str:
+    return f"{count} of {of} seeds" if count < of else f"{of} seed{'s' * (of != 1)}"
 
 
 def _count(store: RunStore, table: str, column: str) -> int:

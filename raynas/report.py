@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +13,7 @@ from raynas.agreement import Agreement, checked
 from raynas.balance import is_imbalanced
 from raynas.costs import show_bytes, show_quantity, show_seconds
 from raynas.intervals import wilson
+from raynas.readings import last_epochs
 from raynas.store import RunStore
 
 PAGE = "report.html"
@@ -22,7 +24,10 @@ def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
     outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
     console.print(_outcomes_table(store, outcomes))
-    said = interval_lines(outcomes), gap_lines(store), check_lines(store), spent_lines(store)
+    said = (
+        interval_lines(outcomes), search_lines(store), gap_lines(store), check_lines(store),
+        spent_lines(store),
+    )  # fmt: skip
     for line in chain(*said):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in outcomes:
@@ -64,6 +69,20 @@ def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
             found = f"{row['test_accuracy']:.4f} on {row['test_images']:,} images"
             return [f"test: {found} means {low:.3f} to {high:.3f} (95 % interval)"]
     return []
+
+
+def search_lines(store: RunStore) -> list[str]:
+    """Return what each differentiable search has chosen, if there was one."""
+    epochs: pd.DataFrame = store.table("search_epochs").to_pandas()
+    return [_search_line(row) for row in last_epochs(epochs).to_dict("records")]
+
+
+def _search_line(row: Mapping[Any, Any]) -> str:
+    of, status = f"search: seed {row['seed']}", row["status"]
+    if status == "failed":
+        return f"{of} failed: {row['error'].strip().splitlines()[-1]}"
+    where = "stopped at epoch" if status == "stopped" else "epoch"
+    return f"{of}, {where} {row['epoch']}, accuracy {row['val_accuracy']:.4f}, {row['genotype']}"
 
 
 def gap_lines(store: RunStore) -> list[str]:

@@ -7,12 +7,20 @@ from typing import Any
 
 from raynas.agreement import checked
 from raynas.fairness import count_updates, fairness_line
-from raynas.page import listings, search_pictures, training_pictures
+from raynas.page import gate_pictures, listings, search_pictures, training_pictures
 from raynas.page.front_picture import front, points_of
 from raynas.page.heat_map import heat_map
 from raynas.page.parts import Picture, Table
 from raynas.page.reading import Reading
-from raynas.readings import isometry_by_layer, measured_candidates, pareto
+from raynas.readings import (
+    best_search,
+    isometry_by_layer,
+    last_epochs,
+    last_gates,
+    measured_candidates,
+    pareto,
+    score_name,
+)
 from raynas.report import gap_lines, spent_lines
 from raynas.stages import goals_of
 
@@ -47,7 +55,8 @@ class Section:
 def sections(reading: Reading) -> list[Section]:
     """Return the sections that the run has, or will have."""
     makers: tuple[Callable[[Reading], Section | None], ...] = (
-        _outcomes, _front, _history, _indicators, _fairness, _isometry, _check, _curves, _times,
+        _outcomes, _front, _gates, _weights, _history, _indicators, _fairness, _isometry, _check,
+        _curves, _times,
     )  # fmt: skip
     return [section for make in makers if (section := make(reading)) is not None]
 
@@ -83,11 +92,49 @@ def _history(reading: Reading) -> Section:
     name, title, scored = "search", "Search", reading.scored
     if scored["score"].notna().sum() == 0:
         return Section(name, title, is_empty=True)
-    search = reading.settings.get("search", {})
-    drawn = search_pictures.history(scored, str(search.get("score", "unnamed")))
+    strategy = reading.settings.get("search", {}).get("strategy", "search")
+    drawn = search_pictures.history(scored, score_name(reading.settings))
     notes = [_sentence(line) for line in gap_lines(reading.store)]
-    lead = f"Found by {search.get('strategy', 'search')}; a higher score is better."
+    lead = f"Found by {strategy}; a higher score is better."
+    if reading.is_differentiable:
+        lead = (
+            "What the searches ended with; the score is the accuracy of a search's own network in "
+            "its last epoch, on the half of the training images that its gates learn from."
+        )
     return Section(name, title, lead, notes, [drawn], [listings.generations(scored)])
+
+
+def _gates(reading: Reading) -> Section | None:
+    name, title, epochs = "gates", "Gates", reading.search_epochs
+    if epochs.empty:
+        return Section(name, title, is_empty=True) if reading.is_differentiable else None
+    lead = (
+        "The genotypes that the gates stand for, epoch by epoch: how many of the inputs of nodes "
+        "are skip connections, and how many operations with weights lie on a path through a cell. "
+        "The accuracy is that of the last epoch, while training; a star marks the best search."
+    )
+    whole = epochs[epochs["val_loss"].notna()]
+    pictures = [] if whole.empty else gate_pictures.curves(whole)
+    table = gate_pictures.searches(last_epochs(epochs))
+    return Section(name, title, lead, pictures=pictures, tables=[table], is_open=True)
+
+
+def _weights(reading: Reading) -> Section | None:
+    if reading.search_epochs.empty:
+        return None
+    best = best_search(last_epochs(reading.search_epochs))
+    grids = {} if best is None else last_gates(reading.table("gates"), best)
+    if best is None or not grids:
+        return None
+    tables = [gate_pictures.heat_map(cell, of, str(best["genotype"])) for cell, of in grids.items()]
+    lead = (
+        f"The weights by which the genotype of seed {best['seed']} was chosen, after epoch "
+        f"{best['epoch']}. A node reads states: 0 and 1 are the outputs of the two cells before, 2 "
+        "is node 0. A box marks what was chosen."
+    )
+    return Section(
+        "weights", "Weights of the best search", lead, tables=tables, is_open=True, look="heat"
+    )
 
 
 def _indicators(reading: Reading) -> Section | None:

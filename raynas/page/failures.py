@@ -10,10 +10,10 @@ _MOST = 30  # failures that are shown
 
 @dataclass(frozen=True)
 class Failure:
-    """A training that failed.
+    """A search or training that failed.
 
     Attributes:
-        architecture: What was trained.
+        architecture: What was trained, or the search.
         what: What happened, in a line.
         remedy: What a person can do, or an empty text.
         error: All that was recorded of it.
@@ -26,11 +26,15 @@ class Failure:
 
 
 def failures(reading: Reading) -> tuple[list[Failure], str]:
-    """Return what failed in retraining and self-check, and a sentence on what is left out."""
+    """Return what failed at whatever stage, and a sentence on what is left out."""
+    searches = [
+        row | {"architecture": f"search of seed {row['seed']}"}
+        for row in reading.store.rows("search_epochs")
+    ]
     checks = reading.store.rows("checks")
-    found = [_failure(row) for row in (*reading.outcomes, *checks) if row["error"]]
+    found = [_failure(row) for row in (*searches, *reading.outcomes, *checks) if row["error"]]
     left = len(found) - _MOST
-    rest = f"{left:,} more are in the column error of the tables outcomes and checks."
+    rest = f"{left:,} more are in the column error of tables search_epochs, outcomes, checks."
     return found[:_MOST], rest if left > 0 else ""
 
 

@@ -82,6 +82,11 @@ class Reading:
         return self.table("trials")
 
     @cached_property
+    def search_epochs(self) -> pd.DataFrame:
+        """Epochs of the differentiable searches, and rows of those that failed."""
+        return self.table("search_epochs")
+
+    @cached_property
     def indicators(self) -> pd.DataFrame:
         """Indicators at the last recorded step of each kind."""
         rows = self.table("indicators")
@@ -106,6 +111,11 @@ class Reading:
             return None
         best = known.iloc[int(known["score"].to_numpy().argmax())]
         return str(best["architecture"]), float(best["score"])
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether gates are searched for, rather than scores."""
+        return bool(self.settings.get("search", {}).get("strategy") == "differentiable")
 
     @property
     def pretrains(self) -> bool:

@@ -10,6 +10,7 @@ from raynas.errors import UserError
 from raynas.methods import load_method
 from raynas.page.parts import Cell, Column, Table
 from raynas.page.reading import Reading
+from raynas.readings import flat
 from raynas.settings import Settings
 
 
@@ -71,15 +72,6 @@ def command(reading: Reading, changed: dict[str, Any]) -> str:
         else:
             words += [flag, str(value)]
     return shlex.join([*words, "--run", reading.store.uri])
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``retrain.epochs`` and the like to their values."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
 
 
 def _usual(method: str, folder: Path) -> tuple[dict[str, Any], str]:

@@ -41,11 +41,13 @@ def test_every_scored_architecture_is_a_dot_of_its_origin(full_run: InventedRun)
     assert sum(map(len, drawn.values())) == 1000
 
 
-def test_the_five_known_origins_differ_in_colour_and_in_marker() -> None:
+def test_the_six_known_origins_differ_in_colour_and_in_marker() -> None:
     colours, markers = zip(*history.ORIGINS.values(), strict=True)
 
-    assert set(history.ORIGINS) == {"random", "mutation", "crossover", "exact", "given"}
-    assert len(set(colours)) == len(set(markers)) == 5
+    assert set(history.ORIGINS) == {
+        "random", "mutation", "crossover", "exact", "given", "differentiable",
+    }  # fmt: skip
+    assert len(set(colours)) == len(set(markers)) == 6
 
 
 def test_an_unknown_origin_is_drawn_too(invent: Callable[..., InventedRun]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from raynas.methods import load_method
+from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import SMALL, InventedRun
 from tests.builders import ROOT
 
@@ -21,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
     for seed, name in enumerate(("first", "second")):
         run = InventedRun(folder / "runs" / name, seed, SMALL).finish()
+        write_search(run.store, seed, invented_epochs(load_method("prdarts", METHODS), seed, 3))
         (row,) = run.store.rows("runs")
         spent = {"pretrain": {"seconds": 60.5, "gpu_hours": 0.0}, "disk_bytes": 1000}
         run.store.append(

@@ -14,8 +14,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from analysis import report
+from raynas.methods import load_method
 from raynas.report import PAGE
 from tests.analysis import browser
+from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import STARTED, InventedRun, Size
 from tests.page.runs import make_run, outcome
 
@@ -78,6 +80,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> InventedRun:
     run.store.append("checks", checks, "checks")
     stage = {"seconds": 60.0, "low_seconds": 40.0, "high_seconds": 90.0, "gpu_hours": 0.0,
              "written_bytes": 1e6}  # fmt: skip
+    for seed in (0, 1):
+        searched = invented_epochs(load_method("prdarts", METHODS), seed, 8)
+        write_search(run.store, seed, searched)
     row = run.store.rows("runs")[0]
     stages = json.dumps({"pretrain": stage, "retrain": stage})
     run.store.append("runs", [row | {"forecast": stages, "spent": stages}], "run")
@@ -129,8 +134,8 @@ def test_every_section_is_there_and_the_answer_is_first(opened: Chrome, run: Inv
     answer = opened.find_element(By.CLASS_NAME, "answer").text
 
     assert found[1:] == [
-        "outcomes", "front", "search", "indicators", "fairness", "isometry", "check", "training",
-        "times", "failures", "settings", "about",
+        "outcomes", "front", "gates", "weights", "search", "indicators", "fairness", "isometry",
+        "check", "training", "times", "failures", "settings", "about",
     ]  # fmt: skip
     assert best["architecture"] in answer
     assert f"{100 * best['test_accuracy']:.2f}" in answer
@@ -195,7 +200,7 @@ def test_figures_are_told_in_words_and_data_and_letters_are_legible_on_a_phone(
         "return 12 * e.getBoundingClientRect().width / e.viewBox.baseVal.width"
     )
 
-    assert len(charts) == 9
+    assert len(charts) == 11
     for chart in charts:
         assert chart.get_attribute("role") == "img"
         assert len(chart.get_attribute("aria-label") or "") > 40

@@ -17,6 +17,7 @@ from analysis import (
     aggregate,
     curves,
     front,
+    gates,
     history,
     indicators,
     isometry,
@@ -29,7 +30,9 @@ from tests.analysis.invented import SMALL, InventedRun
 from tests.macro import EVERY, build_table, build_truth, write_truth
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = (aggregate, curves, front, history, indicators, isometry, ranking, report, summary)
+SCRIPTS = (
+    aggregate, curves, front, gates, history, indicators, isometry, ranking, report, summary,
+)  # fmt: skip
 FIGURES = (curves, front, history, indicators)
 
 
@@ -164,7 +167,7 @@ def test_a_missing_run_folder_is_one_sentence_and_exit_code_2_of_the_script(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", [*FIGURES, isometry, aggregate, ranking], ids=name_of)
+@pytest.mark.parametrize("script", [*FIGURES, gates, isometry, aggregate, ranking], ids=name_of)
 def test_a_run_without_the_rows_that_are_needed_is_one_sentence_and_exit_code_2(
     script: ModuleType, young_run: InventedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,7 +182,9 @@ def test_a_run_without_the_rows_that_are_needed_is_one_sentence_and_exit_code_2(
     assert not young_run.store.list_files("figures")
 
 
-@pytest.mark.parametrize("script", [history, front, isometry, aggregate, ranking], ids=name_of)
+@pytest.mark.parametrize(
+    "script", [history, front, gates, isometry, aggregate, ranking], ids=name_of
+)
 def test_a_script_for_several_runs_refuses_none(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

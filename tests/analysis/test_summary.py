@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis import summary
 from raynas.tables import SCHEMAS
+from tests.analysis.gate_runs import invent_gates
 from tests.analysis.invented import STARTED, InventedRun, Row, Size
 
 
@@ -183,6 +185,7 @@ def test_json_is_one_object_with_the_numbers_of_the_tables(
     }  # fmt: skip
     assert told["search"] == {
         "scored": 3, "generations": 2, "best_score": 3.5, "best_architecture": "1-1",
+        "searches": [],
     }  # fmt: skip
     rows = [OUTCOMES[0], OUTCOMES[1] | {"score": None}, OUTCOMES[2]]
     unknown = dict.fromkeys(SCHEMAS["outcomes"].names)
@@ -244,6 +247,25 @@ def test_versions_recorded_as_plain_text_are_printed_as_they_are(
     young_run.store.append("runs", [row | {"versions": "torch 2.9"}], "run")
 
     assert lines(printed(young_run, capsys))["versions"] == "torch 2.9"
+
+
+def test_searches_by_gates_are_told_seed_by_seed_and_no_pretraining_is_awaited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = invent_gates(tmp_path / "gates", seeds=(0, 1), epochs=4)
+    failed = {"seed": 2, "epoch": 0, "status": "failed", "error": "Traceback\nOSError: no disk"}
+    store.append("search_epochs", [failed], "000002")
+    assert summary.main([store.uri]) == 0
+    text = capsys.readouterr().out
+    last = [row for row in store.rows("search_epochs") if row["status"] == "finished"]
+    flat = " ".join(text.split())
+
+    assert lines(text)["search"] == "by gates, 3 seeds, epoch 4"
+    for seed, row in enumerate(last):
+        accuracy = f"{0.7 + 0.01 * seed:.4f}"
+        assert f"search: seed {seed}, epoch 4, accuracy {accuracy}, {row['genotype']}" in flat
+    assert "search: seed 2 failed: OSError: no disk" in flat
+    assert "pretraining" not in flat
 
 
 class TestFollow:

@@ -27,4 +27,4 @@ def test_trainings_of_the_self_check_count_and_very_many_are_counted_alone(tmp_p
     found, rest = failures(look(make_run(tmp_path, checks=rows), tmp_path))
 
     assert len(found) == 30
-    assert rest == "10 more are in the column error of the tables outcomes and checks."
+    assert rest == "10 more are in the column error of tables search_epochs, outcomes, checks."

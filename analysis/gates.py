@@ -1,0 +1,288 @@
+"""Draw differentiable searches: skip connections and path depth of their genotypes over epochs.
+
+    python analysis/gates.py RUN... [--of heat] [--json]
+
+Lines are means over seeds, bands go from the least to the most; runs that differ in seeds alone
+share a line. Skip connections are percentages of the inputs that a genotype chooses; path depth
+is the mean number of operations with weights on a path through a cell. Prints a table of the last
+epochs. A weight is what the genotype is chosen by, without unit.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raynas import figures
+from raynas.errors import UserError
+from raynas.readings import best_search, chosen_gates, last_epochs, last_gates, whole_searches
+from raynas.run_names import name_runs
+from raynas.store import RunStore
+
+METHODS = Path(__file__).parent.parent / "launch" / "settings"
+CELLS = ("normal", "reduction")
+MEASURES = {"skip_share": "Skip connections (%)", "path_depth": "Path depth (operations)"}
+MARKERS = "o^sDPv"
+Row = dict[str, Any]
+_COLOURS = "cividis"  # even in lightness, for any colour vision
+_WRITER = "the differentiable search (--search differentiable)"
+_MOST_MARKERS = 10  # of a line
+
+
+@dataclass(frozen=True)
+class Options:
+    """Skip connections and path depth over the epochs of differentiable searches."""
+
+    runs: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN...", help_behavior_hint="(at least one)"),
+    ]
+    """Run folders: local paths or URIs such as s3://bucket/run; each gets a line."""
+    of: Literal["epochs", "heat"] = "epochs"
+    """What is drawn: all runs over epochs, or the last weights of one run's gates, for its most
+    accurate seed."""
+    json: bool = False
+    """Print one JSON object instead of a table; shares and accuracies in [0, 1]."""
+    figure: figures.Place = field(default_factory=figures.Place)
+
+
+def read(stores: Sequence[RunStore]) -> dict[str, pd.DataFrame]:
+    """Return the table ``search_epochs`` by what tells runs apart.
+
+    Raises:
+        UserError: A run without a differentiable search, or before its first epoch.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for name, store in zip(name_runs(stores, METHODS), stores, strict=True):
+        rows = figures.read_rows(store, "search_epochs", _WRITER)
+        before = [found[name]] if name in found else []
+        found[name] = pd.concat([*before, rows]).drop_duplicates(["seed", "epoch"])
+    return found
+
+
+@figures.drawing
+def draw(stores: Sequence[RunStore]) -> Figure:
+    """Return a figure of normal cells above, reduction cells below, with a line per run.
+
+    Raises:
+        UserError: A run without a differentiable search, or before its first epoch.
+    """
+    runs = read(stores)
+    columns = 1 + (max(map(len, runs)) < 60) + (max(map(len, runs)) < 36)
+    figure = Figure(figsize=(9, 6 + 0.2 * -(-len(runs) // columns)), layout="constrained")
+    figure.suptitle(_place(stores), x=0.01, ha="left", fontsize=10)
+    panels = figure.subplots(len(CELLS), len(MEASURES), sharex=True, sharey="col")
+    for line, cell in zip(panels, CELLS, strict=True):
+        for axes, (measure, name) in zip(line, MEASURES.items(), strict=True):
+            for index, rows in enumerate(runs.values()):
+                _draw_line(axes, rows.groupby("epoch")[f"{cell}_{measure}"], index, len(runs))
+            axes.set_title(f"{cell.capitalize()} cells")
+            axes.set_ylabel(name)
+    for axes in panels[-1]:
+        axes.set_xlabel("Epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # what is 0 is not hidden by the axis
+    figures.show_percent(panels[0, 0].yaxis)
+    figure.legend(
+        panels[0, 0].lines, runs.keys(), loc="outside lower left", ncols=columns, handlelength=3.5
+    )
+    return figure
+
+
+def _place(stores: Sequence[RunStore]) -> str:
+    """Return where the searches were: images and spaces."""
+    rows = [store.rows("runs")[0] for store in stores]
+    places = [
+        f"{json.loads(row['settings'] or '{}').get('data')} on {row['space']}" for row in rows
+    ]
+    return "Differentiable search: " + "; ".join(dict.fromkeys(places))
+
+
+def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
+    """Draw the mean of those seeds that have come to an epoch, and their band."""
+    spread = groups.agg(["mean", "min", "max"]).dropna()
+    colour, _ = figures.line_look(index)
+    step = max(1, len(spread) // _MOST_MARKERS)
+    axes.fill_between(
+        spread.index, spread["min"], spread["max"], color=colour, alpha=0.15,
+        linewidth=4 if len(spread) == 1 else 0,  # or a single epoch has no band that is seen
+    )  # fmt: skip
+    axes.plot(
+        spread.index, spread["mean"], color=colour, linewidth=1.5, markersize=4.5,
+        linestyle=figures.DASHES[index % len(figures.DASHES)],
+        marker=MARKERS[index % len(MARKERS)], markevery=(index * step // count, step),
+    )  # fmt: skip
+
+
+@figures.drawing
+def draw_heat(stores: Sequence[RunStore]) -> Figure:
+    """Return a heat map of edges and operations for each kind of cell; the chosen are framed.
+
+    Raises:
+        UserError: Not one run, or one in which no search has got through an epoch.
+    """
+    if len(stores) != 1:
+        raise UserError(f"--of heat: got {len(stores)} runs, wanted one; leave the others out")
+    (store,) = stores
+    best = best_search(last_epochs(figures.read_rows(store, "search_epochs", _WRITER)))
+    if best is None:
+        raise UserError(f"run folder {store.uri}: no search has got through its first epoch yet")
+    weights = last_gates(store.table("gates").to_pandas(), best)
+    chosen = chosen_gates(str(best["genotype"]))
+    size = max(map(len, weights.values()))
+    figure = Figure(figsize=(11, 1.6 + 0.27 * size), layout="constrained")
+    seed, epoch = best["seed"], best["epoch"]
+    figure.suptitle(
+        f"{figures.describe(store)}; search of seed {seed} after epoch {epoch}",
+        x=0.01, ha="left", fontsize=10,
+    )  # fmt: skip
+    values = np.concatenate([grid.to_numpy().ravel() for grid in weights.values()])
+    norm = Normalize(0, values.max())
+    panels = figure.subplots(1, len(CELLS))
+    for axes, cell in zip(panels, CELLS, strict=True):
+        _draw_cell(axes, weights[cell], norm)
+        _frame(axes, weights[cell], chosen[cell])
+        axes.set_title(f"{cell.capitalize()} cells")
+    panels[0].set_ylabel("Node, and the state that it reads")
+    scale = ScalarMappable(norm, _COLOURS)
+    figure.colorbar(scale, ax=panels, label="Weight (framed: chosen)", aspect=30, pad=0.01)
+    return figure
+
+
+def _draw_cell(axes: Axes, grid: pd.DataFrame, norm: Normalize) -> None:
+    """Draw weights as coloured cells with their number."""
+    axes.imshow(grid, cmap=_COLOURS, norm=norm, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        axes.text(
+            column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7,
+            color="white" if norm(value) < 0.45 else "black",
+        )  # fmt: skip
+    axes.set_xticks(range(grid.shape[1]), map(str, grid.columns), rotation=35, ha="right")
+    axes.set_yticks(range(len(grid)), [f"{node}: {source}" for node, source in grid.index])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def _frame(axes: Axes, grid: pd.DataFrame, chosen: set[tuple[int, int, str]]) -> None:
+    """Frame the chosen inputs, and rule off the nodes."""
+    columns = list(grid.columns)
+    for row, (node, source) in enumerate(grid.index):
+        if source == 0 and row:
+            axes.axhline(row - 0.5, color="white", linewidth=2.5)
+        for column in (columns.index(name) for *at, name in chosen if at == [node, source]):
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=figures.VERMILION,
+                    linewidth=2, zorder=3,
+                )
+            )  # fmt: skip
+
+
+def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
+    """Return a row for each run: what the last epochs of its whole searches found.
+
+    Lists are mean, least and most over seeds; shares and accuracies in [0, 1].
+    """
+    found = []
+    for name, rows in runs.items():
+        searches = last_epochs(rows)
+        whole, best = whole_searches(searches), best_search(searches)
+        short = searches.loc[~searches.index.isin(whole.index), "status"].value_counts().to_dict()
+        columns = ["val_accuracy", *(f"{cell}_{measure}" for cell in CELLS for measure in MEASURES)]
+        spreads = whole[columns].astype(float).agg(["mean", "min", "max"])
+        row = {
+            "run": name, "seeds": len(whole), "cut_short": short,
+            "epochs": int(searches["epoch"].max()), "seconds": float(searches["seconds"].sum()),
+            **{column: spreads[column].tolist() for column in columns},
+            "best_seed": None, "genotype": None,
+        }  # fmt: skip
+        if best is not None:
+            row |= {"best_seed": int(best["seed"]), "genotype": str(best["genotype"])}
+        found.append(row)
+    return found
+
+
+def print_runs(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print a row a run, and the genotypes of the most accurate seeds."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("run", overflow="fold")
+    heads = ("seeds", "epochs", *(f"{cell}\n{of}" for cell in CELLS for of in ("skips %", "depth")),
+             "val %", "seconds")  # fmt: skip
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        short = ", ".join(f"{count} {status}" for status, count in row["cut_short"].items())
+        seeds = f"{row['seeds']} ({short})" if short else str(row["seeds"])
+        spreads = [
+            _spread(row[f"{cell}_{measure}"], 100 if measure == "skip_share" else 1)
+            for cell in CELLS
+            for measure in MEASURES
+        ]
+        accuracy, seconds = _spread(row["val_accuracy"], 100), f"{row['seconds']:,.0f}"
+        table.add_row(Text(row["run"]), seeds, str(row["epochs"]), *spreads, accuracy, seconds)
+    console.print(table)
+    for row in (row for row in rows if row["genotype"]):
+        console.print(f"{row['run']}, seed {row['best_seed']}: {row['genotype']}", markup=False,
+                      soft_wrap=True)  # fmt: skip
+
+
+def _spread(values: Sequence[float], factor: float) -> str:
+    """Return a mean [least, most]; a number alone where all are equal; a dash for none."""
+    form = "{:.1f}" if factor > 1 else "{:.2f}"
+    mean, least, most = (form.format(factor * value) for value in values)
+    if mean == "nan":
+        return "-"
+    return mean if least == most else rf"{mean} \[{least}, {most}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, save the figure, print its path and return the exit code."""
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
+    try:
+        stores = figures.open_runs(options.runs)
+        rows = summarise(read(stores))
+        is_heat = options.of == "heat"
+        figure = draw_heat(stores) if is_heat else draw(stores)
+        name = "gates-heat" if is_heat else "gates"
+        picture = figures.save(figure, stores[0], name, options.figure)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        told = [{k: _plain(v) for k, v in row.items()} for row in rows]
+        print(json.dumps({"runs": told, "figure": picture}, indent=2, allow_nan=False))
+        return 0
+    console = Console(highlight=False)
+    print_runs(rows, console if console.is_terminal else Console(highlight=False, width=160))
+    print(picture)
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """Return a value for JSON, which has no NaN."""
+    if isinstance(value, list):
+        return None if np.isnan(value).any() else value
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
