@@ -122,6 +122,9 @@ class SearchSettings:
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0
     """Weight lambda of the layer indicator in additive."""
+    path_bonus: float = 0.0
+    """Weight, in the score's unit, of the mean log-probability of the layers that are skipped and
+    those that are not (path depth, after PR-DARTS): a reconstruction for F0 to F7; 0: off."""
     generations: int = 20
     """Generations of the evolution."""
     population: int = 50
@@ -149,6 +152,11 @@ class SearchSettings:
     """Validation images of an accuracy, the same ones for all architectures."""
     concurrent: int | None = None
     """Scoring trials at a time; unset: as many as the cluster has resources for."""
+
+    @property
+    def score_words(self) -> str:
+        """The score as tables name it, with its path bonus if there is one."""
+        return self.score + (f" + {self.path_bonus:g} path" if self.path_bonus else "")
 
     @property
     def goals(self) -> tuple[Kind, ...]:
