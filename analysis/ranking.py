@@ -1,6 +1,6 @@
 """Compare the order in which runs put networks with the networks' true accuracies.
 
-    python analysis/ranking.py RUN... --truth FILE [--json]
+    python analysis/ranking.py RUN... --truth FILE [--path-bonus 0,0.3,1] [--json]
 
 FILE is in NAS-Bench-Macro's format. Kendall's tau and Spearman's rho are taken over all its
 networks, within equal depth, and within quarters by MACs; beside them stand trivial scores and
@@ -54,9 +54,26 @@ class Options:
     """True accuracies of the runs' space: a local path or a URI."""
     score: IndicatorScore | None = None
     """Score that the runs' indicators are made into; unset: each run's own score."""
+    path_bonus: str | None = None
+    """Weights of the path bonus, with commas between: every run with each; unset: its own."""
     json: bool = False
     """Print one JSON object instead; accuracies in percent, regrets in points."""
     figure: figures.Place = field(default_factory=figures.Place)
+
+
+def parse_weights(text: str) -> list[float]:
+    """Return the weights that a text such as 0,0.3,1 lists.
+
+    Raises:
+        UserError: One is no number of at least 0.
+    """
+    try:
+        weights = list(map(float, text.split(",")))
+    except ValueError:
+        weights = [math.nan]
+    if not all(0 <= weight < math.inf for weight in weights):
+        raise UserError(f"--path-bonus {text}: wanted numbers of at least 0, such as 0,0.3,1")
+    return weights
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -221,8 +238,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )  # fmt: skip
     try:
+        weights = None if options.path_bonus is None else parse_weights(options.path_bonus)
         stores = figures.open_runs(options.runs)
-        comparison = compare(stores, read_content(options.truth), options.truth, options.score)
+        content = read_content(options.truth)
+        comparison = compare(stores, content, options.truth, options.score, weights)
         path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -29,6 +29,7 @@ _RANGES = {
     "pretrain.gpus-per-worker": "[0, inf)",
     "pretrain.checkpoint-seconds": "[0, inf)",
     "pretrain.records": "[1, inf)",
+    "search.path-bonus": "[0, inf)",
     "search.generations": "[1, inf)",
     "search.population": "[1, inf)",
     "search.parents": "[1, inf)",

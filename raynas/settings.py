@@ -95,7 +95,9 @@ class Settings:
         deciding = {
             name: value
             for name, value in flat.items()
-            if name not in _FREE and not (idle and name.startswith("differentiable."))
+            if name not in _FREE
+            and not (idle and name.startswith("differentiable."))
+            and (name, value) != ("search.path-bonus", 0.0)  # older runs keep their folder's name
         }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 

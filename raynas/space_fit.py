@@ -6,7 +6,7 @@ from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.settings import Settings
 from raynas.space import SearchSpace
-from raynas.stages import ZERO_COST_SCORES
+from raynas.stages import INDICATOR_SCORES, ZERO_COST_SCORES
 
 
 def refuse_unfit(space: Space, settings: Settings) -> None:
@@ -19,6 +19,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
     """
     if settings.search.by_gates:
         _refuse_unfit_gates(space, settings)
+    _refuse_path_bonus(space, settings)
     if isinstance(space, SearchSpace):
         _refuse_drop_path(space, settings)
         return
@@ -54,6 +55,41 @@ def _refuse_unfit_gates(space: Space, settings: Settings) -> None:
             "pretrains no supernet, since its weights and its gates learn together; use --method "
             "prdarts, pcdarts or darts, or set --pretrain.epochs 0"
         )
+
+
+def _refuse_path_bonus(space: Space, settings: Settings) -> None:
+    """Refuse a bonus on paths where it would be the same for all architectures, or nowhere."""
+    bonus, why = settings.search.path_bonus, _without_paths(space, settings)
+    if bonus and why:
+        raise UserError(f"--search.path-bonus {bonus:g}: {why}, or leave it at 0")
+
+
+def _without_paths(space: Space, settings: Settings) -> str:
+    """Return why a path bonus can do nothing, and what fits; nothing where it can."""
+    score, indicator = settings.search.score, settings.pretrain.layer_indicator
+    if settings.search.by_gates:
+        return (
+            "a differentiable search has no score to add it to, but a path term of its own; use "
+            "--differentiable.path-weight"
+        )
+    if score not in INDICATOR_SCORES:
+        fitting = ", ".join(INDICATOR_SCORES)
+        return f"--search.score {score} is no sum over layers to add it to; use one of {fitting}"
+    if not isinstance(space, SearchSpace):
+        return (
+            f"cells of {space.name} are no layers to be skipped; use a space such as small_mobile"
+        )
+    normal = [each for each in space.blocks if not each.is_reduction and each.size > 1]
+    if not normal:
+        return f"no layer of {space.name} can be skipped; use a space such as small_mobile"
+    if indicator == "path" or (
+        indicator == "parallel" and any(each.identity is not None for each in normal)
+    ):
+        return ""
+    return (
+        f"with --pretrain.layer-indicator {indicator} no layer of {space.name} has both an "
+        "identity to choose and an indicator of it; use path, and --pretrain.sampling fair_identity"
+    )
 
 
 def cells_for(space: Space, settings: DifferentiableSettings) -> CellSpace:

@@ -122,6 +122,9 @@ class SearchSettings:
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: float = 1.0
     """Weight lambda of the layer indicator in additive."""
+    path_bonus: float = 0.0
+    """Weight, in the score's unit, of the mean log-probability of the layers that are skipped and
+    those that are not (path depth, after PR-DARTS): a reconstruction for F0 to F7; 0: off."""
     generations: int = 20
     """Generations of the evolution."""
     population: int = 50
@@ -159,6 +162,11 @@ class SearchSettings:
     def by_trials(self) -> bool:
         """Whether a trial scores each architecture; otherwise scores are sums over layers."""
         return not self.by_gates and self.score not in INDICATOR_SCORES
+
+    @property
+    def score_words(self) -> str:
+        """The score as tables name it, with its path bonus if there is one."""
+        return self.score + (f" + {self.path_bonus:g} path" if self.path_bonus else "")
 
     @property
     def goals(self) -> tuple[Kind, ...]:

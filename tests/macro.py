@@ -92,3 +92,15 @@ def indicator_rows(table: Array, step: int = 9) -> list[dict[str, Any]]:
         for layer, values in enumerate(table)
         for candidate, value in enumerate(values)
     ]  # fmt: skip
+
+
+def gate_rows(ratio: float = 2.0, step: int = 9) -> list[dict[str, Any]]:
+    """Return the rows of batch norms whose blocks are so many times as large as identities."""
+    told = indicator_rows(np.full((8, 3), ratio), step)
+    blocks = [row | {"kind": "block"} for row in told if row["operation"] != "identity"]
+    identities = [
+        {**row, "kind": "layer", "candidate": None, "value": 1.0}
+        for row in told
+        if row["operation"] == "identity"
+    ]
+    return [*blocks, *identities]

@@ -1,6 +1,7 @@
 """Settings: refusals that name the setting, and what differs on resume."""
 
 import dataclasses
+import hashlib
 import json
 import math
 from dataclasses import fields, is_dataclass, replace
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from raynas.costs import Limits
 from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
-from raynas.settings import _FREE, Settings, differences
+from raynas.settings import _FREE, Settings, _flatten, differences
 from raynas.stages import (
     INDICATOR_SCORES,
     ZERO_COST_SCORES,
@@ -89,6 +90,8 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("pretrain", "cpus_per_worker", 0),
         ("pretrain", "records", 0),
         ("search", "mutations", -1),
+        ("search", "path_bonus", -0.1),
+        ("search", "path_bonus", math.inf),
         ("search", "crossovers", -1),
         ("search", "mutation_probability", 1.5),
         ("retrain", "dropout", 1.0),
@@ -118,6 +121,7 @@ def test_a_number_that_cannot_work_is_refused_by_its_flag(
         ("pretrain", "workers", 1),
         ("search", "mutation_probability", 1.0),
         ("search", "crossovers", 0),
+        ("search", "path_bonus", 0.0),
         ("retrain", "max_failures", 0),
     ],
 )
@@ -325,6 +329,19 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert free.digest == Settings().digest
     assert differences(Settings().to_json(), other) == ["pretrain.batch: recorded 64, now 32"]
     assert other.digest != Settings().digest
+
+
+def test_a_path_bonus_names_another_folder_and_none_names_the_one_of_older_runs() -> None:
+    flat = _flatten(json.loads(Settings().to_json()))
+    older = {
+        name: value
+        for name, value in flat.items()
+        if name not in {*_FREE, "search.path-bonus"} and not name.startswith("differentiable.")
+    }
+    digest = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()[:6]
+
+    assert Settings().digest == digest
+    assert Settings(search=SearchSettings(path_bonus=0.1)).digest != digest
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])

@@ -2,17 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from raynas.any_space import Space
 from raynas.cluster.opening import load
 from raynas.differentiable import DARTS, PRDARTS
 from raynas.errors import UserError
 from raynas.methods import load_method
+from raynas.search.indicators import score_table
 from raynas.settings import Settings
+from raynas.space import SearchSpace, chain_of
 from raynas.space_fit import cells_for, refuse_unfit
 from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
-from tests.builders import ROOT, build_space, shipped_cells
+from raynas.training.trained import searched_space
+from tests.builders import ROOT, build_indicators, build_space, shipped_cells
 
 METHODS = ROOT / "launch" / "settings"
 FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}
@@ -64,6 +69,71 @@ def test_layers_in_a_chain_take_no_drop_path() -> None:
             settings, pretrain=PretrainSettings(epochs=0.0), search=SearchSettings(score="random")
         ),
     )
+
+
+def with_bonus(pretrain: PretrainSettings | None = None, **search: Any) -> Settings:
+    """Return settings with a path bonus of 0.3."""
+    return replace(
+        Settings(),
+        pretrain=pretrain or PretrainSettings(),
+        search=SearchSettings(path_bonus=0.3, **search),
+    )
+
+
+PARALLEL = PretrainSettings(layer_indicator="parallel", sampling="fair")
+BARE = PretrainSettings(layer_indicator="none", sampling="fair")
+SKIPPABLE = build_space("RN", identity=True)
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "hint"),
+    [
+        (build_space("RR"), with_bonus(), "no layer of tiny can be skipped; use a space such as"),
+        (build_space("RI"), with_bonus(), "no layer of tiny can be skipped"),
+        (build_space("RN"), with_bonus(PARALLEL), "with --pretrain.layer-indicator parallel no"),
+        (SKIPPABLE, with_bonus(BARE, score="bnnas"), "use path, and --pretrain.sampling fair_id"),
+        (SKIPPABLE, with_bonus(score="accuracy"), "is no sum over layers to add it to; use one of"),
+        (
+            SKIPPABLE, with_bonus(PretrainSettings(epochs=0), score="naswot"),
+            "--search.score naswot is no sum over layers to add it to; use one of bnnas",
+        ),
+        (shipped_cells(), with_bonus(), "are no layers to be skipped; use a space such as"),
+        (
+            shipped_cells(), with_bonus(strategy="differentiable"),
+            "path term of its own; use --differentiable.path-weight, or leave it at 0",
+        ),
+    ],
+)  # fmt: skip
+def test_a_path_bonus_that_could_change_nothing_is_refused_with_what_fits(
+    space: Space, settings: Settings, hint: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        refuse_unfit(space, settings)
+    said = str(caught.value)
+
+    assert said.startswith("--search.path-bonus 0.3: ")
+    assert hint in said
+    assert said.endswith(", or leave it at 0")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("space", "settings"),
+    [
+        (build_space("RN"), with_bonus()),
+        (SKIPPABLE, with_bonus(PARALLEL)),
+        (SKIPPABLE, with_bonus(strategy="exact")),
+        (SKIPPABLE, with_bonus(strategy="calibrated", score="bnnas")),
+        (build_space("RR"), replace(with_bonus(), search=SearchSettings(path_bonus=0.0))),
+    ],
+)
+def test_a_path_bonus_fits_where_identity_can_be_chosen(
+    space: SearchSpace, settings: Settings
+) -> None:
+    """Refusing would raise, as the test above shows; scoring agrees about each space."""
+    refuse_unfit(space, settings)
+    searched = chain_of(searched_space(space, settings.pretrain.layer_indicator), "this test")
+    score_table(build_indicators(searched), searched, settings.search)
 
 
 def test_a_table_of_latencies_does_not_fit_cells() -> None:

@@ -82,16 +82,16 @@ def _pretrain_words(plan: Plan) -> str:
 
 
 def _search_words(plan: Plan, settings: Settings) -> str:
-    search = settings.search
-    generations = f"{search.generations} generations of {search.population}, score {search.score}"
+    search, score = settings.search, settings.search.score_words
+    generations = f"{search.generations} generations of {search.population}, score {score}"
     generations += _front_words(settings)
     match search.strategy:
         case "differentiable":
             return _gates_words(plan, settings.differentiable)
         case "exact":
-            return f"exactly, by integer programming, score {search.score}{_front_words(settings)}"
+            return f"exactly, by integer programming, score {score}{_front_words(settings)}"
         case "calibrated":
-            return f"begins as score {search.score} and learns from the retraining trials"
+            return f"begins as score {score} and learns from the retraining trials"
         case _ if search.by_trials:
             return f"{generations} by trials, {plan.scorers} at a time"
         case _:

@@ -60,7 +60,11 @@ class _Ranked:
 
 
 def compare(
-    stores: Sequence[RunStore], content: bytes, where: str, formula: IndicatorScore | None = None
+    stores: Sequence[RunStore],
+    content: bytes,
+    where: str,
+    formula: IndicatorScore | None = None,
+    bonuses: Sequence[float] | None = None,
 ) -> Comparison:
     """Rank the networks of a file by each run's score, and by what to compare it with.
 
@@ -69,13 +73,16 @@ def compare(
         content: The file of true accuracies.
         where: Its name, for messages.
         formula: What to score by; None is each run's own score.
+        bonuses: Weights of the path bonus, each with every run; None is each run's own.
 
     Raises:
-        UserError: Runs that cannot be compared, or a file about another space.
+        UserError: Runs that cannot be compared, or have no paths to weigh, or a file about another
+            space.
     """
     _refuse_two_spaces(stores)
     everything = read_truth(content, where)
-    runs = [_ranked(store, formula, everything) for store in stores]
+    weights = [None] if bonuses is None else bonuses
+    runs = [_ranked(store, formula, each, everything) for each in weights for store in stores]
     known = _known_to_all(runs, where)
     truth = everything.only(known)
     scores = [truth.merged(run.scores[known]) for run in runs]
@@ -93,10 +100,12 @@ def _refuse_two_spaces(stores: Sequence[RunStore]) -> None:
             )
 
 
-def _ranked(store: RunStore, formula: IndicatorScore | None, truth: Truth) -> _Ranked:
+def _ranked(
+    store: RunStore, formula: IndicatorScore | None, bonus: float | None, truth: Truth
+) -> _Ranked:
     run = store.rows("runs")[0]
-    settings = recorded_settings(run, formula)
-    score = "calibrated" if settings.strategy == "calibrated" else settings.score
+    settings = recorded_settings(run, formula, bonus)
+    score = "calibrated" if settings.strategy == "calibrated" else settings.score_words
     label = f"{run['method']}, {score}"
     return _Ranked(
         f"{run['run'] or store.name}: {label}, seed {run['seed']}", label, _setup(run), store.uri,

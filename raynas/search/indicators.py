@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import StageError
+from raynas.search.path_depth import path_table
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import SearchSettings
 from raynas.trainable import Segment
@@ -47,6 +48,9 @@ def score_table(
     """Return ``T[l][i]``, what candidate i of layer l adds to a score (``ALGORITHMS`` 10.3).
 
     A candidate without a finite value gets -inf: architectures that use it are never taken.
+
+    Raises:
+        UserError: There is a path bonus, and no layer that could be skipped is indicated.
     """
     layer = _clamped(indicators.layer, space)
     weight = _layer_weights(layer, space, settings.layer_weight_sign)
@@ -68,7 +72,10 @@ def score_table(
                 others = np.delete(c, block.identity)
                 row[block.identity] = _identity_score(others, g, w, settings)
         table.append(np.where(np.isfinite(row), row, -np.inf))
-    return table
+    if settings.path_bonus == 0:
+        return table
+    paths = path_table(indicators.block, layer, space)  # S'(a) = S(a) + lambda mean log P_l(a)
+    return [row + settings.path_bonus * path for row, path in zip(table, paths, strict=True)]
 
 
 def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Array:

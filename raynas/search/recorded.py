@@ -84,17 +84,34 @@ def _list(numbers: npt.NDArray[np.int64]) -> str:
     return " ".join(map(str, numbers))
 
 
-def recorded_settings(run: Row, formula: IndicatorScore | None = None) -> SearchSettings:
+def recorded_settings(
+    run: Row, formula: IndicatorScore | None = None, bonus: float | None = None
+) -> SearchSettings:
     """Return the search's settings from the row of a run, with another score if one is wanted.
 
     A setting that was not there when the run was recorded had its default.
+
+    Args:
+        run: The row.
+        formula: What to score by; None: the run's own score.
+        bonus: Weight of the path bonus; None: the run's own.
+
+    Raises:
+        UserError: A bonus, but the score is none of indicators.
     """
     tree = json.loads(run["settings"] or "{}").get("search", {})
     names = {item.name for item in fields(SearchSettings)}
     settings = SearchSettings(**{name: tree[name] for name in names & set(tree)})
-    if formula is None:
+    if formula is not None:
+        settings = replace(settings, score=formula, strategy="evolution")
+    if bonus is None:
         return settings
-    return replace(settings, score=formula, strategy="evolution")
+    if settings.score not in INDICATOR_SCORES:
+        raise UserError(
+            f"run {run['run']}: a path bonus is added to a sum over layers, but its score is "
+            f"{settings.score}; give --score, such as saliency, or leave the bonus out"
+        )
+    return replace(settings, path_bonus=bonus, strategy="evolution")
 
 
 @dataclass(frozen=True)

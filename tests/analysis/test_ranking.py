@@ -13,7 +13,7 @@ from raynas import figures
 from raynas.search.comparison import Comparison, compare
 from raynas.search.truth import Truth
 from raynas.store import RunStore
-from tests.macro import build_run, build_table, build_truth, sampled, write_truth
+from tests.macro import build_run, build_table, build_truth, gate_rows, sampled, write_truth
 
 TABLE = build_table()
 KEYS = sampled(80)
@@ -171,6 +171,32 @@ def test_a_chosen_formula_replaces_the_runs_own(
     ranking.main([run.uri, "--truth", truth, "--score", "taylor"])
 
     assert lines_of(capsys.readouterr().out, "run-a: fair_taylor, taylor, seed 0")
+
+
+def test_weights_of_the_path_bonus_stand_below_each_other(
+    run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.append("indicators", gate_rows(), "gates")
+    assert ranking.main([run.uri, "--truth", truth, "--path-bonus", "0,0.3,100"]) == 0
+
+    printed = capsys.readouterr().out
+    without, little, much = (
+        float(lines_of(printed, f"run-a: fair_taylor, {score}, seed 0")[0][0])
+        for score in ("taylor", "taylor + 0.3 path", "taylor + 100 path")
+    )
+    assert 1 == without > little > much  # the truth is the plain score
+
+
+@pytest.mark.parametrize("weights", ["0,many", "0,-1", "nan", "inf", "", "1,,2"])
+def test_what_is_no_weight_of_a_bonus_is_refused(
+    weights: str, run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ranking.main([run.uri, "--truth", truth, f"--path-bonus={weights}"]) == 2
+
+    printed = capsys.readouterr()
+    wanted = "wanted numbers of at least 0, such as 0,0.3,1\n"
+    assert printed.err == f"error: --path-bonus {weights}: {wanted}"
+    assert printed.out == ""
 
 
 def test_a_panel_shows_true_accuracies_over_scores_coloured_by_depth(

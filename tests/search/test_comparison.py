@@ -1,6 +1,8 @@
 """Runs beside yardsticks: on the same networks, repetitions together, and what is refused."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,9 @@ from raynas.search import ranking
 from raynas.search.comparison import Comparison, compare
 from raynas.search.truth import read_truth
 from raynas.settings import Settings
-from raynas.stages import IndicatorScore, PretrainSettings
+from raynas.stages import IndicatorScore, PretrainSettings, SearchSettings
 from raynas.store import RunStore
-from tests.macro import build_run, build_table, build_truth, sampled
+from tests.macro import REDUCTIONS, build_run, build_table, build_truth, gate_rows, sampled
 
 TABLE = build_table()
 KEYS = sampled(60)
@@ -137,3 +139,60 @@ def test_a_space_named_by_its_file_is_the_same_space(tmp_path: Path) -> None:
     other = build_run(tmp_path / "other", TABLE, space="search_spaces/nas_bench_macro.py")
 
     assert len(names(compared(build_run(tmp_path / "run-a", TABLE), other), "run")) == 2
+
+
+class TestPathBonus:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> RunStore:
+        """Return a run whose blocks have twice the indicator of identities."""
+        store = build_run(tmp_path / "run-a", TABLE)
+        store.append("indicators", gate_rows(2.0), "gates")
+        return store
+
+    def test_each_weight_makes_a_row_of_every_run(self, run: RunStore, tmp_path: Path) -> None:
+        other = build_run(tmp_path / "other", TABLE, seed=1)
+        other.append("indicators", gate_rows(3.0), "gates")
+        found = compare([run, other], CONTENT, "truth.json", bonuses=[0, 0.5])
+
+        assert names(found, "run") == [
+            "run-a: fair_taylor, taylor, seed 0",
+            "other: fair_taylor, taylor, seed 1",
+            "run-a: fair_taylor, taylor + 0.5 path, seed 0",
+            "other: fair_taylor, taylor + 0.5 path, seed 1",
+        ]
+        assert names(found, "mean") == [
+            "fair_taylor, taylor: mean of 2 runs",
+            "fair_taylor, taylor + 0.5 path: mean of 2 runs",
+        ]
+
+    def test_the_weight_times_the_mean_log_probability_is_added(self, run: RunStore) -> None:
+        without, within = compare([run], CONTENT, "truth.json", bonuses=[0, 3.0]).scores
+        probability = 2 / (2 + 11**-0.1)
+        pattern = np.delete(np.array(KEYS), REDUCTIONS, axis=1) != 0
+        bonus = np.where(pattern, math.log(probability), math.log(1 - probability)).mean(axis=1)
+        truth = read_truth(CONTENT, "truth.json")
+
+        np.testing.assert_allclose(within, without + 3 * truth.merged(bonus))
+
+    def test_without_a_weight_it_is_the_recorded_one(self, run: RunStore, tmp_path: Path) -> None:
+        settings = Settings(method="fair_taylor", search=SearchSettings(path_bonus=3.0))
+        store = RunStore.create(str(tmp_path / "recorded"))
+        row = run.rows("runs")[0] | {"run": "recorded"}
+        told = replace(settings, search=replace(settings.search, score="taylor")).to_json()
+        store.append("runs", [row | {"settings": told}], "run")
+        store.append("indicators", run.rows("indicators"), "000")
+        given = compare([run], CONTENT, "truth.json", bonuses=[3.0])
+        found = compare([store], CONTENT, "truth.json")
+
+        np.testing.assert_array_equal(found.scores[0], given.scores[0])
+        assert names(found, "run") == ["recorded: fair_taylor, taylor + 3 path, seed 0"]
+
+    def test_a_run_without_gates_or_without_a_sum_is_refused(self, tmp_path: Path) -> None:
+        bare = build_run(tmp_path / "bare", TABLE)
+        single = build_run(tmp_path / "single", score="naswot", scored={KEYS[0]: 1.0})
+
+        with pytest.raises(UserError, match="no layer has both an identity to choose and"):
+            compare([bare], CONTENT, "truth.json", bonuses=[0.5])
+        with pytest.raises(UserError, match=r"run single: .* its score is naswot; give --score"):
+            compare([single], CONTENT, "truth.json", bonuses=[0.5])
+        assert compare([bare], CONTENT, "truth.json", bonuses=[0.0]).left_out == 0

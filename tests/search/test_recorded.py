@@ -31,12 +31,12 @@ def ledger(space: SearchSpace) -> list[dict[str, Any]]:
 
 
 def score_again(
-    space: SearchSpace, indicators: Indicators, score: IndicatorScore
+    space: SearchSpace, indicators: Indicators, score: IndicatorScore, bonus: float = 0.0
 ) -> tuple[Any, Any]:
     """Return the score table of a run, and that which its tables give."""
     rows = records.indicator_rows(space, indicators, 3)
     found = recorded.recorded_space(space.name, [*rows, *ledger(space)])
-    settings = SearchSettings(score=score, layer_weight_sign=-1)
+    settings = SearchSettings(score=score, layer_weight_sign=-1, path_bonus=bonus)
     told = recorded.recorded_indicators(rows, found)
     return score_table(indicators, space, settings), score_table(told, found, settings)
 
@@ -46,10 +46,10 @@ def score_again(
 def test_a_recorded_run_gives_the_scores_that_the_run_gave(
     space: SearchSpace, score: IndicatorScore
 ) -> None:
-    given, found = score_again(space, build_indicators(space), score)
-
-    for row, again in zip(given, found, strict=True):
-        np.testing.assert_array_equal(again, row)
+    for bonus in (0.0, 0.7):
+        given, found = score_again(space, build_indicators(space), score, bonus)
+        for row, again in zip(given, found, strict=True):
+            np.testing.assert_array_equal(again, row)
 
 
 @pytest.mark.parametrize("score", ["bnnas", "taylor"])
