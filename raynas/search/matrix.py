@@ -54,7 +54,8 @@ def run_row(
     why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
     row = {
         "method": settings.method, "seed": settings.seed, "space": settings.space,
-        "data": shown(settings.data), "score": settings.search.score, "run": store.uri,
+        "data": shown(settings.data), "run": store.uri,
+        "score": None if settings.search.by_gates else settings.search.score,
         "status": "finished" if is_finished else "failed", "error": why,
         "search_seconds": run.get("search_seconds"),
     }  # fmt: skip

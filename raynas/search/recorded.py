@@ -33,7 +33,12 @@ def recorded_scores(
     Raises:
         UserError: No indicators yet, or architectures of another space.
     """
-    if settings.score not in INDICATOR_SCORES:
+    if settings.by_gates:
+        raise UserError(
+            f"run folder {store.uri}: a differentiable search has no score that ranks networks; "
+            "python analysis/gates.py draws what it learnt"
+        )
+    if settings.by_trials:
         scored = {row["architecture"]: row["score"] for row in store.rows("architectures")}
         return np.array([scored.get(str(each)) for each in architectures], dtype=np.float64)
     indicators = store.rows("indicators")
