@@ -346,6 +346,7 @@ class TestLines:
         [
             ({}, "20 generations of 50, score saliency"),
             ({"strategy": "exact"}, "exactly, by integer programming, score saliency"),
+            ({"path_bonus": 0.3}, "20 generations of 50, score saliency + 0.3 path"),
             (
                 {"strategy": "calibrated", "score": "taylor"},
                 "begins as score taylor and learns from the retraining trials",
