@@ -22,6 +22,7 @@ from raynas.cluster.retraining import retrain
 from raynas.cluster.run import Run
 from raynas.cluster.searching import Winners, find_winners
 from raynas.costs import Cost, CostTable, Limits
+from raynas.differentiable import DifferentiableSettings
 from raynas.errors import StageError, UserError
 from raynas.genotype import Genotype
 from raynas.intervals import wilson
@@ -52,6 +53,7 @@ __all__ = [
     "Cost",
     "CostTable",
     "Dataset",
+    "DifferentiableSettings",
     "Evolution",
     "Genotype",
     "Head",

@@ -54,7 +54,7 @@ wilson(correct_share, images)
 """How each is called, at least: further arguments may follow, these may not go or move."""
 
 TYPES = {
-    "Dataset", "Head", "ImageSettings", "Indicators", "Operation", "Options", "Plan", "Pretraining",
+    "Dataset", "DifferentiableSettings", "Head", "ImageSettings", "Indicators", "Operation", "Options", "Plan", "Pretraining",
     "PretrainSettings", "RetrainSettings", "Run", "SearchSettings", "StageError", "Stem",
     "Supernet", "UserError", "Winners",
 }  # fmt: skip
