@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from raynas.errors import UserError
+from raynas.errors import StageError, UserError
 
 # Ray reads these when it starts; a person's own values win.
 _QUIET = {
@@ -72,6 +72,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
 
     Raises:
         UserError: No cluster answers, or it runs another version of Ray or Python.
+        StageError: Ray does not start here in time.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -105,6 +106,13 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
             raise
         words = " ".join(str(error).split())
         raise UserError(f"RAY_ADDRESS {address}: {words} Install the same versions.") from error
+    except Exception as error:
+        if "timed out during startup" not in str(error):  # Ray has no class for it
+            raise
+        raise StageError(
+            "Ray: it did not start on this machine within 30 seconds, perhaps because the machine "
+            "is very busy; run the same command again"
+        ) from error
     try:
         yield find_resources()
     finally:

@@ -10,8 +10,9 @@ import pytest
 import ray
 import torch
 
-from raynas.cluster.connection import Resources, gpus_each, lasting, places
-from raynas.errors import UserError
+from raynas.cluster import connection
+from raynas.cluster.connection import Resources, connected, gpus_each, lasting, places
+from raynas.errors import StageError, UserError
 from tests.builders import ROOT
 
 JOIN = """
@@ -135,6 +136,20 @@ class TestLasting:
         assert lasting("runs/a") == str(tmp_path / "home" / "runs" / "a")
         assert lasting("/data/run") == "/data/run"
         assert lasting("s3://bucket/run") == "s3://bucket/run"
+
+
+def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(connection, "_has_joined", lambda: False)
+    with pytest.raises(StageError, match=r"did not start .* run the same command again"):
+        connected().__enter__()
 
 
 NOTICE = """

@@ -16,7 +16,7 @@ import torch
 from raynas.cells import CellSpace
 from raynas.cluster import opening
 from raynas.cluster.connection import Resources
-from raynas.cluster.gate_trials import gate_checkpoint
+from raynas.cluster.gate_trials import GateRecorder, gate_checkpoint
 from raynas.store import RunStore
 from raynas.training.gate_epochs import gate_rows
 from raynas.training.gate_search import GateSearch
@@ -135,6 +135,40 @@ def test_searches_that_were_interrupted_go_on_and_come_out_the_same(
     assert set(first.ends) < set(SEEDS)
     assert run(cluster, folder).code == 0
     assert results_of(folder) == results_of(whole.folder)
+
+
+def test_a_search_whose_process_is_killed_is_tried_again_from_its_last_epoch(
+    cluster: Resources, whole: Ended, tmp_path: Path
+) -> None:
+    folder, killed, record = tmp_path / "run", [], GateRecorder.on_trial_result
+
+    def killing(
+        recorder: GateRecorder, iteration: int, trials: list[Any], trial: Any,
+        result: dict[str, Any], **info: Any,
+    ) -> None:  # fmt: skip
+        record(recorder, iteration, trials, trial, result, **info)
+        if not killed:
+            killed.append(result["pid"])
+            os.kill(result["pid"], signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GateRecorder, "on_trial_result", killing)
+        assert run(cluster, folder).code == 0
+
+    assert killed
+    assert results_of(folder) == results_of(whole.folder)
+
+
+def test_workers_share_a_search_through_ray_train(cluster: Resources, tmp_path: Path) -> None:
+    flags = ("--retrain.workers-per-trial", "2", "--differentiable.seeds", "1")
+    ended = run(cluster, tmp_path / "run", *flags)
+
+    assert ended.code == 0
+    assert "each on 2 workers of 1 CPU" in ended.output
+    assert ended.ends == {0: "finished"}
+    assert len(ended.rows("gates")) == EPOCHS * GATES
+    (outcome,) = ended.rows("outcomes")
+    assert outcome["status"] == "finished"
 
 
 def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
