@@ -215,7 +215,7 @@ def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | Non
 
 _TRAINED = {
     None: "nothing", "last_bn": "last batch norms", "all_bn": "all batch norms",
-    "all": "all weights",
+    "all": "all weights", "gates": "weights and gates",
 }  # fmt: skip
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "ms_per_step": ("ms/step", "{:.1f}".format),

@@ -67,7 +67,8 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
     """Return what was pretrained and how long that took; nothing for a method without."""
     pretrain = settings.pretrain
     if not pretrain.epochs:
-        return {"pretrain_seconds": 0.0}
+        by_gates = settings.search.by_gates
+        return {"pretrain_seconds": 0.0} | ({"trainable": "gates"} if by_gates else {})
     found: Row = {
         "initialisation": pretrain.initialisation, "trainable": pretrain.trainable,
         "sampling": pretrain.sampling, "layer_indicator": pretrain.layer_indicator,

@@ -78,6 +78,18 @@ def test_a_method_without_pretraining_has_no_steps_and_takes_no_time_for_them(
     assert row.get("trainable") is None
 
 
+def test_a_differentiable_search_trains_weights_and_gates_and_has_no_score(tmp_path: Path) -> None:
+    settings = replace(
+        SETTINGS,
+        pretrain=PretrainSettings(epochs=0.0),
+        search=SearchSettings(strategy="differentiable"),
+    )
+    row = run_row(finish(build_run(tmp_path)), settings)
+
+    assert (row["trainable"], row["score"]) == ("gates", None)
+    assert row.get("ms_per_step") is None
+
+
 def test_the_best_network_is_the_best_by_validation(tmp_path: Path) -> None:
     store = finish(build_run(tmp_path, TABLE))
     store.append("outcomes", [outcome(KEYS[1], 2), outcome(KEYS[0], 1)], "outcomes")
