@@ -113,7 +113,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 COMPARISON = pa.schema({
     "method": _STRING, "seed": _INT, "space": _STRING, "data": _STRING,
-    "initialisation": _STRING, "trainable": _STRING,  # null: nothing was pretrained; gates: no supernet
+    "initialisation": _STRING, "trainable": _STRING,  # null: nothing was; gates: no supernet
     "sampling": _STRING, "layer_indicator": _STRING, "score": _STRING,
     "ms_per_step": _FLOAT, "ms_per_path": _FLOAT,  # medians
     "pretrain_seconds": _FLOAT, "search_seconds": _FLOAT,

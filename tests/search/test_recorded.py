@@ -143,6 +143,13 @@ def test_a_run_without_indicators_is_refused(tmp_path: Path) -> None:
         recorded_scores(build_run(tmp_path), SearchSettings(), EVERY)
 
 
+def test_a_differentiable_search_has_no_scores_and_says_who_shows_what_it_has(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match=r"has no score that ranks .* analysis/gates.py"):
+        recorded_scores(build_run(tmp_path), SearchSettings(strategy="differentiable"), EVERY)
+
+
 @pytest.mark.parametrize(
     ("space", "keys", "why"),
     [
