@@ -23,6 +23,8 @@ from raynas.training.gate_search import GateSearch
 from raynas.training.images import Dataset
 from raynas.training.team import ALONE, Team
 
+_UNENDED = {"status": None, "error": None}
+
 
 def gate_checkpoint(seed: int) -> str:
     """Return where a search keeps what continuing needs."""
@@ -80,9 +82,6 @@ def gate_trial(  # noqa: PLR0913 - what a trial is made of
 def _progress(search: GateSearch, told: int) -> dict[str, Any]:
     found = {"epoch": search.epoch, "val_accuracy": search.history[-1].val_accuracy}
     return found | {"history": to_json(search.history[told:])}
-
-
-_UNENDED = {"status": None, "error": None}
 
 
 class SeedSearcher(Searcher):
