@@ -28,6 +28,8 @@ Name = Literal[
     "isometry",
     "indicators",
     "architectures",
+    "gates",
+    "search_epochs",
     "trials",
     "calibration",
     "checks",
@@ -66,7 +68,7 @@ def join_runs(stores: Sequence[RunStore], name: str) -> pa.Table:
 
 
 def _with_keys(store: RunStore, name: str) -> pa.Table:
-    """Put the columns that say which run before a table's own."""
+    """Put the columns that say which run before a table's own, which win, as a search's seed."""
     rows, run = store.table(name), store.table("runs").slice(0, 1)
     schema = run.schema
     columns = {"folder": pa.array([store.uri] * rows.num_rows, pa.string())}

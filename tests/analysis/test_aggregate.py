@@ -50,11 +50,21 @@ def test_each_table_keeps_its_columns_and_their_types(
     two_runs[0].store.append("isometry", [{"layer": 0, "phi": 1.0}], "all")
     two_runs[0].store.append("calibration", [{"trial_number": 1, "mean": 1.0}], "all")
     two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")
+    two_runs[0].store.append("gates", [{"seed": 5, "alpha": 1.0}], "all")
+    two_runs[0].store.append("search_epochs", [{"seed": 5, "epoch": 1}], "all")
 
     joined = aggregate.join_runs([run.store for run in two_runs], name)
     for field in SCHEMAS[name]:
         assert joined.schema.field(field.name).type == field.type
     assert joined.num_rows == sum(run.store.table(name).num_rows for run in two_runs)
+
+
+def test_the_seed_of_a_differentiable_search_is_its_own_and_not_the_run_s(
+    two_runs: list[InventedRun],
+) -> None:
+    two_runs[1].store.append("gates", [{"seed": 5}, {"seed": 6}], "all")
+
+    assert aggregate.join_runs([two_runs[1].store], "gates")["seed"].to_pylist() == [5, 6]
 
 
 def test_the_names_that_the_command_line_knows_are_those_of_the_tables() -> None:
