@@ -171,6 +171,24 @@ def test_workers_share_a_search_through_ray_train(cluster: Resources, tmp_path: 
     assert outcome["status"] == "finished"
 
 
+def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
+    cluster: Resources, whole: Ended, tmp_path: Path
+) -> None:
+    rows = whole.rows("search_epochs")
+    first, second = (row["val_accuracy"] for row in rows if row["epoch"] == 1)
+    flags = (
+        "--differentiable.scheduler", "asha", "--retrain.asha-grace-epochs", "1",
+        "--retrain.asha-reduction", "2", "--search.concurrent", "1",
+    )  # fmt: skip
+    ended = run(cluster, tmp_path / "run", *flags)
+
+    assert second < first  # at other numbers this test says nothing: choose another seed
+    assert ended.ends == {0: "finished", 1: "stopped"}
+    found = [row["architecture"] for row in ended.rows("architectures")]
+    assert found == [str(SPACE.parse(rows[EPOCHS - 1]["genotype"]))]
+    assert [row["architecture"] for row in ended.rows("outcomes")] == found
+
+
 def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
     cluster: Resources, whole: Ended, tmp_path: Path
 ) -> None:
