@@ -17,9 +17,9 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
     Raises:
         UserError: Names what does not fit, and what does.
     """
+    _refuse_path_bonus(space, settings)
     if settings.search.by_gates:
         _refuse_unfit_gates(space, settings)
-    _refuse_path_bonus(space, settings)
     if isinstance(space, SearchSpace):
         _refuse_drop_path(space, settings)
         return
