@@ -13,6 +13,7 @@ from raynas.errors import UserError
 from raynas.search import ranking
 from raynas.search.recorded import recorded_scores, recorded_settings
 from raynas.search.truth import Truth, read_truth
+from raynas.settings import Settings
 from raynas.stages import INDICATOR_SCORES, IndicatorScore
 from raynas.store import RunStore
 
@@ -115,8 +116,17 @@ def _ranked(
 
 
 def _setup(run: dict[str, Any]) -> str:
-    """Return all settings but the seed: runs that agree in them are repetitions."""
-    return json.dumps(json.loads(run["settings"] or "{}") | {"seed": None}, sort_keys=True)
+    """Return all settings but the seed: runs that agree in them are repetitions.
+
+    A setting that was not there when a run was recorded had its default.
+    """
+    recorded, usual = json.loads(run["settings"] or "{}"), json.loads(Settings().to_json())
+    whole = {
+        name: default | recorded.get(name, {}) if isinstance(default, dict) else default
+        for name, default in usual.items()
+    }
+    plain = {name: value for name, value in recorded.items() if not isinstance(value, dict)}
+    return json.dumps(whole | plain | {"seed": None}, sort_keys=True)
 
 
 def _known_to_all(runs: Sequence[_Ranked], where: str) -> npt.NDArray[np.bool_]:

@@ -63,6 +63,20 @@ def test_runs_that_differ_in_the_seed_alone_have_a_mean_with_an_interval(tmp_pat
     assert min(each) <= mean.estimate.low["tau"] < np.mean(each)
 
 
+def test_a_run_from_before_a_setting_was_there_is_a_repetition_of_one_with_its_default(
+    tmp_path: Path,
+) -> None:
+    stores = [build_run(tmp_path / str(seed), TABLE, seed=seed) for seed in (0, 1)]
+    (row,) = stores[0].rows("runs")
+    older = json.loads(row["settings"])
+    del older["search"]["path_bonus"], older["differentiable"], older["check"]
+    stores[0].append(
+        "runs", [row | {"settings": json.dumps(older)}], part=stores[0].parts("runs")[0]
+    )
+
+    assert names(compared(*stores), "mean") == ["fair_taylor, taylor: mean of 2 runs"]
+
+
 def test_runs_of_other_settings_are_no_repetitions(tmp_path: Path) -> None:
     longer = Settings(pretrain=PretrainSettings(epochs=40))
     stores = [
