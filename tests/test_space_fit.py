@@ -133,7 +133,8 @@ def test_a_path_bonus_fits_where_identity_can_be_chosen(
     """Refusing would raise, as the test above shows; scoring agrees about each space."""
     refuse_unfit(space, settings)
     searched = chain_of(searched_space(space, settings.pretrain.layer_indicator), "this test")
-    score_table(build_indicators(searched), searched, settings.search)
+    table = score_table(build_indicators(searched), searched, settings.search)
+    assert [len(row) for row in table] == [block.size for block in searched.blocks]
 
 
 def test_a_table_of_latencies_does_not_fit_cells() -> None:

@@ -125,10 +125,7 @@ def make_plan(
     else:
         trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or max(fitting // num_paths, 1)
-    if settings.search.by_gates:
-        batch = settings.differentiable.batch
-        refuse_small_parts("differentiable search", batch, trial.workers, "differentiable.batch")
-    _refuse_misfit_workers(pretrain, num_shards, fitting, worker_gpus)
+    _refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
     trials = trial.room(resources)
@@ -160,9 +157,12 @@ def make_plan(
 
 
 def _refuse_misfit_workers(
-    pretrain: PretrainSettings, num_shards: int, fitting: int, worker_gpus: float
+    settings: Settings, sharing: int, num_shards: int, fitting: int, worker_gpus: float
 ) -> None:
-    """Refuse more workers than the cluster holds, and shards of less than two images."""
+    """Refuse more workers than the cluster holds, and parts of a batch of less than two images."""
+    pretrain, batch = settings.pretrain, settings.differentiable.batch
+    if settings.search.by_gates:
+        refuse_small_parts("differentiable search", batch, sharing, "differentiable.batch")
     if pretrain.workers is not None and pretrain.workers > fitting:
         raise UserError(
             f"--pretrain.workers {pretrain.workers}: the cluster holds {fitting} workers of "
