@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from raynas.seeds import Stream, random_numbers
+
 Array = npt.NDArray[np.float64]
 YARDSTICKS = ("depth", "macs", "naswot")
 _RESAMPLES = 1000
@@ -68,7 +70,7 @@ def checked(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> Check | None:
     names = ("score", *YARDSTICKS)
     columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
     accuracy = np.array([row["val_accuracy"] for row in rows])
-    rng = np.random.default_rng(seed)
+    rng = random_numbers(seed, Stream.CHECKED_AGAIN)
     drawn = rng.integers(len(rows), size=(_RESAMPLES, len(rows)))
     taus = {
         name: np.array([_tau(values[chosen], accuracy[chosen]) for chosen in drawn])

@@ -1,13 +1,111 @@
-"""Seeds for torch's generators, which look at the lowest 32 bits only, mixed by numpy."""
+"""Random numbers, each use with a stream of its own: the only place where generators are seeded.
+
+Numpy spreads a run's seed over its whole pool before it mixes the spawn key in, so that no seed
+runs into a place, and places of different lengths differ, ``(4,)`` and ``(4, 0)`` as well.
+"""
+
+from enum import IntEnum, unique
 
 import numpy as np
 
 
-def mixed_seed(seed: int, *place: int) -> int:
-    """Return 32 well-mixed bits of a run's seed and of where it is used.
+@unique
+class Stream(IntEnum):
+    """What random numbers are drawn for; those that follow tell its places.
+
+    Results of a seed depend on the numbers of streams, so these stay as they are. Every training of
+    a run draws alike: networks are compared by what they are.
+    """
+
+    SHARE = 1
+    """Which images ``images.share`` keeps."""
+    SPLIT = 2
+    """Which images are cut off for validation and test."""
+    HALVES = 3
+    """Which half of the training images a differentiable search learns weights with."""
+    SUPERNET = 4
+    """What constructors of operations draw."""
+    FROZEN_WEIGHTS = 5
+    """A module's frozen weights: the bytes of its name."""
+    ISOMETRY = 6
+    """Inputs and directions of a layer's measurement: the layer."""
+    PATHS = 7
+    """Paths of a pretraining step: the step."""
+    PRETRAINING = 8
+    """Batches: an epoch for its order; a step and a shard for augmentation."""
+    RECALIBRATION = 9
+    """Batches that batch norms see before a subnet is scored; as above."""
+    SCORED_IMAGES = 10
+    """Which validation images a subnet is scored on."""
+    PROXY_IMAGES = 11
+    """The batch that scores without training look at; as above."""
+    PROXY_WEIGHTS = 12
+    """A module's weights while it is scored without training: the bytes of its name."""
+    RANDOM_SCORE = 13
+    """What random search ranks by: the architecture's choices."""
+    EVOLUTION = 14
+    """The first generation, mutations and crossovers."""
+    CALIBRATION = 15
+    """Draws of weights of a calibrated search."""
+    CHECK = 16
+    """Architectures among which those of the self-check are chosen."""
+    NETWORK = 17
+    """Weights of a network that is trained from scratch."""
+    RETRAINING = 18
+    """Batches; as above."""
+    DROPOUT = 19
+    """Dropout and drop path of a training: the epoch and the worker."""
+    SEARCH_NETWORK = 20
+    """Weights of a differentiable search's network, at the start."""
+    SEARCH_WEIGHTS = 21
+    """Batches of the half that weights learn with; as above."""
+    SEARCH_GATES = 22
+    """Batches of the half that gates learn with; as above."""
+    FIRST_GATES = 23
+    """Gates at the start."""
+    GATES = 24
+    """Gates that are open: the step, and 0 for weights or 1 for gates."""
+    TIMED_NETWORKS = 25
+    """Networks that a table of latencies is fitted to."""
+    TIMING = 26
+    """The order in which parts are timed."""
+    PROBE = 27
+    """Architectures among which the probe takes a median one and a slow one."""
+    NOISE = 28
+    """Images that an export is compared on where there are no others."""
+    CHECKED_AGAIN = 29
+    """Networks of a self-check, drawn again for its intervals."""
+    RUNS_AGAIN = 30
+    """Runs of a comparison, drawn again for its intervals."""
+    RANDOM_TABLES = 31
+    """Scores of indicators that know nothing."""
+    BENCH = 32
+    """Whatever ``tests/bench`` draws: the use, as numbered there."""
+
+
+def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:
+    """Return the random numbers of a place in a stream.
 
     Args:
-        seed: Seed of the run, at least 0.
-        place: Numbers that tell this use from others, each at least 0.
+        seed: Seed of the run, in [0, 2^128).
+        stream: What they are drawn for.
+        place: Numbers in [0, 2^32) that tell this draw from others of the stream.
     """
-    return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
+    return np.random.default_rng(_sequence(seed, stream, place))
+
+
+def mixed_seed(seed: int, stream: Stream, *place: int) -> int:
+    """Return 32 bits to seed a torch generator with, which looks at no more on the CPU.
+
+    Args:
+        seed: Seed of the run, in [0, 2^128).
+        stream: What random numbers are drawn for.
+        place: Numbers in [0, 2^32) that tell this draw from others of the stream.
+    """
+    return int(_sequence(seed, stream, place).generate_state(1)[0])
+
+
+def _sequence(seed: int, stream: Stream, place: tuple[int, ...]) -> np.random.SeedSequence:
+    assert seed < 2**128, "longer seeds would run into the spawn key"
+    assert all(number < 2**32 for number in place), "longer numbers would run into the next one"
+    return np.random.SeedSequence(seed, spawn_key=(stream, *place))

@@ -22,6 +22,7 @@ from raynas.console import Advance
 from raynas.errors import StageError
 from raynas.remaining import longest_queue
 from raynas.search.indicators import AdditiveScorer, Array
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
@@ -30,7 +31,6 @@ from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
 from raynas.training.team import ALONE, Team
 
-_CHECK = 6  # stream of random numbers
 _POOL = 1000  # architectures among which those of the check are chosen
 
 
@@ -81,7 +81,7 @@ def _scored(run: Run, table: Sequence[Array] | None) -> dict[Architecture, float
     if table is None:
         rows = run.store.rows("architectures")
         return {Architecture.parse(row["architecture"]): row["score"] for row in rows}
-    rng = np.random.default_rng([run.settings.seed, _CHECK])
+    rng = random_numbers(run.settings.seed, Stream.CHECK)
     drawn = {each for _ in range(_POOL) if (each := run.plan.sampler.draw(rng)) is not None}
     pool = sorted(drawn)
     return dict(zip(pool, map(float, AdditiveScorer(table)(pool)), strict=True))

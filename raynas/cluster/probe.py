@@ -22,6 +22,7 @@ from raynas.cluster.shards import PathWorkers
 from raynas.cluster.worker import supernet_recipe
 from raynas.errors import StageError
 from raynas.nets.isometry import measure_candidate
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import Architecture
 from raynas.space_fit import cells_for
@@ -220,7 +221,7 @@ def _by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:
     Of the upper half that is the one with the fewest parameters: it works where feature maps are
     large, which takes longer than its MACs tell, and scores tend to prefer it.
     """
-    rng = np.random.default_rng(seed)
+    rng = random_numbers(seed, Stream.PROBE)
     drawn = [plan.sampler.draw(rng) for _ in range(_DRAWN)]
     found = [each for each in drawn if each is not None]
     if not found:  # limits that hardly anything keeps

@@ -7,14 +7,13 @@ rebuilds the same weights, in any order.
 """
 
 import math
-import zlib
 from typing import Literal
 
 import torch
 from torch import nn
 
 from raynas.nets.supernet import LayerIndicator, Supernet
-from raynas.seeds import mixed_seed
+from raynas.seeds import Stream, mixed_seed
 from raynas.space import SearchSpace
 
 Initialisation = Literal["qr", "shift", "gaussian", "delta"]
@@ -34,19 +33,23 @@ def frozen_supernet(  # noqa: PLR0913 - everything that defines the weights
     linear layers keep what their constructor drew, which is seeded too.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.manual_seed(mixed_seed(seed))
+        torch.random.manual_seed(mixed_seed(seed, Stream.SUPERNET))
         supernet = Supernet(space, in_channels, num_classes, layer_indicator)
     initialise_(supernet, initialisation, seed)
     return supernet
 
 
 @torch.no_grad()
-def initialise_(module: nn.Module, initialisation: Initialisation, seed: int) -> None:
+def initialise_(
+    module: nn.Module,
+    initialisation: Initialisation,
+    seed: int,
+    stream: Stream = Stream.FROZEN_WEIGHTS,
+) -> None:
     """Fill all convolutions, linear layers and batch norms of a module in place."""
     for name, part in module.named_modules():
-        # CRC-32 of the module's name is the same in every process
-        place = zlib.crc32(name.encode())
-        generator = torch.Generator().manual_seed(mixed_seed(seed, place))
+        place = name.encode()
+        generator = torch.Generator().manual_seed(mixed_seed(seed, stream, *place))
         if isinstance(part, nn.Conv2d):
             _initialise_conv_(part, initialisation, generator)
         elif isinstance(part, nn.Linear):

@@ -16,7 +16,7 @@ from torch.func import jvp, vjp
 
 from raynas.nets.copies import working_copy
 from raynas.nets.supernet import Supernet, batch_norms
-from raynas.seeds import mixed_seed
+from raynas.seeds import Stream, mixed_seed
 
 Map = Callable[[torch.Tensor], torch.Tensor]
 _EXACT_SIZE = 600  # inputs with at most this many numbers get the whole Jacobian
@@ -71,7 +71,7 @@ def measure_candidate(  # noqa: PLR0913 - which one, and how
     brief: bool = False,
 ) -> Isometry:
     """Measure one candidate, as ``measure_supernet`` does."""
-    generator = torch.Generator().manual_seed(mixed_seed(seed, layer))
+    generator = torch.Generator().manual_seed(mixed_seed(seed, Stream.ISOMETRY, layer))
     channels = supernet.space.blocks[layer].in_channels
     shape = _CALIBRATION_BATCH, channels, _LARGEST_SIDE, _LARGEST_SIDE
     images = torch.randn(shape, generator=generator)

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture, SearchSpace
 
 _LEAST_SECONDS = 1e-3  # of a sample: shorter ones are dominated by the clock and the interpreter
@@ -128,7 +129,7 @@ def measure(
         work = parts.work(numbers) + [parts.net(each) for each in architectures]
         loops = [clock.loops(run) for run in work]
         seconds, walls = np.zeros((2, len(work), rounds))
-        rng = np.random.default_rng(0)
+        rng = random_numbers(0, Stream.TIMING)
         for column in range(rounds):
             for row in rng.permutation(len(work)):
                 work[row]()  # its weights and kernels are at hand again

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture, ChoiceBlock, SearchSpace
 
 Array = npt.NDArray[np.float64]
 _STRENGTHS = tuple(10.0 ** np.arange(-5, 3.5, 0.5))  # lambda
 _FOLDS = 5
-_NETWORKS = 7  # stream of random numbers
 _ATTEMPTS = 20  # draws for each network that is wanted
 
 
@@ -87,7 +87,7 @@ def spread_networks(space: SearchSpace, count: int, seed: int) -> list[Architect
     Every second one is drawn uniformly; the others skip each layer that may be skipped with a
     probability of their own, since uniform draws alone have hardly any shallow network.
     """
-    rng = np.random.default_rng([seed, _NETWORKS])
+    rng = random_numbers(seed, Stream.TIMED_NETWORKS)
     found: dict[Architecture, None] = {}
     for number in range(_ATTEMPTS * count):
         if len(found) == count:

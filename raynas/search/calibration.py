@@ -20,9 +20,8 @@ from raynas.search.exact import best, k_best
 from raynas.search.features import build_features
 from raynas.search.indicators import Array
 from raynas.search.posterior import Observation, Posterior, fit
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture, SearchSpace
-
-_CALIBRATION = 4  # stream of random numbers, apart from evolution's (3)
 
 
 class Calibration:
@@ -53,7 +52,7 @@ class Calibration:
         self._limits = limits
         best(self._indicator, costs, limits)  # refuses what cannot be kept
         self._features = build_features(self._indicator, space)
-        self._rng = np.random.default_rng([seed, _CALIBRATION])
+        self._rng = random_numbers(seed, Stream.CALIBRATION)
         self._proposals = 0
         self._observed: list[tuple[Architecture, float, float]] = []
         self._posterior: Posterior | None = None

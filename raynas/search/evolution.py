@@ -20,10 +20,10 @@ import numpy as np
 from raynas.search import pareto
 from raynas.search.children import Child, crossover, mutation
 from raynas.search.legal import LegalSampler
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture
 from raynas.stages import SearchSettings
 
-_EVOLUTION = 3  # stream of random numbers, apart from those of paths (1) and batches (2)
 _ATTEMPTS = 10  # tries per wanted child, as published
 
 _Draw = Callable[[], Child | None]
@@ -54,7 +54,7 @@ class Evolution:
         """
         self._sampler = sampler
         self._settings = settings
-        self._rng = np.random.default_rng([seed, _EVOLUTION])
+        self._rng = random_numbers(seed, Stream.EVOLUTION)
         self._is_steady = settings.breeding == "steady_state"
         self.generation = 0
         self.history: list[Scored] = []

@@ -16,6 +16,7 @@ from scipy import stats
 
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.truth import Truth
+from raynas.seeds import Stream, random_numbers
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -129,7 +130,7 @@ def yardsticks(truth: Truth, seed: int = 0) -> dict[str, Estimate]:
         "depth": truth.depth, "sum of choices": truth.codes, "MACs": truth.macs,
         "params": truth.params,
     }  # fmt: skip
-    rng = np.random.default_rng(seed)
+    rng = random_numbers(seed, Stream.RANDOM_TABLES)
     draws = [measure(random_scores(truth, rng), truth) for _ in range(_DRAWS)]
     found = {name: Estimate(measure(values, truth)) for name, values in trivial.items()}
     return found | {"random positive scores": spread(draws)}
@@ -179,7 +180,9 @@ def bootstrap(samples: Sequence[Measures], seed: int = 0) -> Estimate:
     names, values = _matrix(samples)
     if len(values) < 2:
         return Estimate(_mean(samples))
-    drawn = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
+    drawn = random_numbers(seed, Stream.RUNS_AGAIN).integers(
+        0, len(values), (_RESAMPLES, len(values))
+    )
     return _estimate(names, values.mean(axis=0), values[drawn].mean(axis=1))
 
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture
-
-_PATHS = 1  # stream of random numbers, apart from those of batches (2) and evolution (3)
 
 
 def fair_paths(
@@ -29,7 +28,7 @@ def fair_paths(
         extra: "rotate" takes the extra candidates in turn, so that counts are equal again
             after every ``fairness_cycle`` steps; "random" draws them uniformly.
     """
-    rng = np.random.default_rng([seed, _PATHS, step])
+    rng = random_numbers(seed, Stream.PATHS, step)
     num_paths = max(sizes)
     slots = [rng.permutation(_filled(size, num_paths, step, extra, rng)) for size in sizes]
     return [Architecture(map(int, path)) for path in zip(*slots, strict=True)]
@@ -49,7 +48,7 @@ def _filled(
 
 def uniform_paths(sizes: Sequence[int], seed: int, step: int) -> list[Architecture]:
     """Return the one path of a SPOS step: a uniform candidate in each layer."""
-    rng = np.random.default_rng([seed, _PATHS, step])
+    rng = random_numbers(seed, Stream.PATHS, step)
     return [Architecture(int(choice) for choice in rng.integers(sizes))]
 
 

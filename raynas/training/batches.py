@@ -7,20 +7,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from raynas.seeds import Stream, random_numbers
 from raynas.training.images import Dataset, Images, Part
 
 Augmentation = Literal["none", "crop", "crop_flip"]
-PRETRAINING, RETRAINING, SCORING = 2, 4, 5  # streams of random numbers
 
 
 def batch_indices(
-    num_images: int, batch: int, seed: int, stream: int, step: int
+    num_images: int, batch: int, seed: int, stream: Stream, step: int
 ) -> npt.NDArray[np.int64]:
     """Return the images of a step: every image once per epoch, in a new order each time."""
     positions = np.arange(step * batch, (step + 1) * batch)
     epochs, places = np.divmod(positions, num_images)
     orders = {
-        int(epoch): np.random.default_rng([seed, stream, int(epoch)]).permutation(num_images)
+        int(epoch): random_numbers(seed, stream, int(epoch)).permutation(num_images)
         for epoch in np.unique(epochs)
     }
     return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)])
@@ -35,7 +35,7 @@ class Batches:
         batch: int,
         augmentation: Augmentation,
         seed: int,
-        stream: int,
+        stream: Stream,
         shards: int = 1,
     ) -> None:
         """Keep what defines the batches; nothing is drawn yet.
@@ -45,7 +45,7 @@ class Batches:
             batch: Images of a whole step.
             augmentation: Random crops and mirror images, or none.
             seed: Seed of the run.
-            stream: Which of the run's streams of random numbers.
+            stream: What the batches are for.
             shards: Parts into which a step's batch is cut.
         """
         self._dataset = dataset
@@ -70,7 +70,7 @@ class Batches:
 
     def finish(self, images: Images, step: int, shard: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the batch of the images that were chosen: augmented and normalised."""
-        rng = np.random.default_rng([*self._key, step, shard])
+        rng = random_numbers(*self._key, step, shard)
         pixels = augment(torch.from_numpy(images.pixels), self._augmentation, rng)
         return normalise(pixels, self._dataset), torch.from_numpy(images.labels)
 

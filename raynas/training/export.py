@@ -26,7 +26,7 @@ from raynas.model_card import model_card
 from raynas.nets.forward_source import SourceError
 from raynas.nets.parts import Part, parts_of, show_shape
 from raynas.nets.subnet import subnet
-from raynas.seeds import mixed_seed
+from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.batches import normalise
@@ -244,7 +244,7 @@ def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: A
         pixels = dataset.val.take(np.unique(indices.round()).astype(np.int64)).pixels
         images, source = normalise(torch.from_numpy(pixels), dataset), "validation images"
     else:
-        generator = torch.Generator().manual_seed(mixed_seed(0))
+        generator = torch.Generator().manual_seed(mixed_seed(0, Stream.NOISE))
         shape = _CHECKED, facts["channels"], facts["resolution"], facts["resolution"]
         images, source = torch.randn(shape, generator=generator), "images of noise"
     return Exports(store, space, facts, images, source, **{"folder": store, **rest})

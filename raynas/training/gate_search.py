@@ -20,7 +20,7 @@ from raynas.differentiable import DifferentiableSettings
 from raynas.errors import StageError
 from raynas.genotype import Genotype
 from raynas.nets.mixed_cells import Mixture, SearchNetwork
-from raynas.seeds import mixed_seed
+from raynas.seeds import Stream, mixed_seed
 from raynas.training.batches import Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gate_draws import CELLS, draw, first_parameters
@@ -29,8 +29,6 @@ from raynas.training.halves import halves
 from raynas.training.images import Dataset
 from raynas.training.loader import Batch, Loader
 from raynas.training.team import ALONE, Team
-
-_WEIGHTS, _GATES, _NETWORK, _ALPHA, _DRAWS = 9, 10, 11, 12, 13  # streams of random numbers
 
 
 class Step(NamedTuple):
@@ -80,10 +78,10 @@ class GateSearch:
         self._seed = seed
         self._device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
-            torch.random.manual_seed(mixed_seed(seed, _NETWORK))
+            torch.random.manual_seed(mixed_seed(seed, Stream.SEARCH_NETWORK))
             network = SearchNetwork(space, settings, dataset.channels, dataset.num_classes)
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-        self.parameters = first_parameters(space, settings, self._generator(_ALPHA))
+        self.parameters = first_parameters(space, settings, self._generator(Stream.FIRST_GATES))
         self._weights_step = torch.optim.SGD(
             self._network.parameters(), settings.learning_rate, settings.momentum,
             weight_decay=settings.weight_decay, nesterov=settings.nesterov,
@@ -96,7 +94,7 @@ class GateSearch:
         first, second = halves(dataset, seed)
         self._loaders = [
             Loader(Batches(half, settings.batch, augmentation, seed, stream, team.size))
-            for half, stream in ((first, _WEIGHTS), (second, _GATES))
+            for half, stream in ((first, Stream.SEARCH_WEIGHTS), (second, Stream.SEARCH_GATES))
         ]
         self.steps_per_epoch = math.ceil(len(first.train) / settings.batch)
 
@@ -190,7 +188,8 @@ class GateSearch:
 
     def _draw(self, epoch: int, *place: int) -> tuple[list[Mixture], torch.Tensor]:
         """Return the weights of both kinds of cell, and what their gates cost."""
-        temperature, generator = self._settings.temperature(epoch), self._generator(_DRAWS, *place)
+        temperature = self._settings.temperature(epoch)
+        generator = self._generator(Stream.GATES, *place)
         return draw(self._space, self.parameters, self._settings, temperature, generator)
 
     def _look(self, batch: Batch, mixtures: list[Mixture]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -225,9 +224,9 @@ class GateSearch:
             seconds=seconds,
         )
 
-    def _generator(self, *place: int) -> torch.Generator:
+    def _generator(self, stream: Stream, *place: int) -> torch.Generator:
         """Return random numbers of a place of their own, the same ones for every device."""
-        return torch.Generator().manual_seed(mixed_seed(self._seed, *place))
+        return torch.Generator().manual_seed(mixed_seed(self._seed, stream, *place))
 
     def to_bytes(self) -> bytes:
         """Return everything that continuing needs as one safetensors file."""

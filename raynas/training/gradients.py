@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
+from raynas.seeds import Stream
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import PretrainSettings
-from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
+from raynas.training.batches import Batches, resolve_augmentation
 from raynas.training.images import Dataset
 from raynas.training.loader import Loader
 
@@ -84,7 +85,7 @@ class PathGradients:
         self._frozen = build_supernet(space, settings, dataset, seed)
         self._frozen.to(self._device)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(dataset, settings.batch, augmentation, seed, PRETRAINING, shards)
+        batches = Batches(dataset, settings.batch, augmentation, seed, Stream.PRETRAINING, shards)
         self._loader = Loader(batches)
 
     @property

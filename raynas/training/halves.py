@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from raynas.seeds import Stream, random_numbers
 from raynas.training.images import Dataset, EncodedImages, Part
-
-_HALVES = 8  # stream of random numbers
 
 
 def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
@@ -19,7 +18,7 @@ def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     Every class has as many images in both, but for one where its number is odd; these go to one
     half and to the other in turns.
     """
-    rng = np.random.default_rng([seed, _HALVES])
+    rng = random_numbers(seed, Stream.HALVES)
     labels = dataset.train.labels
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class by class

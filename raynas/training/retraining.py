@@ -21,10 +21,10 @@ from raynas.any_space import Space
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
-from raynas.seeds import mixed_seed
+from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
-from raynas.training.batches import RETRAINING, Batches, resolve_augmentation
+from raynas.training.batches import Batches, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Dataset
@@ -78,7 +78,7 @@ class Retraining:
         self._seed = seed
         self._device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
-            torch.random.manual_seed(mixed_seed(seed, 0))
+            torch.random.manual_seed(mixed_seed(seed, Stream.NETWORK))
             network = subnet(
                 space, architecture, dataset.channels, dataset.num_classes, settings.dropout
             )
@@ -96,7 +96,7 @@ class Retraining:
         )
         self._optimiser = _make_optimiser(self._network, settings)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(dataset, settings.batch, augmentation, seed, RETRAINING, team.size)
+        batches = Batches(dataset, settings.batch, augmentation, seed, Stream.RETRAINING, team.size)
         self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
@@ -119,8 +119,8 @@ class Retraining:
         started = time.monotonic()
         self._network.train()
         with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
-            dropout_seed = mixed_seed(self._seed, 1, self.epoch) + self._team.rank
-            torch.random.manual_seed(dropout_seed)
+            place = self.epoch, self._team.rank
+            torch.random.manual_seed(mixed_seed(self._seed, Stream.DROPOUT, *place))
             first = self.epoch * self.steps_per_epoch
             losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
         train_loss = float(torch.stack(losses).mean())

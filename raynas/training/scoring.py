@@ -5,7 +5,6 @@ weights, after its batch norms have seen training images (``ALGORITHMS`` 6.3). T
 scores look at a subnet with weights of its own (``ALGORITHMS`` 13.3).
 """
 
-import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -17,9 +16,10 @@ from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet, batch_norms
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace, chain_of
-from raynas.training.batches import SCORING, Batches, resolve_augmentation
+from raynas.training.batches import Batches, resolve_augmentation
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
 from raynas.training.images import Dataset
@@ -77,7 +77,7 @@ class Remembered:
 
 def _drawn(architecture: Architecture, seed: int) -> float:
     """Return a number in [0, 1) that is the architecture's own: random search ranks by it."""
-    return float(np.random.default_rng([seed, zlib.crc32(str(architecture).encode())]).random())
+    return float(random_numbers(seed, Stream.RANDOM_SCORE, *architecture).random())
 
 
 class _OnPath(nn.Module):
@@ -110,14 +110,13 @@ class SubnetAccuracy:
         self._batches = settings.search.recalibration_batches
         wanted = min(settings.search.score_images or len(dataset.val), len(dataset.val))
         # every score sees the same images: differences are the architectures'
-        rng = np.random.default_rng([settings.seed, SCORING])
+        rng = random_numbers(settings.seed, Stream.SCORED_IMAGES)
         self._images = dataset.val.take(np.sort(rng.permutation(len(dataset.val))[:wanted]))
         augmentation = resolve_augmentation(
             settings.images.augment, dataset.channels, dataset.resolution
         )
-        self._training = Batches(
-            dataset, settings.pretrain.batch, augmentation, settings.seed, SCORING
-        )
+        batch, seed = settings.pretrain.batch, settings.seed
+        self._training = Batches(dataset, batch, augmentation, seed, Stream.RECALIBRATION)
 
     def __call__(self, architecture: Architecture) -> float:
         """Return the accuracy on the validation images."""
@@ -151,7 +150,7 @@ class ProxyScore:
         self._dataset = dataset
         self._settings = settings
         self._device = torch.device(device)
-        batches = Batches(dataset, _PROXY_BATCH, "none", settings.seed, SCORING)
+        batches = Batches(dataset, _PROXY_BATCH, "none", settings.seed, Stream.PROXY_IMAGES)
         self._images, self._labels = (each.to(self._device) for each in batches(0))
 
     def __call__(self, architecture: Architecture) -> float:
@@ -160,6 +159,7 @@ class ProxyScore:
         network = subnet(
             self._space, architecture, self._dataset.channels, self._dataset.num_classes
         )
-        initialise_(network, settings.pretrain.initialisation, settings.seed)
+        kind = settings.pretrain.initialisation
+        initialise_(network, kind, settings.seed, Stream.PROXY_WEIGHTS)
         network.to(self._device).to(memory_format=torch.channels_last)
         return self._proxy(network, self._images, self._labels)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from raynas.seeds import Stream, random_numbers
 from raynas.stages import ImageSettings
 from raynas.training.raw import RawImage
 
-_SPLIT, _SHARE = 5, 6  # streams of random numbers
 _LEAST = 3  # images that a share leaves to a class: to train, to validate, to test
 
 
@@ -16,7 +16,7 @@ def share_of(images: Sequence[RawImage], share: float, seed: int) -> list[RawIma
     """Return all test images, and a random share of the others, but some of each class."""
     if share == 1:
         return list(images)
-    drawn = np.random.default_rng([seed, _SHARE]).random(len(images))
+    drawn = random_numbers(seed, Stream.SHARE).random(len(images))
     kept = drawn < share
     groups = np.array([2 * raw.label + (raw.split == "val") for raw in images])
     order = np.lexsort((drawn, groups))
@@ -34,7 +34,7 @@ def split(
     """Return the indices of train, val and test; what is not named is cut off from train."""
     names = np.array([name or "train" for name in named])
     parts = {part: np.flatnonzero(names == part) for part in ("train", "val", "test")}
-    rng = np.random.default_rng([seed, _SPLIT])
+    rng = random_numbers(seed, Stream.SPLIT)
     if not len(parts["test"]):
         leave = 1 if len(parts["val"]) else 2  # of each class: one to train, one to validate
         parts["train"], parts["test"] = _cut(

@@ -23,8 +23,10 @@ import optuna
 import tyro
 
 from raynas.search.indicators import AdditiveScorer, Array
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture
 from tests.bench.macro import SALIENCY, TAYLOR, End, Replay, checked, load_replay, planted, replay
+from tests.bench.uses import Use
 
 BUDGETS = (8, 16, 32)
 LIMITS = (40_000_000, 50_000_000, 60_000_000, 70_000_000, None)
@@ -93,7 +95,7 @@ def study(search: Search, seeds: range) -> dict[str, Any]:
 
 def rival(table: Replay, propose: Propose, max_macs: int | None, seed: int) -> list[End]:
     """Run a search without a ranking of its own; each proposal becomes the nearest of the table."""
-    rng = np.random.default_rng([seed, 63])
+    rng = random_numbers(seed, Stream.BENCH, Use.TRAININGS)
     choices, legal = np.array(table.architectures), table.legal(max_macs)
     tried: list[int] = []
     seen: list[float] = []
@@ -133,13 +135,13 @@ def in_order(table: Replay, indicators: dict[int, list[Array]]) -> Search:
 
 def uniform(seed: int) -> Propose:
     """Return random search."""
-    rng = np.random.default_rng([seed, 64])
+    rng = random_numbers(seed, Stream.BENCH, Use.UNIFORM)
     return lambda _tried, _seen: tuple(map(int, rng.integers(3, size=8)))
 
 
 def evolution(seed: int) -> Propose:
     """Return regularised evolution: a mutated layer of the best of a sample of the youngest."""
-    rng = np.random.default_rng([seed, 65])
+    rng = random_numbers(seed, Stream.BENCH, Use.EVOLUTION)
 
     def propose(tried: list[Architecture], seen: list[float]) -> Sequence[int]:
         if len(tried) < POPULATION:

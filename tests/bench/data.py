@@ -22,9 +22,10 @@ import tyro
 
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
+from raynas.seeds import Stream
 from raynas.space import SearchSpace, chain_of, load_space
 from raynas.stages import ImageSettings, PretrainSettings
-from raynas.training.batches import PRETRAINING, Batches, resolve_augmentation
+from raynas.training.batches import Batches, resolve_augmentation
 from raynas.training.decoding import decode_all
 from raynas.training.gradients import PathGradients, Piece
 from raynas.training.images import Dataset, EncodedImages, load_dataset
@@ -112,7 +113,7 @@ def report(
 def make_batches(command: Command, dataset: Dataset) -> Batches:
     """Return the batches of a pretraining."""
     augmentation = resolve_augmentation(command.augment, dataset.channels, dataset.resolution)
-    return Batches(dataset, command.batch, augmentation, 0, PRETRAINING)
+    return Batches(dataset, command.batch, augmentation, 0, Stream.PRETRAINING)
 
 
 def make_step(command: Command, space: SearchSpace, held: Dataset) -> Fetch:

@@ -22,6 +22,7 @@ import tyro
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.ranking import tau
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import ImageSettings, PretrainSettings
@@ -30,6 +31,7 @@ from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, bu
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.pretraining import Pretraining
 from tests.bench.macro import Replay, load_replay
+from tests.bench.uses import Use
 
 Array = npt.NDArray[np.float64]
 Formula = Callable[["Sums"], Array]
@@ -236,7 +238,7 @@ def table_of(
 def measures(truth: Replay, table: list[Array]) -> list[float]:
     """Return tau over both halves of the table, and its mean within equal depth."""
     scores = AdditiveScorer(table)(truth.architectures)
-    chosen = np.random.default_rng(123).random(len(scores)) < 0.5
+    chosen = random_numbers(0, Stream.BENCH, Use.HALVES).random(len(scores)) < 0.5
     depth = (np.array(truth.architectures) != 0).sum(axis=1)
     within = [tau(scores[depth == d], truth.accuracies[depth == d]) for d in _DEPTHS]
     halves = [tau(scores[half], truth.accuracies[half]) for half in (chosen, ~chosen)]

@@ -35,6 +35,7 @@ from raynas.nets.cost import cost_table
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.legal import LegalSampler
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import load_space
 from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
@@ -42,6 +43,7 @@ from raynas.store import RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.journal import Journal
 from raynas.training.outcomes import Chronicle, Outcomes
+from tests.bench.uses import Use
 from tests.training.samples import begin_pretraining, tiny_space
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +108,7 @@ def make_searcher(
         generations=architectures // _POPULATION, population=_POPULATION, parents=50,
         mutations=200, crossovers=200,
     )  # fmt: skip
-    rng = np.random.default_rng(0)
+    rng = random_numbers(0, Stream.BENCH, Use.INDICATORS)
     scorer = AdditiveScorer([rng.random(block.size) for block in space.blocks])
     evolution = Evolution(LegalSampler(costs, limits), settings, 0)
     chronicle = Chronicle(store, costs, advance)
@@ -189,7 +191,7 @@ def pretrain(store: RunStore, rows: int) -> dict[str, Any]:
 
 def write_steps(store: RunStore, rows: int) -> None:
     """Write parts as long as the journal's."""
-    rng = np.random.default_rng(0)
+    rng = random_numbers(0, Stream.BENCH, Use.ROWS)
     schema = SCHEMAS["steps"]
     for first in range(0, rows, _PART):
         columns: dict[str, Any] = {name: rng.random(_PART) for name in schema.names}

@@ -17,7 +17,9 @@ from raynas.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer, Array
+from raynas.seeds import Stream, random_numbers
 from raynas.space import Architecture, SearchSpace, chain_of, load_space
+from tests.bench.uses import Use
 
 ROOT = Path(__file__).parents[2]
 DEVELOPMENT = ROOT.parent / "shared" / "data" / "nas_bench_macro" / "development.json"
@@ -95,7 +97,7 @@ def load_replay(path: Path = DEVELOPMENT) -> Replay:
 
 def planted(table: Replay, tau: float, seed: int) -> list[Array]:
     """Return an indicator of a given tau: the best additive table, and noise on every candidate."""
-    rng = np.random.default_rng([seed, 62])
+    rng = random_numbers(seed, Stream.BENCH, Use.PLANTED)
     shape = len(table.costs.macs), 3
     one_hot = np.eye(3)[np.array(table.architectures)].reshape(-1, 3 * shape[0])
     solution = np.linalg.lstsq(one_hot, 1 / (1 - table.accuracies), rcond=None)[0]
@@ -124,7 +126,7 @@ def replay(
     note: Callable[[Calibration], None] = lambda _: None,
 ) -> list[End]:
     """Run the calibrated search and return what it has reached at each budget."""
-    rng = np.random.default_rng([seed, 63])
+    rng = random_numbers(seed, Stream.BENCH, Use.TRAININGS)
     calibration = Calibration(indicator, table.costs, Limits(max_macs), table.space, seed)
     tried: list[int] = []
     seen: list[float] = []
@@ -145,7 +147,7 @@ def replay(
 
 def checked(table: Replay, indicator: list[Array], trials: int, seed: int) -> float:
     """Return tau of a calibration that saw trainings from the lowest score to the highest."""
-    rng = np.random.default_rng([seed, 66])
+    rng = random_numbers(seed, Stream.BENCH, Use.CHECK)
     calibration = Calibration(indicator, table.costs, Limits(), table.space, seed)
     scores = AdditiveScorer(indicator)(table.architectures)
     pool = rng.choice(len(scores), 1000, replace=False)

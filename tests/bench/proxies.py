@@ -26,7 +26,9 @@ from scipy.stats import kendalltau
 from raynas.nets.initialisation import Initialisation, initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
+from raynas.seeds import Stream, random_numbers
 from raynas.space import load_space
+from tests.bench.uses import Use
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -56,7 +58,7 @@ def main() -> None:
     command = tyro.cli(Command)
     torch.set_num_threads(command.threads)
     table = json.loads((DATA / "nas_bench_macro" / "development.json").read_text("utf-8"))
-    rng = np.random.default_rng(command.seed)
+    rng = random_numbers(command.seed, Stream.BENCH, Use.NETWORKS)
     keys = rng.choice(sorted(table), command.networks, replace=False).tolist()
     depths = np.array([len(key) - key.count("0") for key in keys])
     accuracies = np.array([table[key]["mean_acc"] for key in keys])

@@ -28,7 +28,9 @@ from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import Supernet
 from raynas.search.sampling import fair_paths
+from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture, SearchSpace, chain_of, load_space
+from tests.bench.uses import Use
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 Paths = Sequence[Architecture]
@@ -79,7 +81,7 @@ def main() -> None:
 
 def kinds(space: SearchSpace, command: Command) -> dict[str, Losses]:
     """Return the six kinds of step: paths to their losses."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(mixed_seed(0, Stream.BENCH, Use.IMAGES))
     shape = command.batch, space.in_channels, command.resolution, command.resolution
     images = torch.randn(shape, generator=generator)
     last = images.contiguous(memory_format=torch.channels_last)

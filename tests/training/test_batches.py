@@ -10,9 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas.seeds import Stream
 from raynas.training.batches import (
-    PRETRAINING,
-    RETRAINING,
     Augmentation,
     Batches,
     augment,
@@ -57,7 +56,10 @@ class TestIndices:
         self, num_images: int, batch: int, seed: int, epochs: int
     ) -> None:
         steps = -(-epochs * num_images // batch)
-        drawn = [batch_indices(num_images, batch, seed, PRETRAINING, step) for step in range(steps)]
+        drawn = [
+            batch_indices(num_images, batch, seed, Stream.PRETRAINING, step)
+            for step in range(steps)
+        ]
         order = np.concatenate(drawn)
 
         assert {len(indices) for indices in drawn} == {batch}
@@ -69,7 +71,7 @@ class TestIndices:
         orders = [
             batch_indices(50, 50, seed, stream, epoch).tolist()
             for seed in (0, 1)
-            for stream in (PRETRAINING, RETRAINING)
+            for stream in (Stream.PRETRAINING, Stream.RETRAINING)
             for epoch in (0, 1)
         ]
 
@@ -79,7 +81,7 @@ class TestIndices:
 class TestBatches:
     def build(self, shards: int = 1, augmentation: Augmentation = "crop_flip") -> Batches:
         """Return batches of ten images."""
-        return Batches(build_dataset(side=16), 10, augmentation, 3, PRETRAINING, shards)
+        return Batches(build_dataset(side=16), 10, augmentation, 3, Stream.PRETRAINING, shards)
 
     def test_a_batch_depends_on_nothing_that_was_drawn_before(self) -> None:
         first, busy = self.build(), self.build()
@@ -108,7 +110,7 @@ class TestBatches:
     def test_steps_and_shards_are_augmented_differently(self) -> None:
         one = self.build(shards=2)
         dataset = build_dataset(count=1, side=16)  # the same image over and over again
-        batches = Batches(dataset, 20, "crop_flip", 3, PRETRAINING, 2)
+        batches = Batches(dataset, 20, "crop_flip", 3, Stream.PRETRAINING, 2)
 
         assert not torch.equal(one(0)[0], one(1)[0])
         assert not torch.equal(batches(0, 0)[0], batches(0, 1)[0])
@@ -130,7 +132,7 @@ class TestBatches:
 
     def test_images_keep_their_labels(self) -> None:
         dataset = build_dataset()
-        images, labels = Batches(dataset, 30, "none", 0, PRETRAINING)(0)
+        images, labels = Batches(dataset, 30, "none", 0, Stream.PRETRAINING)(0)
         known = {
             image.numpy().tobytes(): int(label)
             for image, label in zip(

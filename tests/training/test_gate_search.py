@@ -13,6 +13,7 @@ from raynas.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.errors import StageError
 from raynas.genotype import Genotype
 from raynas.nets.mixed_cells import Mixture
+from raynas.seeds import Stream
 from raynas.training.batches import Batches
 from raynas.training.gate_epochs import SearchEpoch, from_json, gate_rows, to_json
 from raynas.training.gate_search import GateSearch
@@ -92,7 +93,8 @@ class TestSteps:
     def test_weights_see_one_half_and_gates_the_other(self) -> None:
         dataset = build_dataset(count=24)
         search = begin(dataset=dataset)
-        for loader, half, stream in zip(search._loaders, halves(dataset, 0), (9, 10), strict=True):
+        streams = Stream.SEARCH_WEIGHTS, Stream.SEARCH_GATES
+        for loader, half, stream in zip(search._loaders, halves(dataset, 0), streams, strict=True):
             images, labels = loader(1)
             wanted = Batches(half, 6, "crop_flip", 0, stream)(1)
 

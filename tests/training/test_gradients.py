@@ -9,10 +9,11 @@ import torch
 from torch.nn import functional
 
 from raynas.nets.supernet import LayerIndicator
+from raynas.seeds import Stream
 from raynas.space import Architecture
 from raynas.stages import PretrainSettings
 from raynas.trainable import indices_on
-from raynas.training.batches import PRETRAINING, Batches
+from raynas.training.batches import Batches
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
 from tests.training.samples import build_dataset, small_pretraining, tiny_space
 
@@ -42,7 +43,7 @@ class Exact:
         dataset = build_dataset()
         self.frozen = build_supernet(tiny_space(), settings, dataset, 0)
         self.frozen.supernet.double()
-        self._batches = Batches(dataset, settings.batch, "none", 0, PRETRAINING, 2)
+        self._batches = Batches(dataset, settings.batch, "none", 0, Stream.PRETRAINING, 2)
         self._smoothing = settings.label_smoothing
 
     def loss(self, vector: npt.NDArray[Any], step: int, piece: Piece) -> torch.Tensor:

