@@ -26,6 +26,11 @@ def batch_indices(
     return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)])
 
 
+def part_share(batch: int, part: int, parts: int) -> float:
+    """Return the share of a batch's images in one of its parts, of which some have one more."""
+    return len(range(part, batch, parts)) / batch
+
+
 class Batches:
     """Makes augmented, normalised batches of a data set's training part."""
 

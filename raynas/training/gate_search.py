@@ -21,7 +21,7 @@ from raynas.errors import StageError
 from raynas.genotype import Genotype
 from raynas.nets.mixed_cells import Mixture, SearchNetwork
 from raynas.seeds import Stream, mixed_seed
-from raynas.training.batches import Batches, resolve_augmentation
+from raynas.training.batches import Batches, part_share, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gate_draws import CELLS, draw, first_parameters
 from raynas.training.gate_epochs import SearchEpoch, cell_gates, derived, from_json, to_json
@@ -125,7 +125,8 @@ class GateSearch:
                 f"{means[1]}; lower --differentiable.learning-rate (now "
                 f"{self._settings.learning_rate})"
             )
-        self._team.average_statistics([self._network])
+        share = part_share(self._settings.batch, self._team.rank, self._team.size)
+        self._team.average_statistics([self._network], share)
         self.history.append(self._report(means, time.monotonic() - started))
         return self.history[-1]
 

@@ -2,10 +2,11 @@
 
 Source: FairNAS (sum over the paths of a step, one update), the paper's Algorithm 1, BN-NAS
 (optimiser); ``ALGORITHMS`` sections 5.2, 7 and 9.3. Gradients are summed over paths and averaged
-over shards, always in the same order and in float64, so the result does not depend on who
+over images, always in the same order and in float64, so the result does not depend on who
 computed which piece or who answered first.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.space import Architecture, SearchSpace
 from raynas.stages import PretrainSettings
 from raynas.trainable import Segment, indices_on, units
+from raynas.training.batches import part_share
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.importance import Importance
@@ -83,6 +85,7 @@ class Pretraining:
         self._settings = settings
         self._seed = seed
         self._num_shards = num_shards
+        self._shares = [part_share(settings.batch, each, num_shards) for each in range(num_shards)]
         self._sizes = [block.size for block in space.blocks]
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
         self._importance = Importance(segments, self.updates.shape)
@@ -120,7 +123,7 @@ class Pretraining:
             paths = self.paths(self.step)
             pieces = [Piece(path, shard) for path in paths for shard in range(self._num_shards)]
             gradients = compute(self.vector.numpy(), self.step, pieces)
-            loss = math.fsum(gradient.loss for gradient in gradients) / len(gradients)
+            loss = self._mean_loss(gradients)
             if not math.isfinite(loss):
                 raise StageError(
                     f"pretraining, step {self.step}: the loss is {loss}; the batch norms diverged, "
@@ -166,13 +169,23 @@ class Pretraining:
     def _mean_over_shards(
         self, pieces: Sequence[Piece], gradients: Sequence[Gradient]
     ) -> Iterator[tuple[Piece, npt.NDArray[np.float64]]]:
-        """Yield each path's gradient; the shards of a path are neighbours."""
+        """Yield each path's gradient, the mean over all images of the batch.
+
+        The shards of a path are neighbours; one with an image more than others weighs more.
+        """
         for first in range(0, len(pieces), self._num_shards):
             shards = gradients[first : first + self._num_shards]
             total = np.zeros(len(shards[0].values))
-            for shard in shards:
-                total += shard.values
-            yield pieces[first], total / self._num_shards
+            for share, shard in zip(self._shares, shards, strict=True):
+                total += share * shard.values.astype(np.float64)
+            yield pieces[first], total
+
+    def _mean_loss(self, gradients: Sequence[Gradient]) -> float:
+        """Return the mean over all paths and images."""
+        pairs = zip(itertools.cycle(self._shares), gradients, strict=False)
+        return math.fsum(share * each.loss for share, each in pairs) / (
+            len(gradients) / self._num_shards
+        )
 
     def indicators(self) -> Indicators:
         """Read the indicators off the batch norms as they are now."""

@@ -24,7 +24,7 @@ from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
-from raynas.training.batches import Batches, resolve_augmentation
+from raynas.training.batches import Batches, part_share, resolve_augmentation
 from raynas.training.checkpoints import read_metadata
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.images import Dataset
@@ -129,7 +129,8 @@ class Retraining:
                 f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
                 f"--retrain.learning-rate (now {self._settings.learning_rate})"
             )
-        self._team.average_statistics([self._network, self.evaluated])
+        share = part_share(self._settings.batch, self._team.rank, self._team.size)
+        self._team.average_statistics([self._network, self.evaluated], share)
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started

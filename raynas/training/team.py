@@ -45,12 +45,17 @@ class Team:
         _replace_by_sums([*gradients, whole], share, found.device)
         return whole
 
-    def average_statistics(self, networks: Iterable[nn.Module]) -> None:
-        """Replace running statistics by their means over the workers."""
+    def average_statistics(self, networks: Iterable[nn.Module], share: float) -> None:
+        """Replace running statistics by their means over the images of all workers.
+
+        Args:
+            networks: Whose batch norms.
+            share: Of a batch's images that are in this worker's part.
+        """
         buffers = [buffer for network in networks for buffer in network.buffers()]
         statistics = [buffer for buffer in buffers if buffer.is_floating_point()]
         if self.size > 1 and statistics:
-            _replace_by_sums(statistics, 1 / self.size, statistics[0].device)
+            _replace_by_sums(statistics, share, statistics[0].device)
 
 
 ALONE = Team()

@@ -140,17 +140,20 @@ def ones(state: Pretraining) -> Callable[[Vector, int, Sequence[Piece]], list[Gr
 
 
 class TestSums:
-    def test_a_step_is_the_sum_over_paths_of_the_mean_over_shards(self) -> None:
+    @pytest.mark.parametrize("batch", [12, 14])  # shards of 4, 4, 4 and of 5, 5, 4 images
+    def test_a_step_is_the_sum_over_paths_of_the_mean_over_images(self, batch: int) -> None:
         settings = small_pretraining(
             optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=0.25,
-            classifier_rate=0.25, clip=0.0,
+            classifier_rate=0.25, clip=0.0, batch=batch,
         )  # fmt: skip
         state = begin_pretraining(settings, num_steps=1, num_shards=3)
+        images = [len(np.arange(batch)[shard::3]) for shard in range(3)]
         before, pretended = state.vector.numpy().copy(), Pretended(state.segments)
         summed = np.zeros(len(before))
         for path in state.paths(0):
             values = [pretended.values(before, 0, Piece(path, shard)) for shard in range(3)]
-            summed[indices_on(state.segments, path)] += np.mean(values, axis=0, dtype=np.float64)
+            mean = np.average(values, axis=0, weights=images)
+            summed[indices_on(state.segments, path)] += mean
         train(state, pretended)
 
         assert state.vector.numpy() == pytest.approx(before - 0.25 * summed, abs=1e-6)
@@ -182,11 +185,12 @@ class TestSums:
             expected = rate * 0.5 * before[part.start : part.stop] * decays
             torch.testing.assert_close(moved[part.start : part.stop], expected)
 
-    def test_the_loss_of_a_step_is_the_mean_of_its_pieces(self) -> None:
-        state = begin_pretraining(num_steps=2, num_shards=2)
+    @pytest.mark.parametrize(("batch", "mean"), [(12, 0.5), (5, 0.4)])
+    def test_the_loss_of_a_step_is_the_mean_over_its_images(self, batch: int, mean: float) -> None:
+        state = begin_pretraining(small_pretraining(batch=batch), num_steps=2, num_shards=2)
         reports = train(state, Pretended(state.segments, lambda step: 10.0 * step))
 
-        assert [report.loss for report in reports] == [0.5, 10.5]
+        assert [report.loss for report in reports] == pytest.approx([mean, 10 + mean])
         assert [report.step for report in reports] == [0, 1]
         assert {report.num_paths for report in reports} == {4}
 

@@ -14,6 +14,7 @@ from torch import distributed, nn
 from raynas.differentiable import PRDARTS
 from raynas.space import Architecture, ChoiceBlock, SearchSpace
 from raynas.stages import RetrainSettings
+from raynas.training.batches import part_share
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gate_search import GateSearch
 from raynas.training.retraining import Retraining
@@ -101,7 +102,7 @@ def work(rank: int, folder: Path) -> None:
     team = Team(rank, WORKERS)
     norm = nn.BatchNorm2d(3)
     norm(torch.full((4, 3, 2, 2), float(rank)))
-    team.average_statistics([norm])
+    team.average_statistics([norm], part_share(5, rank, WORKERS))
     whole, again = train(usual(team), 2), usual(team)
     again.restore(whole.to_bytes())
     results = {
@@ -191,17 +192,18 @@ def test_workers_that_start_again_from_a_checkpoint_come_to_the_same_bits(folder
         assert torch.equal(value, tensors(again)[key]), key
 
 
-def test_running_statistics_are_the_mean_of_all_workers(folder: Path) -> None:
+def test_running_statistics_are_the_mean_over_the_images_of_all_workers(folder: Path) -> None:
     for rank in range(WORKERS):
         norm = tensors((folder / f"norm-{rank}").read_bytes())
-        # each worker's mean, 0 or 1, counts a tenth by the batch norm's momentum
-        assert torch.allclose(norm["running_mean"], torch.full((3,), 0.1 * 0.5))
+        # each worker's mean, 0 or 1, counts a tenth by the batch norm's momentum; the second one
+        # has two of five images
+        assert torch.allclose(norm["running_mean"], torch.full((3,), 0.1 * 0.4))
 
 
 def test_a_worker_alone_needs_no_process_group() -> None:
     loss, parameter = torch.tensor(2.0), nn.Parameter(torch.ones(1))
     parameter.grad = torch.tensor([3.0])
-    ALONE.average_statistics([nn.BatchNorm2d(1)])
+    ALONE.average_statistics([nn.BatchNorm2d(1)], 1.0)
 
     assert ALONE.average_gradients([parameter], loss, 1.0) is loss
     assert parameter.grad.item() == 3.0
