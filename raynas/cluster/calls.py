@@ -14,6 +14,13 @@ from raynas.cluster.lines import LostLineError
 
 _PART = 96 * 1024
 _MOST_PARTS = 16  # of one message; beyond, the object store is the better way
+_LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.ObjectLostError,  # a long answer lies on the node that made it
+)
 _ANSWER_PARTS = 2  # enough for the 40,000 numbers of a usual supernet; more come slower, but come
 
 
@@ -34,7 +41,9 @@ class CallLine:
         """Return the answer if it is there.
 
         Raises:
-            LostLineError: The worker is gone, or was restarted and knows nothing.
+            LostLineError: The worker is gone, or its answer with the node that kept it, or it was
+                restarted and knows nothing.
+            RayError: The worker failed.
         """
         if not self.waiting:
             return None
@@ -42,8 +51,10 @@ class CallLine:
             content = b"".join(ray.get(self.waiting, timeout=0))
         except ray.exceptions.GetTimeoutError:
             return None
-        except ray.exceptions.RayActorError as error:
-            raise LostLineError from error
+        except ray.exceptions.RayError as error:
+            if is_lost(error):
+                raise LostLineError from error
+            raise
         self.waiting = []
         if not content:
             raise LostLineError
@@ -65,6 +76,11 @@ def wait_for_calls(lines: Sequence[CallLine], seconds: float) -> None:
         ray.wait(references, num_returns=len(references), timeout=seconds)
     else:
         time.sleep(seconds)
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether a process, a node or what lay on it was lost; all else would happen again."""
+    return isinstance(error, _LOST) or isinstance(getattr(error, "cause", None), _LOST)
 
 
 def parts(content: bytes, count: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from raynas.cluster.calls import CallLine
+from raynas.cluster.calls import CallLine, is_lost
 from raynas.cluster.failures import remedy
 from raynas.cluster.lines import Line, LostLineError
 from raynas.cluster.messages import Answer, Request
@@ -83,13 +83,13 @@ class Member:
         self._lost = float("inf")
         try:
             pid = ray.get(self._joining)
-        except ray.exceptions.RayActorError:
-            self._join_again()
         except UnreachableError:
             self._listener = None  # a firewall between the nodes: Ray's own calls come through
             self._join()
-        except ray.exceptions.RayTaskError as error:
-            raise self._failure(error) from error
+        except ray.exceptions.RayError as error:
+            if not is_lost(error):
+                raise self._failure(error) from error
+            self._join_again()
         else:
             if self._listener is None:
                 self.line = CallLine(self.actor, pid)
@@ -118,7 +118,7 @@ class Member:
         except LostLineError:
             self.lose()
             return None
-        except ray.exceptions.RayTaskError as error:
+        except ray.exceptions.RayError as error:
             raise self._failure(error) from error
         if content is None:
             return None
@@ -170,10 +170,11 @@ class Member:
         ray.kill(self.actor, no_restart=False)
         self._lost = float("inf")
 
-    def _failure(self, error: ray.exceptions.RayTaskError) -> Exception:
+    def _failure(self, error: ray.exceptions.RayError) -> Exception:
         """Return what to raise for an exception on a worker: it would be raised there again."""
-        if isinstance(error.cause, UserError | StageError):
-            return error.cause
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, UserError | StageError):
+            return cause
         paths = ", ".join(dict.fromkeys(str(piece.path) for piece in self._pieces))
         doing = f"step {self.step}, paths {paths}" if paths else "building the supernet"
         return StageError(
