@@ -91,9 +91,11 @@ class PretrainSettings:
     clip: float = 5.0
     """Gradients are clipped by value to plus or minus this; 0 clips nothing."""
     workers: int | None = None
-    """Ray actors; unset: one per GPU, or per CPU where there are none."""
+    """Ray actors; unset: one per GPU, or per CPU where there are none, but no more than a step has
+    pieces: paths times shards."""
     shards: int | None = None
-    """Data shards of a batch; unset: one, or more once there are more workers than paths."""
+    """Data shards of a batch, part of the result, since batch norms see one each; unset: two where
+    a step has one path (uniform sampling), else one."""
     cpus_per_worker: int = 1
     """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
     gpus_per_worker: float | None = None

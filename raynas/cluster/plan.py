@@ -124,7 +124,7 @@ def make_plan(
         trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))
     else:
         trial = trial_size(retrain, resources)
-        num_shards = pretrain.shards or max(fitting // num_paths, 1)
+        num_shards = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
     _refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
@@ -154,6 +154,15 @@ def make_plan(
         ),
         latencies,
     )
+
+
+def _usual_shards(batch: int, num_paths: int) -> int:
+    """Return the parts of a batch where nobody set them, which the settings alone decide.
+
+    Each part has batch norms of its own, so their number is part of the result and must not follow
+    the machine. A step has two pieces of work at least, if each leaves two images.
+    """
+    return max(min(-(-2 // num_paths), batch // 2), 1)
 
 
 def _refuse_misfit_workers(

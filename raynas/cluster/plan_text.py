@@ -36,7 +36,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "latency": plan.latencies.words if plan.latencies else "",
         "method": f"{settings.method}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
-        "pretrain": _pretrain_words(plan),
+        "pretrain": _pretrain_words(plan, settings, resources),
         "search": _search_words(plan, settings) + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
@@ -74,11 +74,15 @@ def _ignored_words(ignored: list[str]) -> str:
     return f"files that are no images by their endings: {kinds}" if kinds else ""
 
 
-def _pretrain_words(plan: Plan) -> str:
+def _pretrain_words(plan: Plan, settings: Settings, resources: Resources) -> str:
     if not plan.num_steps:
         return "none"
     steps = f"{plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards"
-    return f"{steps}, {plan.workers} workers"
+    words = f"{steps}, {plan.workers} workers"
+    room = resources.room(settings.pretrain.cpus_per_worker, plan.gpus_per_worker)
+    if plan.workers == plan.num_paths * plan.num_shards <= room // 2:
+        words += f" of {room} that have room (--pretrain.shards makes work for more)"
+    return words
 
 
 def _search_words(plan: Plan, settings: Settings) -> str:

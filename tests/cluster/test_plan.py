@@ -117,23 +117,43 @@ class TestSteps:
 
 class TestWorkers:
     @pytest.mark.parametrize(
-        ("resources", "workers", "shards", "gpus"),
+        ("resources", "workers", "gpus"),
         [
-            (LAPTOP, 2, 1, 0.0),
-            (Resources(1, 3.0, 0.0), 3, 1, 0.0),
-            (Resources(1, 16.0, 0.0), 16, 4, 0.0),
-            (Resources(2, 9.0, 0.0), 8, 2, 0.0),
-            (CLUSTER, 8, 2, 1.0),
-            (Resources(1, 8.0, 1.0), 1, 1, 1.0),
+            (LAPTOP, 2, 0.0),
+            (Resources(1, 3.0, 0.0), 3, 0.0),
+            (Resources(1, 16.0, 0.0), 4, 0.0),
+            (Resources(1, 8.0, 1.0), 1, 1.0),
+            (CLUSTER, 4, 1.0),
         ],
     )
-    def test_workers_are_as_many_as_fit_and_paths_come_before_shards(
-        self, resources: Resources, workers: int, shards: int, gpus: float
+    def test_workers_are_as_many_as_fit_and_have_work(
+        self, resources: Resources, workers: int, gpus: float
     ) -> None:
         made = plan(resources=resources)
 
-        assert (made.workers, made.num_shards) == (workers, shards)
-        assert made.gpus_per_worker == gpus
+        assert (made.workers, made.gpus_per_worker) == (workers, gpus)
+        assert plan(pretrain(shards=2), CLUSTER).workers == 8
+
+    @pytest.mark.parametrize(
+        ("sampling", "batch", "shards"),
+        [("fair_identity", 64, 1), ("uniform", 64, 2), ("uniform", 3, 1), ("fair_identity", 2, 1)],
+    )
+    @pytest.mark.parametrize("cpus", [2.0, 33.0, 165.0, 4096.0])
+    def test_shards_follow_from_the_settings_whatever_the_machine(
+        self, sampling: str, batch: int, shards: int, cpus: float
+    ) -> None:
+        settings = pretrain(sampling=sampling, batch=batch)
+
+        assert plan(settings, Resources(1, cpus, 0.0)).num_shards == shards
+
+    def test_nothing_that_is_recorded_and_decides_a_result_depends_on_the_machine(self) -> None:
+        machines = (LAPTOP, CLUSTER, Resources(1, 512.0, 0.0), Resources(9, 9.0, 1.0))
+        for settings in (SMALL, pretrain(sampling="uniform"), retrain(workers_per_trial=1)):
+            laptop, *others = (plan(settings, machine) for machine in machines)
+
+            for other in others:
+                assert other.facts == laptop.facts
+                assert (other.num_steps, other.num_paths) == (laptop.num_steps, laptop.num_paths)
 
     def test_workers_of_several_cpus_are_fewer(self) -> None:
         assert plan(pretrain(cpus_per_worker=2)).workers == 1
@@ -143,11 +163,11 @@ class TestWorkers:
 
         assert made.workers == 2
 
-    def test_the_number_of_shards_is_kept_on_resume_whatever_the_cluster_has_now(self) -> None:
-        recorded = plan(resources=Resources(1, 16.0, 0.0)).facts
+    def test_the_number_of_shards_is_kept_on_resume(self) -> None:
+        """Runs of an older raynas had as many as their machine had room for."""
+        recorded = plan().facts | {"shards": 4}
+        again = plan(recorded=recorded)
 
-        assert recorded["shards"] == 4
-        again = plan(resources=LAPTOP, recorded=recorded)
         assert (again.num_shards, again.workers) == (4, 2)
         assert again.facts == recorded
 
@@ -258,7 +278,7 @@ class TestLines:
         assert "48 training, 24 validation, 24 test images, 3 classes, 3 x 8 x 8" in text
         assert "tiny: 3 layers, 48 networks" in text
         assert "1 nodes, 2 CPUs, 0 GPUs" in text
-        assert "6 steps of 4 paths x 1 shards, 2 workers" in text
+        assert "6 steps of 4 paths x 1 shards, 2 workers\n" in text
         assert "at most 1G MACs" in text
         assert "skipped" not in text
 
@@ -366,6 +386,14 @@ class TestLines:
         assert line_of(settings, "search") == words
         limited = replace(settings, max_macs=10**9)
         assert line_of(limited, "search") == f"{words}, at most 1G MACs"
+
+    def test_room_for_many_more_workers_than_have_work_is_told_with_what_gives_them_some(
+        self,
+    ) -> None:
+        large = Resources(1, 9.0, 0.0)
+        lines = "\n".join(plan_lines(plan(resources=large), SMALL, large))
+
+        assert "4 workers of 9 that have room (--pretrain.shards makes work for more)" in lines
 
     def test_a_pretraining_of_no_steps_is_told_as_none(self) -> None:
         settings = untrained("naswot")
