@@ -29,6 +29,7 @@ from raynas.latencies import Task, circumstances, error_words, write
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
+from raynas.ranges import SEEDS, refuse_out_of_range
 from raynas.search.additive import spread_networks
 from raynas.settings import Settings
 from raynas.space import SPACES, Architecture, SearchSpace, chain_of, load_space, space_module_name
@@ -130,6 +131,7 @@ def refuse_odd(command: Command) -> None:
         if number is not None and number < least:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag}: got {number}, wanted at least {least}")
+    refuse_out_of_range({"seed": command.seed}, {"seed": SEEDS})
     if not 0 <= command.quantile <= 1:
         raise UserError(f"--quantile: got {command.quantile}, wanted a number in [0, 1]")
     if command.device not in {"auto", "cpu", "cuda"}:

@@ -93,7 +93,11 @@ class DifferentiableSettings:
                 f"multiple of {2 * self.partial}, since skip connections that halve the resolution "
                 "take half of what goes through operations from even pixels"
             )
-
+        if self.warmup >= self.epochs:
+            raise UserError(
+                f"--differentiable.warmup {self.warmup}: got {self.epochs} epochs in all, wanted "
+                "more, or the gates never learn; lower it, or raise --differentiable.epochs"
+            )
         if self.gates == "softmax" and (self.skip_weight or self.group_weight or self.path_weight):
             raise UserError(
                 "--differentiable.gates softmax: got weights of what open gates cost or earn, but "

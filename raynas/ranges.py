@@ -5,8 +5,13 @@ from typing import Any
 
 from raynas.errors import UserError
 
+GPU_PARTS = 10_000
+"""Parts into which Ray cuts a GPU that several share."""
+SEEDS = "[0, 2^63)"
+"""Where seeds lie: tables hold whole numbers of 64 bits."""
+_GPUS = ("pretrain.gpus-per-worker", "retrain.gpus-per-trial")
 _RANGES = {
-    "seed": "[0, inf)",
+    "seed": SEEDS,
     "check": "[0, inf)",
     "check-epochs": "[1, inf)",
     "images.resolution": "[1, inf)",
@@ -44,7 +49,7 @@ _RANGES = {
     "retrain.epochs": "[1, inf)",
     "retrain.batch": "[2, inf)",
     "retrain.learning-rate": "(0, inf)",
-    "retrain.momentum": "[0, 1)",
+    "retrain.momentum": "(0, 1)",  # Nesterov's form needs some
     "retrain.weight-decay": "[0, inf)",
     "retrain.label-smoothing": "[0, 1)",
     "retrain.clip": "[0, inf)",
@@ -77,12 +82,41 @@ def refuse_out_of_range(settings: Mapping[str, Any], ranges: Mapping[str, str] =
             raise UserError(f"--{name}: got {value}, wanted {_words(interval)}")
 
 
+def refuse_odd_gpus(settings: Mapping[str, Any]) -> None:
+    """Refuse GPUs that Ray cannot give: several of which one is cut, or less than a part of one.
+
+    Args:
+        settings: Values by the names of their flags.
+
+    Raises:
+        UserError: Names the setting, what it is and what it must be.
+    """
+    for name in _GPUS:
+        asked = settings[name] or 0.0
+        if asked > 1 and asked != int(asked):
+            raise UserError(
+                f"--{name} {asked:g}: wanted a whole number, or a share of one GPU; use "
+                f"{int(asked)} or {int(asked) + 1}"
+            )
+        if 0 < asked < 1 / GPU_PARTS:
+            raise UserError(
+                f"--{name} {asked:g}: wanted 0 or at least {1 / GPU_PARTS:g}, the least share of a "
+                "GPU that Ray gives"
+            )
+
+
 def _inside(value: float, interval: str) -> bool:
     """Return whether a number lies in an interval such as (0, 1]; NaN lies in none."""
-    low, high = map(float, interval[1:-1].split(","))
+    low, high = map(_number, interval[1:-1].split(", "))
     above = value > low or (value == low and interval[0] == "[")
     below = value < high or (value == high and interval[-1] == "]")
     return above and below
+
+
+def _number(text: str) -> float:
+    """Return the number that a text such as inf, 0.5 or 2^63 stands for."""
+    base, _, power = text.partition("^")
+    return float(base) ** int(power or 1)
 
 
 def _words(interval: str) -> str:

@@ -16,7 +16,7 @@ from raynas.costs import Limits, parse_duration, parse_quantity
 from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.locations import shown
-from raynas.ranges import refuse_out_of_range
+from raynas.ranges import refuse_odd_gpus, refuse_out_of_range
 from raynas.stages import (
     INDICATOR_SCORES,
     ZERO_COST_SCORES,
@@ -143,10 +143,13 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: Names the setting, what it is and what it must be.
     """
-    refuse_out_of_range(_flatten(dataclasses.asdict(settings)))
+    flat = _flatten(dataclasses.asdict(settings))
+    refuse_out_of_range(flat)
+    refuse_odd_gpus(flat)
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
-    _refuse_odd_gpus(settings.retrain)
+    _refuse_other_gpus(settings.retrain)
+    _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
     _refuse_unmeasured(settings)
     if pretrain.initialisation == "delta":
@@ -237,18 +240,23 @@ def _refuse_unmeasured(settings: Settings) -> None:
         )
 
 
-def _refuse_odd_gpus(retrain: RetrainSettings) -> None:
+def _refuse_other_gpus(retrain: RetrainSettings) -> None:
     """Refuse GPUs of a trial that its workers cannot have one each."""
     gpus, workers = retrain.gpus_per_trial or 0.0, retrain.workers_per_trial
-    if gpus > 1 and gpus != int(gpus):
-        raise UserError(
-            f"--retrain.gpus-per-trial {gpus:g}: wanted a whole number, since each GPU has a "
-            f"worker of its own, or at most 1; use {int(gpus)} or {int(gpus) + 1}"
-        )
     if gpus and workers is not None and workers != max(int(gpus), 1):
         raise UserError(
             f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
             "wanted a GPU for each worker; leave one of the two out, or set both to the same"
+        )
+
+
+def _refuse_odd_seeds(settings: Settings) -> None:
+    """Refuse searches side by side whose seeds would leave the range of seeds."""
+    searches, first = settings.differentiable.seeds, settings.seed
+    if settings.search.by_gates and first + searches > 2**63:
+        raise UserError(
+            f"--differentiable.seeds {searches} with --seed {first}: the last seed would be "
+            f"{first + searches - 1}, wanted less than 2^63; lower --seed"
         )
 
 

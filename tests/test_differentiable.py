@@ -43,6 +43,7 @@ def test_the_temperature_falls_linearly_from_the_first_epoch_to_the_last() -> No
             "--differentiable.operation-dropout: got 1.0, wanted a number",
         ),
         ({"channels": 12, "partial": 4}, "--differentiable.partial 4: got 12 channels, wanted a"),
+        ({"warmup": 9, "epochs": 9}, "--differentiable.warmup 9: got 9 epochs in all, wanted more"),
         ({"gates": "softmax"}, "--differentiable.gates softmax: got weights of what open gates"),
     ],
 )

@@ -86,6 +86,7 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("retrain", "max_failures", -1),
         ("pretrain", "classifier_rate", -1.0),
         ("pretrain", "momentum", 1.0),
+        ("retrain", "momentum", 0.0),
         ("pretrain", "clip", -1.0),
         ("pretrain", "cpus_per_worker", 0),
         ("pretrain", "records", 0),
@@ -133,9 +134,31 @@ def test_the_last_number_that_can_work_is_taken(
     assert getattr(getattr(settings, group), field) == value
 
 
-def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(UserError, match="--seed: got -1, wanted at least 0"):
-        Settings(seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 10**30])
+def test_a_seed_that_no_table_can_hold_is_refused(seed: int) -> None:
+    with pytest.raises(UserError) as refusal:
+        Settings(seed=seed)
+    assert str(refusal.value) == f"--seed: got {seed}, wanted a number in [0, 2^63)"
+
+
+def test_searches_side_by_side_have_seeds_that_a_table_can_hold() -> None:
+    settings = replace(Settings(), search=SearchSettings(strategy="differentiable"))
+    last = replace(settings, seed=2**63 - 2, differentiable=DifferentiableSettings(seeds=2))
+
+    assert last.seed == 2**63 - 2
+    with pytest.raises(UserError, match=r"--differentiable.seeds 2 with --seed .* less than 2\^63"):
+        replace(last, seed=2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "words"),
+    [(1.5, "wanted a whole number, or a share of one GPU"), (1e-5, "wanted 0 or at least 0.0001")],
+)
+def test_gpus_that_ray_cannot_give_a_worker_are_refused(gpus: float, words: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        Settings(pretrain=PretrainSettings(gpus_per_worker=gpus))
+    assert f"--pretrain.gpus-per-worker {gpus:g}: " in str(refusal.value)
+    assert words in str(refusal.value)
 
 
 def test_delta_initialisation_is_refused_for_a_search() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raynas.errors import StageError, UserError
+from raynas.ranges import GPU_PARTS
 
 # Ray reads these when it starts; a person's own values win.
 _QUIET = {
@@ -56,7 +57,8 @@ def _room(machine: tuple[float, float], cpus: int, gpus: float) -> int:
     by_cpus = machine[0] // cpus
     if not gpus:
         return int(by_cpus)
-    by_gpus = machine[1] // gpus if gpus >= 1 else machine[1] * (1 // gpus)
+    sharing = GPU_PARTS // round(gpus * GPU_PARTS)  # in whole numbers: 1 // 0.2 is 4
+    by_gpus = machine[1] // gpus if gpus >= 1 else machine[1] * sharing
     return int(min(by_cpus, by_gpus))
 
 

@@ -18,13 +18,12 @@ from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan, make_plan
 from raynas.cluster.plan_text import forecast_line, plan_lines
-from raynas.cluster.probe import probe
+from raynas.cluster.probe import ProbeError, probe
 from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.command import make_console
 from raynas.console import Stages, say
-from raynas.errors import StageError
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.settings import Settings
@@ -106,6 +105,7 @@ def planned(
 
     Raises:
         UserError: What was asked for cannot work.
+        StageError: A stage would fail by what its probe failed by.
     """
     track, pretrained = options.get("track"), options.get("pretrained")
     store.refuse_unwritable()
@@ -160,7 +160,7 @@ def _forecast(
     stages.print("probe     each stage for some seconds (--skip-forecast does without)")
     try:
         expected = forecast(plan, settings, probe(plan, dataset, settings))
-    except StageError as error:  # of one network, maybe; others may do
+    except ProbeError as error:  # of one network, maybe; others may do
         stages.print(f"warning: no forecast, its probe failed: {error}")
         return None
     stages.print(forecast_line(expected))

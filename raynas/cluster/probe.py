@@ -7,7 +7,9 @@ machine share its cores, caches and memory, so a single one would promise too mu
 import itertools
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +22,7 @@ from raynas.cluster.failures import remedy
 from raynas.cluster.plan import Plan
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.worker import supernet_recipe
-from raynas.errors import StageError
+from raynas.errors import StageError, UserError
 from raynas.nets.isometry import measure_candidate
 from raynas.seeds import Stream, random_numbers
 from raynas.settings import Settings
@@ -43,6 +45,10 @@ _ENDLESS = 10**6  # steps
 _PATIENCE = 60.0  # seconds, for workers that may be on nodes that still start
 
 Work = Callable[[Plan, Dataset, Settings, str], Any]
+
+
+class ProbeError(StageError):
+    """What was measured failed in a way that need not happen in the run: others may do."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
     """Measure a run's speeds on the cluster that was joined.
 
     Raises:
-        StageError: What was to be measured failed, as it would in the run.
+        ProbeError: What was measured failed, perhaps for one network alone.
+        UserError, StageError: It failed as the run would.
     """
     pretrain, size = settings.pretrain, plan.trial_size
     run = ray.put((plan, dataset, settings))
@@ -109,13 +116,21 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
 def _everywhere(
     work: Work, run: Any, places: int, cpus: int, gpus: float
 ) -> list[tuple[float, Any]]:
-    """Do the same at all places at once; return the seconds and the result of each."""
+    """Do the same at all places at once; return the seconds and the result of each.
+
+    Raises:
+        ProbeError: One of them failed.
+        UserError, StageError: One of them raised it.
+    """
     task = ray.remote(_timed).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy="SPREAD")
     asked = [task.remote(work, run, cpus, gpus) for _ in range(places)]
     try:
         found: list[tuple[float, Any]] = ray.get(asked)
     except ray.exceptions.RayError as error:
-        raise StageError(f"{remedy(str(error))}\n{error}") from error
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, UserError | StageError):
+            raise cause from error
+        raise ProbeError(f"{remedy(str(error))}\n{error}") from error
     return found
 
 
@@ -133,6 +148,8 @@ def _probe_pretraining(
 ) -> tuple[float, float, float, int]:
     """Take some steps with the run's own workers, and leave nothing of them.
 
+    The first step is the run's own; the run may have fewer of those that follow.
+
     Returns:
         Seconds until all workers are there, of the isometry, of a step; a checkpoint's bytes.
     """
@@ -146,10 +163,13 @@ def _probe_pretraining(
     with PathWorkers(recipe, dataset, plan.crew(settings.pretrain)) as workers:
         steps = state.run(workers)
         next(steps)
-        while len(workers.healthy) < plan.workers and time.monotonic() < started + _PATIENCE:
-            next(steps)
-        start = time.monotonic() - started
-        step = seconds_of(lambda: next(steps))
+        try:
+            while len(workers.healthy) < plan.workers and time.monotonic() < started + _PATIENCE:
+                next(steps)
+            start = time.monotonic() - started
+            step = seconds_of(lambda: next(steps))
+        except StageError as error:
+            raise ProbeError(str(error)) from error
     candidates = list(frozen.supernet.candidates())
     layer, _, module = candidates[len(candidates) // 2]
     one = seconds_of(lambda: measure_candidate(frozen.supernet, layer, module, settings.seed))
@@ -163,8 +183,9 @@ def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) 
         frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
         vector = frozen.vector.numpy()
     score = make_score(plan.space, dataset, settings, vector, device)
-    path = _by_size(plan, settings.seed)[0]
-    return seconds_of(lambda: score(path))
+    median, slow = _by_size(plan, settings.seed)
+    with _certain_if_fails(lambda: score(slow)):
+        return seconds_of(lambda: score(median))
 
 
 def _probe_gates(
@@ -176,7 +197,8 @@ def _probe_gates(
     space = cells_for(plan.space, own)
     search = GateSearch(space, dataset, own, settings.images.augment, settings.seed, device)
     steps = map(search.step, itertools.count())
-    step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device
+    with _certain_if_fails(lambda: next(steps)):
+        step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device
     return step * math.ceil(len(dataset.train) / 2 / whole.batch), len(search.to_bytes())
 
 
@@ -186,10 +208,15 @@ def _probe_trial(
     """Return the seconds of an epoch and of the test, of a median network and of a slow one."""
     batch, workers = settings.retrain.batch, plan.trial_size.workers
     own = replace(settings.retrain, batch=math.ceil(batch / workers))
-    steps = [
-        seconds_of(partial(_train, _training(plan, architecture, dataset, settings, own, device)))
-        for architecture in _by_size(plan, settings.seed)
-    ]
+
+    def measure(path: Architecture, most: int = _MOST) -> float:
+        training = _training(plan, path, dataset, settings, own, device)
+        return seconds_of(partial(_train, training), most)
+
+    median, slow = _by_size(plan, settings.seed)
+    with _certain_if_fails(lambda: measure(slow, 0)):
+        steps = [measure(median)]
+    steps.append(measure(slow))
     # looking at images takes a share of what training on them would; every worker looks at all
     looks = _FORWARD_SHARE * workers / batch
     epoch = len(dataset.train) / batch + len(dataset.val) * looks
@@ -213,6 +240,24 @@ def _training(  # noqa: PLR0913 - what a trial is made of
 
 def _train(training: Iterator[torch.Tensor]) -> float:
     return next(training).item()  # waits for the device
+
+
+@contextmanager
+def _certain_if_fails(other: Callable[[], object]) -> Iterator[None]:
+    """Let a failure of one network be its own, unless another one fails as well.
+
+    Raises:
+        StageError: Both failed, as those of the run would.
+    """
+    try:
+        yield
+    except Exception as error:
+        try:
+            other()
+        except Exception:  # noqa: BLE001 - whatever it is, the first one is told
+            trace = "".join(traceback.format_exception(error))
+            raise StageError(f"{remedy(trace)}\n{trace}") from error
+        raise
 
 
 def _by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:

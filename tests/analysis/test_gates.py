@@ -141,7 +141,7 @@ def test_json_holds_the_same_numbers_as_shares(
 
 
 def test_the_heat_map_frames_what_the_best_seed_chose(tmp_path: Path) -> None:
-    store = invent_gates(tmp_path / "run", "pcdarts", seeds=(0, 1), epochs=3)
+    store = invent_gates(tmp_path / "run", "pcdarts", seeds=(0, 1), epochs=3, warmup=0)
     normal, reduction, _ = gates.draw_heat([store]).axes
     (best,) = (
         Genotype.parse(row["genotype"])

@@ -106,8 +106,9 @@ class TestPlaces:
         assert places(machines, 1, 1.0, "some.setting") == 2
         assert machines.room(4, 0.0) == 0
 
-    def test_fractions_of_a_gpu_do_not_reach_over_two(self) -> None:
-        assert Resources(1, 16.0, 2.0).room(1, 0.4) == 4
+    @pytest.mark.parametrize(("gpus", "wanted"), [(0.4, 4), (0.2, 10), (0.1, 20), (1 / 3, 6)])
+    def test_fractions_of_a_gpu_do_not_reach_over_two(self, gpus: float, wanted: int) -> None:
+        assert Resources(1, 64.0, 2.0).room(1, gpus) == wanted
 
 
 def refusal(act: Callable[[], object]) -> str:

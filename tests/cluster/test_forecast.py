@@ -15,11 +15,18 @@ from raynas.cluster.connection import Resources
 from raynas.cluster.forecast import forecast
 from raynas.cluster.plan import Plan
 from raynas.cluster.plan_text import forecast_line
-from raynas.cluster.probe import Speeds, _everywhere, probe, seconds_of
+from raynas.cluster.probe import (
+    ProbeError,
+    Speeds,
+    _certain_if_fails,
+    _everywhere,
+    probe,
+    seconds_of,
+)
 from raynas.cluster.run import Run
 from raynas.cluster.trial_size import TrialSize
 from raynas.console import Stages
-from raynas.errors import StageError
+from raynas.errors import StageError, UserError
 from raynas.settings import Settings
 from raynas.store import RunStore
 from tests.builders import shipped_cells
@@ -104,9 +111,9 @@ class TestArithmetic:
         made = plan(SMALL, CLUSTER)
         found = stages(SMALL, made, step=3600.0)
 
-        assert made.workers == 8
+        assert made.workers == 4
         hours = made.num_steps
-        assert found["pretrain"]["gpu_hours"] == pytest.approx(8 * hours, rel=0.01)
+        assert found["pretrain"]["gpu_hours"] == pytest.approx(4 * hours, rel=0.01)
         assert stages(SMALL)["pretrain"]["gpu_hours"] == 0
 
     @pytest.mark.parametrize("name", ["pretrain", "retrain"])
@@ -184,14 +191,34 @@ class TestProbe:
 
     @pytest.mark.cluster
     def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:
-        with pytest.raises(StageError, match=r"run the same command again(.|\n)*ip="):
+        with pytest.raises(ProbeError, match=r"run the same command again(.|\n)*ip="):
             _everywhere(broken, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
         assert cluster
+
+    @pytest.mark.cluster
+    def test_what_would_fail_the_run_is_raised_as_the_run_would_raise_it(
+        self, cluster: Resources
+    ) -> None:
+        with pytest.raises(UserError) as caught:
+            _everywhere(refusing, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
+        assert str(caught.value) == "no such file"
+        assert cluster
+
+    def test_a_network_that_fails_is_no_reason_unless_another_one_fails_as_well(self) -> None:
+        with pytest.raises(ZeroDivisionError), _certain_if_fails(lambda: 1):
+            broken()
+        with pytest.raises(StageError, match="ZeroDivisionError"), _certain_if_fails(broken):
+            broken()
 
 
 def broken(*_: object) -> None:
     """Fail as a bug does."""
     raise ZeroDivisionError
+
+
+def refusing(*_: object) -> None:
+    """Fail by a person's mistake."""
+    raise UserError("no such file")
 
 
 class TestSpending:

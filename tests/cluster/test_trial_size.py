@@ -94,6 +94,7 @@ class TestRefusals:
         ("settings", "flags"),
         [
             ({"gpus_per_trial": 1.5}, "--retrain.gpus-per-trial 1.5: wanted a whole number"),
+            ({"gpus_per_trial": 1e-5}, "--retrain.gpus-per-trial 1e-05: wanted 0 or at"),
             (
                 {"gpus_per_trial": 2.0, "workers_per_trial": 4},
                 "--retrain.workers-per-trial 4 with --retrain.gpus-per-trial 2: wanted a GPU for",

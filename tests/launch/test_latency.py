@@ -111,6 +111,7 @@ def test_isolated_candidates_alone_make_a_table_whose_error_is_not_known(
     [
         (["--repeats", "0"], "--repeats: got 0, wanted at least 1"),
         (["--num-classes", "0"], "--num-classes: got 0, wanted at least 1"),
+        (["--seed", "-1"], "--seed: got -1, wanted a number in [0, 2^63)"),
         (["--quantile", "1.5"], "--quantile: got 1.5, wanted a number in [0, 1]"),
         (["--device", "tpu"], "--device tpu: wanted auto, cpu or cuda"),
         (["--space", "mobilenet"], "did you mean mobilenet_v2?"),

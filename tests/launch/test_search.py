@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow.dataset as ds
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from raynas.cluster import opening
 from raynas.cluster.connection import Resources
 from raynas.cluster.opening import run_folder
+from raynas.cluster.probe import ProbeError
 from raynas.costs import CostTable
 from raynas.errors import StageError
 from raynas.nets.cost import cost_table
@@ -481,16 +483,19 @@ def test_a_dry_run_prints_plan_and_forecast_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("pretended_cluster")
-def test_a_probe_that_fails_costs_the_forecast_alone(
+def test_a_probe_that_fails_costs_the_forecast_or_the_run_if_it_would_fail_as_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object) -> None:
-        raise StageError("it needs more memory")
-
+    failing = mock.Mock(side_effect=ProbeError("it needs more memory"))
     monkeypatch.setattr(opening, "probe", failing)
     assert search.main(["--run", str(tmp_path / "run"), "--dry-run"]) == 0
     output = capsys.readouterr().out
     assert "warning: no forecast, its probe failed: it needs more memory\n" in output
+
+    failing.side_effect = StageError("pretraining, step 0: a worker failed")
+    assert search.main(["--run", str(tmp_path / "run")]) == 1
+    assert "error: pretraining, step 0: a worker failed\n" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestCommand:
