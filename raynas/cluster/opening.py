@@ -120,6 +120,8 @@ def planned(
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
         plan = make_plan(space, dataset, settings, resources, facts)
+        if supernet:
+            refuse_foreign(supernet, settings, plan.facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
         earlier = _earlier_run(options.get("warm_start"), settings, plan, bool(recorded))
         for line in (*plan_lines(plan, settings, resources), *(earlier.lines() if earlier else ())):

@@ -20,12 +20,13 @@ from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.settings import Settings
 from raynas.space import SearchSpace, chain_of
+from raynas.space_digest import RECORDED, refuse_other_space, space_digest
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
+from raynas.training.same_facts import other_facts
 from raynas.training.sizes import size_warnings, size_words
 from raynas.training.trained import searched_space
-from raynas.training.warm_start import SAME_IMAGES
 
 _STEPS = 50  # of a training; fewer leave the score to chance
 
@@ -117,8 +118,12 @@ def make_plan(
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = _facts(dataset) | {"latency_table": latencies.digest if latencies else None}
+    facts = _facts(dataset) | {
+        "latency_table": latencies.digest if latencies else None,
+        RECORDED: space_digest(space),
+    }
     if recorded:
+        refuse_other_space(recorded, space, "run folder")
         _refuse_other_data(recorded, facts)
         num_shards = recorded["shards"]
         trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))
@@ -233,16 +238,14 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    for name in (*SAME_IMAGES, "latency_table"):
-        if recorded.get(name) == facts.get(name):
-            continue
-        if name == "latency_table":
-            raise UserError(
-                "run folder: its table of latencies had other content (digest "
-                f"{recorded.get(name)}, now {facts.get(name)}); choose another --run, or bring the "
-                "old table back"
-            )
+    for name, before, now in other_facts(recorded, facts):
         raise UserError(
-            f"run folder: its data had {name} {recorded.get(name)}, now it has {facts.get(name)}; "
-            "choose another --run, or bring the old data back"
+            f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "
+            "bring the old data back"
+        )
+    before, now = recorded.get("latency_table"), facts["latency_table"]
+    if before != now:
+        raise UserError(
+            f"run folder: its table of latencies had other content (digest {before}, now {now}); "
+            "choose another --run, or bring the old table back"
         )

@@ -28,6 +28,7 @@ from raynas.nets.parts import Part, parts_of, show_shape
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture
+from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
 from raynas.training.batches import normalise
 from raynas.training.images import Dataset
@@ -238,6 +239,7 @@ def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: A
         rest: Further attributes of ``Exports``.
     """
     facts = json.loads(store.rows("runs")[0]["plan"])
+    refuse_other_space(facts, space, f"run folder {store.uri}")
     if dataset is not None:
         facts = {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()} | facts
         indices = np.linspace(0, len(dataset.val) - 1, min(_CHECKED, len(dataset.val)))

@@ -1,9 +1,14 @@
 """Beginning a run with the pretraining of another one that trained the same supernet."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from raynas.errors import UserError
 from raynas.settings import Settings, decides_supernet, differences
 from raynas.store import RunStore
 from raynas.training.journal import CHECKPOINT
+from raynas.training.same_facts import other_facts
 
 _TABLES = ("isometry", "steps", "indicators", "ledger")  # in the order in which they are filled
 
@@ -30,8 +35,15 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
 
-def refuse_foreign(source: RunStore, settings: Settings) -> None:
-    """Refuse a run whose pretraining is not the one that the settings ask for.
+def refuse_foreign(
+    source: RunStore, settings: Settings, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse a run whose pretraining is not the one that is asked for.
+
+    Args:
+        source: Its run folder.
+        settings: Of the run that begins.
+        facts: What was read from its images and its space; None: not yet.
 
     Raises:
         UserError: There is none, it has not ended, or it was another one.
@@ -47,4 +59,10 @@ def refuse_foreign(source: RunStore, settings: Settings) -> None:
         raise UserError(
             f"--pretrained {source.uri}: it trained another supernet ({'; '.join(differing)}); "
             "leave the flag out, or give the recorded settings"
+        )
+    before = json.loads(recorded[0]["plan"] or "{}")
+    for name, was, now in other_facts(before, facts) if facts else ():
+        raise UserError(
+            f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "
+            f"{was!r}, now {now!r}); leave the flag out, or bring the old ones back"
         )

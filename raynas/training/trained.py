@@ -10,6 +10,7 @@ from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
 from raynas.space import SPACES, Architecture, SearchSpace, load_space
+from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
 
 
@@ -56,6 +57,7 @@ def load_network(folder: str, architecture: str | None = None) -> nn.Module:
     settings, facts = json.loads(run["settings"]), json.loads(run["plan"])
     space = load_space(run["space"], SPACES)
     space = searched_space(space, settings["pretrain"]["layer_indicator"])
+    refuse_other_space(facts, space, f"run folder {store.uri}")
     network = subnet(space, Architecture.parse(chosen), facts["channels"], len(facts["classes"]))
     weights = store.read_bytes(finished[chosen]["checkpoint"])
     network.load_state_dict(safetensors.torch.load(weights))

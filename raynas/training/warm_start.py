@@ -15,11 +15,10 @@ from raynas.settings import Settings, decides_supernet, differences
 from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.reuse import is_pretrained
+from raynas.training.same_facts import other_facts
 
 LATENCIES = "latency.parquet"
 """The copy of a run's table of latencies in its folder."""
-SAME_IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
-"""What of ``runs.plan`` must agree where images are the same; the rest follows from them."""
 _SCORING = {"search.score", "search.recalibration-batches", "search.score-images"}
 _SEARCHING = {"search.strategy", "retrain.cpus-per-trial", "retrain.workers-per-trial"}
 _WHICH_SEARCHES = {"differentiable.seeds", "differentiable.scheduler"}  # and how far
@@ -84,11 +83,10 @@ class Earlier:
 
     def _refuse_other_images(self, recorded: dict[str, Any], facts: Mapping[str, Any]) -> None:
         differing = self._differing(lambda name: name in {"space", "data", "seed"})
-        for name in SAME_IMAGES:
-            if recorded.get(name) != facts.get(name):
-                differing.append(
-                    f"{name}: recorded {recorded.get(name)!r}, now {facts.get(name)!r}"
-                )
+        differing += [
+            f"{name}: recorded {before!r}, now {now!r}"
+            for name, before, now in other_facts(recorded, facts)
+        ]
         if differing:
             raise UserError(
                 f"--from {self.source.uri}: its space, images or seed were others "

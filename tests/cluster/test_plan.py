@@ -24,7 +24,7 @@ from tests.training.samples import build_dataset
 
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
 CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
-NEW_FACTS = {"class_counts", "mean", "std", "ignored"}  # that were not recorded at first
+NEW_FACTS = {"class_counts", "mean", "std", "ignored", "space_digest"}  # not recorded at first
 SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
 
 
@@ -233,7 +233,8 @@ class TestRefusals:
         ("name", "other"),
         [
             ("classes", ["x", "y", "z"]), ("channels", 1), ("resolution", 9), ("train", 47),
-            ("val", 1), ("test", 1), ("skipped", ["a.png"]),
+            ("val", 1), ("test", 1), ("skipped", ["a.png"]), ("mean", [0.5, 0.5, 0.4]),
+            ("std", [0.1]),
         ],
     )  # fmt: skip
     def test_data_that_differ_from_the_recorded_ones_are_refused_by_what_differs(
@@ -244,6 +245,22 @@ class TestRefusals:
 
         assert f"its data had {name} {other}" in sentence
         assert "--run" in sentence
+
+    def test_a_space_whose_candidates_have_changed_places_is_refused_on_resume(self) -> None:
+        space = build_space("RNN")
+        first = space.blocks[0]
+        turned = replace(first, candidates=first.candidates[::-1])
+        other = replace(space, blocks=(turned, *space.blocks[1:]))
+        sentence = refusal(recorded=plan(space=space).facts, space=other)
+
+        assert sentence.startswith("run folder: the blocks or operations of its space tiny were")
+        assert "bring the space's file back" in sentence
+
+    def test_sums_in_another_order_make_no_other_images(self) -> None:
+        facts = plan().facts
+        near = {name: [each + 1e-7 for each in facts[name]] for name in ("mean", "std")}
+
+        assert plan(recorded=facts | near).facts == facts
 
     def test_workers_too_many_for_a_batch_of_a_differentiable_search_are_refused(self) -> None:
         settings = by_gates(batch=3)

@@ -1,5 +1,6 @@
 """Taking a pretraining over: what is copied, and whose is refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from raynas.settings import Settings
 from raynas.stages import PretrainSettings, SearchSettings
 from raynas.store import RunStore
 from raynas.training.journal import CHECKPOINT
-from raynas.training.reuse import is_pretrained, take_over
+from raynas.training.reuse import is_pretrained, refuse_foreign, take_over
 
 SETTINGS = Settings()
 
@@ -52,6 +53,20 @@ def test_a_compacted_pretraining_is_taken_over_like_any_other(tmp_path: Path) ->
         assert store.rows(table) == plain.rows(table) != []
         assert store.parts(table) == plain.parts(table)
     assert is_pretrained(store)
+
+
+def test_a_supernet_of_other_images_or_another_space_is_refused(tmp_path: Path) -> None:
+    source = pretrained(tmp_path / "first")
+    facts = {"train": 80, "mean": [0.5], "space_digest": "a"}
+    row = source.rows("runs")[0]
+    source.append("runs", [row | {"plan": json.dumps(facts)}], "run")
+    refuse_foreign(source, SETTINGS, facts)
+
+    for name, value in {"train": 81, "mean": [0.6], "space_digest": "b"}.items():
+        with pytest.raises(UserError, match=rf"--pretrained .* were others \({name}: recorded"):
+            refuse_foreign(source, SETTINGS, facts | {name: value})
+    source.append("runs", [row | {"plan": json.dumps({"train": 80})}], "run")
+    refuse_foreign(source, SETTINGS, facts)  # an older raynas recorded less
 
 
 def test_who_computes_it_does_not_make_another_supernet(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from raynas.training.scoring import Remembered, Score
 from raynas.training.warm_start import Earlier, latency_table_of
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
-FACTS = {"classes": ["a", "b"], "train": 80}
+FACTS = {"classes": ["a", "b"], "train": 80, "space_digest": "a"}
 SINGLE = replace(Settings(check=2), search=SearchSettings(score="accuracy"))
 
 
@@ -122,6 +122,7 @@ def test_a_pretraining_that_has_not_ended_is_none(tmp_path: Path) -> None:
         (replace(SINGLE, space="other"), FACTS, "space: recorded 'small_mobile', now 'other'"),
         (replace(SINGLE, data="more"), FACTS, "data: recorded 'digits', now 'more'"),
         (SINGLE, FACTS | {"train": 81}, "train: recorded 80, now 81"),
+        (SINGLE, FACTS | {"space_digest": "b"}, "space_digest: recorded 'a', now 'b'"),
     ],
 )
 def test_another_space_other_images_and_another_seed_are_refused(
