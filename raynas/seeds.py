@@ -8,13 +8,16 @@ from enum import IntEnum, unique
 
 import numpy as np
 
+VERSION = 2
+"""Of what a seed draws; runs record it, since draws of several do not fit together."""
+
 
 @unique
 class Stream(IntEnum):
     """What random numbers are drawn for; those that follow tell its places.
 
-    Results of a seed depend on the numbers of streams, so these stay as they are. Every training of
-    a run draws alike: networks are compared by what they are.
+    Results of a seed depend on the numbers of streams, so these stay as they are, or ``VERSION``
+    rises. Every training of a run draws alike: networks are compared by what they are.
     """
 
     SHARE = 1

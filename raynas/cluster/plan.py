@@ -18,13 +18,14 @@ from raynas.latencies import LatencyTable, Task
 from raynas.nets.cost import cost_table
 from raynas.search.legal import LegalSampler
 from raynas.search.sampling import fairness_cycle
+from raynas.seeds import VERSION
 from raynas.settings import Settings
 from raynas.space import SearchSpace, chain_of
 from raynas.space_digest import RECORDED, refuse_other_space, space_digest
 from raynas.stages import PretrainSettings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
-from raynas.training.same_facts import other_facts
+from raynas.training.same_facts import DRAWS, other_facts
 from raynas.training.sizes import size_warnings, size_words
 from raynas.training.trained import searched_space
 
@@ -121,6 +122,7 @@ def make_plan(
     facts = _facts(dataset) | {
         "latency_table": latencies.digest if latencies else None,
         RECORDED: space_digest(space),
+        DRAWS: VERSION,
     }
     if recorded:
         refuse_other_space(recorded, space, "run folder")
@@ -238,6 +240,12 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
+    if recorded.get(DRAWS) != facts[DRAWS]:
+        raise UserError(
+            "run folder: the raynas that began it drew other random numbers from the same seed, so "
+            "weights, batches and splits would not fit; choose another --run, or continue it with "
+            "that version (runs.versions, runs.git_commit)"
+        )
     for name, before, now in other_facts(recorded, facts):
         raise UserError(
             f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "

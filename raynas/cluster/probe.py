@@ -18,6 +18,7 @@ import numpy as np
 import ray
 import torch
 
+from raynas.cluster.calls import is_lost
 from raynas.cluster.failures import remedy
 from raynas.cluster.plan import Plan
 from raynas.cluster.shards import PathWorkers
@@ -119,8 +120,8 @@ def _everywhere(
     """Do the same at all places at once; return the seconds and the result of each.
 
     Raises:
-        ProbeError: One of them failed.
-        UserError, StageError: One of them raised it.
+        ProbeError: One of them failed, or was lost.
+        UserError, StageError: One of them raised it, or none of them can be started.
     """
     task = ray.remote(_timed).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy="SPREAD")
     asked = [task.remote(work, run, cpus, gpus) for _ in range(places)]
@@ -130,7 +131,9 @@ def _everywhere(
         cause = getattr(error, "cause", None)
         if isinstance(cause, UserError | StageError):
             raise cause from error
-        raise ProbeError(f"{remedy(str(error))}\n{error}") from error
+        may_do = is_lost(error) or isinstance(error, ray.exceptions.RayTaskError)
+        kind = ProbeError if may_do else StageError
+        raise kind(f"{remedy(str(error))}\n{error}") from error
     return found
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from raynas.space_digest import RECORDED
 
+DRAWS = "random_numbers"
+"""The version of what a seed draws, by its name in ``runs.plan``; the first runs have none."""
+
 IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
 """What of ``runs.plan`` must agree where images are the same; the rest follows from them."""
 _LATER = ("mean", "std", RECORDED)  # runs of an older raynas may lack them
@@ -16,7 +19,7 @@ def other_facts(
     recorded: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield names, what was recorded and what is now, where the two do not agree."""
-    for name in (*IMAGES, *_LATER):
+    for name in (*IMAGES, DRAWS, *_LATER):
         before, now = recorded.get(name), facts.get(name)
         if not (_agree(before, now) or (name in _LATER and None in (before, now))):
             yield name, before, now

@@ -164,7 +164,7 @@ class TestWorkers:
         assert made.workers == 2
 
     def test_the_number_of_shards_is_kept_on_resume(self) -> None:
-        """Runs of an older raynas had as many as their machine had room for."""
+        """Whatever it was when the run began, checkpoints belong to it."""
         recorded = plan().facts | {"shards": 4}
         again = plan(recorded=recorded)
 
@@ -255,6 +255,12 @@ class TestRefusals:
 
         assert sentence.startswith("run folder: the blocks or operations of its space tiny were")
         assert "bring the space's file back" in sentence
+
+    def test_a_run_of_other_random_numbers_is_refused_on_resume(self) -> None:
+        facts = plan().facts
+        del facts["random_numbers"]
+
+        assert "drew other random numbers from the same seed" in refusal(recorded=facts)
 
     def test_sums_in_another_order_make_no_other_images(self) -> None:
         facts = plan().facts
