@@ -17,6 +17,7 @@ from raynas.cluster.data_parallel import Report, trainable
 from raynas.cluster.failures import failure_text
 from raynas.cluster.run import Run
 from raynas.cluster.searcher import ListSearcher
+from raynas.cluster.silence import WorkTime
 from raynas.cluster.trials import run_trials
 from raynas.console import Advance
 from raynas.errors import StageError
@@ -103,7 +104,7 @@ def check_trial(  # noqa: PLR0913 - what a trial is made of
     team: Team = ALONE,
     report: Report = tune.report,
 ) -> None:
-    """Train ``config["architecture"]`` for a few epochs; report its accuracy and naswot."""
+    """Train ``config["architecture"]`` for a few epochs; report accuracy and naswot after each."""
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     architecture, device = Architecture.parse(config["architecture"]), "cuda" if gpus else "cpu"
     augment, seed = settings.images.augment, settings.seed
@@ -111,10 +112,13 @@ def check_trial(  # noqa: PLR0913 - what a trial is made of
         space, architecture, dataset, settings.retrain, augment, seed, device, team
     )
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
+    work = WorkTime()
     while training.epoch < settings.retrain.epochs:
+        work.begin()
         last = training.run_epoch()
-    seconds = sum(epoch.seconds for epoch in training.history)
-    report({"val_accuracy": last.val_accuracy, "naswot": naswot, "train_seconds": seconds})
+        seconds = sum(epoch.seconds for epoch in training.history)
+        found = {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "naswot": naswot}
+        report(found | work.told() | {"train_seconds": seconds})
 
 
 class CheckRecorder(tune.Callback):

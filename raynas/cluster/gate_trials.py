@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from raynas.cells import CellSpace
 from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
+from raynas.cluster.silence import WorkTime
 from raynas.console import Advance
 from raynas.remaining import longest_queue
 from raynas.settings import Settings
@@ -71,11 +72,14 @@ def gate_trial(  # noqa: PLR0913 - what a trial is made of
     told, counted = 0, store.written  # epochs and bytes that the driver has heard of
     if search.epoch == last:
         report(_progress(search, told))
+    work = WorkTime()
     while search.epoch < last:
+        work.begin()
         search.run_epoch()
         if team.rank == 0:
             store.write_bytes(path, search.to_bytes())
-        report(_progress(search, told) | {"written_bytes": store.written - counted})
+        found = {"written_bytes": store.written - counted}
+        report(_progress(search, told) | work.told() | found)
         told, counted = search.epoch, store.written
 
 

@@ -12,10 +12,11 @@ import torch
 from ray import tune
 
 from raynas.cluster.searcher import EvolutionSearcher
+from raynas.cluster.silence import WorkTime
 from raynas.cluster.trials import Silence
 from raynas.cluster.watch import TRIES, Watch, WatchedSearcher
 from raynas.space import Architecture
-from raynas.training.scoring import Score
+from raynas.training.scoring import Remembered, Score
 
 MakeScore = Callable[[], Score]
 
@@ -28,17 +29,21 @@ class ScoringTrial(tune.Trainable):
     ) -> None:
         """Build what scores, once per actor."""
         del config
+        self._work = WorkTime()
         torch.set_num_threads(threads)
         self._score = make_score()
 
     def step(self) -> dict[str, Any]:
         """Return the score; the trial is done."""
-        score = self._score(Architecture.parse(self.config["architecture"]))
-        return {"score": score, tune.result.DONE: True}
+        architecture = Architecture.parse(self.config["architecture"])
+        known = isinstance(self._score, Remembered) and architecture in self._score
+        found = {"score": self._score(architecture), tune.result.DONE: True}
+        return found if known else found | self._work.told()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial's architecture, and keep what scores."""
         self.config = new_config
+        self._work.begin()
         return True
 
 
@@ -54,7 +59,7 @@ def run_scoring(
         gpus: Of an actor.
         concurrent: Actors.
     """
-    watch = Watch()
+    watch = Watch(alike=True)
     trainable = tune.with_parameters(ScoringTrial, make_score=make_score, threads=cpus)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         results = tune.Tuner(

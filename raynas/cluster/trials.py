@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 from raynas.any_space import Space
 from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
+from raynas.cluster.silence import WorkTime
 from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.console import Advance
@@ -81,12 +82,16 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         if team.rank == 0 and begun is earlier:  # it may have been trained to its end
             store.write_bytes(checkpoint_path(text), retraining.to_bytes())
     counted = store.written  # bytes that the driver has heard of
+    # the last report waits for the test, too, of which every worker looks at all images
+    work, told = WorkTime(1 + team.size * len(dataset.test) / len(dataset.train)), {}
     while retraining.epoch < settings.retrain.epochs:
+        work.begin()
         retraining.run_epoch()
         if team.rank == 0:
             store.write_bytes(checkpoint_path(text), retraining.to_bytes())
+        told = work.told()
         if retraining.epoch < settings.retrain.epochs:
-            report(_progress(retraining) | {"written_bytes": store.written - counted})
+            report(_progress(retraining) | told | {"written_bytes": store.written - counted})
             counted = store.written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if team.rank == 0:
@@ -95,7 +100,7 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         "test_accuracy": test.accuracy, "test_balanced_accuracy": test.balanced_accuracy,
         "test_images": len(dataset.test), "written_bytes": store.written - counted,
     }  # fmt: skip
-    report(_progress(retraining) | found)
+    report(_progress(retraining) | told | found)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:

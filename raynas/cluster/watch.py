@@ -5,8 +5,9 @@ raised between its steps comes out as it is. For a trial that says nothing it wa
 that was killed is tried again.
 """
 
+import math
 import re
-import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,12 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.cluster.failures import traceback_of
+from raynas.cluster.silence import MOST_SECONDS, WatchedTime
 from raynas.patience import StorageError
 
 _HANGS_AFTER = 60.0  # seconds without a result, at least
-_TIMES_LONGEST = 10.0  # the longest wait for a result so far
+_UNKNOWN_HANGS_AFTER = 600.0  # where only others have told how long they work
+_TIMES_LONGER = 10.0  # than a trial has said; and again, for each time that it was killed
 _STORAGE = re.compile(rf"{StorageError.__name__}: (.+)")  # as a traceback ends
 TRIES = 2  # of a trial again, whose process or machine was lost
 
@@ -27,12 +30,21 @@ TRIES = 2  # of a trial again, whose process or machine was lost
 class Watch(tune.Callback):
     """Raises the first StorageError of a recorder, a searcher or a trial; kills hung trials."""
 
-    def __init__(self, recorder: tune.Callback | None = None) -> None:
-        """Watch a recorder, if there is one."""
+    def __init__(self, recorder: tune.Callback | None = None, alike: bool = False) -> None:
+        """Watch.
+
+        Args:
+            recorder: Told what trials report, if there is one.
+            alike: Whether a trial's work tells of that of others: each reports once, at its end.
+        """
         self._recorder = recorder
+        self._alike = alike
         self._error: StorageError | None = None
+        self._time = WatchedTime()
         self._heard: dict[str, float] = {}
-        self._longest = 0.0  # seconds between two signs of life of a trial
+        self._told: dict[str, float] = {}  # for how long a trial may be silent, by itself
+        self._longest = 0.0  # of all that was told
+        self._killed: Counter[str] = Counter()
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -52,29 +64,45 @@ class Watch(tune.Callback):
         del iteration, info
         if self._error is not None:
             raise self._error
-        now = time.monotonic()
+        now = self._time.now()
         for trial in trials:
-            if trial.status == Trial.RUNNING and self._hangs(trial, now):
+            if trial.status == Trial.RUNNING and self._hangs(trial.trial_id, now):
                 ray.kill(trial.temporary_state.ray_actor)
                 self._heard[trial.trial_id] = now
+                self._killed[trial.trial_id] += 1
 
-    def _hangs(self, trial: Any, now: float) -> bool:
-        """Return whether a trial is silent for far longer than any was; without one, who knows."""
-        silent = now - self._heard.setdefault(trial.trial_id, now)
-        return 0 < self._longest < silent / _TIMES_LONGEST and silent > _HANGS_AFTER
+    def _hangs(self, name: str, now: float) -> bool:
+        """Return whether a trial is silent for far longer than its work takes."""
+        silent = now - self._heard.setdefault(name, now)
+        return silent > self._patience(name) * _TIMES_LONGER ** self._killed[name]
+
+    def _patience(self, name: str) -> float:
+        """Return the seconds for which a trial may be silent; nobody knows before it has worked.
+
+        Architectures differ, and so do the machines, so others say little; a first epoch also
+        imports, compiles and reads, and workers that train together wait for each other's places.
+        """
+        if name in self._told:
+            return max(_TIMES_LONGER * self._told[name], _HANGS_AFTER)
+        if self._alike and self._longest:
+            return max(_TIMES_LONGER * self._longest, _UNKNOWN_HANGS_AFTER)
+        return math.inf
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Begin to wait, also for one that is tried again."""
+        """Begin to wait; a place that was lost tells nothing of the new one, a kill does."""
         del iteration, trials, info
-        self._heard[trial.trial_id] = time.monotonic()
+        self._heard[trial.trial_id] = self._time.now()
+        if not self._killed[trial.trial_id]:
+            self._told.pop(trial.trial_id, None)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Note the sign of life, and hand on."""
-        now = time.monotonic()
-        self._longest = max(self._longest, now - self._heard.get(trial.trial_id, now))
-        self._heard[trial.trial_id] = now
+        self._heard[trial.trial_id] = self._time.now()
+        if MOST_SECONDS in result:  # else nothing was trained for this report
+            self._told[trial.trial_id] = result[MOST_SECONDS]
+            self._longest = max(self._longest, result[MOST_SECONDS])
         if self._recorder is not None:
             self.attempt(self._recorder.on_trial_result, iteration, trials, trial, result, **info)
 

@@ -65,6 +65,10 @@ class Remembered:
         self._make = make
         self._score: Score | None = None
 
+    def __contains__(self, architecture: Architecture) -> bool:
+        """Return whether a score is known already."""
+        return str(architecture) in self._known
+
     def __call__(self, architecture: Architecture) -> float:
         """Return the score."""
         known = self._known.get(str(architecture))

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from raynas.cluster import watch as watch_module
+from raynas.cluster import silence
+from raynas.cluster.silence import MOST_SECONDS
 from raynas.cluster.watch import Watch, WatchedSearcher
 from raynas.patience import StorageError
 
@@ -150,59 +152,141 @@ class TestStorage:
             end_step(watch)
 
 
+class Clock:
+    """A clock that can be set, and the actors that were killed."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.killed: list[str] = []
+
+    def watch(self, watch: Watch, seconds: float, *trials: Any) -> None:
+        """Let a driver look at its trials for some time, every four seconds."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(self.now + 4, until)
+            end_step(watch, *trials)
+
+
+def start(watch: Watch, *trials: Any) -> None:
+    """Start trials as Tune does."""
+    for trial in trials:
+        watch.on_trial_start(iteration=0, trials=[], trial=trial)
+
+
+def report(watch: Watch, trial: Any, seconds: float | None = None) -> None:
+    """Report as a trial does that has worked for so long, or has trained nothing."""
+    result = {} if seconds is None else {MOST_SECONDS: seconds}
+    watch.on_trial_result(iteration=1, trials=[trial], trial=trial, result=result)
+
+
 class TestHungTrials:
     @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
         """Return a clock that can be set, and the actors that were killed."""
-        clock = SimpleNamespace(now=1000.0, killed=[])
-        monkeypatch.setattr(watch_module.time, "monotonic", lambda: clock.now)
-        monkeypatch.setattr(watch_module.ray, "kill", clock.killed.append)
+        clock = Clock()
+        monkeypatch.setattr(silence.time, "monotonic", lambda: clock.now)
+        monkeypatch.setattr(ray, "kill", clock.killed.append)
         return clock
 
-    def test_a_trial_that_is_silent_ten_times_as_long_as_any_was_is_killed_once(
-        self, clock: Any
+    def test_a_trial_that_is_silent_ten_times_as_long_as_it_works_is_killed_once(
+        self, clock: Clock
     ) -> None:
         watch, trial = Watch(), build_trial()
-        watch.on_trial_start(iteration=0, trials=[], trial=trial)
-        clock.now += 20
-        tell(watch, "on_trial_result", trial)
-        clock.now += 10 * 20
-        end_step(watch, trial)
+        start(watch, trial)
+        report(watch, trial, 20)
+        clock.watch(watch, 10 * 20, trial)
         assert clock.killed == []
 
-        clock.now += 1
-        end_step(watch, trial)
-        end_step(watch, trial)
+        clock.watch(watch, 8, trial)
         assert clock.killed == ["actor a"]
 
-    def test_nobody_is_killed_within_a_minute_however_short_trials_are(self, clock: Any) -> None:
+    def test_nobody_is_killed_within_a_minute_however_short_epochs_are(self, clock: Clock) -> None:
         watch, trial = Watch(), build_trial()
-        end_step(watch, trial)
-        clock.now += 0.1
-        tell(watch, "on_trial_result", trial)
-        clock.now += 59
-        end_step(watch, trial)
+        start(watch, trial)
+        report(watch, trial, 0.1)
+        clock.watch(watch, 59, trial)
         assert clock.killed == []
 
-        clock.now += 2
-        end_step(watch, trial)
+        clock.watch(watch, 2, trial)
         assert clock.killed == ["actor a"]
 
-    def test_before_any_result_nobody_knows_how_long_is_too_long(self, clock: Any) -> None:
-        watch, trial = Watch(), build_trial()
-        end_step(watch, trial)
-        clock.now += 1e6
-        end_step(watch, trial)
+    def test_before_a_trial_has_worked_nobody_knows_how_long_is_too_long(
+        self, clock: Clock
+    ) -> None:
+        watch, quick, slow = Watch(), build_trial("quick"), build_trial("slow")
+        start(watch, quick, slow)
+        report(watch, quick, 1)
+        for _ in range(200):
+            clock.watch(watch, 50, quick, slow)
+            report(watch, quick, 1)
 
         assert clock.killed == []
 
-    def test_a_trial_that_waits_for_its_place_is_not_taken_for_hung(self, clock: Any) -> None:
+    def test_a_report_for_which_nothing_was_trained_teaches_nothing(self, clock: Clock) -> None:
+        watch, resumed = Watch(), build_trial()
+        start(watch, resumed)
+        report(watch, resumed)
+        clock.watch(watch, 1e4, resumed)
+
+        assert clock.killed == []
+
+    def test_a_trial_that_is_begun_elsewhere_is_not_judged_by_what_it_was(
+        self, clock: Clock
+    ) -> None:
         watch, trial = Watch(), build_trial()
-        end_step(watch, trial)
-        clock.now += 1
-        tell(watch, "on_trial_result", trial)
+        start(watch, trial)
+        report(watch, trial, 1)
+        start(watch, trial)
+        clock.watch(watch, 1e4, trial)
+
+        assert clock.killed == []
+
+    def test_one_that_hangs_again_is_killed_again_after_ten_times_as_long(
+        self, clock: Clock
+    ) -> None:
+        watch, trial = Watch(), build_trial()
+        start(watch, trial)
+        report(watch, trial, 1)
+        clock.watch(watch, 61, trial)
+        start(watch, trial)
+        clock.watch(watch, 599, trial)
+        assert clock.killed == ["actor a"]
+
+        clock.watch(watch, 10, trial)
+        assert clock.killed == ["actor a"] * 2
+
+    def test_a_driver_that_was_stopped_takes_nobody_for_hung(self, clock: Clock) -> None:
+        watch, trials = Watch(), [build_trial("a"), build_trial("b")]
+        start(watch, *trials)
+        for trial in trials:
+            report(watch, trial, 1)
+        clock.watch(watch, 40, *trials)
+        clock.now += 1e6  # both have reported meanwhile; Tune hears them one after the other
+        report(watch, trials[0], 1)
+        end_step(watch, *trials)
+        report(watch, trials[1], 1)
+        clock.watch(watch, 50, *trials)
+
+        assert clock.killed == []
+
+    def test_a_trial_that_waits_for_its_place_is_not_taken_for_hung(self, clock: Clock) -> None:
+        watch, trial = Watch(), build_trial()
+        start(watch, trial)
+        report(watch, trial, 1)
         trial.status = Trial.PENDING
-        clock.now += 1e6
-        end_step(watch, trial)
+        clock.watch(watch, 1e4, trial)
 
         assert clock.killed == []
+
+    def test_trials_that_report_but_once_are_judged_by_each_other_after_ten_minutes(
+        self, clock: Clock
+    ) -> None:
+        watch, known, scored, hung = Watch(alike=True), *map(build_trial, ("a", "b", "c"))
+        start(watch, known, scored, hung)
+        report(watch, known)
+        clock.watch(watch, 1000, hung)
+        assert clock.killed == []
+
+        report(watch, scored, 5)
+        clock.watch(watch, 8, hung)
+        assert clock.killed == ["actor c"]
