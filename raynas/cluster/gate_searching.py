@@ -14,6 +14,7 @@ from raynas.cells import CellSpace
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.gate_trials import GateRecorder, SeedSearcher, gate_trial, gates_part, seeds_of
 from raynas.cluster.run import Run
+from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searcher import ListSearcher
 from raynas.cluster.trials import run_trials
 from raynas.errors import StageError
@@ -75,7 +76,8 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     each = replace(
         settings.retrain, epochs=differentiable.epochs, scheduler=differentiable.scheduler
     )
-    run_trials(work, SeedSearcher(left), [recorder], each, plan.trial_size, plan.searches)
+    known = known_epochs(run.store, "search_epochs", "seed")
+    run_trials(work, SeedSearcher(left), [recorder], each, plan.trial_size, plan.searches, known)
     _refuse_none(run)
     run.store.compact("gates")
 

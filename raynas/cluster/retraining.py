@@ -7,6 +7,7 @@ from ray.tune.search import Searcher
 
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.run import Run
+from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searching import Winners
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.errors import StageError
@@ -42,7 +43,8 @@ def retrain(run: Run, winners: Winners) -> None:
         earlier=run.earlier.training if run.earlier else None,
     )  # fmt: skip
     searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
+    known = known_epochs(run.store, "trials", "architecture")
     with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
-        run_trials(work, searcher, callbacks, each, plan.trial_size, plan.concurrent)
+        run_trials(work, searcher, callbacks, each, plan.trial_size, plan.concurrent, known)
         if not winners.exhausted:
             raise StageError("retraining ended early; run the same command again to continue")

@@ -7,18 +7,18 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from raynas.any_space import Space
 from raynas.cluster.data_parallel import Report
 from raynas.cluster.failures import failure_text
+from raynas.cluster.scheduling import Epochs, make_scheduler
 from raynas.cluster.silence import WorkTime
 from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.watch import Watch, WatchedSearcher
@@ -207,6 +207,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
     settings: RetrainSettings,
     size: TrialSize,
     concurrent: int,
+    earlier: Mapping[str, Epochs] | None = None,
 ) -> None:
     """Run the searcher's trials to their ends.
 
@@ -217,6 +218,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
         settings: Epochs, scheduler and failures of a trial.
         size: The workers of a trial, and what they take.
         concurrent: Trials at a time.
+        earlier: What trials have done before, also those that have ended, for the scheduler.
     """
     recorder, *others = callbacks
     watch = Watch(recorder)
@@ -227,7 +229,7 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 metric="val_accuracy",
                 mode="max",
                 search_alg=WatchedSearcher(searcher, watch),
-                scheduler=_scheduler(settings),
+                scheduler=make_scheduler(settings, earlier or {}),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 # A process costs seconds. Tune ends those of failed and killed trials, and the
@@ -244,14 +246,3 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
                 failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             ),
         ).fit()
-
-
-def _scheduler(settings: RetrainSettings) -> TrialScheduler:
-    if settings.scheduler == "fifo":
-        return FIFOScheduler()
-    return ASHAScheduler(
-        time_attr="epoch",
-        max_t=settings.epochs,
-        grace_period=min(settings.asha_grace_epochs, settings.epochs),
-        reduction_factor=settings.asha_reduction,
-    )
