@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.costs import Limits, parse_duration, parse_quantity
+from raynas.deciding import decides
 from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
 from raynas.locations import shown
@@ -262,8 +263,7 @@ def _refuse_odd_seeds(settings: Settings) -> None:
 
 def decides_supernet(name: str) -> bool:
     """Return whether a setting decides what is pretrained: runs that agree in all can share it."""
-    where = name.startswith(("images.", "pretrain.")) or name in {"space", "data", "seed"}
-    return where and name not in _FREE
+    return name not in _FREE and decides("pretraining", name)
 
 
 def differences(

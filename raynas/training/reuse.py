@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from raynas.deciding import differing_plans
 from raynas.errors import UserError
 from raynas.settings import Settings, decides_supernet, differences
 from raynas.store import RunStore
@@ -43,7 +44,7 @@ def refuse_foreign(
     Args:
         source: Its run folder.
         settings: Of the run that begins.
-        facts: What was read from its images and its space; None: not yet.
+        facts: What its plan made of images, space and settings; None: it has no plan yet.
 
     Raises:
         UserError: There is none, it has not ended, or it was another one.
@@ -54,13 +55,14 @@ def refuse_foreign(
             f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended; "
             "check the path, or leave the flag out"
         )
+    before = json.loads(recorded[0]["plan"] or "{}")
     differing = differences(recorded[0]["settings"], settings, decides_supernet)
+    differing += differing_plans("pretraining", before, facts) if facts else []
     if differing:
         raise UserError(
             f"--pretrained {source.uri}: it trained another supernet ({'; '.join(differing)}); "
             "leave the flag out, or give the recorded settings"
         )
-    before = json.loads(recorded[0]["plan"] or "{}")
     for name, was, now in other_facts(before, facts) if facts else ():
         raise UserError(
             f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "

@@ -19,7 +19,8 @@ SETTINGS = Settings()
 def pretrained(folder: Path) -> RunStore:
     """Return a run folder with a pretraining of two parts, and a search."""
     store = RunStore.create(str(folder))
-    store.append("runs", [{"run": "first", "settings": SETTINGS.to_json()}], "run")
+    plan = json.dumps({"train": 80, "shards": 2})
+    store.append("runs", [{"run": "first", "settings": SETTINGS.to_json(), "plan": plan}], "run")
     for part in ("000", "001"):
         store.append("steps", [{"step": int(part), "seconds": 0.5}], part)
         store.append("indicators", [{"step": int(part), "value": 1.0}], part)
@@ -92,6 +93,14 @@ def test_another_supernet_is_refused_by_what_differs(tmp_path: Path, other: Sett
 
     assert other.supernet != SETTINGS.supernet
     assert not is_pretrained(store)
+
+
+def test_another_number_of_shards_makes_another_supernet(tmp_path: Path) -> None:
+    source = pretrained(tmp_path / "first")
+    facts = {"train": 80, "shards": 2}
+    refuse_foreign(source, SETTINGS, facts)
+    with pytest.raises(UserError, match=r"another supernet \(shards: recorded 2, now 1\)"):
+        refuse_foreign(source, SETTINGS, facts | {"shards": 1})
 
 
 def test_a_pretraining_that_has_not_ended_or_never_begun_is_refused(tmp_path: Path) -> None:

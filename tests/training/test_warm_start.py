@@ -24,7 +24,7 @@ SINGLE = replace(Settings(check=2), search=SearchSettings(score="accuracy"))
 def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> RunStore:
     """Return the folder of a run that has ended."""
     store = RunStore.create(str(folder))
-    plan = json.dumps(FACTS | {"shards": 3})
+    plan = json.dumps(FACTS | {"shards": 3, "workers_per_trial": 2})
     row = {"run": "first", "settings": settings.to_json(), "plan": plan}
     store.append("runs", [row], "run")
     store.append("ledger", [{"layer": 0, "updates": 3}], "final")
@@ -38,9 +38,9 @@ def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> R
     return store
 
 
-def look(store: RunStore, settings: Settings = SINGLE) -> Earlier:
-    """Look at an earlier run from one with the same images."""
-    return Earlier(store, settings, COSTS, FACTS | {"shards": 1})
+def look(store: RunStore, settings: Settings = SINGLE, **facts: int) -> Earlier:
+    """Look at an earlier run from one with the same images and, unless named, the same plan."""
+    return Earlier(store, settings, COSTS, FACTS | {"shards": 3, "workers_per_trial": 2} | facts)
 
 
 def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
@@ -58,6 +58,11 @@ def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
     ("settings", "lost", "reason"),
     [
         (replace(SINGLE, max_macs=30), set(), None),
+        (
+            replace(SINGLE, pretrain=replace(SINGLE.pretrain, initialisation="gaussian")),
+            {"pretraining", "scores", "checks"},  # their naswot is that of initial weights
+            "pretrain.initialisation: recorded 'qr', now 'gaussian'",
+        ),
         (replace(SINGLE, retrain=replace(SINGLE.retrain, top_k=9)), set(), None),
         (
             replace(SINGLE, pretrain=replace(SINGLE.pretrain, epochs=3.0)),
@@ -85,7 +90,28 @@ def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
 def test_what_other_settings_decide_is_made_anew_and_the_reason_is_said(
     tmp_path: Path, settings: Settings, lost: set[str], reason: str | None
 ) -> None:
-    earlier = look(earlier_run(tmp_path / "first"), settings)
+    refuse_but(look(earlier_run(tmp_path / "first"), settings), lost, reason)
+
+
+@pytest.mark.parametrize(
+    ("facts", "lost", "reason"),
+    [
+        ({"shards": 1}, {"pretraining", "scores"}, "shards: recorded 3, now 1"),
+        (
+            {"workers_per_trial": 1},
+            {"checks", "trainings"},
+            "workers per trial: recorded 2, now 1",
+        ),
+    ],
+)
+def test_what_the_plan_made_of_open_settings_is_compared_too(
+    tmp_path: Path, facts: dict[str, int], lost: set[str], reason: str
+) -> None:
+    refuse_but(look(earlier_run(tmp_path / "first"), **facts), lost, reason)
+
+
+def refuse_but(earlier: Earlier, lost: set[str], reason: str | None) -> None:
+    """Assert that all but some parts are taken over, and that the reason is said."""
     found = {
         "pretraining": earlier.pretraining is not None,
         "scores": bool(earlier.scores()),

@@ -1,0 +1,104 @@
+"""What decides each part of a run: whoever takes a part over from another run compares this.
+
+A setting that stands in no group decides every part until somebody has thought about it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Part = Literal["pretraining", "scores", "checks", "trainings", "searches"]
+"""What of a run another one may take over."""
+
+GROUPS: Mapping[str, frozenset[str]] = {
+    "task": frozenset({
+        "space", "data", "seed", "images.resolution", "images.share", "images.val-fraction",
+        "images.test-fraction", "images.augment", "images.max-corrupt",
+    }),
+    "supernet": frozenset({
+        "pretrain.epochs", "pretrain.batch", "pretrain.trainable", "pretrain.layer-indicator",
+        "pretrain.sampling", "pretrain.extra", "pretrain.optimiser", "pretrain.learning-rate",
+        "pretrain.classifier-rate", "pretrain.momentum", "pretrain.weight-decay",
+        "pretrain.schedule", "pretrain.label-smoothing", "pretrain.clip", "pretrain.shards",
+        "pretrain.cpus-per-worker", "pretrain.records",
+    }),
+    "initialisation": frozenset({"pretrain.initialisation"}),  # also of naswot in a check
+    "scoring": frozenset({
+        "search.score", "search.recalibration-batches", "search.score-images",
+    }),
+    "gates": frozenset({
+        "search.strategy", "differentiable.gates", "differentiable.genotype",
+        "differentiable.cells", "differentiable.channels", "differentiable.epochs",
+        "differentiable.batch", "differentiable.warmup", "differentiable.learning-rate",
+        "differentiable.last-rate", "differentiable.momentum", "differentiable.nesterov",
+        "differentiable.weight-decay", "differentiable.clip", "differentiable.gate-rate",
+        "differentiable.gate-decay", "differentiable.low", "differentiable.high",
+        "differentiable.first-temperature", "differentiable.last-temperature",
+        "differentiable.open-gates", "differentiable.operation-dropout",
+        "differentiable.skip-weight", "differentiable.group-weight",
+        "differentiable.path-weight", "differentiable.free-share", "differentiable.pooling",
+        "differentiable.partial", "differentiable.edge-weights", "differentiable.pooling-norm",
+        "differentiable.last-norm",
+    }),
+    "trial": frozenset({"retrain.cpus-per-trial", "retrain.workers-per-trial"}),
+    "training": frozenset({
+        "retrain.batch", "retrain.learning-rate", "retrain.momentum", "retrain.weight-decay",
+        "retrain.label-smoothing", "retrain.clip", "retrain.dropout", "retrain.drop-path",
+        "retrain.ema-decay",
+    }),
+    "epochs": frozenset({"retrain.epochs"}),
+    "check": frozenset({"check-epochs"}),
+    # which networks are looked at, and how far, not what comes of one
+    "choosing": frozenset({
+        "method", "max-macs", "max-params", "max-latency", "latency-table", "check",
+        "search.layer-weight-sign", "search.identity-weight", "search.path-bonus",
+        "search.generations", "search.population", "search.parents", "search.breeding",
+        "search.objectives", "search.selection", "search.mutations", "search.crossovers",
+        "search.mutation-probability", "search.min-distance", "differentiable.seeds",
+        "differentiable.scheduler", "retrain.top-k", "retrain.scheduler",
+        "retrain.asha-grace-epochs", "retrain.asha-reduction",
+    }),
+}  # fmt: skip
+"""Every setting by its flag, in one group each, but for those that decide no result."""
+
+_DECIDE: Mapping[Part, frozenset[str]] = {
+    "pretraining": frozenset({"task", "supernet", "initialisation"}),
+    "scores": frozenset({"task", "supernet", "initialisation", "scoring"}),
+    "checks": frozenset({"task", "initialisation", "trial", "training", "check"}),
+    "trainings": frozenset({"task", "trial", "training", "epochs"}),
+    "searches": frozenset({"task", "trial", "gates"}),
+}
+
+# What a plan has made of settings that leave it open, and what older runs had.
+_PLANNED: Mapping[Part, Mapping[str, int]] = {
+    "pretraining": {"shards": 1},
+    "scores": {"shards": 1},
+    "checks": {"workers_per_trial": 1},
+    "trainings": {"workers_per_trial": 1},
+    "searches": {"workers_per_trial": 1},
+}
+
+
+def decides(part: Part, name: str) -> bool:
+    """Return whether a setting decides a part of a run.
+
+    Args:
+        part: What another run may take over.
+        name: The setting's flag without dashes before it; an unknown one decides everything.
+    """
+    group = next((group for group, names in GROUPS.items() if name in names), None)
+    return group is None or group in _DECIDE[part]
+
+
+def differing_plans(part: Part, recorded: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Return a line for all that decides a part and that two plans made of open settings.
+
+    Args:
+        part: What another run may take over.
+        recorded: The plan of the run that has it, ``runs.plan``.
+        facts: That of the other run.
+    """
+    pairs = [
+        (name, recorded.get(name, usual), facts.get(name, usual))
+        for name, usual in _PLANNED[part].items()
+    ]
+    return [f"{name.replace('_', ' ')}: recorded {a}, now {b}" for name, a, b in pairs if a != b]
