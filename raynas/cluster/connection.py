@@ -18,7 +18,6 @@ from raynas.ranges import GPU_PARTS
 
 # Ray reads these when it starts; a person's own values win.
 _QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
