@@ -1,10 +1,12 @@
 """The curves of retraining trials in MLflow, Weights & Biases or TensorBoard, by Tune's loggers.
 
-The tables stay what counts: a tracker that fails says so once and is not asked again.
+The tables stay what counts. A tracker works in a thread of its own, so trials never wait for it;
+one that fails, or does not answer, is named once and not asked again.
 """
 
 import contextlib
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +16,15 @@ from typing import Any, Literal
 from ray import tune
 from ray.tune.logger import LoggerCallback
 
+from raynas.cluster import background
+from raynas.cluster.background import Background, Call
 from raynas.errors import UserError
 from raynas.store import RunStore
 
 Tracker = Literal["mlflow", "wandb", "tensorboard"]
 _PACKAGES = {"mlflow": "mlflow", "wandb": "wandb", "tensorboard": "tensorboardX"}
 _PROJECT = "raynas"
+_SILENT_SECONDS = 60.0  # without an answer, after which a person is told
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,27 @@ class _Tracked:
 class Tracking(tune.Callback):
     """Hands each epoch of each trial to one of Tune's loggers."""
 
-    def __init__(self, logger: LoggerCallback, run: str, folder: Path, warn: Callable[[str], None]):
-        """Hold the logger.
+    def __init__(
+        self,
+        tracker: str,
+        make: Callable[[], Any],
+        run: str,
+        folder: Path,
+        warn: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is imported or sent yet.
 
         Args:
-            logger: Sends or writes what it is given.
+            tracker: Its name.
+            make: Makes what sends or writes what it is given.
             run: Name of the run.
             folder: Where a logger that writes files may do so.
-            warn: Told when the logger fails.
+            warn: Told when the tracker fails, once.
         """
-        self._logger: LoggerCallback | None = logger
+        self._tracker, self._make = tracker, make
         self._run, self._folder, self._warn = run, folder, warn
+        self._background: Background | None = None
+        self._is_named = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks, but nothing is ever restored from there."""
@@ -64,15 +79,14 @@ class Tracking(tune.Callback):
 
     def setup(self, *args: Any, **info: Any) -> None:
         """Log in, or open what is written to."""
-        self._attempt("setup", *args, **info)
+        self._background = Background(self._make)
+        self._ask(lambda logger: logger.setup(*args, **info))
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Begin a trial's curves."""
         del iteration, trials, info
         tracked = self._tracked(trial)
-        with contextlib.suppress(OSError):  # which the logger then meets
-            tracked.init_local_path()  # Weights & Biases expects it
-        self._attempt("log_trial_start", tracked)
+        self._ask(lambda logger: _start(logger, tracked))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -84,36 +98,65 @@ class Tracking(tune.Callback):
         if "test_accuracy" in result:
             numbers["test_accuracy"] = result["test_accuracy"]
         numbers["training_iteration"] = last["epoch"]
-        self._attempt("log_trial_result", iteration, self._tracked(trial), numbers)
+        tracked = self._tracked(trial)
+        self._ask(lambda logger: logger.log_trial_result(iteration, tracked, numbers))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End a trial's curves."""
         del iteration, trials, info
-        self._attempt("log_trial_end", self._tracked(trial))
+        tracked = self._tracked(trial)
+        self._ask(lambda logger: logger.log_trial_end(tracked))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the curves of a trial that failed."""
         del iteration, trials, info
-        self._attempt("log_trial_end", self._tracked(trial), failed=True)
+        tracked = self._tracked(trial)
+        self._ask(lambda logger: logger.log_trial_end(tracked, failed=True))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Wait until all is sent."""
+        """Wait for a moment until all is sent."""
         del info
-        self._attempt("on_experiment_end", trials)
+        self._ask(lambda logger: logger.on_experiment_end(trials))
+        if self._background and not self._background.close():
+            self._give_up(f"no answer for {self._background.silent_seconds:.0f} s")
+        self._look()
 
     def _tracked(self, trial: Any) -> _Tracked:
         architecture = trial.config["architecture"]
         folder = str(self._folder / architecture)
         return _Tracked(trial.trial_id, {"architecture": architecture}, folder, self._run)
 
-    def _attempt(self, method: str, *args: Any, **named: Any) -> None:
-        if self._logger is None:
-            return
-        try:
-            getattr(self._logger, method)(*args, **named)
-        except Exception as error:  # noqa: BLE001 - a service's errors are many, and none matters
-            name, self._logger = type(self._logger).__name__, None
-            self._warn(f"warning: tracking ends, the tables go on: {name}: {error}")
+    def _ask(self, call: Call) -> None:
+        self._look()
+        if self._background:
+            self._background.ask(call)
+
+    def _look(self) -> None:
+        """Say if the tracker has failed, and ask it no more; or that it does not answer."""
+        error = self._background.error if self._background else None
+        if error:
+            self._give_up(str(error).partition("\n")[0] or type(error).__name__)
+        elif self._background and self._background.silent_seconds > _SILENT_SECONDS:
+            self._name(
+                f"{self._tracker} has not answered for {_SILENT_SECONDS:.0f} s, trials go on"
+            )
+
+    def _give_up(self, why: str) -> None:
+        self._background = None
+        self._name(f"tracking ends, the tables go on: {self._tracker}: {why}")
+
+    def _name(self, what: str) -> None:
+        """Say it, unless something was said before."""
+        if not self._is_named:
+            self._is_named = True
+            self._warn(f"warning: {what}")
+
+
+def _start(logger: Any, tracked: _Tracked) -> None:
+    """Begin a trial's curves."""
+    with contextlib.suppress(OSError):  # which a logger that writes files then meets
+        tracked.init_local_path()  # Weights & Biases expects it
+    logger.log_trial_start(tracked)
 
 
 def refuse_untrackable(tracker: Tracker | None, store: RunStore) -> None:
@@ -152,7 +195,11 @@ def tracking(tracker: Tracker | None, store: RunStore, warn: Callable[[str], Non
     if tracker is None:
         return []
     folder = (store.local_folder or Path("runs") / store.name).absolute()
-    return [Tracking(_logger(tracker, store.name), store.name, folder / tracker, warn)]
+    for noisy in ("urllib3", "mlflow"):  # they tell of each attempt; it is said once, at last
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    return [
+        Tracking(tracker, lambda: _logger(tracker, store.name), store.name, folder / tracker, warn)
+    ]
 
 
 def _logger(tracker: Tracker, run: str) -> LoggerCallback:
@@ -170,6 +217,9 @@ def _logger(tracker: Tracker, run: str) -> LoggerCallback:
             # the logger's process has the environment of Ray's start, which may be another one
             mode = os.environ.get("WANDB_MODE", "online")
             project = os.environ.get("WANDB_PROJECT", _PROJECT)
-            return WandbLoggerCallback(project, group=run, mode=mode)
+            # it kills its processes after less time than it is waited for, so none is left alone
+            return WandbLoggerCallback(
+                project, group=run, mode=mode, upload_timeout=round(0.7 * background.END_SECONDS)
+            )
         case "tensorboard":
             return tune.logger.TBXLoggerCallback()

@@ -299,7 +299,7 @@ def warm(fifo: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Experime
     """Return the same experiment in another folder, begun from the first and seen by trackers."""
     folder = tmp_path_factory.mktemp("warm")
     warm = begin(folder, replace(fifo.settings.retrain, max_failures=0))
-    wrong = Tracking(Deaf(), "run", folder, warm.bar.said.append)
+    wrong = Tracking("deaf", Deaf, "run", folder, warm.bar.said.append)
     shown = tracking("tensorboard", warm.store, warm.bar.said.append)
     run(warm, 3, callbacks=[wrong, *shown], earlier=fifo.store)
     return warm
@@ -343,7 +343,7 @@ class TestTracking:
         self, warm: Experiment
     ) -> None:
         (said,) = warm.bar.said
-        assert said == "warning: tracking ends, the tables go on: Deaf: nobody there"
+        assert said == "warning: tracking ends, the tables go on: deaf: nobody there"
 
 
 def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_path: Path) -> None:
