@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
+from raynas.cluster import gate_searching, retraining
 from raynas.cluster.scheduling import Epochs, known_epochs, make_scheduler
+from raynas.cluster.trial_size import TrialSize
+from raynas.errors import StageError
+from raynas.settings import Settings
 from raynas.stages import RetrainSettings
 from raynas.store import RunStore
 
@@ -116,6 +121,47 @@ def test_what_trials_have_reported_is_read_in_its_order(tmp_path: Path, name: st
 
     found = known_epochs(store, table, name)
     assert [(row["epoch"], row["val_accuracy"]) for row in found["1"]] == [(1, 0.1), (2, 0.2)]
+
+
+def retrain(run: Any) -> None:
+    """Retrain what some winners suggest."""
+    winners: Any = SimpleNamespace(exhausted=False, score_of=None)
+    retraining.retrain(run, winners)
+
+
+def search(run: Any) -> None:
+    """Search with the seeds of a run."""
+    space: Any = None
+    gate_searching._run_searches(run, space)
+
+
+@pytest.mark.parametrize(
+    ("module", "stage", "name"), [(retraining, retrain, "0-1"), (gate_searching, search, "0")]
+)
+def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, stage: Any, name: str
+) -> None:
+    store = RunStore.create(str(tmp_path))
+    store.append("trials", [{"architecture": "0-1", **epochs_of([0.5])[0]}], part="0-1")
+    store.append("search_epochs", [{"seed": 0, **epochs_of([0.5])[0]}], part="000000")
+    run: Any = SimpleNamespace(
+        store=store, settings=Settings(), dataset=None, earlier=None, trackers=(),
+        plan=SimpleNamespace(
+            space=None, costs=None, trial_size=TrialSize(), concurrent=1, searches=1,
+            gpus_per_trial=0.0,
+        ),
+        stages=SimpleNamespace(stage=lambda *_: print, print=print),
+        spending=lambda *_: nullcontext(),
+    )  # fmt: skip
+    told: list[dict[str, Epochs]] = []
+    monkeypatch.setattr(module, "trainable", lambda *_, **__: None)
+    monkeypatch.setattr(module, "run_trials", lambda *given: told.append(given[-1]))
+    with pytest.raises(StageError, match="ended early"):  # for nothing was trained
+        stage(run)
+
+    (known,) = told
+    found = [(row["epoch"], row["val_accuracy"]) for row in known[name]]
+    assert (list(known), found) == ([name], [(1, 0.5)])
 
 
 def test_without_asha_every_trial_goes_on() -> None:
