@@ -59,7 +59,7 @@ def run_scoring(
         gpus: Of an actor.
         concurrent: Actors.
     """
-    watch = Watch(alike=True)
+    watch = Watch()
     trainable = tune.with_parameters(ScoringTrial, make_score=make_score, threads=cpus)
     with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
         results = tune.Tuner(

@@ -212,14 +212,12 @@ def _logger(tracker: Tracker, run: str) -> LoggerCallback:
                 os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=experiment, tags={"run": run}
             )
         case "wandb":
-            from ray.air.integrations.wandb import WandbLoggerCallback  # noqa: PLC0415
+            from raynas.cluster.wandb_logger import TellingWandbLogger  # noqa: PLC0415
 
             # the logger's process has the environment of Ray's start, which may be another one
             mode = os.environ.get("WANDB_MODE", "online")
             project = os.environ.get("WANDB_PROJECT", _PROJECT)
-            # it kills its processes after less time than it is waited for, so none is left alone
-            return WandbLoggerCallback(
-                project, group=run, mode=mode, upload_timeout=round(0.7 * background.END_SECONDS)
-            )
+            # it gives up before it is given up, so that no process of it is left alone
+            return TellingWandbLogger(project, run, mode, 0.7 * background.END_SECONDS)
         case "tensorboard":
             return tune.logger.TBXLoggerCallback()

@@ -20,9 +20,9 @@ from raynas.cluster.failures import traceback_of
 from raynas.cluster.silence import MOST_SECONDS, WatchedTime
 from raynas.patience import StorageError
 
-_HANGS_AFTER = 60.0  # seconds without a result, at least
-_UNKNOWN_HANGS_AFTER = 600.0  # where only others have told how long they work
-_TIMES_LONGER = 10.0  # than a trial has said; and again, for each time that it was killed
+_HANGS_AFTER, _TIMES_LONGER = 60.0, 10.0  # seconds without a result, and times what it has told
+_UNKNOWN_AFTER, _TIMES_OTHERS = 3600.0, 100.0  # likewise, before a trial has told anything
+_TIMES_AGAIN = 10.0  # longer each time that it was killed
 _STORAGE = re.compile(rf"{StorageError.__name__}: (.+)")  # as a traceback ends
 TRIES = 2  # of a trial again, whose process or machine was lost
 
@@ -30,15 +30,9 @@ TRIES = 2  # of a trial again, whose process or machine was lost
 class Watch(tune.Callback):
     """Raises the first StorageError of a recorder, a searcher or a trial; kills hung trials."""
 
-    def __init__(self, recorder: tune.Callback | None = None, alike: bool = False) -> None:
-        """Watch.
-
-        Args:
-            recorder: Told what trials report, if there is one.
-            alike: Whether a trial's work tells of that of others: each reports once, at its end.
-        """
+    def __init__(self, recorder: tune.Callback | None = None) -> None:
+        """Watch a recorder, if there is one."""
         self._recorder = recorder
-        self._alike = alike
         self._error: StorageError | None = None
         self._time = WatchedTime()
         self._heard: dict[str, float] = {}
@@ -74,19 +68,17 @@ class Watch(tune.Callback):
     def _hangs(self, name: str, now: float) -> bool:
         """Return whether a trial is silent for far longer than its work takes."""
         silent = now - self._heard.setdefault(name, now)
-        return silent > self._patience(name) * _TIMES_LONGER ** self._killed[name]
+        return silent > self._patience(name) * _TIMES_AGAIN ** self._killed[name]
 
     def _patience(self, name: str) -> float:
-        """Return the seconds for which a trial may be silent; nobody knows before it has worked.
+        """Return the seconds for which a trial may be silent, by what it has told.
 
-        Architectures differ, and so do the machines, so others say little; a first epoch also
-        imports, compiles and reads, and workers that train together wait for each other's places.
+        Before it has, others say little: architectures differ, and so do machines; a first epoch
+        also imports, compiles and reads, and workers of one trial wait for each other's places.
         """
         if name in self._told:
             return max(_TIMES_LONGER * self._told[name], _HANGS_AFTER)
-        if self._alike and self._longest:
-            return max(_TIMES_LONGER * self._longest, _UNKNOWN_HANGS_AFTER)
-        return math.inf
+        return max(_TIMES_OTHERS * self._longest, _UNKNOWN_AFTER) if self._longest else math.inf
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Begin to wait; a place that was lost tells nothing of the new one, a kill does."""

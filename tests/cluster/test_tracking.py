@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 
 from raynas.cluster import background
 from raynas.cluster import tracking as tracking_module
@@ -201,6 +202,30 @@ def test_wandb_gets_a_run_per_architecture_also_without_a_network(
     assert said == []
     (file,) = tmp_path.rglob("*.wandb")
     assert b"val_accuracy" in file.read_bytes()
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
+def test_what_ends_a_process_of_wandb_is_raised_and_one_that_is_late_is_told() -> None:
+    pytest.importorskip("wandb", reason="the package wandb is an extra")
+    from raynas.cluster.wandb_logger import TellingWandbLogger  # noqa: PLC0415 - an extra
+
+    @ray.remote(num_cpus=0)
+    def end(error: Exception | None, seconds: float = 0.0) -> None:
+        time.sleep(seconds)
+        if error:
+            raise error
+
+    logger = TellingWandbLogger("mine", "first", "online", 0.0)
+    logger._work = [end.remote(None), end.remote(ValueError("no such key"))]
+    ray.wait(logger._work, num_returns=2)
+    with pytest.raises(ValueError, match="no such key"):
+        logger.log_trial_result(1, None, {})
+
+    logger._work = [end.remote(None, 600.0)]
+    with pytest.raises(TimeoutError, match="1 trials were not sent within 0 s"):
+        logger.on_experiment_end([])
+    ray.cancel(logger._work[0], force=True)
 
 
 def test_a_tracker_without_its_package_is_refused_by_how_to_get_it(
