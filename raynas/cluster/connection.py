@@ -13,20 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from raynas.cluster.ray_internals import (
+    QUIET,
+    is_job_copy,
+    is_other_version,
+    is_slow_start,
+    live_nodes,
+    show_notices,
+)
 from raynas.errors import StageError, UserError
 from raynas.ranges import GPU_PARTS
-
-# Ray reads these when it starts; a person's own values win.
-_QUIET = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_enable_metrics_collection": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the launch script
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's own folder
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
         UserError: No cluster answers, or it runs another version of Ray or Python.
         StageError: Ray does not start here in time.
     """
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if _has_joined():
         yield find_resources()
@@ -89,7 +85,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
     import ray  # noqa: PLC0415 - after the environment is set
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    _show_notices(verbose)
+    show_notices(verbose)
     try:
         with _own_signals():
             ray.init(
@@ -103,12 +99,12 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
     except ConnectionError as error:
         raise _no_answer(address) from error
     except RuntimeError as error:
-        if "Version mismatch" not in str(error):
+        if not is_other_version(error):
             raise
         words = " ".join(str(error).split())
         raise UserError(f"RAY_ADDRESS {address}: {words} Install the same versions.") from error
     except Exception as error:
-        if "timed out during startup" not in str(error):  # Ray has no class for it
+        if not is_slow_start(error):
             raise
         raise StageError(
             "Ray: it did not start on this machine within 30 seconds, perhaps because the machine "
@@ -118,7 +114,7 @@ def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Re
         yield find_resources()
     finally:
         ray.shutdown()
-        _show_notices(True)
+        show_notices(True)
 
 
 def _guard_with_token() -> None:
@@ -129,19 +125,6 @@ def _guard_with_token() -> None:
     later ``ray start`` (RAY.md, section 7).
     """
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-
-
-def _show_notices(is_shown: bool) -> None:
-    """Show or hide the long notices that Ray prints whenever a worker or a node dies.
-
-    Faults are expected here and mended, but the thread that prints them heeds neither
-    ``log_to_driver`` nor any level; RAY_DEDUP_LOGS_SKIP_REGEX is read when Ray is imported, before
-    it is known what a person wants. This is the switch of Ray's own debugger: in a version without
-    it the notices come back, and nothing else happens.
-    """
-    from ray._private import worker  # noqa: PLC0415 - after the environment is set
-
-    worker._worker_logs_enabled = is_shown  # noqa: SLF001 - see above
 
 
 @contextmanager
@@ -160,8 +143,8 @@ def lasting(folder: str) -> str:
     Args:
         folder: A path or URI; in such a copy a relative path is taken from the home directory.
     """
-    is_copy = "working_dir_files" in Path.cwd().parts
-    return str(Path.home() / folder) if is_copy and "://" not in folder else folder
+    is_moved = is_job_copy(Path.cwd()) and "://" not in folder
+    return str(Path.home() / folder) if is_moved else folder
 
 
 def _has_joined() -> bool:
@@ -174,7 +157,7 @@ def find_resources() -> Resources:
     """Return what the cluster that was joined has now."""
     import ray  # noqa: PLC0415 - after the environment is set
 
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [node.resources for node in live_nodes()]
     each = tuple((machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines)
     cpus, gpus = (sum(sizes) for sizes in zip(*each, strict=True))
     free = ray.available_resources()

@@ -15,6 +15,7 @@ from ray import train, tune
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from raynas.cluster.ray_internals import POLL_SECONDS
 from raynas.cluster.trial_size import TrialSize
 from raynas.training.team import Team
 
@@ -23,8 +24,7 @@ Work = Callable[..., None]
 """What a trial does, called as ``work(config, **needs)``; if it has several workers, each of them
 calls it as ``work(config, **needs, team=..., report=...)``."""
 
-_POLL = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"  # between looks for reports, and for lost workers
-_POLL_SECONDS = "0.5"
+_POLL_SECONDS = "0.5"  # between looks for reports, and for lost workers
 
 
 def trainable(work: Work, size: TrialSize, backend: str | None = None, **needs: Any) -> Any:
@@ -49,7 +49,7 @@ def _lead(
     config: dict[str, Any], work: Work, size: TrialSize, backend: str, needs: list[Any]
 ) -> None:
     """Start the workers and wait for their end; Tune hears of their reports meanwhile."""
-    os.environ.setdefault(_POLL, _POLL_SECONDS)
+    os.environ.setdefault(POLL_SECONDS, _POLL_SECONDS)
     each = {"CPU": size.cpus, "GPU": size.gpus}
     TorchTrainer(
         _join,

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
+
+from raynas.cluster.ray_internals import last_failure, process_of
 from raynas.differentiable import DifferentiableSettings
 from raynas.stages import RetrainSettings
 
 _LINES = 40  # of a traceback; its end tells most
-_PLACE = re.compile(r"\(pid=(\d+), ip=([\w.:]+)")  # in Ray's first line of it
-
+_LOST = (
+    ray.exceptions.ActorDiedError,
+    ray.exceptions.ActorUnavailableError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.OwnerDiedError,
+)
 # the first one found in the traceback counts
 _REMEDIES = {
     r"out of memory|OutOfMemory|MemoryError": "it needs more memory: lower the stage's batch "
@@ -19,7 +27,7 @@ _REMEDIES = {
     r"No space left|Disk quota": "free some space, then run the same command again",
     r"the loss is (nan|inf|-inf)": "lower --retrain.learning-rate",
     r"; lower --differentiable.learning-rate": "lower --differentiable.learning-rate",
-    r"ActorDied|ActorUnavailable|WorkerCrashed|NodeDied|OwnerDied": "its process or its machine "
+    "|".join(error.__name__ for error in _LOST): "its process or its machine "
     "was lost, perhaps for want of memory: run the same command again; if it is lost again, lower "
     "--retrain.concurrent or --retrain.batch",
     r"search_spaces|build\(": "look at the operation of the space that the traceback names",
@@ -66,16 +74,15 @@ def traceback_of(trial: Any) -> str:
     path = trial.error_file
     is_local = path and Path(path).is_file()
     text = Path(path).read_text(encoding="utf-8") if is_local else str(trial.get_error())
-    _, mark, last = text.strip().rpartition("Failure # ")  # earlier tries come before it
-    lines = (f"try {last}" if mark else last).splitlines()
+    lines = last_failure(text).splitlines()
     return "\n".join(lines if len(lines) <= _LINES else [lines[0], "...", *lines[-_LINES:]])
 
 
 def _place(trial: Any, trace: str) -> str:
     """Return the node and the process of a trial, as far as they are known."""
-    last, told = trial.last_result or {}, _PLACE.search(trace)
+    last, told = trial.last_result or {}, process_of(trace)
     if told:
-        pid, address = told.groups()
+        pid, address = told
     elif last:
         pid, address = last["pid"], last["node_ip"]
     else:

@@ -20,6 +20,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raynas.cluster.ray_internals import Node, live_nodes
 from raynas.errors import UserError
 from raynas.store import RunStore
 
@@ -93,7 +94,7 @@ def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
         UserError: Names the node, what is wrong with it, and what to do.
     """
     own = ray.get_runtime_context().get_node_id()
-    nodes = [node for node in ray.nodes() if node["Alive"] and _is_asked(node, own)]
+    nodes = [node for node in live_nodes() if _is_asked(node, own)]
     if not nodes:
         return
     with _marked(store) as marker:
@@ -111,13 +112,13 @@ def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
                 _refuse_unfit(node, report, store, marker)
 
 
-def _is_asked(node: dict[str, Any], own: str) -> bool:
+def _is_asked(node: Node, own: str) -> bool:
     """The driver's own node is fit for it, but for GPUs that it may have promised."""
-    has = node["Resources"]
-    return bool(has.get("GPU")) or bool(has.get("CPU") and node["NodeID"] != own)
+    has = node.resources
+    return bool(has.get("GPU")) or bool(has.get("CPU") and node.id != own)
 
 
-def _ask(node: dict[str, Any], paths: Sequence[str]) -> Any:
+def _ask(node: Node, paths: Sequence[str]) -> Any:
     from ray import cloudpickle  # noqa: PLC0415 - where it is used
 
     # by value: a node without raynas is to say so itself
@@ -125,14 +126,14 @@ def _ask(node: dict[str, Any], paths: Sequence[str]) -> Any:
     try:
         task = ray.remote(look).options(
             num_cpus=0, max_retries=1,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )  # fmt: skip
-        return task.remote(list(paths), bool(node["Resources"].get("GPU")))
+        return task.remote(list(paths), bool(node.resources.get("GPU")))
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
-def _report(node: dict[str, Any], answer: Any) -> Report | None:
+def _report(node: Node, answer: Any) -> Report | None:
     """Return what a node said, or None if it is no more: Ray lists it for some seconds yet."""
     try:
         return Report(**ray.get(answer))
@@ -143,9 +144,7 @@ def _report(node: dict[str, Any], answer: Any) -> Report | None:
         raise UserError(f"node {_name(node)}: it cannot run a task ({first}); repair it") from error
 
 
-def _refuse_unfit(
-    node: dict[str, Any], report: Report, store: RunStore, marker: str | None
-) -> None:
+def _refuse_unfit(node: Node, report: Report, store: RunStore, marker: str | None) -> None:
     here = _versions()
     other = {k: v for k, v in report.versions.items() if v != here[k]}
     name = _name(node)
@@ -170,7 +169,7 @@ def _refuse_unfit(
             f"--data {report.unseen[0]}: node {name} does not see it; put the images where all "
             "nodes share them, or keep them in memory (--images.in-memory yes)"
         )
-    promised = node["Resources"].get("GPU", 0.0)
+    promised = node.resources.get("GPU", 0.0)
     if report.gpus is not None and report.gpus < promised:
         raise UserError(
             f"node {name}: Ray was promised {promised:g} GPUs, torch finds {report.gpus}; install "
@@ -179,9 +178,8 @@ def _refuse_unfit(
         )
 
 
-def _name(node: dict[str, Any]) -> str:
-    host, address = node["NodeManagerHostname"], node["NodeManagerAddress"]
-    return host if host == address else f"{host} ({address})"
+def _name(node: Node) -> str:
+    return node.host if node.host == node.address else f"{node.host} ({node.address})"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Any
 
 import ray
 
+from raynas.cluster.ray_internals import live_nodes
 from raynas.errors import StageError, UserError
 from raynas.nets.timing import Setup, Timings, measure
 from raynas.space import Architecture, SearchSpace
@@ -29,7 +30,7 @@ def measured_on(
         UserError: No node has the resource, or too few CPUs.
         StageError: The node could not do it.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node.resources for node in live_nodes()]
     having = [each for each in nodes if each.get(resource)]
     if not having:
         known = sorted({name for each in nodes for name in each if ":" not in name} - _COMMON)

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.cluster.failures import traceback_of
 from raynas.cluster.silence import MOST_SECONDS, WatchedTime
+from raynas.cluster.ray_internals import kill_process
 from raynas.patience import StorageError
 
 _HANGS_AFTER, _TIMES_LONGER = 60.0, 10.0  # seconds without a result, and times what it has told
@@ -61,7 +61,7 @@ class Watch(tune.Callback):
         now = self._time.now()
         for trial in trials:
             if trial.status == Trial.RUNNING and self._hangs(trial.trial_id, now):
-                ray.kill(trial.temporary_state.ray_actor)
+                kill_process(trial)
                 self._heard[trial.trial_id] = now
                 self._killed[trial.trial_id] += 1
 

@@ -11,16 +11,13 @@ import pytest
 import ray
 import torch
 
+from raynas.cluster.ray_internals import Node
 from raynas.cluster.survey import Report, _refuse_unfit, _report, _versions
 from raynas.errors import UserError
 from raynas.store import RunStore
 from tests.builders import ROOT
 
-NODE = {
-    "NodeManagerHostname": "gpu-7",
-    "NodeManagerAddress": "10.0.0.7",
-    "Resources": {"CPU": 8.0, "GPU": 2.0},
-}
+NODE = Node("a1b2", "gpu-7", "10.0.0.7", {"CPU": 8.0, "GPU": 2.0})
 FIT = Report(_versions(), has_raynas=True, unseen=[], gpus=2)
 
 
@@ -100,6 +97,7 @@ import json, os, sys
 import ray
 from ray.cluster_utils import Cluster
 from raynas.cluster.connection import connected
+from raynas.cluster.ray_internals import Node
 from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.errors import UserError
 from raynas.store import RunStore
