@@ -23,8 +23,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from raynas.nets.torch_internals import (
+    NO_CEILING,
+    compute_dtype,
+    convolve_back,
+    gate,
+    normalise,
+    normalise_again,
+    normalise_back,
+)
+
 _CHEAP = 8  # z is computed again anyway where it has this many times the channels of x
-_NO_CEILING = float("inf")
 
 
 class _Constants(NamedTuple):
@@ -51,18 +60,16 @@ class _ConvNorm(torch.autograd.Function):
         constants: _Constants,
     ) -> torch.Tensor:
         ctx.x_dtype, ctx.x_shape = x.dtype, x.shape
-        x = x.to(_compute_dtype(x))
+        x = x.to(compute_dtype(x))  # the backward pass, which autocast does not reach, keeps to it
         z = _convolve(x, weight, constants)
-        y, mean, invstd = torch.native_batch_norm(
-            z, gamma, beta, None, None, True, 0.0, constants.eps
-        )
+        y, mean, invstd = normalise(z, gamma, beta, constants.eps)
         kept = x if constants.recompute else z
         ctx.save_for_backward(kept, weight, gamma, beta, mean, invstd)
         ctx.constants = constants
         match constants.ceiling:
             case None:
                 return y
-            case _ if constants.ceiling == _NO_CEILING:
+            case _ if constants.ceiling == NO_CEILING:
                 return y.relu_()
             case ceiling:
                 return functional.hardtanh_(y, 0.0, ceiling)
@@ -73,57 +80,20 @@ class _ConvNorm(torch.autograd.Function):
         constants: _Constants = ctx.constants
         z = _convolve(kept, weight, constants) if constants.recompute else kept
         if constants.ceiling is not None:
-            variance = invstd.pow(-2).sub_(constants.eps)
-            p = torch.native_batch_norm(z, gamma, beta, mean, variance, False, 0.0, constants.eps)[
-                0
-            ]
-            grad = _gated(grad, p, constants.ceiling)
-        dz, dgamma, dbeta = torch.ops.aten.native_batch_norm_backward(
-            grad, z, gamma, None, None, mean, invstd, True, constants.eps, [True, True, True]
-        )
+            p = normalise_again(z, gamma, beta, mean, invstd, constants.eps)
+            grad = gate(grad, p, constants.ceiling)
+        dz, dgamma, dbeta = normalise_back(grad, z, gamma, mean, invstd, constants.eps)
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = _convolve_back(dz, weight, ctx.x_shape, constants).to(ctx.x_dtype)
+            conv = constants.stride, constants.padding, constants.groups
+            dx = convolve_back(dz, weight.to(dz.dtype), ctx.x_shape, *conv).to(ctx.x_dtype)
         return dx, None, dgamma, dbeta, None
-
-
-def _compute_dtype(x: torch.Tensor) -> torch.dtype:
-    """Return what autocast asks for; the backward pass, which it does not reach, keeps to it."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor, constants: _Constants) -> torch.Tensor:
     return functional.conv2d(
         x, weight.to(x.dtype), None, constants.stride, constants.padding, 1, constants.groups
     )
-
-
-def _convolve_back(
-    dz: torch.Tensor, weight: torch.Tensor, shape: torch.Size, constants: _Constants
-) -> torch.Tensor:
-    """Return conv^T(dz, w) in the layout of dz."""
-    layout = torch.contiguous_format
-    if dz.is_contiguous(memory_format=torch.channels_last):
-        layout = torch.channels_last
-    # never read: its shape and layout say what dx is to be
-    x = torch.empty(shape, dtype=dz.dtype, device=dz.device, memory_format=layout)
-    strides, paddings = [constants.stride] * 2, [constants.padding] * 2
-    dx: torch.Tensor = torch.ops.aten.convolution_backward(
-        dz, x, weight.to(dz.dtype), None, strides, paddings, [1, 1], False, [0, 0],
-        constants.groups, [True, False, False],
-    )[0]  # fmt: skip
-    return dx
-
-
-def _gated(grad: torch.Tensor, p: torch.Tensor, ceiling: float) -> torch.Tensor:
-    """Return grad where 0 < p < ceiling, else 0; p is overwritten."""
-    gated: torch.Tensor
-    if ceiling == _NO_CEILING:
-        gated = torch.ops.aten.threshold_backward(grad, p, 0.0, grad_input=p)
-    else:
-        gated = torch.ops.aten.hardtanh_backward(grad, p, 0.0, ceiling, grad_input=p)
-    return gated
 
 
 class FusedConvNorm(nn.Module):
@@ -146,7 +116,7 @@ class FusedConvNorm(nn.Module):
         """
         super().__init__()
         self.conv, self.norm, self.activation = conv, norm, activation
-        ceiling = {nn.ReLU: _NO_CEILING, nn.ReLU6: 6.0, type(None): None}[type(activation)]
+        ceiling = {nn.ReLU: NO_CEILING, nn.ReLU6: 6.0, type(None): None}[type(activation)]
         self._constants = _Constants(
             norm.eps,
             conv.stride[0],

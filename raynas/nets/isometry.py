@@ -6,19 +6,18 @@ Hutchinson's with Rademacher vectors and power iteration elsewhere.
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.func import jvp, vjp
+from torch.func import vjp
 
 from raynas.nets.copies import working_copy
 from raynas.nets.supernet import Supernet, batch_norms
+from raynas.nets.torch_internals import Map, forward_derivative
 from raynas.seeds import Stream, mixed_seed
 
-Map = Callable[[torch.Tensor], torch.Tensor]
 _EXACT_SIZE = 600  # inputs with at most this many numbers get the whole Jacobian
 _NUM_VECTORS = 8
 _NUM_ITERATIONS = 12
@@ -75,10 +74,7 @@ def measure_candidate(  # noqa: PLR0913 - which one, and how
     channels = supernet.space.blocks[layer].in_channels
     shape = _CALIBRATION_BATCH, channels, _LARGEST_SIDE, _LARGEST_SIDE
     images = torch.randn(shape, generator=generator)
-    with warnings.catch_warnings():
-        # torch's own derivative rules still import torch.jit, which warns of its end
-        warnings.simplefilter("ignore", FutureWarning)
-        return measure(working_copy(module, batch_norm), images, generator, brief=brief)
+    return measure(working_copy(module, batch_norm), images, generator, brief=brief)
 
 
 def measure(
@@ -127,7 +123,7 @@ def _exact(function: Map, image: torch.Tensor) -> tuple[float, float, float]:
     # one batch of copies, a direction each: much faster than vmap, and modules in eval mode
     # treat the images of a batch apart
     copies = image.expand_as(basis).contiguous()
-    rows = jvp(function, (copies,), (basis,))[1]  # J^T, inputs x outputs
+    rows = forward_derivative(function, copies, basis)  # J^T, inputs x outputs
     singular = torch.linalg.svdvals(rows.flatten(1).double())
     eigenvalues = singular**2
     phi, second = float(eigenvalues.mean()), float((eigenvalues**2).mean())
@@ -160,7 +156,7 @@ def _gram(
     transpose = vjp(function, copies)[1]
 
     def gram(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        forward = jvp(function, (copies,), (v,))[1]
+        forward = forward_derivative(function, copies, v)
         return forward, transpose(forward)[0]
 
     return gram
