@@ -124,7 +124,9 @@ def _gradients(
     weights = [layer.weight for layer in layers]
     # zeros for what is not on the way to the target: a cell need not read the one before the last
     gradients = torch.autograd.grad(target, weights, materialize_grads=True)
-    return zip((weight.detach() for weight in weights), gradients, strict=True)
+    # torch 2.9 lets those zeros ask for gradients, too
+    pairs = zip(weights, gradients, strict=True)
+    return ((weight.detach(), gradient.detach()) for weight, gradient in pairs)
 
 
 def _saliency(gradients: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> float:

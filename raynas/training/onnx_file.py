@@ -5,7 +5,6 @@ without them networks go without this file.
 """
 
 import importlib.util
-import logging
 import warnings
 from typing import Any
 
@@ -19,7 +18,6 @@ from raynas.nets.copies import working_copy
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # of outputs, against torch's
-_LOG = logging.getLogger("torch.onnx")
 Array = npt.NDArray[np.float32]
 
 
@@ -45,7 +43,6 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
     missing = missing_packages()
     if missing:
         raise OnnxError(f"{', '.join(missing)} not installed; pip install 'raynas[onnx]'")
-    before, _LOG.disabled = _LOG.disabled, True
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter, about itself
@@ -54,12 +51,11 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
                 output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
             )  # fmt: skip
     except Exception as error:  # whatever the exporter meets in a person's operations
-        why = (str(error).strip().splitlines() or ["it says no more"])[0]
+        reason = error.__cause__ or error  # the exporter's own words tell of its steps, in colours
+        why = (str(reason).strip().splitlines() or ["it says no more"])[0]
         raise OnnxError(
-            f"torch.onnx cannot translate it ({type(error).__name__}: {why})"
+            f"torch.onnx cannot translate it ({type(reason).__name__}: {why})"
         ) from error
-    finally:
-        _LOG.disabled = before
     assert program is not None
     return _without_traces(program.model_proto)
 
