@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TRIED_WITH = ("2.55.1", "2.60.0")
+TRIED_WITH = ("2.59.0", "2.60.0")
 """Versions of Ray with which all of this works; the first is the oldest that raynas accepts."""
 
 QUIET = {
