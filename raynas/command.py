@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import tyro
 from rich.console import Console
@@ -79,3 +79,32 @@ def with_flags(default: _Flags, argv: Sequence[str], description: str | None) ->
         type(default), args=words, default=default, description=description,
         config=(tyro.conf.FlagCreatePairsOff,),
     )  # fmt: skip
+
+
+def words_for(settings: type, name: str, value: Any) -> list[str]:
+    """Return the words of a command line that give a setting a value other than its default.
+
+    Args:
+        settings: The dataclass of all settings.
+        name: One of them, such as pretrain.recompute.
+        value: What it is to be; text, a number, a truth, or None.
+    """
+    *parts, last = name.split(".")
+    for part in parts:
+        settings = get_type_hints(settings)[part]
+    hint = get_type_hints(settings, include_extras=True)[last]
+    flag = ".".join((*parts, last)).replace("_", "-")
+    if isinstance(value, bool):
+        *parts, last = flag.split(".")
+        return [f"--{flag}" if value else f"--{'.'.join((*parts, f'no-{last}'))}"]
+    text = str(value) if value is None else _written(hint, value)
+    return [f"--{flag}={text}"] if text.startswith("-") else [f"--{flag}", text]
+
+
+def _written(hint: Any, value: Any) -> str:
+    """Return a value as its type is read from a command line, such as 12000000ns."""
+    for each in (hint, *get_args(hint)):
+        for rule in getattr(each, "__metadata__", ()):
+            if isinstance(rule, tyro.constructors.PrimitiveConstructorSpec):
+                return rule.str_from_instance(value)[0]
+    return str(value)

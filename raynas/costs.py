@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Literal, get_args
 
 from raynas.errors import UserError
 
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1}
+_TOO_LARGE = 2**63  # for a table of whole numbers
 
 Kind = Literal["macs", "params", "latency"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -150,15 +152,21 @@ def parse_duration(text: str) -> int:
         UserError: Not a positive duration with a unit.
     """
     found = re.fullmatch(r"\s*([0-9.eE+_-]+?)\s*(s|ms|us|µs|ns)\s*", text)
-    try:
-        value = round(float(found[1]) * _NANOSECONDS[found[2]]) if found else 0
-    except (ValueError, OverflowError):
-        value = 0
-    if value <= 0:
+    value = _whole(found[1], _NANOSECONDS[found[2]]) if found else 0
+    if not value:
         raise UserError(
             f"duration {text!r}: wanted a positive number and its unit, such as 12ms, 0.5s or 800us"
         )
     return value
+
+
+def _whole(text: str, scale: int) -> int:
+    """Return a number times a scale, whole; 0 for what is none, not positive, or too large."""
+    try:
+        exact = Decimal(text) * scale
+        return round(exact) if 0 < exact < _TOO_LARGE else 0
+    except ArithmeticError:
+        return 0
 
 
 def show_duration(nanoseconds: int) -> str:
@@ -177,11 +185,8 @@ def parse_quantity(text: str) -> int:
     """
     scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text.strip()[-1:].upper(), 1)
     digits = text.strip()[:-1] if scale > 1 else text.strip()
-    try:
-        value = round(float(digits) * scale)
-    except (ValueError, OverflowError):
-        value = 0
-    if value <= 0:
+    value = _whole(digits, scale)
+    if not value:
         raise UserError(f"quantity {text!r}: wanted a positive number such as 330M, 47k or 1.5G")
     return value
 

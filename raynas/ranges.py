@@ -11,6 +11,9 @@ SEEDS = "[0, 2^63)"
 """Where seeds lie: tables hold whole numbers of 64 bits."""
 _GPUS = ("pretrain.gpus-per-worker", "retrain.gpus-per-trial")
 _RANGES = {
+    "max-macs": "[1, inf)",
+    "max-params": "[1, inf)",
+    "max-latency": "[1, inf)",
     "seed": SEEDS,
     "check": "[0, inf)",
     "check-epochs": "[1, inf)",

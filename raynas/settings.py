@@ -6,6 +6,7 @@ The text under each field is its ``--help``; the settings of each stage are in `
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -237,7 +238,8 @@ def _refuse_unmeasured(settings: Settings) -> None:
     for flag in (flag for flag, is_wanted in wants.items() if is_wanted):
         raise UserError(
             f"{flag}: nobody has measured latencies for this search; measure them with python "
-            f"launch/latency.py --space {settings.space}, and give --latency-table FILE"
+            f"launch/latency.py --space {shlex.quote(settings.space)}, and give "
+            "--latency-table FILE"
         )
 
 

@@ -1,16 +1,24 @@
 """How scripts end: exit codes, and what SIGTERM does to a process that works."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from raynas.command import exit_code, values_of, with_flags
+from raynas.command import exit_code, values_of, with_flags, words_for
 from raynas.errors import StageError, UserError
+from raynas.methods import load_method
+from raynas.readings import flat
 from raynas.settings import Settings
 from tests.builders import ROOT
 from tests.launch.scripts import ended, running
@@ -154,3 +162,87 @@ def test_a_limit_of_latency_is_given_with_its_unit() -> None:
     settings = with_flags(Settings(), ["--max-latency", "12ms", "--latency-table", "t"], None)
 
     assert settings.max_latency == 12_000_000
+
+
+NAMES = [name for name in flat(dataclasses.asdict(Settings())) if name != "method"]
+DEFAULTS = [
+    load_method(path.stem, ROOT / "launch" / "settings")
+    for path in sorted((ROOT / "launch" / "settings").glob("*.toml"))
+]
+
+
+def value_of(settings: Any, name: str) -> Any:
+    return reduce(getattr, name.split("."), settings)
+
+
+def changed(settings: Any, name: str, value: Any) -> Any:
+    """Return settings with another value; the same ones where it is refused."""
+    first, _, rest = name.partition(".")
+    try:
+        inner = changed(getattr(settings, first), rest, value) if rest else value
+        return dataclasses.replace(settings, **{first: inner})
+    except UserError:
+        return settings
+
+
+def kinds_of(name: str) -> Sequence[Any]:
+    """Return the types that a setting may have, without what is said of them to tyro."""
+    *parts, last = name.split(".")
+    hint = get_type_hints(reduce(lambda kind, part: get_type_hints(kind)[part], parts, Settings))
+    kind = hint[last]
+    return (kind,) if get_origin(kind) is Literal or isinstance(kind, type) else get_args(kind)
+
+
+def values_for(name: str) -> st.SearchStrategy[Any]:
+    """Return values of a setting, also some that are refused."""
+    known: dict[Any, st.SearchStrategy[Any]] = {
+        NoneType: st.none(),
+        bool: st.booleans(),
+        int: st.integers(-1, 5) | st.integers(6, 2**62),
+        float: st.floats(-1, 1) | st.floats(0, 1e9),
+        str: st.sampled_from(["score,macs", "it's", "-1", "--method", "a=b", ""])
+        | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")),
+    }
+    return st.one_of(
+        *(
+            st.sampled_from(get_args(kind)) if get_origin(kind) is Literal else known[kind]
+            for kind in kinds_of(name)
+        )
+    )
+
+
+def read_back(settings: Settings, default: Settings) -> Settings:
+    """Return what the words for all that differs from a default are read as."""
+    names = [name for name in NAMES if value_of(settings, name) != value_of(default, name)]
+    words = [word for name in names for word in words_for(Settings, name, value_of(settings, name))]
+    return with_flags(default, words, None)
+
+
+@given(
+    st.sampled_from(DEFAULTS),
+    st.fixed_dictionaries({}, optional={name: values_for(name) for name in NAMES}),
+)
+def test_any_settings_are_read_back_from_the_words_that_say_them(
+    default: Settings, values: dict[str, Any]
+) -> None:
+    settings = reduce(lambda found, each: changed(found, *each), values.items(), default)
+
+    assert read_back(settings, default) == settings
+
+
+OTHERS = (None, True, False, 1, 2, 3, 4, 5, 0.5, 1.5, -0.5, "score,macs", -1)
+
+
+def test_every_setting_is_read_back_when_it_is_not_its_default() -> None:
+    left = set(NAMES)
+    for default in DEFAULTS:
+        settings = default
+        for name in sorted(left):
+            chosen = [value for kind in kinds_of(name) for value in get_args(kind)]
+            for value in chosen or [each for each in OTHERS if type(each) in kinds_of(name)]:
+                if value != value_of(default, name):
+                    settings = changed(settings, name, value)
+        assert read_back(settings, default) == settings
+        left -= {name for name in left if value_of(settings, name) != value_of(default, name)}
+
+    assert not left

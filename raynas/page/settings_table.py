@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raynas.command import words_for
 from raynas.errors import UserError
 from raynas.methods import load_method
 from raynas.page.parts import Cell, Column, Table
@@ -63,14 +64,10 @@ def command(reading: Reading, changed: dict[str, Any]) -> str:
     method = reading.settings.get("method", Settings().method)
     if method != Settings().method:
         words += ["--method", str(method)]
+    known = flat(json.loads(Settings().to_json()))
     for name, value in changed.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, list):
-            words += [flag, ",".join(map(str, value))]
-        else:
-            words += [flag, str(value)]
+        if name in known:  # an older run may have had settings that are gone
+            words += words_for(Settings, name, value)
     return shlex.join([*words, "--run", reading.store.uri])
 
 

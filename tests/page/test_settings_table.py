@@ -1,5 +1,7 @@
 """Settings beside those of the method, and the command that gives them again."""
 
+import dataclasses
+import json
 import shlex
 from pathlib import Path
 
@@ -42,6 +44,26 @@ def test_the_command_gives_the_same_settings_to_the_same_folder(tmp_path: Path) 
     assert words[:2] == ["python", "launch/search.py"]
     assert command.settings == settings
     assert command.run == str(tmp_path / "run")
+
+
+def test_the_command_has_units_and_says_what_is_false(tmp_path: Path) -> None:
+    darts = load_method("prdarts", METHODS)
+    changes = {"differentiable": dataclasses.replace(darts.differentiable, nesterov=False)}
+    changes["pretrain"] = dataclasses.replace(darts.pretrain, recompute=True)
+    latency = {"max_latency": 12_500_000, "latency_table": "my table.parquet"}
+    settings = Settings(**vars(darts) | changes | latency)
+    words = shlex.split(part_of(tmp_path, settings).command)
+
+    assert {"12500000ns", "--differentiable.no-nesterov", "--pretrain.recompute"} <= set(words)
+    assert load_script("search").parse(words[2:]).settings == settings
+
+
+def test_the_command_leaves_out_a_setting_that_is_gone(tmp_path: Path) -> None:
+    store = make_run(tmp_path, settings=SPOS)
+    recorded = json.loads(SPOS.to_json()) | {"of_old": 1}
+    store.append("runs", [store.rows("runs")[0] | {"settings": json.dumps(recorded)}], "rows")
+
+    assert "of-old" not in settings_part(look(store, METHODS)).command
 
 
 def test_without_the_method_s_file_raynas_own_defaults_stand_beside(tmp_path: Path) -> None:
