@@ -72,8 +72,10 @@ def remedy(trace: str) -> str:
 def traceback_of(trial: Any) -> str:
     """Return the end of a traceback; Tune has it in a local file before it is in its storage."""
     path = trial.error_file
-    is_local = path and Path(path).is_file()
-    text = Path(path).read_text(encoding="utf-8") if is_local else str(trial.get_error())
+    if path and Path(path).is_file():  # in the encoding of this process
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    else:
+        text = str(trial.get_error())
     lines = last_failure(text).splitlines()
     return "\n".join(lines if len(lines) <= _LINES else [lines[0], "...", *lines[-_LINES:]])
 

@@ -150,11 +150,11 @@ class EvolutionSearcher(Searcher):
             "done": sorted(self._done),
             "trials": self._trials,
         }
-        Path(checkpoint_path).write_text(json.dumps(state))
+        Path(checkpoint_path).write_text(json.dumps(state), encoding="utf-8")
 
     def restore(self, checkpoint_path: str) -> None:
         """Read the state that ``save`` wrote."""
-        state = json.loads(Path(checkpoint_path).read_text())
+        state = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))
         self.evolution.restore(state["evolution"])
         self._done, self._trials = set(state["done"]), state["trials"]
         self._scores, self._winners = {}, []

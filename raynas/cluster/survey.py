@@ -78,7 +78,7 @@ def _count_gpus() -> int:
     environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
     command = [sys.executable, "-c", _COUNT_GPUS]
     done = subprocess.run(  # noqa: S603 - a constant
-        command, env=environment, capture_output=True, text=True, check=False
+        command, env=environment, capture_output=True, check=False
     )
     return int(done.stdout) if done.returncode == 0 else 0
 

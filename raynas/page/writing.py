@@ -72,7 +72,7 @@ def reporting(store: RunStore, methods: Path, say: Callable[[str], None]) -> Ite
 
 def _write(store: RunStore, methods: Path, say: Callable[[str], None]) -> None:
     try:
-        store.write_bytes(PAGE, make_page(store, methods).encode())
+        store.write_bytes(PAGE, make_page(store, methods).encode(errors="backslashreplace"))
     except Exception as error:  # noqa: BLE001 - whatever it is, the run's results are safe
         say(f"warning: no {PAGE}: {type(error).__name__}: {error}")
 

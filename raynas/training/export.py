@@ -220,7 +220,7 @@ class Exports:
         """Write the files, config.json last, and remove what an earlier export had besides."""
         texts = {"README.md": model_card(config), "config.json": json.dumps(config, indent=1)}
         contents = {_FILES[name]: content for name, content in files.items()}
-        contents |= {name: text.encode() for name, text in texts.items()}
+        contents |= {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
         folder = f"{self.prefix}{architecture}"
         for name in _FILES.values():
             if name not in contents and self.folder.has(f"{folder}/{name}"):

@@ -13,7 +13,7 @@ _QUARTER = 0.25  # of the memory: the driver holds the images twice for a moment
 def memory_bytes() -> int:
     """Return the memory of this machine or, where that is less, of this container."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _CGROUP.read_text().strip() if _CGROUP.is_file() else "max"
+    limit = _CGROUP.read_text(encoding="ascii").strip() if _CGROUP.is_file() else "max"
     return physical if limit == "max" else min(int(limit), physical)
 
 

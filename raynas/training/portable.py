@@ -79,7 +79,7 @@ def largest_difference(
     with tempfile.TemporaryDirectory(prefix="raynas-export-") as folder:
         (Path(folder) / "weights.safetensors").write_bytes(weights)
         path = Path(folder) / "model.py"
-        path.write_text(source)
+        path.write_text(source, encoding="utf-8")
         try:
             with torch.no_grad():
                 found = import_file(path).load()(images)

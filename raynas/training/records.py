@@ -60,10 +60,10 @@ def git_commit() -> str | None:
     folder = Path(__file__).parent
     command = ("git", "-C", str(folder), "rev-parse", "HEAD")
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        found = subprocess.run(command, capture_output=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return found.stdout.decode("ascii").strip()
 
 
 def ledger_rows(space: SearchSpace, updates: npt.NDArray[np.int64]) -> Rows:

@@ -4,6 +4,8 @@
 images are decoded are those of ``decoding.py``; ``modes.py`` is copied, too.
 """
 
+import io
+import signal
 import sys
 from pathlib import Path
 
@@ -78,4 +80,8 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # where a terminal does not know a letter
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if hasattr(signal, "SIGPIPE"):  # where the reader leaves, as with | head
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     main(sys.argv[1:])
