@@ -24,6 +24,7 @@ from raynas.remaining import Remaining
 _LOG_EVERY = 15.0  # seconds between lines where there is no terminal, at first
 _LOG_SHARE = 0.05  # of a stage's time between them, later
 _LOG_SELDOM = 300.0  # at most
+_WIDE = 110  # columns of a terminal from which on a stage has a bar
 
 
 class Advance(Protocol):
@@ -58,12 +59,10 @@ class Stages:
         self._console = console
         self._expected: dict[str, float] = {}
         self._begun: list[_Stage] = []
-        columns = (
-            TextColumn("{task.description:<9}"), BarColumn(30), MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"), TimeElapsedColumn(), _Left(),
-            TextColumn("{task.fields[text]}"),
-        )  # fmt: skip
-        self._bars = Progress(*columns, console=console) if console.is_terminal else None
+        # a dumb terminal cannot draw anything anew
+        shows_bars = console.is_terminal and console.is_interactive
+        columns = _bar() if console.width >= _WIDE else (_Line(),)
+        self._bars = Progress(*columns, console=console) if shows_bars else None
         self._log_every = log_every
         self._ended = threading.Event()
         self._log = threading.Thread(target=self._write_lines, name="raynas-log", daemon=True)
@@ -141,10 +140,13 @@ class _Stage:
         self.name, self.total, self._unit = name, total, unit
         self.remaining = Remaining(total, expected)
         self._started = self._said = time.monotonic()
+        self._ended: float | None = None
         self._done, self._text = 0, ""
 
     def move(self, done: int, text: str, left: float | None) -> None:
         self._done, self._text = done, text
+        if done >= self.total and self._ended is None:
+            self._ended = time.monotonic()
         self.remaining.saw(self.total - done if left is None else left)
 
     def is_due(self, every: float) -> bool:
@@ -163,13 +165,33 @@ class _Stage:
         left = self.remaining.seconds()
         words = [
             f"{self.name:<9} {self._done}/{self.total} {self._unit}",
-            show_seconds(self._said - self._started),
+            show_seconds((self._ended or self._said) - self._started),
         ]
         if left is not None and self._done < self.total:
             words.append(f"about {show_seconds(left)} left")
         if left is not None and following >= 1:
             words.append(f"{show_seconds(left + following)} with what follows")
         return f"{', '.join(words)}  {self._text}".rstrip()
+
+
+def _bar() -> tuple[ProgressColumn, ...]:
+    """Return what is shown of a stage where there is room for it on one line."""
+    return (
+        TextColumn("{task.description:<9}"),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        _Left(),
+        TextColumn("{task.fields[text]}"),
+    )
+
+
+class _Line(ProgressColumn):
+    """A stage's line, as a log has it, folded where a terminal is narrow."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["stage"].line(0.0), overflow="fold")
 
 
 class _Left(ProgressColumn):

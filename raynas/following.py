@@ -31,7 +31,7 @@ def follow(look: Callable[[], View], console: Console, seconds: float) -> None:
         console: A terminal, or what a log is written to.
         seconds: From one look to the next.
     """
-    if console.is_terminal:
+    if console.is_interactive:
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
             _repeat(look, lambda view: live.update(view.whole, refresh=True), seconds)
         return

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from raynas.agreement import Agreement, checked
 from raynas.balance import is_imbalanced
@@ -15,6 +14,7 @@ from raynas.costs import show_bytes, show_quantity, show_seconds
 from raynas.intervals import wilson
 from raynas.readings import last_epochs
 from raynas.store import RunStore
+from raynas.text_tables import Column, TextTable
 
 PAGE = "report.html"
 """The report of a run in its folder."""
@@ -38,27 +38,50 @@ def print_report(store: RunStore, console: Console) -> None:
     print(f"run folder: {store.uri}")  # noqa: T201 - the same
 
 
-def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> Table:
+def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: bool) -> list[Column]:
+    """Return the columns of a table of outcomes, the least important of which go first.
+
+    Args:
+        val: Heading of validation accuracies.
+        test: Heading of test accuracies.
+        balanced: Headings of the balanced ones, if they are shown.
+        latency: Whether latencies are.
+    """
+    return [
+        Column("rank", lesser=1),
+        Column("architecture", folds=True),
+        Column("score", lesser=7),
+        Column("MACs", lesser=5),
+        Column("params", lesser=8),
+        *([Column("latency", lesser=6)] if latency else []),
+        Column(val, lesser=2),
+        Column(test, lesser=3),
+        *(Column(name, lesser=5) for name in balanced),
+        Column("epochs", lesser=9),
+        Column("status", is_text=True, lesser=4),
+    ]
+
+
+def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return a row for each outcome; balanced accuracies where classes differ in size."""
     facts = json.loads(store.rows("runs")[0]["plan"] or "{}")
-    accuracies = {"val accuracy": "val_accuracy", "test accuracy": "test_accuracy"}
+    accuracies = {"val\naccuracy": "val_accuracy", "test\naccuracy": "test_accuracy"}
     if is_imbalanced(facts):
         accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
-    table = Table(box=None, title=f"Outcomes of {store.name}", title_justify="left")
     latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
-    for name in ("rank", "architecture", "score", "MACs", "params", *latencies, *accuracies,
-                 "epochs", "status"):  # fmt: skip
-        is_text = name in {"architecture", "status"}
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
-    for row in outcomes:
-        table.add_row(
+    val, test, *balanced = accuracies
+    rows = [
+        (
             str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
             show_quantity(row["macs"]), show_quantity(row["params"]),
             *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
             *(_share(row[column]) for column in accuracies.values()),
             str(row["epochs"]), row["status"],
-        )  # fmt: skip
-    return table
+        )
+        for row in outcomes
+    ]  # fmt: skip
+    columns = outcome_columns(val, test, tuple(balanced), bool(latencies))
+    return TextTable(columns, rows, f"Outcomes of {store.name}")
 
 
 def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,8 +1,10 @@
 """The progress of a run, on a terminal and in a log."""
 
 import io
+import re
 import time
 
+import pytest
 from rich.console import Console
 
 from raynas.console import Stages
@@ -66,7 +68,7 @@ def test_what_is_left_may_be_less_than_the_units_because_several_are_worked_on_a
 
 def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
     output = io.StringIO()
-    stages = Stages(Console(file=output, force_terminal=True, width=120))
+    stages = Stages(Console(file=output, force_terminal=True, force_interactive=True, width=120))
     with stages:
         stages.expect({"pretrain": 500.0})
         advance = stages.stage("pretrain", 10, "steps")
@@ -79,6 +81,30 @@ def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
     assert "2/10" in shown
     assert "min left" in shown  # the forecast's: 400 s
     assert "loss 2.2" in shown
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_narrow_terminal_shows_the_line_of_a_log_folded_but_whole(width: int) -> None:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, force_interactive=True, width=width)
+    architecture = "-".join("35" * 10)
+    with Stages(console) as stages:
+        stages.expect({"retrain": 3000.0})
+        stages.stage("retrain", 300, "epochs")(10, f"{architecture} 0.933")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output.getvalue())
+
+    assert architecture in shown.replace("\n", "")
+    assert "10/300 epochs" in shown
+    assert "…" not in shown
+
+
+def test_a_terminal_that_can_draw_nothing_anew_gets_the_lines_of_a_log() -> None:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, force_interactive=False, width=80)
+    with Stages(console) as stages:
+        stages.stage("search", 1, "generations")(1)
+
+    assert output.getvalue() == "search    1/1 generations, 0 s\n"
 
 
 def test_texts_are_shown_as_they_are() -> None:

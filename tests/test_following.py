@@ -21,7 +21,9 @@ def looks(*lines: str) -> Callable[[], View]:
 
 
 def shown(look: Callable[[], View], is_terminal: bool) -> str:
-    console = Console(file=io.StringIO(), force_terminal=is_terminal, width=40)
+    console = Console(
+        file=io.StringIO(), force_terminal=is_terminal, force_interactive=is_terminal, width=40
+    )
     follow(look, console, seconds=0.0)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
