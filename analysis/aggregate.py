@@ -6,7 +6,6 @@ Every row keeps its columns and units and gains run, space, method, seed (from t
 the table runs) and folder (where the run lies).
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.locations import split
 from raynas.store import RunStore
@@ -96,18 +96,17 @@ def write_table(table: pa.Table, out: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file, print its number of rows and its path and return the exit code."""
+    return exit_code(lambda: _write(arguments), (UserError, OSError))
+
+
+def _write(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    try:
-        stores = [RunStore.open(uri) for uri in options.runs]
-        table = join_runs(stores, options.table)
-        path = write_table(table, options.out)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    stores = [RunStore.open(uri) for uri in options.runs]
+    table = join_runs(stores, options.table)
+    path = write_table(table, options.out)
     runs = "1 run" if len(stores) == 1 else f"{len(stores)} runs"
     print(f"{table.num_rows} rows of {options.table} from {runs}: {path}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

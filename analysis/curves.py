@@ -6,7 +6,6 @@ Losses are cross-entropies in nats, accuracies percentages of the validation ima
 learning rate is the faint line against the right-hand axis.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -19,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from raynas import figures
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.store import RunStore
 
@@ -150,17 +150,16 @@ def _label(axes: Axes, name: str, title: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _save(arguments), (UserError, OSError))
+
+
+def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    try:
-        store = RunStore.open(options.run)
-        print(figures.save(draw(store), store, "curves", options.figure))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    store = RunStore.open(options.run)
+    print(figures.save(draw(store), store, "curves", options.figure))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

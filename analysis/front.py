@@ -9,7 +9,6 @@ your own.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
@@ -24,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from raynas import figures
+from raynas.command import exit_code, run_script
 from raynas.costs import Kind, show_quantity
 from raynas.errors import UserError
 from raynas.readings import pareto
@@ -247,17 +247,16 @@ def _amount(row: pd.Series, cost: Kind) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _save(arguments), (UserError, OSError))
+
+
+def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    try:
-        stores = figures.open_runs(options.runs)
-        print(figures.save(draw(stores, options.cost), stores[0], "front", options.figure))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    stores = figures.open_runs(options.runs)
+    print(figures.save(draw(stores, options.cost), stores[0], "front", options.figure))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -9,7 +9,6 @@ epochs. A weight is what the genotype is chosen by, without unit.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,16 +23,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raynas import figures
+from raynas.command import exit_code, make_console, run_script
 from raynas.errors import UserError
 from raynas.readings import best_search, chosen_gates, last_epochs, last_gates, whole_searches
 from raynas.run_names import name_runs
 from raynas.store import RunStore
+from raynas.text_tables import Column, TextTable
 
 METHODS = Path(__file__).parent.parent / "launch" / "settings"
 CELLS = ("normal", "reduction")
@@ -222,26 +220,31 @@ def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
 
 def print_runs(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print a row a run, and the genotypes of the most accurate seeds."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("run", overflow="fold")
-    heads = ("seeds", "epochs", *(f"{cell}\n{of}" for cell in CELLS for of in ("skips %", "depth")),
-             "val %", "seconds")  # fmt: skip
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        short = ", ".join(f"{count} {status}" for status, count in row["cut_short"].items())
-        seeds = f"{row['seeds']} ({short})" if short else str(row["seeds"])
-        spreads = [
-            _spread(row[f"{cell}_{measure}"], 100 if measure == "skip_share" else 1)
-            for cell in CELLS
-            for measure in MEASURES
-        ]
-        accuracy, seconds = _spread(row["val_accuracy"], 100), f"{row['seconds']:,.0f}"
-        table.add_row(Text(row["run"]), seeds, str(row["epochs"]), *spreads, accuracy, seconds)
-    console.print(table)
+    spreads = (Column(f"{cell}\n{of}") for cell in CELLS for of in ("skips %", "depth"))
+    columns = [
+        Column("run", folds=True),
+        Column("seeds"),
+        Column("epochs", lesser=1),
+        *spreads,
+        Column("val %"),
+        Column("seconds", lesser=2),
+    ]
+    console.print(TextTable(columns, map(_cells, rows)))
     for row in (row for row in rows if row["genotype"]):
         console.print(f"{row['run']}, seed {row['best_seed']}: {row['genotype']}", markup=False,
                       soft_wrap=True)  # fmt: skip
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    short = ", ".join(f"{count} {status}" for status, count in row["cut_short"].items())
+    seeds = f"{row['seeds']} ({short})" if short else str(row["seeds"])
+    spreads = [
+        _spread(row[f"{cell}_{measure}"], 100 if measure == "skip_share" else 1)
+        for cell in CELLS
+        for measure in MEASURES
+    ]
+    accuracy, seconds = _spread(row["val_accuracy"], 100), f"{row['seconds']:,.0f}"
+    return [row["run"], seeds, str(row["epochs"]), *spreads, accuracy, seconds]
 
 
 def _spread(values: Sequence[float], factor: float) -> str:
@@ -250,31 +253,29 @@ def _spread(values: Sequence[float], factor: float) -> str:
     mean, least, most = (form.format(factor * value) for value in values)
     if mean == "nan":
         return "-"
-    return mean if least == most else rf"{mean} \[{least}, {most}]"
+    return mean if least == most else f"{mean} [{least}, {most}]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _show(arguments), (UserError, OSError))
+
+
+def _show(arguments: Sequence[str] | None) -> None:
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
     options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
-    try:
-        stores = figures.open_runs(options.runs)
-        rows = summarise(read(stores))
-        is_heat = options.of == "heat"
-        figure = draw_heat(stores) if is_heat else draw(stores)
-        name = "gates-heat" if is_heat else "gates"
-        picture = figures.save(figure, stores[0], name, options.figure)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    stores = figures.open_runs(options.runs)
+    rows = summarise(read(stores))
+    is_heat = options.of == "heat"
+    figure = draw_heat(stores) if is_heat else draw(stores)
+    name = "gates-heat" if is_heat else "gates"
+    picture = figures.save(figure, stores[0], name, options.figure)
     if options.json:
         told = [{k: _plain(v) for k, v in row.items()} for row in rows]
         print(json.dumps({"runs": told, "figure": picture}, indent=2, allow_nan=False))
-        return 0
-    console = Console(highlight=False)
-    print_runs(rows, console if console.is_terminal else Console(highlight=False, width=160))
+        return
+    print_runs(rows, make_console())
     print(picture)
-    return 0
 
 
 def _plain(value: Any) -> Any:
@@ -285,4 +286,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

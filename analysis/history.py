@@ -6,7 +6,6 @@ The score has the unit of its formula (``search.score`` of the run's settings); 
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -18,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raynas import figures
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.readings import score_name
 from raynas.store import RunStore
@@ -111,17 +111,16 @@ def _formula(store: RunStore) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _save(arguments), (UserError, OSError))
+
+
+def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    try:
-        stores = figures.open_runs(options.runs)
-        print(figures.save(draw(stores), stores[0], "history", options.figure))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    stores = figures.open_runs(options.runs)
+    print(figures.save(draw(stores), stores[0], "history", options.figure))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

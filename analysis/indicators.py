@@ -6,7 +6,6 @@ Block and layer indicators are means of |gamma| over channels, without unit, as 
 Candidates compete within their layer, whose largest value is bold; hatched cells have no value.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -23,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from raynas import figures
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.store import RunStore
 
@@ -179,18 +179,17 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _save(arguments), (UserError, OSError))
+
+
+def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    try:
-        store = RunStore.open(options.run)
-        name = "indicators" if options.kind == "block" else f"indicators-{options.kind}"
-        print(figures.save(draw(store, options.kind), store, name, options.figure))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    store = RunStore.open(options.run)
+    name = "indicators" if options.kind == "block" else f"indicators-{options.kind}"
+    print(figures.save(draw(store, options.kind), store, name, options.figure))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -9,7 +9,6 @@ Residual blocks have phi = 1 from their skip alone: there, weights without gain 
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -20,15 +19,14 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raynas import figures
+from raynas.command import exit_code, make_console, run_script
 from raynas.errors import UserError
 from raynas.readings import isometry_by_layer, measured_candidates
 from raynas.store import RunStore
+from raynas.text_tables import Column, TextTable
 
 LOOKS = ((figures.BLUE, "o", -0.14), (figures.VERMILION, "^", 0.14))
 """Colour, marker and shift of the run's own weights, then of Gaussian ones."""
@@ -107,19 +105,15 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
 def print_layers(store: RunStore, console: Console) -> None:
     """Print a row a layer, and the medians and maxima over layers."""
     layers = isometry_by_layer(read(store))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), title=figures.describe(store))
-    table.title_justify = "left"
-    table.add_column("layer", justify="right")
-    columns = []
+    columns, measures = [Column("layer")], []
     for weights, batch_norm, group in variants(layers):
         for name in ("phi", "varphi", "spread"):
-            head = Text(f"{weights}\n{'with' if batch_norm else 'no'} BN\n{name}")
-            table.add_column(head, justify="right")
-            columns.append(group.set_index("layer")[name])
-    values = pd.concat(columns, axis=1)
-    for layer, line in [*values.iterrows(), ("median", values.median()), ("max", values.max())]:
-        table.add_row(str(layer), *(f"{value:.3f}" for value in line))
-    console.print(table)
+            columns.append(Column(f"{weights}\n{'with' if batch_norm else 'no'} BN\n{name}"))
+            measures.append(group.set_index("layer")[name])
+    values = pd.concat(measures, axis=1)
+    lines = [*values.iterrows(), ("median", values.median()), ("max", values.max())]
+    rows = [[str(layer), *(f"{value:.3f}" for value in line)] for layer, line in lines]
+    console.print(TextTable(columns, rows, figures.describe(store)))
 
 
 def to_json(stores: Sequence[RunStore], picture: str) -> str:
@@ -141,23 +135,22 @@ def to_json(stores: Sequence[RunStore], picture: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables, save the figure, print its path and return the exit code."""
+    return exit_code(lambda: _show(arguments), (UserError, OSError))
+
+
+def _show(arguments: Sequence[str] | None) -> None:
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
     options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
-    try:
-        stores = figures.open_runs(options.runs)
-        picture = figures.save(draw(stores), stores[0], "isometry", options.figure)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    stores = figures.open_runs(options.runs)
+    picture = figures.save(draw(stores), stores[0], "isometry", options.figure)
     if options.json:
         print(to_json(stores, picture))
-        return 0
-    console = Console(highlight=False)
+        return
+    console = make_console()
     for store in stores:
-        print_layers(store, console if console.is_terminal else Console(width=160))
+        print_layers(store, console)
     print(picture)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

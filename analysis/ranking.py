@@ -10,7 +10,6 @@ that is no formula of indicators is known of what the search visited alone: a bi
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -23,17 +22,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from raynas import figures
+from raynas.command import exit_code, make_console, run_script
 from raynas.errors import UserError
 from raynas.search import ranking
 from raynas.search.comparison import Comparison, Row, compare
 from raynas.search.truth import Truth, read_content
 from raynas.stages import IndicatorScore
+from raynas.text_tables import Column, TextTable
 
 Array = npt.NDArray[np.float64]
 _MOST_DRAWN = 6  # runs
@@ -100,9 +98,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     reached = {name: name if name == "any" else f"<= {name}" for name in ranking.BUDGETS}
     for note in notes(comparison):
         console.print(note, markup=False)
+    console.print()
     console.print(_table("rank agreement", rows, _AT_LARGE, "{: .3f}"))
     for group, members in ranking.parts(comparison.truth).items():
         columns = {f"tau_{group}_{k}": f"{k} (n={len(v)})" for k, v in members.items()}
+        console.print()
         console.print(_table(f"tau within {_TITLES[group]}", rows, columns, "{: .2f}"))
     for measure, title, chosen in (
         ("accuracy", "first choice, true %", [best, *choosing]),
@@ -110,7 +110,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         ("regret3", "regret of the best of three", choosing),
     ):
         columns = {f"{measure}_{name}": text for name, text in reached.items()}
+        console.print()
         console.print(_table(title, chosen, columns, "{: .2f}"))
+    console.print()
     console.print(_LEGEND, markup=False)
 
 
@@ -131,16 +133,15 @@ def _best(truth: Truth) -> ranking.Measures:
     return ranking.first_choices(truth.accuracy, truth)
 
 
-def _table(title: str, rows: Sequence[Row], columns: dict[str, str], form: str) -> Table:
+def _table(title: str, rows: Sequence[Row], columns: dict[str, str], form: str) -> TextTable:
     """Return a table of measures; intervals stand beside them if the columns are few."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column(title, no_wrap=True)
-    for heading in columns.values():
-        table.add_column(f" {heading}", no_wrap=True)  # as numbers leave room for a sign
-    for row in rows:
-        cells = [_cell(row.estimate, key, form, len(columns) <= 6) for key in columns]
-        table.add_row(escape(row.name), *cells)
-    return table
+    shown = [Column(title, folds=True)]
+    shown += [Column(f" {heading}", is_text=True) for heading in columns.values()]  # as a sign
+    cells = [
+        [row.name, *(_cell(row.estimate, key, form, len(columns) <= 6) for key in columns)]
+        for row in rows
+    ]
+    return TextTable(shown, cells)
 
 
 def _cell(estimate: ranking.Estimate, key: str, form: str, is_wide: bool) -> str:
@@ -150,7 +151,7 @@ def _cell(estimate: ranking.Estimate, key: str, form: str, is_wide: bool) -> str
         return " -"
     if not is_wide or estimate.low is None or estimate.high is None:
         return form.format(value)
-    return rf"{form.format(value)} \[{estimate.low[key]:.2f}, {estimate.high[key]:.2f}]"
+    return f"{form.format(value)} [{estimate.low[key]:.2f}, {estimate.high[key]:.2f}]"
 
 
 def to_json(comparison: Comparison, figure: str) -> str:
@@ -233,27 +234,25 @@ def _draw_scores(axes: Axes, scores: Array, truth: Truth, norm: BoundaryNorm) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison, save the figure and return the exit code."""
+    return exit_code(lambda: _show(arguments), (UserError, OSError))
+
+
+def _show(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )  # fmt: skip
-    try:
-        weights = None if options.path_bonus is None else parse_weights(options.path_bonus)
-        stores = figures.open_runs(options.runs)
-        content = read_content(options.truth)
-        comparison = compare(stores, content, options.truth, options.score, weights)
-        path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    weights = None if options.path_bonus is None else parse_weights(options.path_bonus)
+    stores = figures.open_runs(options.runs)
+    content = read_content(options.truth)
+    comparison = compare(stores, content, options.truth, options.score, weights)
+    path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
     if options.json:
         print(to_json(comparison, path))
     else:
-        console = Console(highlight=False)
-        print_comparison(comparison, console if console.is_terminal else Console(width=200))
+        print_comparison(comparison, make_console())
         print(path)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

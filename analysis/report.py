@@ -6,7 +6,6 @@ Works while the run is going on, and after it failed. Accuracies are percentages
 (MACs) are of one image, losses are in nats. The page asks for nothing from outside.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.locations import split
 from raynas.page.writing import make_page
@@ -45,20 +45,19 @@ def write(store: RunStore, out: str | None) -> str:
         if not name.endswith(".html"):
             raise UserError(f"--out {out}: wanted a file that ends in .html")
         target = RunStore(folder)
-    target.write_bytes(name, make_page(store, METHODS).encode())
+    target.write_bytes(name, make_page(store, METHODS).encode(errors="backslashreplace"))
     return target.locate(name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, print its path and return the exit code."""
+    return exit_code(lambda: _write(arguments), (UserError, OSError))
+
+
+def _write(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    try:
-        print(write(RunStore.open(options.run), options.out))
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(write(RunStore.open(options.run), options.out))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

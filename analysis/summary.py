@@ -9,7 +9,6 @@ times in seconds; accuracies are percentages in the table and in [0, 1] with ``-
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,21 +16,27 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich import box
 from rich.console import Console, Group
-from rich.table import Table
 from rich.text import Text
 
 from raynas.agreement import Check, checked
 from raynas.balance import is_imbalanced
+from raynas.command import exit_code, make_console, run_script
 from raynas.costs import show_quantity
 from raynas.errors import UserError
 from raynas.fairness import Updates, count_updates, fairness_line
 from raynas.following import View, follow
 from raynas.progress import Progress, progress
 from raynas.readings import last_epochs
-from raynas.report import check_lines, gap_lines, interval_lines, search_lines
+from raynas.report import (
+    check_lines,
+    gap_lines,
+    interval_lines,
+    outcome_columns,
+    search_lines,
+)
 from raynas.store import RunStore
+from raynas.text_tables import TextTable, facts
 
 _ACCURACIES = ("val_accuracy", "test_accuracy")
 _BALANCED = ("val_balanced_accuracy", "test_balanced_accuracy")
@@ -130,7 +135,6 @@ def _search(store: RunStore) -> Search:
 
 def rendered(summary: Summary) -> Group:
     """Return the header and the outcomes for a person."""
-    header = Table.grid(padding=(0, 2))
     lines = {
         **_run_lines(summary.run),
         "pretraining": _pretraining_line(summary.pretraining),
@@ -140,8 +144,6 @@ def rendered(summary: Summary) -> Group:
     settings = summary.run["settings"]
     if isinstance(settings, dict) and settings.get("pretrain", {}).get("epochs") == 0:
         del lines["pretraining"], lines["fairness"]  # there never will be any
-    for name, text in lines.items():
-        header.add_row(Text(name, style="bold"), Text(text))
     balanced = is_imbalanced(summary.run["plan"] or {})
     table = _outcomes_table(summary.outcomes, balanced)
     errors = [
@@ -150,7 +152,8 @@ def rendered(summary: Summary) -> Group:
         if row["error"]
     ]
     return Group(
-        header,
+        facts(lines),
+        Text(),
         table if summary.outcomes else Text("no outcomes yet"),
         *map(Text, (*summary.notes, *errors)),
     )
@@ -207,19 +210,10 @@ def _search_line(search: Search) -> str:
     return f"{search.scored:,} architectures in {rounds}, best score {search.best_score:.6g}"
 
 
-def _outcomes_table(outcomes: list[dict[str, Any]], balanced: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+def _outcomes_table(outcomes: list[dict[str, Any]], balanced: bool) -> TextTable:
     means = ("val bal. %", "test bal. %") if balanced else ()
-    for name in ("rank", "architecture", "score", "MACs", "params", "val %", "test %", *means,
-                 "epochs"):  # fmt: skip
-        is_text = name == "architecture"
-        table.add_column(
-            name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold"
-        )
-    table.add_column("status", no_wrap=True)
-    for row in outcomes:
-        table.add_row(*map(Text, _cells(row, balanced)))
-    return table
+    columns = outcome_columns("val %", "test %", means, latency=False)
+    return TextTable(columns, [_cells(row, balanced) for row in outcomes])
 
 
 def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
@@ -266,7 +260,7 @@ def follow_run(store: RunStore, console: Console) -> int:
         return View(Group(rendered(summarise(store)), Text(line)), line[9:], now.state != "running")
 
     try:
-        follow(look, console, 2.0 if console.is_terminal else 10.0)
+        follow(look, console, 2.0 if console.is_interactive else 10.0)
     except KeyboardInterrupt:
         return 130
     return int(seen[-1].state != "finished")
@@ -274,26 +268,22 @@ def follow_run(store: RunStore, console: Console) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary and return the exit code."""
+    return exit_code(lambda: _show(arguments), (UserError, OSError))
+
+
+def _show(arguments: Sequence[str] | None) -> int:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
     )
-    console = Console(highlight=False)
-    # a pipe or file has no width of its own: keep each outcome on one line there
-    console = console if console.is_terminal else Console(highlight=False, width=160)
-    try:
-        store = RunStore.open(options.run)
-        if options.follow:
-            return follow_run(store, console)
-        summary = summarise(store)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    store = RunStore.open(options.run)
+    if options.follow:
+        return follow_run(store, make_console())
     if options.json:
-        print(to_json(summary))
+        print(to_json(summarise(store)))
     else:
-        console.print(rendered(summary))
+        make_console().print(rendered(summarise(store)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -24,7 +24,6 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from launch import search
 from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
@@ -32,18 +31,20 @@ from raynas.cluster.connection import Resources, connected, lasting
 from raynas.cluster.opening import load
 from raynas.cluster.plan import make_plan
 from raynas.cluster.run import recorded_run
-from raynas.command import exit_code, make_console, values_of, with_flags
+from raynas.command import exit_code, make_console, run_script, values_of, with_flags
 from raynas.console import Stages
 from raynas.costs import show_quantity
 from raynas.errors import StageError, UserError
 from raynas.locations import name_of
 from raynas.methods import load_method
+from raynas.output import outlive_output
 from raynas.search.matrix import Row, Spread, by_method, is_biased, over_seeds, run_row
 from raynas.search.recorded import refuse_misfit
 from raynas.search.truth import Truth, read_content, read_truth
 from raynas.settings import Settings
 from raynas.space import chain_of
 from raynas.store import RunStore
+from raynas.text_tables import Column, TextTable
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     for cell in cells:
         recorded_run(cell.store, cell.settings)
     console = make_console(stderr=command.json)
+    if not command.dry_run:
+        outlive_output()
     errors: dict[str, str | None] = {}
     if command.dry_run or not all(cell.is_finished for cell in cells):
         for each in methods.values():
@@ -217,16 +220,16 @@ _TRAINED = {
     None: "nothing", "last_bn": "last batch norms", "all_bn": "all batch norms",
     "all": "all weights", "gates": "weights and gates",
 }  # fmt: skip
-_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "ms_per_step": ("ms/step", "{:.1f}".format),
-    "ms_per_path": ("ms/path", "{:.1f}".format),
-    "pretrain_seconds": ("pretrain s", "{:.1f}".format),
-    "search_seconds": ("search s", "{:.1f}".format),
-    "tau": ("tau", "{:.3f}".format),
-    "best_test_accuracy": ("best accuracy", "{:.4f}".format),
-    "true_accuracy": ("true accuracy", "{:.4f}".format),
-    "regret": ("regret", "{:.4f}".format),
-    "macs": ("MACs", lambda macs: show_quantity(round(macs))),
+_COLUMNS: dict[str, tuple[Column, Callable[[float], str]]] = {
+    "ms_per_step": (Column("ms/step", lesser=6), "{:.1f}".format),
+    "ms_per_path": (Column("ms/path", lesser=4), "{:.1f}".format),
+    "pretrain_seconds": (Column("pretrain s", lesser=5), "{:.1f}".format),
+    "search_seconds": (Column("search s", lesser=7), "{:.1f}".format),
+    "tau": (Column("tau"), "{:.3f}".format),
+    "best_test_accuracy": (Column("best accuracy"), "{:.4f}".format),
+    "true_accuracy": (Column("true accuracy"), "{:.4f}".format),
+    "regret": (Column("regret"), "{:.4f}".format),
+    "macs": (Column("MACs", lesser=3), lambda macs: show_quantity(round(macs))),
 }
 
 
@@ -234,15 +237,15 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
     """Print a line for each method, like Table 2 of the paper, and what failed and why."""
     methods = {method: over_seeds(each) for method, each in by_method(rows).items()}
     columns = [name for name in _COLUMNS if any(name in found for found in methods.values())]
-    table = Table(box=None, title="Means over seeds (+- standard deviation)", title_justify="left")
-    for heading in ("method", "trained", "runs", *(_COLUMNS[name][0] for name in columns)):
-        table.add_column(heading, justify="left" if heading in {"method", "trained"} else "right")
+    shown = [Column("method", folds=True), Column("trained", is_text=True, lesser=8)]
+    shown += [Column("runs", lesser=2), *(_COLUMNS[name][0] for name in columns)]
+    cells = []
     for method, each in by_method(rows).items():
         finished = sum(row["status"] == "finished" for row in each)
-        cells = [_cell(methods[method].get(name), _COLUMNS[name][1]) for name in columns]
+        found = [_cell(methods[method].get(name), _COLUMNS[name][1]) for name in columns]
         trained = _TRAINED[each[0].get("trainable")]
-        table.add_row(Path(method).stem, trained, f"{finished}/{len(each)}", *cells)
-    console.print(table)
+        cells.append([Path(method).stem, trained, f"{finished}/{len(each)}", *found])
+    console.print(TextTable(shown, cells, "Means over seeds (+- standard deviation)"))
     for line in notes(rows):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -275,4 +278,4 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

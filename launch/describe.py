@@ -10,7 +10,6 @@ activations and additions count zero. -1 stands for identity wherever a layer ma
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,11 +20,13 @@ import tyro
 
 from raynas.any_space import Space
 from raynas.cells import NONE, CellSpace
+from raynas.command import exit_code, make_console, run_script
 from raynas.costs import CostTable, show_quantity
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.settings import Settings
 from raynas.space import SPACES, ChoiceBlock, SearchSpace, load_space
+from raynas.text_tables import Column, TextTable
 from raynas.training.trained import searched_space
 
 
@@ -51,16 +52,12 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    command = tyro.cli(
-        Command, args=argv, description=__doc__,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )  # fmt: skip
-    try:
-        describe(command)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: describe(parse(argv)))
+
+
+def parse(argv: Sequence[str] | None) -> Command:
+    """Return the command."""
+    return tyro.cli(Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def describe(command: Command) -> None:
@@ -77,9 +74,9 @@ def describe(command: Command) -> None:
         for each in rows or [_summary(space, searched, command)]:
             print(json.dumps(each))
         return
-    summary = _summary(space, searched, command)
-    for line in _lines(summary) if "layers" in summary else _cell_lines(summary):
-        print(line)
+    summary, console = _summary(space, searched, command), make_console()
+    for said in _lines(summary) if "layers" in summary else _cell_lines(summary):
+        console.print(said, markup=False, soft_wrap=isinstance(said, str))
     for row in rows:
         print("\n".join(_row_lines(row)))
 
@@ -99,7 +96,7 @@ def _texts(command: Command) -> Iterator[str]:
     if command.architectures is None:
         return
     try:
-        lines = command.architectures.read_text().splitlines()
+        lines = command.architectures.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"--architectures {command.architectures}: cannot read it: {error}"
@@ -174,19 +171,20 @@ def _range(costs: CostTable) -> dict[str, int]:
     }
 
 
-def _lines(summary: dict[str, Any]) -> Iterator[str]:
+def _lines(summary: dict[str, Any]) -> Iterator[str | TextTable]:
     channels, height, width = summary["input"]
     yield (
         f"{summary['space']}: {len(summary['layers'])} layers, {summary['size']:,} networks, for "
         f"images of {channels} x {height} x {width} and {summary['classes']} classes"
     )
-    yield "layer  kind       channels      stride  candidates"
-    for index, layer in enumerate(summary["layers"]):
-        channels = f"{layer['in_channels']} -> {layer['out_channels']}"
-        yield (
-            f"{index:>5}  {layer['kind']:<9}  {channels:<12}  {layer['stride']:>6}  "
-            f"{' '.join(f'{i}:{name}' for i, name in enumerate(layer['candidates']))}"
-        )
+    columns = [
+        Column("layer"),
+        Column("kind", is_text=True, lesser=1),
+        Column("channels", is_text=True, lesser=3),
+        Column("stride", lesser=2),
+        Column("candidates", folds=True),
+    ]
+    yield TextTable(columns, [_layer_cells(*each) for each in enumerate(summary["layers"])])
     yield from _range_lines(summary)
     skipping = summary["with_identity"]
     if skipping["size"] > summary["size"]:
@@ -194,7 +192,13 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         yield from _range_lines(skipping)
 
 
-def _cell_lines(summary: dict[str, Any]) -> Iterator[str]:
+def _layer_cells(index: int, layer: dict[str, Any]) -> list[str]:
+    channels = f"{layer['in_channels']} -> {layer['out_channels']}"
+    candidates = " ".join(f"{i}:{name}" for i, name in enumerate(layer["candidates"]))
+    return [str(index), layer["kind"], channels, str(layer["stride"]), candidates]
+
+
+def _cell_lines(summary: dict[str, Any]) -> Iterator[str | TextTable]:
     channels, height, width = summary["input"]
     yield (
         f"{summary['space']}: {len(summary['cells'])} cells, {summary['size']:,} networks, for "
@@ -202,10 +206,22 @@ def _cell_lines(summary: dict[str, Any]) -> Iterator[str]:
     )
     for (kind, wide), alike in groupby(summary["cells"], key=lambda cell: tuple(cell.values())):
         yield f"{len(list(alike)):>3} x {kind:<9}  {wide} channels a node"
-    yield "node  cell       reads          candidates"
-    for node in summary["nodes"]:
-        reads = f"states 0 to {node['node'] + 1}"
-        yield f"{node['node']:>4}  {node['cell']:<9}  {reads}  {node['candidates']:>10}"
+    columns = [
+        Column("node"),
+        Column("cell", is_text=True),
+        Column("reads", is_text=True, lesser=1),
+        Column("candidates"),
+    ]
+    cells = [
+        [
+            str(node["node"]),
+            node["cell"],
+            f"states 0 to {node['node'] + 1}",
+            str(node["candidates"]),
+        ]
+        for node in summary["nodes"]
+    ]
+    yield TextTable(columns, cells)
     selectable = [name for name in summary["operations"] if name != NONE]
     yield f"a node adds up two of: {' '.join(selectable)}"
     yield from _range_lines(summary)
@@ -221,4 +237,4 @@ def _range_lines(costs: dict[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -9,7 +9,6 @@ stopped before, or whose space or data have moved. What is there already is writ
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,9 +16,10 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.any_space import Space
-from raynas.command import exit_code
+from raynas.command import exit_code, run_script
 from raynas.errors import StageError, UserError
 from raynas.folder import Folder
+from raynas.output import outlive_output
 from raynas.space import SPACES, load_space
 from raynas.stages import ImageSettings
 from raynas.store import RunStore
@@ -50,15 +50,18 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    command = tyro.cli(
-        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    return exit_code(lambda: export(command))
+    return exit_code(lambda: export(parse(argv)))
+
+
+def parse(argv: Sequence[str] | None) -> Command:
+    """Return the command."""
+    return tyro.cli(Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def export(command: Command) -> None:
     """Write what the command asks for, and print where it lies."""
     store = RunStore.open(command.run)
+    outlive_output()
     outcomes = _chosen(store, command)
     run = store.rows("runs")[0]
     settings = json.loads(run["settings"])
@@ -132,4 +135,4 @@ def _dataset(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

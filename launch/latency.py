@@ -11,7 +11,6 @@ resource of its own. Exit codes are those of launch/search.py.
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,13 +21,14 @@ from rich.console import Console
 
 from raynas.cluster.connection import connected, lasting, ship_by_value
 from raynas.cluster.timing import measured_on
-from raynas.command import exit_code, make_console
+from raynas.command import exit_code, make_console, run_script
 from raynas.console import Stages
 from raynas.errors import UserError
 from raynas.latencies import Task, circumstances, error_words, write
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
+from raynas.output import outlive_output
 from raynas.ranges import SEEDS, refuse_out_of_range
 from raynas.search.additive import spread_networks
 from raynas.settings import Settings
@@ -86,15 +86,18 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    command = tyro.cli(
-        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    return exit_code(lambda: run(command, make_console(stderr=command.json)))
+    return exit_code(lambda: run(parse(argv)))
 
 
-def run(command: Command, console: Console) -> None:
+def parse(argv: Sequence[str] | None) -> Command:
+    """Return the command."""
+    return tyro.cli(Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def run(command: Command) -> None:
     """Measure, fit, write and print."""
     refuse_odd(command)
+    outlive_output()
     loaded = load_space(command.space, SPACES)
     space = chain_of(loaded, "a table of latencies").with_identity(Identity())
     task = task_of(command, space)
@@ -107,7 +110,7 @@ def run(command: Command, console: Console) -> None:
         command.device,
     )  # fmt: skip
     nets = spread_networks(space, command.nets + command.held_out, command.seed)
-    times = timed(command, space, nets, setup, console)
+    times = timed(command, space, nets, setup, make_console(stderr=command.json))
     measured = Measured(space, costs, nets, times, alike(space, setup))
     rows, whole = fitted(measured, command.quantile, command.held_out)
     facts = facts_of(command, space, task, times) | errors_of(whole)
@@ -203,4 +206,4 @@ def show(facts: dict[str, Any], rows: Rows) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

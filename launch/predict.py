@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from raynas.command import exit_code
+from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.locations import shown
@@ -55,10 +55,12 @@ class Unreadable(Exception):  # noqa: N818 - what it is, not how
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    command = tyro.cli(
-        Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)
-    )
-    return exit_code(lambda: predict(command))
+    return exit_code(lambda: predict(parse(argv)))
+
+
+def parse(argv: Sequence[str] | None) -> Command:
+    """Return the command."""
+    return tyro.cli(Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def predict(command: Command) -> None:
@@ -157,7 +159,7 @@ def _by_onnx(folder: Path) -> Classify:
         network = OnnxNetwork(_needed(folder, "model.onnx", "go without --onnx").read_bytes())
     except ImportError as error:
         raise UserError("--onnx: onnxruntime is not installed; pip install onnxruntime") from error
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     rules = config["preprocessing"]
     square = Square(rules["resolution"], rules["channels"])
     mean, std = (np.array(rules[name], np.float32)[:, None, None] for name in ("mean", "std"))
@@ -176,4 +178,4 @@ def _by_onnx(folder: Path) -> Classify:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -7,7 +7,8 @@ From the root of the project, on one machine or as the entry point of a Ray job:
     ray job submit --working-dir . -- python launch/search.py --data s3://... --run s3://...
 
 Running the same command again continues where it stopped. Exit codes: 0 done, 1 a stage
-failed, 2 a mistake in the request, 130 interrupted, 143 stopped by SIGTERM.
+failed, 2 a mistake in the request, 130 interrupted, 143 stopped by SIGTERM. A run outlives a
+reader of its output that leaves (``| head``), and says on standard error what it has to say.
 """
 
 import sys
@@ -25,8 +26,9 @@ from raynas.cluster.retraining import retrain
 from raynas.cluster.run import end, recorded_run
 from raynas.cluster.searching import find_winners
 from raynas.cluster.tracking import Tracker
-from raynas.command import exit_code, make_console, values_of, with_flags
+from raynas.command import exit_code, make_console, run_script, values_of, with_flags
 from raynas.methods import load_method
+from raynas.output import outlive_output
 from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.settings import Settings
@@ -83,6 +85,8 @@ def search(command: Command, console: Console) -> None:
     if recorded and recorded["finished"] and not command.dry_run:
         print_report(store, console)
         return
+    if not command.dry_run:
+        outlive_output()
     with planned(
         settings, store, console,
         pretrained=command.pretrained, warm_start=command.from_, track=command.track,
@@ -103,4 +107,4 @@ def search(command: Command, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from raynas.errors import UserError
-from raynas.locations import inside, shown
+from raynas.locations import inside, refuse_foreign_letters, shown
 from raynas.patience import StorageError, patiently
 
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
@@ -44,6 +44,7 @@ class Folder:
         """
         self.address = uri if "://" in uri else str(Path(uri).expanduser().absolute())
         self.uri = shown(self.address)
+        refuse_foreign_letters(self.uri, "path")
         try:
             filesystem, path = pafs.FileSystem.from_uri(self.address)
         except (pa.ArrowInvalid, OSError) as error:
@@ -105,6 +106,7 @@ class Folder:
         Raises:
             StorageError: Here and below: the storage goes on failing, is full, or forbids it.
         """
+        refuse_foreign_letters(path, "file")
         parent = path.rpartition("/")[0] or "."
         self._patiently("writing", lambda: self._files.create_dir(parent, recursive=True))
         write = self._rename if self._is_local else self._upload

@@ -3,12 +3,30 @@
 import re
 from pathlib import PurePath
 
+from raynas.errors import UserError
+
 _SECRET = re.compile(r"(?<=://)[^\s/?:]*:(?!\d+/)[^\s?]*@")  # what has digits there is a port
 
 
 def shown(text: str) -> str:
     """Return a location, or a sentence with locations, without keys and passwords."""
     return _SECRET.sub("***@", text)
+
+
+def refuse_foreign_letters(text: str, what: str) -> None:
+    """Refuse a name whose bytes are no UTF-8, which neither Arrow nor Ray can open.
+
+    Args:
+        text: As Python reads it, with surrogates in the place of those bytes.
+        what: It is, such as a path or a flag.
+
+    Raises:
+        UserError: It has such bytes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{what} {text}: wanted a name in UTF-8; rename it") from error
 
 
 def inside(folder: str, path: str) -> str:

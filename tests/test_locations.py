@@ -1,7 +1,11 @@
 """Paths and URIs as text: what is shown of them, and what lies where."""
 
+from pathlib import Path
+
 import pytest
 
+from raynas.errors import UserError
+from raynas.folder import Folder
 from raynas.locations import inside, name_of, shown, split
 
 ENDPOINT = "endpoint_override=127.0.0.1:9000&scheme=http"
@@ -67,3 +71,18 @@ def test_a_file_is_split_into_folder_and_name(location: str, parts: tuple[str, s
 )
 def test_a_location_is_named_by_its_last_part(location: str, name: str) -> None:
     assert name_of(location) == name
+
+
+@pytest.mark.parametrize("uri", ["caf\udce9", "s3://bucket/caf\udce9"])
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_opened(uri: str) -> None:
+    with pytest.raises(UserError, match="wanted a name in UTF-8; rename it"):
+        Folder(uri)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match="wanted a name in UTF-8; rename it"):
+        Folder(str(tmp_path / "new")).write_bytes("caf\udce9.png", b"")
+
+    assert not list(tmp_path.iterdir())

@@ -64,7 +64,7 @@ def test_it_prints_tables_and_the_path_of_the_picture(
         "tau within MACs quarter",
         "first choice, true %",
     ]
-    assert all(f"\n {title}" in printed for title in [*titles, "regret, points"])
+    assert all(f"\n\n{title}" in printed for title in [*titles, "regret, points"])
     assert "biased" not in printed
     assert "left out" not in printed
 

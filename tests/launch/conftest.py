@@ -51,11 +51,23 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(
+def unheard(
     launcher: Launcher, pictures: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the folder of a short run on those images, from and to local files, never stopped."""
+) -> tuple[Path, Ended]:
+    """Return the folder of a short run on those images, never stopped, and how it ended.
+
+    Its output has no room, and its locale is ASCII: neither may matter.
+    """
     run = tmp_path_factory.mktemp("runs") / "undisturbed"
-    end = launcher.run(run, "--data", str(pictures), *SHORT)
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    no_room = ("bash", "-c", 'exec "$@" > /dev/full', "bash")
+    flags = ("--data", str(pictures), *SHORT)
+    end = launcher.run(run, *flags, before=no_room, environment=poor)
     assert end.code == 0, end.errors
-    return run
+    return run, end
+
+
+@pytest.fixture(scope="session")
+def undisturbed(unheard: tuple[Path, Ended]) -> Path:
+    """Return the folder of a short run on those images, from and to local files, never stopped."""
+    return unheard[0]

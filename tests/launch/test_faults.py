@@ -19,6 +19,7 @@ from tests.launch.scripts import (
     ended,
     half_written,
     results_of,
+    rows_of,
     running,
     wait_until,
 )
@@ -92,3 +93,17 @@ def test_a_second_driver_is_refused_while_the_first_works_and_welcome_once_that_
     assert "lock " not in end.output  # nobody was waited for
     assert store.rows("steps")[:num_kept] == left[:num_kept]  # not done again: equal times
     assert not store.has(LOCK)
+
+
+def test_a_run_whose_output_has_no_room_goes_on_and_tells_it_elsewhere(
+    unheard: tuple[Path, Ended],
+) -> None:
+    run, end = unheard
+    first, *lines = end.errors.splitlines()
+
+    assert first == (
+        "standard output is lost (No space left on device); the work goes on and is told here"
+    )
+    assert lines[0].startswith("data ")
+    assert lines[-1] == f"run folder: {run}"
+    assert [row["status"] for row in rows_of(run, "outcomes")] == ["finished"] * 2
