@@ -228,7 +228,7 @@ _COLUMNS: dict[str, tuple[Column, Callable[[float], str]]] = {
     "tau": (Column("tau"), "{:.3f}".format),
     "best_test_accuracy": (Column("best accuracy"), "{:.4f}".format),
     "true_accuracy": (Column("true accuracy"), "{:.4f}".format),
-    "regret": (Column("regret"), "{:.4f}".format),
+    "regret": (Column("regret", lesser=1), "{:.4f}".format),
     "macs": (Column("MACs", lesser=3), lambda macs: show_quantity(round(macs))),
 }
 

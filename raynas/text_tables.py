@@ -130,9 +130,9 @@ class TextTable:
 
 
 def folded(text: str, width: int) -> list[str]:
-    """Return the lines of a text, cut after a space or a hyphen where that is possible."""
+    """Return the lines of a text, cut after a space, - _ or / where that is possible."""
     lines = [""]
-    for word in re.findall(r"[^ -]*[ -]|[^ -]+", text):
+    for word in re.findall(r"[^ _/-]*[ _/-]|[^ _/-]+", text):
         if lines[-1] and cell_len(lines[-1]) + cell_len(word.rstrip()) > width:
             lines.append("")
         for letter in word:

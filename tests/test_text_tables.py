@@ -114,5 +114,6 @@ def test_a_folded_text_is_whole_and_fits(text: str, width: int) -> None:
     assert max(map(cell_len, lines)) <= width
 
 
-def test_a_text_is_folded_after_a_hyphen_or_a_space() -> None:
+def test_a_text_is_folded_between_its_parts() -> None:
     assert folded("12-34-56 78", 6) == ["12-34-", "56 78"]
+    assert folded("bnnas_spos_12", 8) == ["bnnas_", "spos_12"]
