@@ -59,10 +59,9 @@ class Stages:
         self._console = console
         self._expected: dict[str, float] = {}
         self._begun: list[_Stage] = []
-        # a dumb terminal cannot draw anything anew
-        shows_bars = console.is_terminal and console.is_interactive
         columns = _bar() if console.width >= _WIDE else (_Line(),)
-        self._bars = Progress(*columns, console=console) if shows_bars else None
+        # a dumb terminal cannot draw anything anew
+        self._bars = Progress(*columns, console=console) if console.is_interactive else None
         self._log_every = log_every
         self._ended = threading.Event()
         self._log = threading.Thread(target=self._write_lines, name="raynas-log", daemon=True)

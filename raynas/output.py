@@ -100,11 +100,12 @@ def guarded_output() -> Iterator[None]:
     sys.stdout = cast(TextIO, _Output(_degrading(before[0]), spare=errors))
     try:
         yield
+        sys.stdout.flush()
+    except SystemExit:  # --help leaves by it, too; an error goes before what is lost
+        sys.stdout.flush()
+        raise
     finally:
-        try:
-            sys.stdout.flush()
-        finally:
-            sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = before
 
 
 def _degrading(stream: TextIO | None) -> TextIO:

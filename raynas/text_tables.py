@@ -117,9 +117,7 @@ class TextTable:
 
     def _rooms(self, part: Sequence[int], width: int) -> dict[int, int]:
         """Return the columns of names and what is left for each of them."""
-        folding = sorted(
-            (at for at in part if self._columns[at].folds), key=self._widths.__getitem__
-        )
+        folding = [at for at in part if self._columns[at].folds]
         numbers = [at for at in part if at not in folding]
         room = width - self._needs(numbers) - _GAP * len(folding)
         rooms = {}
