@@ -2,7 +2,8 @@
 
     python launch/predict.py RUN/exports/ARCHITECTURE image.jpg folder/ 'more/*.png'
 
-An image is a file, a folder of them, or a pattern. The export's model.py is executed, and it is
+An image is a file, a folder of them, or a pattern; thumbnails and deleted images that systems keep
+in folders such as @eaDir are passed over. The export's model.py is executed, and it is
 Python that can do what you can: take exports of people you trust, or give --onnx, which runs the
 graph of operations in model.onnx and no code. Exit code 2 if no image could be read.
 """
@@ -10,6 +11,7 @@ graph of operations in model.onnx and no code. Exit code 2 if no image could be 
 import glob
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,7 @@ from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.locations import shown
 from raynas.training.decoding import Square, decode, why_broken
+from raynas.training.listing import is_left_over, list_local_files, readable
 from raynas.training.onnx_file import OnnxNetwork
 from raynas.training.portable import import_file
 
@@ -87,29 +90,47 @@ def _tell(path: str, classify: Classify, command: Command) -> bool:
     try:
         ranking = classify(path)[: command.top]
     except Unreadable as error:
-        print(f"{path}: cannot be read ({error})", file=sys.stderr)
+        print(f"{readable(path)}: cannot be read ({error})", file=sys.stderr)
         return False
     if command.json:
         classes = [{"class": name, "probability": share} for name, share in ranking]
         print(json.dumps({"image": path, "classes": classes}))
     else:
-        print(f"{path}: {', '.join(f'{name} {share:.3f}' for name, share in ranking)}")
+        print(f"{readable(path)}: {', '.join(f'{name} {share:.3f}' for name, share in ranking)}")
     return True
 
 
 def _paths(words: Sequence[str]) -> Iterator[str]:
     """Yield files: those named, those in folders that look like images, those that match."""
-    endings = Image.registered_extensions()
     for word in words:
-        path = Path(word)
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
-            yield from map(str, files)
-        elif path.exists() or not glob.has_magic(word):
+        if os.path.isdir(word):  # noqa: PTH112 - Path raises where it may not look
+            yield from _images_in(word)
+        elif os.path.lexists(word) or not glob.has_magic(word):
             yield word
         else:
-            matching = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - may be absolute
-            yield from matching or [word]
+            yield from _matching(word) or [word]
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return what a pattern matches, each file once, and what systems left only if it says so."""
+    own, found = set(Path(pattern).parts), dict[str, str]()
+    matching = glob.glob(pattern, recursive=True)  # noqa: PTH207 - may be absolute
+    for path in sorted(matching, key=lambda path: (len(path), path)):
+        if not any(map(is_left_over, set(Path(path).parts) - own)):
+            found.setdefault(os.path.realpath(path), path)
+    return sorted(found.values())
+
+
+def _images_in(folder: str) -> Iterator[str]:
+    """Yield the images of a folder as training would take them."""
+    endings = Image.registered_extensions()
+    try:
+        paths = list_local_files(folder).paths.values()
+    except OSError as error:
+        place = readable(os.fsdecode(error.filename or folder))
+        print(f"{place}: cannot be read ({error.strerror})", file=sys.stderr)
+        return
+    yield from (path for path in paths if Path(path).suffix.lower() in endings)
 
 
 def _local(export: str, spare: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 _FEW = 10  # training images of a class; fewer are hard to learn from
 _UNEVEN = 1.5  # times as many images as the smallest class has
 _NAMED = 3  # classes that a line names
+_MOST_NAMED, _FIRST = 10, 8  # classes all of which are named, and of more only the first
 
 
 def is_imbalanced(facts: Mapping[str, Any]) -> bool:
@@ -29,6 +30,14 @@ def class_words(facts: Mapping[str, Any]) -> str:
     small, large = names[totals.index(low)], names[totals.index(high)]
     words = f"{low:,} ({small}) to {high:,} images ({large})"
     return f"{words}, so look at balanced accuracy, too" if is_imbalanced(facts) else words
+
+
+def name_words(facts: Mapping[str, Any]) -> str:
+    """Return the names of the classes, the first of many: folders may be no classes at all."""
+    names = [str(name) for name in facts["classes"]]
+    if len(names) <= _MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:_FIRST])} and {len(names) - _FIRST:,} more"
 
 
 def class_warnings(facts: Mapping[str, Any]) -> list[str]:

@@ -99,7 +99,7 @@ class Settings:
             for name, value in flat.items()
             if name not in _FREE
             and not (idle and name.startswith("differentiable."))
-            and (name, value) != ("search.path-bonus", 0.0)  # older runs keep their folder's name
+            and (name, value) not in _LATER
         }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
@@ -137,6 +137,10 @@ _FREE = frozenset(
         "retrain.concurrent",
     }
 )
+
+
+# Defaults of settings that older runs did not have: their folders keep their names.
+_LATER = {("search.path-bonus", 0.0), ("images.parts", None)}
 
 
 def check(settings: Settings) -> None:

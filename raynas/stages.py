@@ -39,6 +39,9 @@ class ImageSettings:
     squares of one size, else the space's."""
     share: float = 1.0
     """Share of the training and validation images that is used, for quick trials."""
+    parts: str | None = None
+    """Which folders of --data are parts, such as train=training_set,test=test_set, each once or
+    more; none: all are classes; unset: folders that are called so and hold the same folders."""
     val_fraction: float = 0.15
     """Share of the training images held out for validation where the data names no split."""
     test_fraction: float = 0.2

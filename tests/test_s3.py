@@ -151,6 +151,42 @@ def test_images_there_may_lie_in_class_folders_or_in_one_parquet_file(objects: S
         open_source(objects.uri("tree/train/cat/a.png"))
 
 
+def test_parts_and_what_systems_left_are_told_apart_there_too(objects: Storage) -> None:
+    folder = RunStore.create(objects.uri("parts"))
+    for part in ("training_set", "test_set"):
+        for name in ("cat/1.png", "dog/2.png", "cat/@eaDir/1.png/thumb.png", ".thumbs/3.png"):
+            folder.write_bytes(f"{part}/{name}", encoded(picture(7, "L")))
+    folder.write_bytes("__MACOSX/cat/1.png", b"")
+    source = open_source(folder.address)
+    said = open_source(folder.address, "train=test_set")
+
+    assert [(image.name, image.split) for image in source.images] == [
+        (f"{part}_set/{name}", part.removesuffix("ing"))
+        for part in ("test", "training")
+        for name in ("cat/1.png", "dog/2.png")
+    ]
+    assert source.parts == ("test: test_set", "train: training_set")
+    assert source.passed_over == ("@eaDir/ (2)", "__MACOSX/ (1)")
+    assert [image.name for image in said.images] == ["test_set/cat/1.png", "test_set/dog/2.png"]
+    assert said.passed_over[-1] == "training_set (2 images outside of the parts)"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (("parts", "nothing"), "no such folder"),
+        ((BUCKET, "nobody"), "no such folder"),
+        (("scheme=http", "scheme=nonsense"), "no such folder"),
+    ],
+)
+def test_images_that_are_not_there_are_said_to_be_missing(
+    objects: Storage, place: tuple[str, str], words: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        open_source(objects.uri("parts").replace(*place))
+    assert words in str(caught.value)
+
+
 def test_a_bucket_that_is_not_there_is_refused_at_once(
     objects: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -354,17 +354,23 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert other.digest != Settings().digest
 
 
-def test_a_path_bonus_names_another_folder_and_none_names_the_one_of_older_runs() -> None:
+LATER = ("search.path-bonus", "images.parts")
+
+
+def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (
+    None
+):
     flat = _flatten(json.loads(Settings().to_json()))
     older = {
         name: value
         for name, value in flat.items()
-        if name not in {*_FREE, "search.path-bonus"} and not name.startswith("differentiable.")
+        if name not in {*_FREE, *LATER} and not name.startswith("differentiable.")
     }
     digest = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()[:6]
 
     assert Settings().digest == digest
     assert Settings(search=SearchSettings(path_bonus=0.1)).digest != digest
+    assert Settings(images=ImageSettings(parts="none")).digest != digest
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])

@@ -233,6 +233,8 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "test": len(dataset.test),
         "skipped": list(dataset.skipped),
         "ignored": list(dataset.ignored),
+        "passed_over": list(dataset.passed_over),
+        "parts": list(dataset.parts),
         "class_counts": dataset.class_counts,
         "mean": dataset.mean.tolist(),
         "std": dataset.std.tolist(),

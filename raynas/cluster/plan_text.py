@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raynas.any_space import Space
-from raynas.balance import class_words
+from raynas.balance import class_words, name_words
 from raynas.cells import CellSpace
 from raynas.cluster.connection import Resources
 from raynas.cluster.plan import Plan
@@ -27,10 +27,12 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
     networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
+        "parts": ", ".join(facts["parts"]),
         "sizes": plan.sizes,
         "classes": class_words(facts),
+        "names": name_words(facts),
         "skipped": _skipped_words(facts["skipped"]),
-        "ignored": _ignored_words(facts["ignored"]),
+        "ignored": _ignored_words(facts["ignored"], facts["passed_over"]),
         "space": _space_words(plan.space),
         "costs": ", ".join(ranges),
         "latency": plan.latencies.words if plan.latencies else "",
@@ -64,14 +66,18 @@ def _cluster_words(resources: Resources) -> str:
 def _skipped_words(skipped: list[str]) -> str:
     if not skipped:
         return ""
-    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    return f"{len(skipped)} images that cannot be read: {names}"
+    return f"{len(skipped)} images that cannot be read: {_first(skipped, 3)}"
 
 
-def _ignored_words(ignored: list[str]) -> str:
-    """Return what kinds of files are passed over; notes and lists are, too, so few are normal."""
-    kinds = ", ".join(ignored[:5]) + (", ..." if len(ignored) > 5 else "")
-    return f"files that are no images by their endings: {kinds}" if kinds else ""
+def _ignored_words(ignored: list[str], passed_over: list[str]) -> str:
+    """Return what is passed over; notes and lists are, too, so some of it is normal."""
+    kinds = _first(ignored, 5)
+    words = [f"files that are no images by their endings: {kinds}"] if kinds else []
+    return "; ".join([*words, *([_first(passed_over, 5)] if passed_over else [])])
+
+
+def _first(names: list[str], count: int) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 
 def _pretrain_words(plan: Plan, settings: Settings, resources: Resources) -> str:

@@ -132,6 +132,8 @@ class Dataset:
         mean: Of the training pixels per channel, in [0, 1].
         std: Likewise the standard deviation.
         ignored: Files that were passed over, by ending, such as "30 heic".
+        passed_over: Folders and links that were, such as "@eaDir/ (2)".
+        parts: Where parts lie whose folders are called otherwise, such as "train: training_set".
         sides: Smallest, median and largest of the images' own shorter sides in pixels, where known.
     """
 
@@ -143,6 +145,8 @@ class Dataset:
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
     ignored: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     sides: tuple[int, int, int] | None = None
 
     @property
@@ -194,7 +198,7 @@ def load_dataset(
     Raises:
         UserError: No such data, a single class, or too many images that cannot be read.
     """
-    source = open_source(data)
+    source = open_source(data, settings.parts)
     refuse_unusable(data, source)
     raws = share_of(source.images, settings.share, seed)
     shapes = [shape for shape in inspect(raws, say) if shape]
@@ -212,11 +216,20 @@ def load_dataset(
         _part(raws, kept[parts[name]], found, square, workers) for name in ("train", "val", "test")
     )
     mean, std = _mean_and_std(found.sums[kept[parts["train"]]], square.resolution**2)
-    short_sides = sorted(min(shape[1:]) for shape in shapes)
+    sides = sorted(min(shape[1:]) for shape in shapes)
     return Dataset(
-        train, val, test, source.class_names, tuple(raw.name for raw in skipped), mean, std,
-        source.ignored, (short_sides[0], short_sides[len(short_sides) // 2], short_sides[-1]),
-    )  # fmt: skip
+        train,
+        val,
+        test,
+        source.class_names,
+        tuple(raw.name for raw in skipped),
+        mean,
+        std,
+        source.ignored,
+        source.passed_over,
+        source.parts,
+        (sides[0], sides[len(sides) // 2], sides[-1]),
+    )
 
 
 def _square(shapes: Sequence[tuple[int, int, int]], asked: int | None, usual: int) -> Square:

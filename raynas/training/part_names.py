@@ -1,7 +1,8 @@
 """Which part of a data set a name says it is of, and what a person says outright."""
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 from raynas.errors import UserError
@@ -34,8 +35,19 @@ def part_named(name: str) -> PartName | None:
     ``train2017``, ``seg_train``, ``TestSet`` and ``split=test`` say it; ``valve``, ``device``,
     ``contest`` and ``train_test_split`` do not.
     """
-    found = {_WORDS.get(_ENDING.sub("", word)) for word in words_of(name)} - {None}
-    return found.pop() if len(found) == 1 else None
+    found = parts_named(name)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def parts_named(name: str) -> frozenset[PartName]:
+    """Return all parts whose words a name holds, such as train and test of train_test_split."""
+    words = (_ENDING.sub("", word) for word in words_of(name))
+    return frozenset(_WORDS[word] for word in words if word in _WORDS)
+
+
+def is_part_word(name: str) -> bool:
+    """Return whether a name is such a word and nothing else."""
+    return name.lower() in _WORDS
 
 
 def parts_said(text: str | None) -> dict[str, PartName] | None:
@@ -54,21 +66,27 @@ def parts_said(text: str | None) -> dict[str, PartName] | None:
         return None
     said: dict[str, PartName] = {}
     for pair in text.split(",") if text != "none" else ():
-        name, equals, path = (word.strip() for word in pair.partition("="))
-        path = path.strip("/")
+        name, _, path = (word.strip() for word in pair.partition("="))
         part = _WORDS.get(name.lower())
-        if part is None or not equals or not path or said.get(path, part) != part:
+        place = posixpath.normpath(path.strip("/"))
+        if part is None or not path or said.get(place, part) != part:
             raise UserError(
                 f"--images.parts {text}: got {pair.strip()!r}, wanted train=, val= or test= and a "
-                "path below --data, each path once, such as train=training_set,test=test_set; or "
+                "path in --data, each path once, such as train=training_set,test=test_set; or "
                 "none, if no name says a part"
             )
-        said[path] = part
+        said[place] = part
     return said
+
+
+def place_said(file: str, said: Container[str]) -> str | None:
+    """Return the longest path that is a file or holds it; ``.`` holds all."""
+    pieces = file.split("/")
+    paths = ("/".join(pieces[:count]) or "." for count in range(len(pieces), -1, -1))
+    return next((path for path in paths if path in said), None)
 
 
 def part_said(file: str, said: Mapping[str, PartName]) -> PartName | None:
     """Return the part of a file by the longest path that is it or holds it."""
-    pieces = file.split("/")
-    paths = ("/".join(pieces[:count]) for count in range(len(pieces), 0, -1))
-    return next((said[path] for path in paths if path in said), None)
+    place = place_said(file, said)
+    return None if place is None else said[place]

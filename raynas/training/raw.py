@@ -56,12 +56,16 @@ class Source:
     Attributes:
         images: In an order that is the same whenever the data is.
         class_names: In the order of the labels.
-        ignored: What was passed over, such as "30 heic", the most frequent kind first.
+        ignored: Files that were passed over, such as "30 heic", the most frequent kind first.
+        passed_over: Folders and links that were, such as "@eaDir/ (2)".
+        parts: Where parts lie whose folders are called otherwise, such as "train: training_set".
     """
 
     images: Sequence[RawImage]
     class_names: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def _open_bytes(content: bytes) -> Image.Image:

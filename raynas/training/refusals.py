@@ -1,5 +1,6 @@
 """What no data set may be, each refused in a sentence with the way out."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,15 +14,35 @@ Labels = npt.NDArray[np.int64]
 
 
 def refuse_unusable(data: str, source: Source) -> None:
-    """Refuse data without images, or with a single class."""
+    """Refuse data without images, with a single class, or with two that look the same."""
     if not source.images:
         raise UserError(f"data {data}: found no images; wanted one folder per class, or Parquet")
+    _refuse_spellings(data, source)
     present = {raw.label for raw in source.images}
     if len(present) < 2:
         raise UserError(
             f"data {data}: found one class only ({source.class_names[present.pop()]}), wanted at "
             "least two; put the images of each class into a folder of its own"
         )
+
+
+def _refuse_spellings(data: str, source: Source) -> None:
+    """Refuse names of classes that only their code points tell apart, as macOS writes some."""
+    seen: dict[str, int] = {}
+    for label, name in enumerate(source.class_names):
+        other = seen.setdefault(unicodedata.normalize("NFC", name), label)
+        if other != label:
+            pair = [_example(source, each) for each in (other, label)]
+            raise UserError(
+                f"data {data}: class {name} is spelt in two ways that look the same, with accents "
+                "as characters of their own (Unicode NFD) and without (NFC), such as "
+                f"{pair[0]!a} and {pair[1]!a}; rename one of them"
+            )
+
+
+def _example(source: Source, label: int) -> str:
+    images = (raw.name for raw in source.images if raw.label == label)
+    return next(images, source.class_names[label])
 
 
 def refuse_corrupt(

@@ -5,7 +5,9 @@ splitting happen elsewhere, the same way for all of them.
 """
 
 import io
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,24 +20,32 @@ from PIL import Image
 from raynas.errors import UserError
 from raynas.locations import shown
 from raynas.patience import StorageError, is_final, patiently
+from raynas.training.listing import is_file, list_files, readable
 from raynas.training.parquet import read_parquet
+from raynas.training.part_names import parts_said
 from raynas.training.raw import RawImage, Source
 from raynas.training.trees import read_tree
 
 _NAMED = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion-mnist": "FashionMNIST"}
+_FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")  # of S3
 
 
-def open_source(data: str) -> Source:
+def open_source(data: str, parts: str | None = None) -> Source:
     """Return the source that ``--data`` names.
+
+    Args:
+        data: A name, a folder or a URI.
+        parts: Which folders of it are parts, as ``--images.parts`` says it.
 
     Raises:
         UserError: No such name, folder or URI, or nothing usable in it.
     """
+    named = data == "digits" or (data in _NAMED and not Path(data).exists())
+    if parts_said(parts) and named:
+        raise UserError(f"--images.parts {parts}: {data} has no folders; leave the flag out")
     if data == "digits":
         return _digits()
-    if data in _NAMED and not Path(data).exists():
-        return _torchvision(data)
-    return _folder(data)
+    return _torchvision(data) if named else _folder(data, parts)
 
 
 def _digits() -> Source:
@@ -81,32 +91,61 @@ def _arrays(
     return Source(images, class_names)
 
 
-def _folder(data: str) -> Source:
+def _folder(data: str, parts: str | None) -> Source:
     """A folder of class folders, with or without part folders above, or of Parquet files."""
-    uri = data if "://" in data else str(Path(data).expanduser().absolute())
-    data = shown(data)
+    words = readable(shown(data))
     try:
-        filesystem, root = pafs.FileSystem.from_uri(uri)
-        root = root.rstrip("/")
-        if filesystem.get_file_info(root).type == pafs.FileType.File:
-            return _file(data, filesystem, root)
-        infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+        filesystem, root = _locate(data)
+        if is_file(filesystem, root):
+            return _file(words, filesystem, root)
+        listing = list_files(filesystem, root)
     except (pa.ArrowInvalid, OSError) as error:
-        why = shown(str(error).splitlines()[0])
-        why = "" if isinstance(error, FileNotFoundError) else f" ({why})"
-        raise UserError(
-            f"data {data}: no such folder{why}, nor one of {', '.join(('digits', *_NAMED))}; "
-            "check the path"
-        ) from error
-    files = sorted(
-        info.path[len(root) + 1 :]
-        for info in infos
-        if info.type == pafs.FileType.File and "/." not in info.path[len(root) :]
-    )
-    tables = [file for file in files if file.endswith(".parquet")]
+        raise _unread(words, error) from error
+    tables = [file for file in listing.paths if file.endswith(".parquet")]
     if tables:
-        return read_parquet(data, filesystem, root, tables)
-    return read_tree(data, files, lambda file: partial(_open_file, filesystem, f"{root}/{file}"))
+        return read_parquet(words, filesystem, root, tables)
+    source = read_tree(
+        words,
+        list(listing.paths),
+        lambda file: partial(_open_file, filesystem, listing.paths[file]),
+        parts,
+    )
+    return replace(source, passed_over=(*listing.passed_over, *source.passed_over))
+
+
+def _locate(data: str) -> tuple[pafs.FileSystem, str]:
+    """Return where a path or URI leads."""
+    if "://" not in data:  # Arrow would read what follows a # as something else
+        return pafs.LocalFileSystem(), str(Path(data).expanduser().absolute())
+    filesystem, root = pafs.FileSystem.from_uri(data)
+    return filesystem, root.rstrip("/")
+
+
+def _unread(data: str, error: Exception) -> UserError:
+    """Return why a folder, or one in it, is not read: forbidden is not the same as missing."""
+    why = shown(getattr(error, "strerror", None) or str(error).splitlines()[0])
+    place = getattr(error, "filename", None)
+    where = readable(os.fsdecode(place)) if place else "it"
+    if isinstance(error, PermissionError) or any(code in str(error) for code in _FORBIDDEN):
+        return UserError(
+            f"data {data}: {where} may not be read ({why}); allow it to the user who runs this, or "
+            "move it out of the data"
+        )
+    if isinstance(error, OSError) and not _is_missing(error):
+        return UserError(
+            f"data {data}: {where} cannot be read ({why}); bring the storage back, or check the "
+            "path"
+        )
+    why = "" if isinstance(error, FileNotFoundError) else f" ({why})"
+    return UserError(
+        f"data {data}: no such folder{why}, nor one of {', '.join(('digits', *_NAMED))}; "
+        "check the path"
+    )
+
+
+def _is_missing(error: OSError) -> bool:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return missing or "NO_SUCH_BUCKET" in str(error)
 
 
 def _file(data: str, filesystem: pafs.FileSystem, path: str) -> Source:
@@ -139,6 +178,8 @@ def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
 
 
 def _content(filesystem: pafs.FileSystem, path: str) -> bytes:
+    if isinstance(filesystem, pafs.LocalFileSystem):  # Arrow's names must be UTF-8
+        return Path(path).read_bytes()
     with filesystem.open_input_file(path) as stream:
         content: bytes = stream.read()
     return content

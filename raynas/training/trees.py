@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from raynas.errors import UserError
-from raynas.training.raw import Opener, RawImage, Source, split_named
+from raynas.training.layouts import Layout, layout_of
+from raynas.training.part_names import place_said
+from raynas.training.raw import Opener, RawImage, Source
 
 _IMAGE_ENDINGS = frozenset(
     {"jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "avif", "tif", "tiff", "ppm",
@@ -12,13 +14,16 @@ _IMAGE_ENDINGS = frozenset(
 )  # fmt: skip
 
 
-def read_tree(data: str, files: Sequence[str], opener: Callable[[str], Opener]) -> Source:
+def read_tree(
+    data: str, files: Sequence[str], opener: Callable[[str], Opener], parts: str | None = None
+) -> Source:
     """Return the images of CLASS/.../image or of PART/CLASS/.../image.
 
     Args:
         data: For messages.
         files: Paths of all files in the folder.
         opener: What opens the image at such a path.
+        parts: Which folders are parts, as ``--images.parts`` says it.
 
     Raises:
         UserError: No images, or paths that do not tell classes.
@@ -29,22 +34,31 @@ def read_tree(data: str, files: Sequence[str], opener: Callable[[str], Opener]) 
             f"data {data}: no images in it (looked for {', '.join(sorted(_IMAGE_ENDINGS))}); "
             "wanted one sub-folder per class"
         )
-    depth = 1 if _has_parts(data, images) else 0
-    _refuse_loose(data, images, depth)
-    class_names = tuple(sorted({file.split("/")[depth] for file in images}))
+    layout = layout_of(data, images, parts)
+    placed = [(file, place) for file in images if (place := place_said(file, layout)) is not None]
+    _refuse_loose(data, placed, parts)
+    _refuse_wrapped(data, images, layout)
+    classes = [_inside(file, place).partition("/")[0] for file, place in placed]
+    class_names = tuple(sorted(set(classes)))
     indices = {name: index for index, name in enumerate(class_names)}
     raws = [
-        RawImage(
-            file,
-            indices[file.split("/")[depth]],
-            split_named(file.split("/")[0]) if depth else None,
-            opener(file),
-        )
-        for file in images
+        RawImage(file, indices[name], layout[place], opener(file))
+        for (file, place), name in zip(placed, classes, strict=True)
     ]
     ignored = Counter(map(_ending, set(files).difference(images)))
     kinds = tuple(f"{count} {ending}" for ending, count in ignored.most_common())
-    return Source(raws, class_names, kinds)
+    outside = Counter(file.partition("/")[0] for file in set(images).difference(dict(placed)))
+    return Source(
+        raws,
+        class_names,
+        kinds,
+        tuple(f"{top} ({count:,} images outside of the parts)" for top, count in outside.items()),
+        tuple(f"{part}: {place}" for place, part in layout.items() if place != part and part),
+    )
+
+
+def _inside(file: str, place: str) -> str:
+    return file if place == "." else file[len(place) + 1 :]
 
 
 def _ending(file: str) -> str:
@@ -52,41 +66,28 @@ def _ending(file: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else "without an ending"
 
 
-def _has_parts(data: str, images: Sequence[str]) -> bool:
-    """Return whether the folders at the top are parts; refuse some that are beside others.
-
-    They are classes where none is for training, and where one that is called so holds images
-    itself: a class of trains.
-    """
-    tops: dict[str, bool] = {}  # whether all images of a folder lie deeper in it
-    for file in images:
-        top = file.split("/")[0]
-        tops[top] = tops.get(top, True) and file.count("/") > 1
-    parts = {top: split_named(top) for top in tops}
-    trains = [top for top, part in parts.items() if part == "train"]
-    odd = [top for top, part in parts.items() if part is None]
-    if trains and not odd:
-        return True
-    if trains and any(tops[top] for top in trains):
-        raise UserError(
-            f"data {data}: {odd[0]} lies beside {trains[0]}/, which holds class folders; move "
-            "out what is neither train, val nor test"
-        )
-    return False
-
-
-def _refuse_loose(data: str, images: Sequence[str], depth: int) -> None:
-    """Refuse images outside of a class folder, and a single folder around all classes."""
-    for file in images:
-        if file.count("/") <= depth:
-            part = f"{file.split('/')[0]}/" if depth and "/" in file else ""
+def _refuse_loose(data: str, placed: Sequence[tuple[str, str]], said: str | None) -> None:
+    """Refuse images outside of a class folder."""
+    for file, place in placed:
+        if "/" not in _inside(file, place):
+            part = "" if place == "." else f"{place}/"
+            hint = f", or say --images.parts none if {part} is a class" if part and not said else ""
             raise UserError(
                 f"data {data}: {file} lies in no class folder; wanted {part}CLASS/image, so move "
-                "it into the folder of its class, or out of the data"
+                f"it into the folder of its class, or out of the data{hint}"
             )
-    (top, *others) = {file.split("/")[0] for file in images}
-    if not depth and not others and all(file.count("/") > 1 for file in images):
+
+
+def _refuse_wrapped(data: str, images: Sequence[str], layout: Layout) -> None:
+    """Refuse a single folder, or one in another, around all classes."""
+    if layout != {".": None}:
+        return
+    wrapper, folders = "", [file.split("/")[:-1] for file in images]
+    while all(len(folder) > 1 for folder in folders) and len({folder[0] for folder in folders}) < 2:
+        wrapper += f"{folders[0][0]}/"
+        folders = [folder[1:] for folder in folders]
+    if wrapper:
         raise UserError(
-            f"data {data}: all images lie in {top}/, which would be the only class; give that "
+            f"data {data}: all images lie in {wrapper}, which would be the only class; give that "
             "folder as --data"
         )

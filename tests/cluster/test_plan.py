@@ -24,7 +24,9 @@ from tests.training.samples import build_dataset
 
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
 CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
-NEW_FACTS = {"class_counts", "mean", "std", "ignored", "space_digest"}  # not recorded at first
+NEW_FACTS = {  # not recorded at first
+    *("class_counts", "mean", "std", "ignored", "passed_over", "parts", "space_digest")
+}
 SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
 
 
@@ -346,7 +348,13 @@ class TestLines:
         assert "5 images that cannot be read: 0.png, 1.png, 2.png, ..." in text
 
     def test_sizes_classes_and_files_that_are_passed_over_have_lines_of_their_own(self) -> None:
-        dataset = replace(build_dataset(), sides=(20, 30, 90), ignored=("30 heic", "1 txt"))
+        dataset = replace(
+            build_dataset(),
+            sides=(20, 30, 90),
+            ignored=("30 heic", "1 txt"),
+            passed_over=("@eaDir/ (2)", "links to nothing (1)"),
+            parts=("train: training_set", "test: test_set"),
+        )
         lines = plan_lines(plan(dataset=dataset), SMALL, LAPTOP)
 
         assert (
@@ -354,7 +362,12 @@ class TestLines:
             in lines
         )
         assert "classes   32 images each" in lines
-        assert "ignored   files that are no images by their endings: 30 heic, 1 txt" in lines
+        assert (
+            "ignored   files that are no images by their endings: 30 heic, 1 txt; @eaDir/ (2), "
+            "links to nothing (1)" in lines
+        )
+        assert "parts     train: training_set, test: test_set" in lines
+        assert "names     class 0, class 1, class 2" in lines
         assert not [line for line in plan_lines(plan(), SMALL, LAPTOP) if "sizes" in line]
 
     def test_classes_of_few_images_and_maps_of_one_pixel_are_warned_of(self) -> None:

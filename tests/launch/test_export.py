@@ -1,6 +1,7 @@
 """Exporting runs by hand, and telling images by an export."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -214,6 +215,22 @@ class TestPredict:
 
         assert [Path(line.split(":")[0]).name for line in output.splitlines()] == ["flower.png"]
         assert "x*: cannot be read (" in errors
+
+    def test_folders_and_patterns_pass_over_what_systems_left_there(
+        self, run: Any, exported: Path, pictures: Path, tmp_path: Path
+    ) -> None:
+        for name in ("a.png", "@eaDir/a.png/thumb.png", "in/.thumbs/b.png", "in/__MACOSX/c.png"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(pictures / "flower.png", tmp_path / name)
+        shutil.copy(pictures / "flower.png", os.fsencode(tmp_path) + b"/in/\xff.png")
+        (tmp_path / "in" / "up").symlink_to(tmp_path)
+        images = [tmp_path, f"{tmp_path}/**/a.png", f"{tmp_path}/@eaDir/*/*.png"]
+        _, output, errors = run(predict, exported, *images)
+        told = [line.partition(": ")[0] for line in output.splitlines()]
+
+        assert errors == ""
+        wanted = ["a.png", "in/\\xff.png", "a.png", "@eaDir/a.png/thumb.png"]
+        assert [path.removeprefix(f"{tmp_path}/") for path in told] == wanted
 
     @pytest.mark.parametrize(
         ("flags", "message"),

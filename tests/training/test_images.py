@@ -497,6 +497,20 @@ def test_layouts_that_are_almost_right_are_refused_with_the_way_out(
     assert words in refusal(str(tmp_path))
 
 
+@pytest.mark.parametrize("parts", [("", ""), ("train/", "test/")])
+def test_two_spellings_of_one_name_are_told_apart_for_people_who_see_no_difference(
+    tmp_path: Path, parts: tuple[str, str]
+) -> None:
+    pictures, names = [picture(5, "L")] * 4, ("caf\u00e9", "cafe\u0301")
+    spelt = [part + name for part, name in zip(parts, names, strict=True)]
+    sentence = refusal(write_tree(tmp_path, dict.fromkeys((*spelt, f"{parts[0]}b"), pictures)))
+
+    assert "is spelt in two ways that look the same" in sentence
+    assert all(
+        f"{name}/000.png".encode("ascii", "backslashreplace").decode() in sentence for name in spelt
+    )
+
+
 def test_a_class_of_trains_is_a_class(tmp_path: Path) -> None:
     data = write_tree(tmp_path, {name: [picture(5, "L")] * 4 for name in ("train", "car")})
 

@@ -46,6 +46,9 @@ def test_what_is_said_outright_is_a_part_for_each_path() -> None:
     assert part_said("fold1/b/cat/1.png", said) == "val"
     assert part_said("c.parquet", said) == "test"
     assert part_said("a/other/cat/1.png", said) is None
+    assert part_said("cat/1.png", {".": "train", "test": "test"}) == "train"
+    assert part_said("test/cat/1.png", {".": "train", "test": "test"}) == "test"
+    assert parts_said("train=./a/,val=.") == {"a": "train", ".": "val"}
     assert parts_said(None) is None
     assert parts_said("none") == {}
 

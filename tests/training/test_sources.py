@@ -59,3 +59,24 @@ def test_one_file_that_may_not_be_read_is_skipped_and_named(
     found = load_dataset(data, ImageSettings(max_corrupt=0.1), 0, 8)
 
     assert [Path(name).name for name in found.skipped] == [one.name]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError("x"), "data DIR: no such folder, nor one of digits"),
+        (NotADirectoryError(20, "Not a directory", "DIR/a"), "no such folder (Not a directory)"),
+        (
+            OSError("AWS Error NO_SUCH_BUCKET during HeadBucket"),
+            "no such folder (AWS Error NO_SUCH",
+        ),
+        (OSError("AWS Error ACCESS_DENIED during HeadObject"), "it may not be read (AWS Error ACC"),
+        (PermissionError(13, "Permission denied", b"DIR/a"), "DIR/a may not be read (Permission d"),
+        (OSError(116, "Stale file handle", "DIR/a"), "DIR/a cannot be read (Stale file handle)"),
+        (OSError("AWS Error NETWORK_CONNECTION: of key:pw@x"), "it cannot be read (AWS Error NETW"),
+    ],
+)
+def test_a_folder_that_is_not_read_is_missing_forbidden_or_cut_off(
+    error: Exception, words: str
+) -> None:
+    assert words in str(sources._unread("DIR", error))
