@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -54,6 +54,8 @@ class Command:
     """A name in search_spaces/ or a path to a Python file with a SPACE."""
     data: str | None = None
     """Images whose channels, resolution and classes count, as of launch/search.py."""
+    parts: Annotated[str | None, tyro.conf.arg(name="images.parts")] = None
+    """Which folders of --data are parts, as of launch/search.py."""
     resolution: int | None = None
     """Height and width of the images in pixels; unset: those of --data, else the space's."""
     channels: int | None = None
@@ -145,7 +147,7 @@ def task_of(command: Command, space: SearchSpace) -> Task:
     """Return what the networks are for: flags over the data over the space."""
     found = Task(space.in_channels, space.resolution, space.num_classes)
     if command.data is not None:
-        images = ImageSettings(resolution=command.resolution)
+        images = ImageSettings(command.resolution, parts=command.parts)
         data = load_dataset(command.data, images, 0, space.resolution)
         found = Task(data.channels, data.resolution, data.num_classes)
     given = {name: getattr(command, name) for name in _SHAPE}

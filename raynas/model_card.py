@@ -126,12 +126,17 @@ With raynas at hand, images, folders or globs:
 
 def _preprocessing(rules: Mapping[str, Any]) -> str:
     side, colour = rules["resolution"], "RGB" if rules["channels"] == 3 else "grey"
+    depth = ""
+    if bits := rules.get("bits"):
+        depth = (
+            f"take numbers of 16 bits as numbers of {bits} (white from {(1 << bits) - 1:,} on), "
+        )
     mean, std = (", ".join(f"{value:.4f}" for value in rules[name]) for name in ("mean", "std"))
     return (
-        f"Turn the image as its EXIF header says, put it on white where it is transparent, make it "
-        f"{colour}, cut out the middle square, resize that to {side} x {side} pixels (bilinear), "
-        f"divide by 255, subtract {mean} and divide by {std}. `model.preprocess` does it; "
-        "`config.json` has the exact numbers."
+        f"Turn the image as its EXIF header says, put it on white where it is transparent, {depth}"
+        f"make it {colour}, cut out the middle square, resize that to {side} x {side} pixels "
+        f"(bilinear), divide by 255, subtract {mean} and divide by {std}. `model.preprocess` does "
+        "it; `config.json` has the exact numbers."
     )
 
 

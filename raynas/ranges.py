@@ -18,6 +18,7 @@ _RANGES = {
     "check": "[0, inf)",
     "check-epochs": "[1, inf)",
     "images.resolution": "[1, inf)",
+    "images.bits": "[8, 16]",
     "images.share": "(0, 1]",
     "images.val-fraction": "(0, 1)",
     "images.test-fraction": "(0, 1)",

@@ -140,7 +140,7 @@ _FREE = frozenset(
 
 
 # Defaults of settings that older runs did not have: their folders keep their names.
-_LATER = {("search.path-bonus", 0.0), ("images.parts", None)}
+_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)}
 
 
 def check(settings: Settings) -> None:

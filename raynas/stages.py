@@ -46,6 +46,9 @@ class ImageSettings:
     """Share of the training images held out for validation where the data names no split."""
     test_fraction: float = 0.2
     """Share of all images held out for the test where the data names no split."""
+    bits: int | None = None
+    """Bits of grey 16-bit images that hold numbers, 12 of many cameras and scanners, of which the
+    upper eight are used and what is above is white; unset: all 16."""
     augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
     """Random crops, with mirror images or not; auto: mirror colour images, not grey ones,
     and leave images of less than 16 pixels as they are."""

@@ -91,6 +91,8 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("pretrain", "cpus_per_worker", 0),
         ("pretrain", "records", 0),
         ("search", "mutations", -1),
+        ("images", "bits", 7),
+        ("images", "bits", 17),
         ("search", "path_bonus", -0.1),
         ("search", "path_bonus", math.inf),
         ("search", "crossovers", -1),
@@ -354,7 +356,7 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert other.digest != Settings().digest
 
 
-LATER = ("search.path-bonus", "images.parts")
+LATER = ("search.path-bonus", "images.parts", "images.bits")
 
 
 def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (
@@ -371,6 +373,7 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     assert Settings().digest == digest
     assert Settings(search=SearchSettings(path_bonus=0.1)).digest != digest
     assert Settings(images=ImageSettings(parts="none")).digest != digest
+    assert Settings(images=ImageSettings(bits=12)).digest != digest
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])

@@ -23,6 +23,7 @@ from raynas.settings import Settings
 from raynas.space import SearchSpace, chain_of
 from raynas.space_digest import RECORDED, refuse_other_space, space_digest
 from raynas.stages import PretrainSettings
+from raynas.training.depths import depth_warnings
 from raynas.training.images import Dataset
 from raynas.training.pretraining import num_steps
 from raynas.training.same_facts import DRAWS, other_facts
@@ -156,6 +157,7 @@ def make_plan(
         size_words(dataset),
         (
             *size_warnings(space, dataset, settings.images.resolution),
+            *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
             *class_warnings(facts),
             *_few_steps(steps, len(dataset.train), settings),
         ),

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raynas.patience import StorageError
+from raynas.training.depths import is_deep, peak_of
 from raynas.training.modes import eight_bits, is_grey, upright
 from raynas.training.raw import Opener, RawImage
 
@@ -33,10 +35,12 @@ class Square:
     Attributes:
         resolution: Height and width in pixels.
         channels: 1 for grey, 3 for colour.
+        bits: As ``ImageSettings.bits``.
     """
 
     resolution: int
     channels: int
+    bits: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,12 +55,21 @@ class Survey:
     Attributes:
         readable: N, whether the image could be decoded.
         sums: N x C x 2, int64: the sums of an image's pixels and of their squares.
+        peaks: N, int64: the highest number of an image of more than eight bits, of others 0.
         pixels: N x C x H x W, or None where they were not kept.
     """
 
     readable: npt.NDArray[np.bool_]
     sums: npt.NDArray[np.int64]
+    peaks: npt.NDArray[np.int64]
     pixels: Pixels | None
+
+
+class Decoded(NamedTuple):
+    """The pixels of an image, C x H x W, and its peak as ``Survey.peaks``."""
+
+    pixels: Pixels
+    peak: int
 
 
 def inspect(raws: Sequence[RawImage], say: Say = silent) -> list[tuple[int, int, int] | None]:
@@ -75,11 +88,13 @@ def survey(raws: Sequence[RawImage], square: Square, keep: bool, say: Say = sile
     found = Survey(
         np.zeros(len(raws), dtype=np.bool_),
         np.zeros((len(raws), square.channels, 2), dtype=np.int64),
+        np.zeros(len(raws), dtype=np.int64),
         np.empty((len(raws), *square.shape), dtype=np.uint8) if keep else None,
     )
 
     def look(block: slice) -> None:
-        pixels, found.readable[block] = decode_all([raw.open for raw in raws[block]], square)
+        openers = [raw.open for raw in raws[block]]
+        pixels, found.readable[block], found.peaks[block] = _decode_block(openers, square)
         squares = np.multiply(pixels, pixels, dtype=np.uint16)
         found.sums[block, :, 0] = pixels.sum(axis=(2, 3), dtype=np.int64)
         found.sums[block, :, 1] = squares.sum(axis=(2, 3), dtype=np.int64)
@@ -92,18 +107,27 @@ def survey(raws: Sequence[RawImage], square: Square, keep: bool, say: Say = sile
 
 def decode_all(openers: Sequence[Opener], square: Square) -> tuple[Pixels, npt.NDArray[np.bool_]]:
     """Return N x C x H x W pixels and which images were readable; the others are black."""
+    pixels, readable, _ = _decode_block(openers, square)
+    return pixels, readable
+
+
+def _decode_block(
+    openers: Sequence[Opener], square: Square
+) -> tuple[Pixels, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Return the same, and the images' peaks."""
     pixels = np.zeros((len(openers), *square.shape), dtype=np.uint8)
     readable = np.zeros(len(openers), dtype=np.bool_)
+    peaks = np.zeros(len(openers), dtype=np.int64)
     for place, opener in enumerate(openers):
-        decoded = decode(opener, square)
-        if decoded is not None:
-            pixels[place], readable[place] = decoded, True
-    return pixels, readable
+        decoded = _try(opener, square)
+        if isinstance(decoded, Decoded):
+            (pixels[place], peaks[place]), readable[place] = decoded, True
+    return pixels, readable, peaks
 
 
 def decode(opener: Opener, square: Square) -> Pixels | None:
     """Return C x H x W pixels: the middle square, resized; None where the file is broken."""
-    return None if isinstance(decoded := _try(opener, square), Exception) else decoded
+    return decoded.pixels if isinstance(decoded := _try(opener, square), Decoded) else None
 
 
 def why_broken(opener: Opener, square: Square) -> str:
@@ -116,8 +140,8 @@ def why_broken(opener: Opener, square: Square) -> str:
     return "it can be read now"
 
 
-def _try(opener: Opener, square: Square) -> Pixels | Exception:
-    """Return the pixels, or what was raised; where the storage failed nothing is known."""
+def _try(opener: Opener, square: Square) -> Decoded | Exception:
+    """Return what was decoded, or what was raised; where the storage failed nothing is known."""
     try:
         return _decode(opener, square)
     except StorageError:
@@ -126,16 +150,18 @@ def _try(opener: Opener, square: Square) -> Pixels | Exception:
         return error
 
 
-def _decode(opener: Opener, square: Square) -> Pixels:
+def _decode(opener: Opener, square: Square) -> Decoded:
     sides = square.resolution, square.resolution
     image = opener()
+    deep = is_deep(image)
     image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
     image.load()
-    image = eight_bits(upright(image), square.channels)
+    peak = peak_of(image) if deep else 0
+    image = eight_bits(upright(image), square.channels, square.bits)
     if image.size != sides:
         image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if square.channels == 1 else pixels.transpose(2, 0, 1)
+    return Decoded(pixels[None] if square.channels == 1 else pixels.transpose(2, 0, 1), peak)
 
 
 def _shape(opener: Opener) -> tuple[int, int, int] | None:

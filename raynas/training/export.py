@@ -142,12 +142,19 @@ class Exports:
             f"Search space {self.space.name}, architecture {outcome['architecture']}."
         )
 
+    @property
+    def _bits(self) -> int | None:
+        """As ``ImageSettings.bits``, which older runs did not have."""
+        bits: int | None = json.loads(self._run["settings"])["images"].get("bits")
+        return bits
+
     def _constants(self) -> Row:
         facts = self.facts
         return {
             "CLASSES": tuple(facts["classes"]),
             "RESOLUTION": facts["resolution"],
             "CHANNELS": facts["channels"],
+            "BITS": self._bits,
             "MEAN": tuple(facts["mean"]),
             "STD": tuple(facts["std"]),
         }
@@ -166,6 +173,7 @@ class Exports:
             "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
             "preprocessing": {
                 **{name: facts[name] for name in ("resolution", "channels", "mean", "std")},
+                "bits": self._bits,
                 "crop": "middle square",
                 "resize": "bilinear",
             },

@@ -28,6 +28,7 @@ from raynas.training.decoding import (
     silent,
     survey,
 )
+from raynas.training.depths import Depth, depth_of
 from raynas.training.memory import is_held_in_memory
 from raynas.training.raw import Opener, RawImage
 from raynas.training.refusals import refuse_corrupt, refuse_parts, refuse_unusable
@@ -135,6 +136,7 @@ class Dataset:
         passed_over: Folders and links that were, such as "@eaDir/ (2)".
         parts: Where parts lie whose folders are called otherwise, such as "train: training_set".
         sides: Smallest, median and largest of the images' own shorter sides in pixels, where known.
+        depth: What its images of more than eight bits are like, where known.
     """
 
     train: Part
@@ -148,6 +150,7 @@ class Dataset:
     passed_over: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     sides: tuple[int, int, int] | None = None
+    depth: Depth | None = None
 
     @property
     def channels(self) -> int:
@@ -201,8 +204,9 @@ def load_dataset(
     source = open_source(data, settings.parts)
     refuse_unusable(data, source)
     raws = share_of(source.images, settings.share, seed)
-    shapes = [shape for shape in inspect(raws, say) if shape]
-    square = _square(shapes, settings.resolution, usual_resolution)
+    looked_at = inspect(raws, say)
+    shapes = [shape for shape in looked_at if shape]
+    square = _square(shapes, settings, usual_resolution)
     held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
     found = survey(raws, square, held, say)
     skipped = [raw for raw, good in zip(raws, found.readable, strict=True) if not good]
@@ -229,21 +233,26 @@ def load_dataset(
         source.passed_over,
         source.parts,
         (sides[0], sides[len(sides) // 2], sides[-1]),
+        depth_of(
+            found.peaks.tolist(),
+            [bool(shape and shape[0] > 1) for shape in looked_at],
+            settings.bits,
+        ),
     )
 
 
-def _square(shapes: Sequence[tuple[int, int, int]], asked: int | None, usual: int) -> Square:
+def _square(shapes: Sequence[tuple[int, int, int]], settings: ImageSettings, usual: int) -> Square:
     """Return what the images become: colour if one of them is, their own size if they agree.
 
     Args:
         shapes: Channels, height and width of each.
-        asked: Pixels that a person wants.
+        settings: Resolution and bits that a person wants.
         usual: Those of the space.
     """
     sides = {side for shape in shapes for side in shape[1:]}
     own = sides.pop() if len(sides) == 1 else None
     grey = all(shape[0] == 1 for shape in shapes)
-    return Square(asked or own or usual, 1 if grey else 3)
+    return Square(settings.resolution or own or usual, 1 if grey else 3, settings.bits)
 
 
 def _part(

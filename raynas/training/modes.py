@@ -3,6 +3,8 @@
 What is transparent is shown on white, as a page would: a file may hide any colour there.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
@@ -30,28 +32,33 @@ def upright(image: Image.Image) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def eight_bits(image: Image.Image, channels: int) -> Image.Image:
+def eight_bits(image: Image.Image, channels: int, bits: int | None = None) -> Image.Image:
     """Return an image as grey (one channel) or RGB (three).
 
     16 bits lose their lower eight; floats in [0, 1] are taken as shares of white.
+
+    Args:
+        image: A decoded one.
+        channels: 1 or 3.
+        bits: How many of 16 grey ones hold numbers, if not all: 12 of many cameras and scanners.
 
     Raises:
         ValueError: Numbers that are no brightness by any of these readings.
     """
     mode = "L" if channels == 1 else "RGB"
     if is_grey(image) and image.mode not in {"1", "L", "LA", "La"}:
-        image = Image.fromarray(_brightness(image))
+        image = Image.fromarray(_brightness(image, bits))
     elif image.mode in _ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)
 
 
-def _brightness(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _brightness(image: Image.Image, bits: int | None) -> npt.NDArray[np.uint8]:
     """Return 16-bit, 32-bit and float grey as bytes; Pillow would cut all off at 255."""
     numbers = np.asarray(image)
     if image.mode.startswith("I;16"):
-        return (numbers.astype(np.uint16) >> 8).astype(np.uint8)
+        return _upper(numbers.astype(np.uint16), bits or 16)
     low, high = float(numbers.min()), float(numbers.max())
     most = 255 if image.mode == "F" else 65535
     if not 0 <= low <= high <= most:  # NaN is in no interval
@@ -59,7 +66,13 @@ def _brightness(image: Image.Image) -> npt.NDArray[np.uint8]:
         raise ValueError(f"its numbers lie in [{low:g}, {high:g}], wanted them in {wanted}")
     if image.mode == "F" and high <= 1:
         numbers = numbers * 255
-    elif high > 255:
-        numbers = numbers >> 8
+    elif image.mode == "I" and (bits or high > 255):
+        return _upper(numbers, bits or 16)
     brightness: npt.NDArray[np.uint8] = np.rint(numbers).astype(np.uint8)
     return brightness
+
+
+def _upper(numbers: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint8]:
+    """Return the upper eight of some bits; what is beyond them is white."""
+    upper: npt.NDArray[np.uint8] = np.minimum(numbers >> (bits - 8), 255).astype(np.uint8)
+    return upper

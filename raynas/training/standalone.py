@@ -19,6 +19,7 @@ from raynas.training.modes import eight_bits, upright
 
 CLASSES: tuple[str, ...] = ()
 RESOLUTION, CHANNELS = 8, 1
+BITS: int | None = None
 MEAN: tuple[float, ...] = (0.5,)
 STD: tuple[float, ...] = (0.25,)
 Network = nn.Identity  # its place is taken by the network that was found
@@ -55,7 +56,7 @@ def preprocess(image: Image.Image) -> torch.Tensor:
     sides = RESOLUTION, RESOLUTION
     image.draft(None, sides)
     image.load()
-    image = eight_bits(upright(image), CHANNELS)
+    image = eight_bits(upright(image), CHANNELS, BITS)
     if image.size != sides:
         image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(image)).view(1, RESOLUTION, RESOLUTION, CHANNELS)

@@ -62,6 +62,27 @@ class TestNumbers:
         assert read(saved(numbers(value, kind), ending))[0, 4, 4] == wanted
 
     @pytest.mark.parametrize(
+        ("value", "kind", "ending", "bits", "wanted"),
+        [
+            (4095, "uint16", "png", 12, 255),
+            (2048, "uint16", "tiff", 12, 128),
+            (4096, "uint16", "png", 12, 255),
+            (200, "uint16", "png", 8, 200),
+            (1000, "uint16", "png", 10, 250),
+            (40000, "uint16", "png", 16, 156),
+            (2048, "int32", "tiff", 12, 128),
+            (160, "int32", "tiff", 12, 10),
+            (200, "uint8", "png", 12, 200),
+        ],
+    )
+    def test_numbers_of_fewer_bits_keep_the_upper_eight_of_these(
+        self, value: int, kind: str, ending: str, bits: int, wanted: int
+    ) -> None:
+        pixels = read(saved(numbers(value, kind), ending), Square(8, 1, bits))
+
+        assert pixels[0, 4, 4] == wanted
+
+    @pytest.mark.parametrize(
         ("value", "kind", "words"),
         [
             (-3, "int32", "its numbers lie in [-3, 0], wanted them in [0, 255] or [0, 65535]"),

@@ -27,6 +27,7 @@ CONSTANTS = {
     "CLASSES": ("a", 'b "quoted"', "c\\d"),
     "RESOLUTION": 32,
     "CHANNELS": 3,
+    "BITS": 12,
     "MEAN": (0.4, 0.5, 0.3),
     "STD": (0.25, 0.2, 0.5),
 }
@@ -123,6 +124,7 @@ IMAGES = {
     "palette": lambda: as_file(photographs()[1].convert("P"), "png"),
     "transparent": lambda: as_file(picture((200, 10, 10, 128), "RGBA", (40, 30)), "png"),
     "16 bits": lambda: as_file(picture(40000, "I;16", (40, 30)), "png"),
+    "12 bits": lambda: as_file(picture(2500, "I;16", (40, 30)), "png"),
     "one bit": lambda: as_file(photographs()[1].convert("1"), "png"),
     "floats": lambda: as_file(picture(0.5, "F", (40, 30)), "tiff"),  # type: ignore[arg-type]
 }
@@ -136,7 +138,7 @@ def test_images_are_prepared_as_raynas_prepares_them_to_the_bit(
     mean, std = (CONSTANTS[name][:channels] for name in ("MEAN", "STD"))  # type: ignore[index]
     for name, value in {"CHANNELS": channels, "MEAN": mean, "STD": std}.items():
         monkeypatch.setattr(module, name, value)
-    pixels = decode(IMAGES[kind], Square(32, channels))
+    pixels = decode(IMAGES[kind], Square(32, channels, 12))
     assert pixels is not None
     numbers = SimpleNamespace(mean=np.float32(mean), std=np.float32(std))
     wanted = normalise(torch.from_numpy(np.array(pixels))[None], numbers)  # type: ignore[arg-type]
