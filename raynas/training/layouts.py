@@ -147,6 +147,12 @@ def _refuse_others(
         for top in deep:
             if folders.alike((top, other)):
                 raise _undecided(data, folders, [top, other])
+    if not deep and len(set(named.values())) > 1 and "train" in named.values():
+        raise UserError(
+            f"data {data}: {_listed([f'{top}/' for top in named])} are called like parts and hold "
+            "images themselves, wanted a folder for each class in them; or say --images.parts none "
+            "if each is a class"
+        )
 
 
 def _refuse_slices(data: str, folders: _Folders) -> None:

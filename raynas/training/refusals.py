@@ -71,7 +71,8 @@ def refuse_parts(
     if not len(parts["train"]):
         raise UserError(
             f"data {data}: all its images are for validation or test by the names of their "
-            "folders or files, wanted some to train on; rename them, or add some"
+            "folders or files, wanted some to train on; add some, or say which folders are parts "
+            "by --images.parts"
         )
     for name, indices in parts.items():
         if not len(indices):

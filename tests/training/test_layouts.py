@@ -98,6 +98,7 @@ def test_folders_of_other_names_and_those_that_have_nothing_in_common_are_classe
             paths("fold1", "fold2", "fold3"),
             "train=fold1,train=fold2,test=fold3, or --images.parts none if each is a class",
         ),
+        (paths("fold1/fold1", "fold2/fold2"), "train=fold1,test=fold2"),
         (paths("batch_a", "batch_b", "extra"), "train=batch_a,test=batch_b"),
         (paths("freight_train", "passenger_train"), "may be parts or classes"),
         (paths("trainval", "test"), "--images.parts train=trainval,test=test"),
@@ -108,6 +109,7 @@ def test_folders_of_other_names_and_those_that_have_nothing_in_common_are_classe
             [*paths("train_a", "test_a"), *flat("masks")],
             "neither train, val nor test, or say --images.parts train=train_a,test=test_a",
         ),
+        (flat("train_images", "test_images", "masks"), "--images.parts none if each is a class"),
         ([*paths("train"), "logo.png"], "logo.png lies beside train/"),
         (
             [*paths("test"), *flat("cat", "dog")],
