@@ -133,6 +133,30 @@ def test_parquet_files_are_images_there_as_they_are_here(objects: Storage) -> No
     assert [image.open().getpixel((0, 0)) for image in source.images] == [0, 1, 2, 3]
 
 
+def test_rows_and_parts_of_parquet_files_there_are_found_as_they_are_here(
+    objects: Storage,
+) -> None:
+    folder = RunStore.create(objects.uri("rows"))
+    for part, path in (("train", "a/0.png"), ("test", "gone.png")):
+        rows = [{"bytes": encoded(picture(5, "L")), "path": None}, {"bytes": b"", "path": path}]
+        content = pa.BufferOutputStream()
+        pq.write_table(parquet_table([1, 2009], rows), content)
+        folder.write_bytes(f"split={part}/0.parquet", content.getvalue().to_pybytes())
+    folder.write_bytes("split=train/a/0.png", encoded(picture(7, "L")))
+    images = open_source(folder.address).images
+    train = [image for image in images if image.split == "train"]
+
+    assert [(image.label, image.split) for image in images] == [
+        (0, "test"),
+        (1, "test"),
+        (0, "train"),
+        (1, "train"),
+    ]
+    assert [image.open().getpixel((0, 0)) for image in train] == [5, 7]
+    with pytest.raises(FileNotFoundError, match=r"no bytes, and there is no file gone\.png"):
+        images[1].open()
+
+
 def test_images_there_may_lie_in_class_folders_or_in_one_parquet_file(objects: Storage) -> None:
     folder = RunStore.create(objects.uri("tree"))
     for name in ("train/cat/a.png", "train/dog/b.png", "val/dog/c.png"):

@@ -179,7 +179,8 @@ class Dataset:
     @property
     def file_to_read(self) -> str | None:
         """A file on a local path that workers will open; None: images come to them."""
-        return local_file(self.train.raws[0]) if isinstance(self.train, EncodedImages) else None
+        raws = self.train.raws if isinstance(self.train, EncodedImages) else ()
+        return next(filter(None, map(local_file, raws)), None)
 
 
 def load_dataset(

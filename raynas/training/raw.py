@@ -32,6 +32,28 @@ class Row:
         return partial(_open_bytes, self.column[self.row].as_py())
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Opens the file at a path that a row holds in the place of bytes.
+
+    Attributes:
+        file: Opens it.
+        path: As it stands in the row.
+    """
+
+    file: Opener
+    path: str
+
+    def __call__(self) -> Image.Image:
+        """Open it."""
+        try:
+            return self.file()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"it has no bytes, and there is no file {self.path} beside its Parquet file"
+            ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class RawImage:
     """One image that has not been decoded; it can be pickled.

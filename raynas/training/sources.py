@@ -6,7 +6,7 @@ splitting happen elsewhere, the same way for all of them.
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from raynas.patience import StorageError, is_final, patiently
 from raynas.training.listing import is_file, list_files, readable
 from raynas.training.parquet import read_parquet
 from raynas.training.part_names import parts_said
-from raynas.training.raw import RawImage, Source
+from raynas.training.raw import Beside, Opener, RawImage, Source
 from raynas.training.trees import read_tree
 
 _NAMED = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion-mnist": "FashionMNIST"}
@@ -97,19 +97,16 @@ def _folder(data: str, parts: str | None) -> Source:
     try:
         filesystem, root = _locate(data)
         if is_file(filesystem, root):
-            return _file(words, filesystem, root)
+            return _file(words, filesystem, root, parts)
         listing = list_files(filesystem, root)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unread(words, error) from error
+    opener = _opener(filesystem, root, listing.paths)
     tables = [file for file in listing.paths if file.endswith(".parquet")]
     if tables:
-        return read_parquet(words, filesystem, root, tables)
-    source = read_tree(
-        words,
-        list(listing.paths),
-        lambda file: partial(_open_file, filesystem, listing.paths[file]),
-        parts,
-    )
+        source = read_parquet(words, tables, _stream(filesystem, listing.paths), opener, parts)
+    else:
+        source = read_tree(words, list(listing.paths), opener, parts)
     return replace(source, passed_over=(*listing.passed_over, *source.passed_over))
 
 
@@ -148,7 +145,7 @@ def _is_missing(error: OSError) -> bool:
     return missing or "NO_SUCH_BUCKET" in str(error)
 
 
-def _file(data: str, filesystem: pafs.FileSystem, path: str) -> Source:
+def _file(data: str, filesystem: pafs.FileSystem, path: str, parts: str | None) -> Source:
     """One Parquet file; no other file holds images with their classes."""
     folder, _, name = path.rpartition("/")
     if not name.endswith(".parquet"):
@@ -156,12 +153,31 @@ def _file(data: str, filesystem: pafs.FileSystem, path: str) -> Source:
             f"data {data}: it is a file; wanted a folder of images, or of Parquet files; unpack it "
             "first if it is an archive"
         )
-    return read_parquet(data, filesystem, folder, [name])
+    paths, name = {readable(name): path}, readable(name)
+    return read_parquet(
+        data, [name], _stream(filesystem, paths), _opener(filesystem, folder, paths), parts
+    )
+
+
+def _stream(
+    filesystem: pafs.FileSystem, paths: Mapping[str, str]
+) -> Callable[[str], pa.NativeFile]:
+    """Return what opens a file by its path in the data as people can read it."""
+    if isinstance(filesystem, pafs.LocalFileSystem):  # which takes no names but UTF-8
+        return lambda file: pa.OSFile(os.fsencode(paths[file]))
+    return lambda file: filesystem.open_input_file(paths[file])
+
+
+def _opener(
+    filesystem: pafs.FileSystem, root: str, paths: Mapping[str, str]
+) -> Callable[[str], Opener]:
+    """Return what returns what opens the image at such a path, or at one that a table holds."""
+    return lambda file: partial(_open_file, filesystem, paths.get(file, f"{root}/{file}"))
 
 
 def local_file(image: RawImage) -> str | None:
     """Return the path that opens an image; None: it is no file of this machine."""
-    match image.open:
+    match image.open.file if isinstance(image.open, Beside) else image.open:
         case partial(func=func, args=(pafs.LocalFileSystem(), path)) if func is _open_file:
             return str(path)
     return None
