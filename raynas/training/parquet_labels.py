@@ -94,8 +94,8 @@ def _refuse_unknown(data: str, labels: Labels) -> None:
     if least < 0:
         raise UserError(
             f"data {data}: {_place(labels, least)} has label {least}, which mostly says that the "
-            "class is not known; wanted ids from 0 on, so leave such rows out, or give that class "
-            "another id"
+            "class is not known; wanted ids from 0 on, so leave such rows out, or such files by "
+            "naming the others in --images.parts"
         )
     if labels.names and most >= len(labels.names):
         raise UserError(

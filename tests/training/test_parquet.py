@@ -226,10 +226,7 @@ class TestRowsWithoutBytes:
 
     def test_nodes_are_asked_for_a_file_though_other_rows_hold_bytes(self, tmp_path: Path) -> None:
         picture(0, "L").save(tmp_path / "0.png")
-        rows = [
-            row if number % 3 else {"bytes": None, "path": "0.png"}
-            for number, row in enumerate(ENCODED)
-        ]
+        rows = [*ENCODED[:4], *[{"bytes": None, "path": "0.png"}] * 8]
         data = write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS, rows)})
         dataset = load_dataset(data, ImageSettings(in_memory="no"), 0, 8)
 
