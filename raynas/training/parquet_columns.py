@@ -12,7 +12,8 @@ from raynas.training.part_names import parts_named, words_of
 
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels", "fine_label", "class")
-_PARTS = frozenset({"split", "splits", "subset", "part", "partition", "set", "usage", "phase"})
+_SETS = {"split", "splits", "subset", "part", "partition", "set", "usage", "fold"}
+_STAGES = {"phase", "stage", "mode"}
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ def _may_say_parts(
     data: str, file: str, field: pa.Field, names: Mapping[str, tuple[str, ...]]
 ) -> bool:
     """Return whether the values may be names of parts; refuse what says parts without them."""
-    words = words_of(field.name)
-    if _is_text(field.type) or field.name in names:
-        return not _PARTS.isdisjoint(words)
-    kind = _plain(field.type)
-    is_flag = pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and words[:1] == ["is"])
+    words, kind = words_of(field.name), _plain(field.type)
+    is_integer = pa.types.is_integer(kind)
+    if _is_text(kind) or (is_integer and field.name in names):
+        return bool((_SETS | _STAGES).intersection(words) or parts_named(field.name))
+    is_flag = pa.types.is_boolean(kind) or (is_integer and words[:1] == ["is"])
     if field.name.lower() == "split" or (is_flag and parts_named(field.name)):
         raise UserError(
             f"data {data}: {file} has the column {field.name} of {field.type}; wanted one called "

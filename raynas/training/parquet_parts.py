@@ -86,12 +86,9 @@ def parts_of_rows(
 
 def refuse_undecided(data: str, images: Sequence[RawImage]) -> None:
     """Refuse rows that nothing is said of beside others that are called training images."""
-    if not any(image.split == "train" for image in images):
-        return
-    for image in images:
-        if image.split is None:
-            file, _, _ = image.name.rpartition(" row ")
-            raise UserError(
-                f"data {data}: {file} says no part, and other files are for training by name; "
-                f"{_WAY_OUT}, or move it out"
-            )
+    open_ones = [image.name for image in images if image.split is None]
+    if open_ones and any(image.split == "train" for image in images):
+        raise UserError(
+            f"data {data}: nothing says the part of {open_ones[0]}, and others are for training by "
+            f"name; {_WAY_OUT}, or move it out"
+        )

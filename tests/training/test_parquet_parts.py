@@ -97,7 +97,7 @@ def test_a_file_below_a_name_of_the_test_part_is_of_that_part_or_refused(names: 
 def test_a_file_of_no_part_beside_training_files_is_refused(tmp_path: Path) -> None:
     data = write_parquet(tmp_path, {"train.parquet": table(), "holdout.parquet": table()})
 
-    assert "holdout.parquet says no part" in refusal(data)
+    assert "nothing says the part of holdout.parquet row 0" in refusal(data)
 
 
 def test_a_file_of_no_part_beside_test_files_is_trained_on(tmp_path: Path) -> None:
@@ -115,6 +115,7 @@ def test_a_file_of_no_part_beside_test_files_is_trained_on(tmp_path: Path) -> No
         ("subset", ["training_set", "test_set"] * 3),
         ("Usage", ["Training", "PublicTest"] * 3),
         ("data_split", ["train", "test"] * 3),
+        ("train_or_test", ["train", "test"] * 3),
     ],
 )
 def test_a_column_says_the_part_of_each_row(
@@ -150,6 +151,7 @@ def test_a_column_of_parts_may_be_of_any_type_of_text(tmp_path: Path, kind: pa.D
         ("a.parquet", "split", ["a", "b", "c"], "row 0 has the split 'a'"),
         ("a.parquet", "subset", ["train", "birds", "test"], "row 1 has the subset 'birds'"),
         ("a.parquet", "split", [0, 1, 1], "the column split of int64; wanted one called split"),
+        ("a.parquet", "split", [["a"]] * 3, "the column split of list"),
         ("a.parquet", "is_test", [True, False, True], "the column is_test of bool"),
         ("a.parquet", "is_train", [0, 1, 1], "the column is_train of int64"),
         ("test.parquet", "split", ["test", "train", "test"], "row 1 is of the train part by its "),
