@@ -41,7 +41,8 @@ class ImageSettings:
     """Share of the training and validation images that is used, for quick trials."""
     parts: str | None = None
     """Which folders of --data are parts, such as train=training_set,test=test_set, each once or
-    more; none: all are classes; unset: folders that are called so and hold the same folders."""
+    more, or which Parquet files; none: names say no part; unset: folders that are called so and
+    hold the same folders, and files that are called so."""
     val_fraction: float = 0.15
     """Share of the training images held out for validation where the data names no split."""
     test_fraction: float = 0.2

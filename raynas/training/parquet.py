@@ -84,7 +84,9 @@ def read_parquet(
     return Source(
         [replace(image, label=number) for image, number in zip(images, numbers, strict=True)],
         names,
-        passed_over=tuple(f"{file} (outside of the parts)" for file in files if file not in taken),
+        passed_over=tuple(
+            f"{file} (outside of the parts)" for file in sorted(set(files).difference(taken))
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Columns, labels and sizes of Parquet sets: what is read, by which rule, and what is refused."""
 
+import os
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,15 @@ class TestRowsWithoutBytes:
         dataset = load_dataset(data, ImageSettings(max_corrupt=0.1), 0, 8)
 
         assert dataset.skipped == ("train.parquet row 11",)
+
+
+def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
+    write_parquet(tmp_path, {"a.parquet": parquet_table(LABELS)})
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.parquet"
+    (tmp_path / "a.parquet").rename(os.fsdecode(odd))
+
+    for data in (str(tmp_path), os.fsdecode(odd)):
+        assert open_source(data).images[3].name == "caf\\xe9.parquet row 3"
 
 
 class TestSizes:

@@ -82,6 +82,32 @@ def test_names_that_say_two_parts_are_refused_unless_a_person_says_which(
     assert part_of_file(data, file, {file: "test"}) == "test"
 
 
+def test_what_a_person_says_takes_the_place_of_names(tmp_path: Path) -> None:
+    files = ["train_test/0.parquet", "new/test.parquet", "new/b.parquet", "extra.parquet"]
+    data = write_parquet(tmp_path, dict.fromkeys(files, table()))
+    source = open_source(data, "test=train_test,train=new,val=new/b.parquet")
+    parts = {image.name.partition(" row")[0]: image.split for image in source.images}
+
+    assert parts == {
+        "train_test/0.parquet": "test",
+        "new/test.parquet": "train",
+        "new/b.parquet": "val",
+    }
+    assert source.passed_over == ("extra.parquet (outside of the parts)",)
+    assert {image.split for image in open_source(data, "none").images} == {None}
+    with pytest.raises(UserError, match="says old, but no Parquet file lies there"):
+        open_source(data, "train=old")
+
+
+def test_nobody_can_say_a_row_of_the_test_part_into_training(tmp_path: Path) -> None:
+    rows = table(("split", pa.array(["train", "test"] * 3)))
+    data = write_parquet(tmp_path, {"a.parquet": rows})
+
+    assert {image.split for image in open_source(data, "none").images} == {"train", "test"}
+    with pytest.raises(UserError, match="row 1 is of the test part by its column split"):
+        open_source(data, "train=a.parquet")
+
+
 @given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3))
 def test_a_file_below_a_name_of_the_test_part_is_of_that_part_or_refused(names: list[str]) -> None:
     said = {*map(part_named, names)} - {None}
