@@ -1,21 +1,76 @@
-"""How much memory this machine has, and whether decoded images may fill it."""
+"""How much memory this process may use, and whether decoded images may fill it."""
 
 import os
-from pathlib import Path
+import resource
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from raynas.errors import UserError
 from raynas.stages import ImageSettings
 
-_CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use; "max" for everything
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 _MOST = 0.75  # of the memory, for encoded images
 _QUARTER = 0.25  # of the memory: the driver holds the images twice for a moment, and Ray once
 
 
 def memory_bytes() -> int:
-    """Return the memory of this machine or, where that is less, of this container."""
+    """Return the memory of this machine or, where that is less, what this process may use."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _CGROUP.read_text(encoding="ascii").strip() if _CGROUP.is_file() else "max"
-    return physical if limit == "max" else min(int(limit), physical)
+    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [*_cgroup_limits(), *_slurm_limits()]
+    if addresses != resource.RLIM_INFINITY:
+        limits.append(addresses)
+    return min([physical, *limits])
+
+
+def _cgroup_limits() -> Iterator[int]:
+    """Yield the limits of the control groups of this process, of either version.
+
+    A limit of a parent holds for its children. In a container the path may be the host's, which is
+    not to be seen; its own limit is then that of the topmost group.
+    """
+    for path, name in _cgroups():
+        for folder in (path, *path.parents):
+            try:
+                limit = (folder / name).read_text(encoding="ascii").strip()
+            except OSError:
+                limit = "max"
+            if limit.isdecimal():
+                yield int(limit)
+            if folder == _CGROUPS:
+                break
+
+
+def _cgroups() -> Iterator[tuple[Path, str]]:
+    """Yield the folder of each control group that may limit memory, and the file that does."""
+    try:
+        lines = _OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        inside = PurePosixPath(path).relative_to("/")
+        if not controllers:
+            yield _CGROUPS / inside, "memory.max"
+            yield _CGROUPS / "unified" / inside, "memory.max"  # beside version 1
+        elif "memory" in controllers.split(","):
+            yield _CGROUPS / "memory" / inside, "memory.limit_in_bytes"
+
+
+def _slurm_limits() -> Iterator[int]:
+    """Yield what Slurm grants a job on this machine; where it does not use control groups, too."""
+    per_node = _number("SLURM_MEM_PER_NODE")
+    per_cpu = _number("SLURM_MEM_PER_CPU") * _number("SLURM_CPUS_ON_NODE")
+    per_gpu = _number("SLURM_MEM_PER_GPU") * _number("SLURM_GPUS_ON_NODE")
+    for mebibytes in (per_node, per_cpu, per_gpu):
+        if mebibytes:  # 0: all of the machine
+            yield mebibytes * 2**20
+
+
+def _number(name: str) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else 0
 
 
 def is_held_in_memory(data: str, need: int, settings: ImageSettings) -> bool:
