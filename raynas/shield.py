@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM that wait: a step of work is done whole, and recorded, or not begun."""
 
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -11,7 +13,10 @@ _Found = TypeVar("_Found")
 
 
 class Shield:
-    """Keeps signals waiting but for where it is open; a context manager of the main thread."""
+    """Keeps signals waiting but for where it is open; a context manager.
+
+    Only the main thread is sent signals, so it does nothing on others.
+    """
 
     def __init__(self) -> None:
         """Keep nothing yet."""
@@ -20,7 +25,11 @@ class Shield:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._take) for number in _SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in self._before.items():
+            if callable(handler) or handler == signal.SIG_DFL:
+                signal.signal(number, self._take)
         return self
 
     def __exit__(
@@ -31,7 +40,8 @@ class Shield:
     ) -> None:
         """Let the signals through again, with those that have come."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: not Python's own, and was left alone
+                signal.signal(number, handler)
         self._let_in()
 
     def opened(self, work: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
@@ -48,12 +58,18 @@ class Shield:
         return open_work
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        before = self._before[number]
-        if self._is_open and callable(before):
-            before(number, frame)
+        if self._is_open:
+            self._do(number, frame)
         else:
             self._late.append(number)
 
     def _let_in(self) -> None:
         if self._late:
-            signal.raise_signal(self._late.pop())
+            self._do(self._late.pop(), None)
+
+    def _do(self, number: int, frame: FrameType | None) -> None:
+        """Do what the signal did before; where that ends the process, let it save its work."""
+        before = self._before[number]
+        if not callable(before):
+            sys.exit(128 + number)
+        before(number, frame)

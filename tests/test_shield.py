@@ -98,3 +98,48 @@ class TestShield:
         del number
         with pytest.raises(ZeroDivisionError), Shield() as shield:
             shield.opened(lambda: 1 // 0)()
+
+
+class TestProgramsOfTheirOwn:
+    """A Python program has set no handler for SIGTERM, or ignores it, or works in a thread."""
+
+    def test_a_signal_that_would_end_the_process_lets_open_work_save_first(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        threading.Timer(0.2, send, [signal.SIGTERM]).start()
+        with pytest.raises(SystemExit) as caught, Shield() as shield:
+            shield.opened(time.sleep)(30)
+
+        assert caught.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    def test_a_signal_that_would_end_the_process_waits_for_whole_work(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        done: list[str] = []
+
+        def work() -> None:
+            with Shield():
+                send(signal.SIGTERM)
+                done.append("whole")
+
+        with pytest.raises(SystemExit):
+            work()
+        assert done == ["whole"]
+
+    def test_a_signal_that_is_ignored_stays_so(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as under nohup
+        with Shield() as shield:
+            shield.opened(lambda: send(signal.SIGINT))()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+    def test_in_a_thread_signals_are_left_to_the_main_one(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        found: list[object] = []
+
+        def work() -> None:
+            with Shield() as shield:
+                found.append(shield.opened(lambda: signal.getsignal(signal.SIGTERM))())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert found == [before]
