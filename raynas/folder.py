@@ -5,7 +5,6 @@ and what fails for a moment is tried again.
 """
 
 import contextlib
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ import pyarrow.fs as pafs
 
 from raynas.errors import UserError
 from raynas.locations import inside, refuse_foreign_letters, shown
+from raynas.passing import passing_file
 from raynas.patience import StorageError, patiently
 
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
@@ -34,6 +34,7 @@ class Folder:
         uri: The same without keys and passwords, for messages and tables.
         name: The last part of its path.
         written: Bytes written by this object so far.
+        may_write: Raises where writing and deleting are refused by now; None: they never are.
     """
 
     def __init__(self, uri: str) -> None:
@@ -53,8 +54,13 @@ class Folder:
             ) from error
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.written = 0
+        self.may_write: Callable[[], None] | None = None
         self._is_local = isinstance(filesystem, pafs.LocalFileSystem)
         self._files = pafs.SubTreeFileSystem(path, filesystem)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What may be written is known where it is decided alone."""
+        return vars(self) | {"may_write": None}
 
     @classmethod
     def create(cls, uri: str) -> Self:
@@ -80,17 +86,20 @@ class Folder:
         return Path(self._files.base_path) if self._is_local else None
 
     def refuse_unwritable(self) -> None:
-        """Say early, without making anything, that a local run folder cannot be written.
+        """Say early, and without leaving anything, that a run folder cannot be written.
 
         Raises:
-            UserError: The nearest folder that exists is none, or may not be written.
+            UserError: A local one cannot be made, or not be written.
         """
-        path = self.local_folder
-        if path is None:
+        if self.local_folder is None:
             return
-        nearest = next(parent for parent in (path, *path.parents) if parent.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            raise UserError(f"run folder {path}: {nearest} cannot be written; choose another --run")
+        try:
+            with passing_file(self.local_folder):
+                return
+        except OSError as error:
+            raise UserError(
+                f"run folder {self.uri}: cannot write there ({error}); choose another --run"
+            ) from error
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write a file of the folder so that it appears whole or not at all."""
@@ -107,6 +116,8 @@ class Folder:
             StorageError: Here and below: the storage goes on failing, is full, or forbids it.
         """
         refuse_foreign_letters(path, "file")
+        if self.may_write:
+            self.may_write()
         parent = path.rpartition("/")[0] or "."
         self._patiently("writing", lambda: self._files.create_dir(parent, recursive=True))
         write = self._rename if self._is_local else self._upload
@@ -157,6 +168,8 @@ class Folder:
 
     def delete(self, path: str) -> None:
         """Delete a file of the run folder."""
+        if self.may_write:
+            self.may_write()
         self._patiently(f"deleting {path}", lambda: self._files.delete_file(path))
 
     def list_files(self, folder: str) -> list[str]:

@@ -38,14 +38,19 @@ Lock = dict[str, Any]
 class RunLock:
     """Holds a run folder for this driver; a context manager."""
 
-    def __init__(self, store: RunStore, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: RunStore, say: Callable[[str], None], work: RunStore | None = None
+    ) -> None:
         """Take nothing yet.
 
         Args:
             store: The run folder.
             say: Tells a person that there is something to wait for.
+            work: The same one, as the driver writes it; refused once another one has the lock.
         """
         self._store = store
+        if work is not None:
+            work.may_write = self._refuse_loser
         self._say = say
         self._mine: Lock = _this_driver()
         self._stop = threading.Event()
@@ -65,6 +70,7 @@ class RunLock:
         self._beat()
         time.sleep(_SETTLE_SECONDS)
         self._refuse_other(self._read())
+        self._is_main = threading.current_thread() is threading.main_thread()
         self._heart = threading.Thread(target=self._keep, name="lock", daemon=True)
         self._heart.start()
         return self
@@ -81,6 +87,10 @@ class RunLock:
             self._notice_winner()
             if not self._winner:
                 self._store.delete(LOCK)
+        self._refuse_loser()
+
+    def _refuse_loser(self) -> None:
+        """Stop the driver that has lost the lock; it works where no signal reaches it, maybe."""
         if self._winner:
             raise StageError(f"{_whose(self._store, self._winner)} took it over; this one stopped")
 
@@ -112,9 +122,16 @@ class RunLock:
             with contextlib.suppress(OSError, StageError):  # the stages will tell of the storage
                 self._notice_winner()
                 if self._winner:
-                    _thread.interrupt_main(signal.SIGTERM)
+                    self._interrupt()
                     return
                 self._beat()
+
+    def _interrupt(self) -> None:
+        """Wake the driver, where a signal does; else it stops at the next file that it writes."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if self._is_main and callable(signal.getsignal(number)):
+                _thread.interrupt_main(number)
+                return
 
     def _notice_winner(self) -> None:
         """Look whether another driver has the lock now; one that is damaged names nobody."""

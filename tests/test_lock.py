@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -324,6 +325,48 @@ class TestTakenAway:
         assert sentence.count("\n") == 1
         assert reached == []
         assert content_of(store)["driver"] == "d"  # the taker's lock is its own affair
+
+    def test_a_program_without_a_handler_for_sigterm_is_stopped_as_well(
+        self, store: RunStore
+    ) -> None:
+        lock = lock_of_elsewhere(store)
+        store.delete(LOCK)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+        def drive() -> None:
+            with RunLock(store, print):
+                write(store, lock)
+                time.sleep(30)
+                pytest.fail("it went on")
+
+        with pytest.raises(StageError, match="took it over"):
+            drive()
+
+    def test_a_driver_in_a_thread_stops_where_it_writes_and_the_main_thread_goes_on(
+        self, store: RunStore
+    ) -> None:
+        lock = lock_of_elsewhere(store)
+        store.delete(LOCK)
+        work, told = RunStore(store.uri), list[Exception]()
+
+        def drive() -> None:
+            try:
+                with RunLock(RunStore(store.uri), print, work):
+                    write(store, lock)
+                    for number in range(1000):
+                        time.sleep(0.01)
+                        work.write_bytes("step", str(number).encode())
+            except StageError as error:
+                told.append(error)
+
+        thread = threading.Thread(target=drive)
+        thread.start()
+        thread.join()  # would be interrupted
+        assert "took it over" in str(told[0])
+        with pytest.raises(StageError, match="took it over"):
+            work.delete("step")
+        copy = pickle.loads(pickle.dumps(work))  # noqa: S301 - made on this line
+        copy.delete("step")  # as trials have it: they end with the driver
 
     def test_a_driver_that_ends_before_its_next_beat_leaves_the_taker_s_lock_alone(
         self, store: RunStore, monkeypatch: pytest.MonkeyPatch

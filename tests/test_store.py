@@ -316,15 +316,42 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         RunStore.create(str(tmp_path / "file" / "run"))
 
 
-def test_an_unwritable_folder_is_refused_early_and_nothing_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["file/run", "file", "link/run", "link", "a" * 300])
+def test_an_unwritable_folder_is_refused_early_and_nothing_is_made(
+    tmp_path: Path, folder: str
+) -> None:
     (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(tmp_path.iterdir())
 
-    with pytest.raises(UserError, match=r"file cannot be written; choose another --run"):
-        RunStore(str(tmp_path / "file" / "run")).refuse_unwritable()
+    with pytest.raises(UserError, match=r"cannot write there .*; choose another --run"):
+        RunStore(str(tmp_path / folder)).refuse_unwritable()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_a_folder_that_looks_writable_and_cannot_be_made_is_refused_early() -> None:
+    with pytest.raises(UserError, match=r"run folder /proc/nowhere/run: cannot write there"):
+        RunStore("/proc/nowhere/run").refuse_unwritable()
+
+
+def test_a_full_disk_is_refused_early_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(file: Path, _: bytes) -> None:
+        file.touch()  # that much finds room
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(UserError, match=r"No space left on device"):
+        RunStore(str(tmp_path / "a" / "run")).refuse_unwritable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writable_folder_is_looked_at_and_nothing_is_left(tmp_path: Path) -> None:
     RunStore(str(tmp_path / "a" / "run")).refuse_unwritable()
     RunStore("mock://bucket/run").refuse_unwritable()
-    assert files_under(tmp_path) == ["file"]
-    assert not (tmp_path / "a").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("uri", ["nope://bucket/run", "://", "a://b c"])

@@ -176,7 +176,7 @@ def begun(run: Run) -> Iterator[None]:
     Raises:
         UserError, StageError: Another driver works there.
     """
-    with RunLock(RunStore.create(run.store.address), run.stages.print):
+    with RunLock(RunStore.create(run.store.address), run.stages.print, run.store):
         begin(run)
         run.stages.expect(run.expected_seconds)
         yield
