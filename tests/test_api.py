@@ -1,5 +1,6 @@
 """The public names: which there are, how they are called, and the example that their page shows."""
 
+import asyncio
 import inspect
 import runpy
 import textwrap
@@ -91,9 +92,10 @@ def test_the_package_tells_checkers_that_it_is_typed() -> None:
 
 
 @pytest.mark.cluster
-def test_the_example_of_the_page_is_a_run_and_its_result_a_network(
+def test_the_example_of_the_page_is_a_run_and_its_result_a_network_also_in_a_thread(
     cluster: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The main thread, where all other tests are, runs an event loop meanwhile, as a server's."""
     assert cluster.cpus
     monkeypatch.chdir(tmp_path)
     example = textwrap.dedent((api.__doc__ or "").split("same way:\n", 1)[1].split("\nEvery")[0])
@@ -107,7 +109,7 @@ def test_the_example_of_the_page_is_a_run_and_its_result_a_network(
     example = example.replace("Settings(max_macs=400_000)", "small")
     example = example.replace('"runs/mine")', '"runs/mine", probing=False)', 1)
     Path("example.py").write_text(example)
-    names = runpy.run_path("example.py", {"small": small})
+    names = asyncio.run(asyncio.to_thread(runpy.run_path, "example.py", {"small": small}))
 
     store = RunStore.open("runs/mine")
     (run,), (outcome,) = store.rows("runs"), store.rows("outcomes")

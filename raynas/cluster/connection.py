@@ -2,26 +2,19 @@
 
 import logging
 import os
-import secrets
 import signal
-import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from raynas.cluster.ray_internals import (
-    QUIET,
-    is_job_copy,
-    is_other_version,
-    is_slow_start,
-    live_nodes,
-    show_notices,
-)
-from raynas.errors import StageError, UserError
+from raynas.cluster.joining import joined
+from raynas.cluster.ray_internals import QUIET, is_job_copy, live_nodes, show_notices
+from raynas.cluster.starting import started
+from raynas.errors import UserError
 from raynas.ranges import GPU_PARTS
 
 
@@ -57,74 +50,75 @@ def _room(machine: tuple[float, float], cpus: int, gpus: float) -> int:
     return int(min(by_cpus, by_gpus))
 
 
+class _Presence:
+    """This process in a cluster: the first that needs it enters, the last one leaves."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._count = 0
+        self._way_out = ExitStack()
+
+    @contextmanager
+    def shared(self, way: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """Be in the cluster to which the way of the first one led."""
+        with self._turn:
+            if not self._count:
+                self._way_out.enter_context(way())
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._count -= 1
+                if not self._count:
+                    self._way_out.close()
+
+
+_PRESENCE = _Presence()
+
+
 @contextmanager
 def connected(num_cpus: int | None = None, verbose: bool = False) -> Iterator[Resources]:
     """Join the cluster that RAY_ADDRESS names, or start one on this machine; leave it at the end.
 
-    Whoever has joined one already, or works for it, stays in that one.
+    Whoever has joined one already, or works for it, stays in that one. Threads that are in it at
+    the same time share it.
 
     Args:
         num_cpus: CPUs of a cluster started here; unset: all of the machine.
         verbose: Let Ray show its own messages and what workers print.
 
     Raises:
-        UserError: No cluster answers, or it runs another version of Ray or Python.
-        StageError: Ray does not start here in time.
+        UserError: No cluster answers, or it does not let this process in.
+        StageError: Ray does not start here.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if _has_joined():
+    with _PRESENCE.shared(lambda: _entered(num_cpus, verbose)):
         yield find_resources()
-        return
-    address = os.environ.get("RAY_ADDRESS", "")
-    started_here = address in {"", "local"}
-    if started_here:
-        _guard_with_token()
-    else:
-        _refuse_silent(address)
-    import ray  # noqa: PLC0415 - after the environment is set
 
+
+@contextmanager
+def _entered(num_cpus: int | None, verbose: bool) -> Iterator[None]:
+    if _has_joined():
+        yield
+        return
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     show_notices(verbose)
+    # quiet: else Tune logs a traceback whenever a trial is tried again
+    level = logging.INFO if verbose else logging.CRITICAL
+    messages = {"log_to_driver": verbose, "logging_level": level}
+    address = os.environ.get("RAY_ADDRESS", "")
+    is_here = address in {"", "local"}
     try:
-        with _own_signals():
-            ray.init(
-                "local" if started_here else None,
-                num_cpus=num_cpus if started_here else None,
-                include_dashboard=False if started_here else None,
-                log_to_driver=verbose,
-                # quiet: else Tune logs a traceback whenever a trial is tried again
-                logging_level=logging.INFO if verbose else logging.CRITICAL,
-            )
-    except ConnectionError as error:
-        raise _no_answer(address) from error
-    except RuntimeError as error:
-        if not is_other_version(error):
-            raise
-        words = " ".join(str(error).split())
-        raise UserError(f"RAY_ADDRESS {address}: {words} Install the same versions.") from error
-    except Exception as error:
-        if not is_slow_start(error):
-            raise
-        raise StageError(
-            "Ray: it did not start on this machine within 30 seconds, perhaps because the machine "
-            "is very busy; run the same command again"
-        ) from error
-    try:
-        yield find_resources()
+        with ExitStack() as way_out:
+            with _own_signals():
+                way_out.enter_context(
+                    started(num_cpus, **messages) if is_here else joined(address, **messages)
+                )
+            yield
     finally:
-        ray.shutdown()
         show_notices(True)
-
-
-def _guard_with_token() -> None:
-    """Let nobody else join the cluster that is started here: Ray listens on all interfaces.
-
-    Unless RAY_AUTH_MODE forbids it, Ray asks for a token. This one lives in this process and those
-    that it starts; left to itself, Ray would write one to the home directory, where it breaks a
-    later ``ray start`` (RAY.md, section 7).
-    """
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @contextmanager
@@ -132,9 +126,11 @@ def _own_signals() -> Iterator[None]:
     """Keep what this process does on SIGTERM, which Ray would replace by leaving at once."""
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if is_main:
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if is_main and before is not None:  # None: not Python's own
+            signal.signal(signal.SIGTERM, before)
 
 
 def lasting(folder: str) -> str:
@@ -163,29 +159,6 @@ def find_resources() -> Resources:
     free = ray.available_resources()
     taken = cpus - free.get("CPU", 0.0), gpus - free.get("GPU", 0.0)
     return Resources(len(each), cpus, gpus, each, taken)
-
-
-def _refuse_silent(address: str) -> None:
-    """Refuse an address where nothing listens at once; Ray itself would try for a minute."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise UserError(
-            f"RAY_ADDRESS {address}: wanted HOST:PORT of the cluster's head, such as "
-            "10.0.0.1:6379, or auto; unset RAY_ADDRESS to run on this machine alone"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise _no_answer(address) from error
-
-
-def _no_answer(address: str) -> UserError:
-    return UserError(
-        f"RAY_ADDRESS {address}: no Ray cluster answers there; start one, or unset RAY_ADDRESS to "
-        "run on this machine alone"
-    )
 
 
 def ship_by_value(module_name: str) -> None:

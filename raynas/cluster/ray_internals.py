@@ -47,14 +47,14 @@ def show_notices(is_shown: bool) -> None:
     worker._worker_logs_enabled = is_shown  # noqa: SLF001 - see above
 
 
-def is_other_version(error: RuntimeError) -> bool:
+def is_other_version(error: Exception) -> bool:
     """Return whether ``ray.init`` failed because the cluster runs another Ray or Python."""
     return "Version mismatch" in str(error)
 
 
 def is_slow_start(error: Exception) -> bool:
     """Return whether ``ray.init`` gave up on a Ray that takes too long to start."""
-    return "timed out during startup" in str(error)
+    return "timed out" in str(error).lower()
 
 
 def is_job_copy(folder: Path) -> bool:
