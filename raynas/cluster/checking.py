@@ -15,6 +15,7 @@ from ray import tune
 from raynas.any_space import Space
 from raynas.cluster.data_parallel import Report, trainable
 from raynas.cluster.failures import failure_text
+from raynas.cluster.fitness import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.searcher import ListSearcher
 from raynas.cluster.silence import WorkTime
@@ -55,7 +56,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
     size = run.plan.trial_size  # also here: a batch that needs several GPUs has no room on one
     work = trainable(
-        check_trial, size, space=run.plan.space, dataset=run.dataset,
+        on_fit_nodes(check_trial, run.demands), size, space=run.plan.space, dataset=run.dataset,
         settings=replace(settings, retrain=short), gpus=size.gpus,
     )  # fmt: skip
     advance = run.stages.stage("check", len(chosen), "networks")

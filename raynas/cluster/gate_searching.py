@@ -12,6 +12,7 @@ import numpy as np
 
 from raynas.cells import CellSpace
 from raynas.cluster.data_parallel import trainable
+from raynas.cluster.fitness import on_fit_nodes
 from raynas.cluster.gate_trials import GateRecorder, SeedSearcher, gate_trial, gates_part, seeds_of
 from raynas.cluster.run import Run
 from raynas.cluster.scheduling import known_epochs
@@ -69,8 +70,8 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     advance = run.stages.stage("search", whole, "epochs")
     recorder = GateRecorder(run.store, space, settings, advance, plan.searches)
     work = trainable(
-        gate_trial, plan.trial_size, space=space, dataset=run.dataset, settings=settings,
-        store=run.store, gpus=plan.trial_size.gpus,
+        on_fit_nodes(gate_trial, run.demands), plan.trial_size, space=space,
+        dataset=run.dataset, settings=settings, store=run.store, gpus=plan.trial_size.gpus,
         earlier=run.earlier.searches if run.earlier else None,
     )  # fmt: skip
     each = replace(

@@ -12,6 +12,7 @@ import ray
 
 from raynas.cluster.calls import CallLine, is_lost
 from raynas.cluster.failures import remedy
+from raynas.cluster.fitness import UnfitNodeError
 from raynas.cluster.lines import Line, LostLineError
 from raynas.cluster.messages import Answer, Request
 from raynas.cluster.pace import Pace
@@ -70,6 +71,7 @@ class Member:
         """Open the line if the worker has come; ask again if it was lost.
 
         Raises:
+            UnfitNodeError: It was started on a node that cannot do its work.
             StageError: It failed in a way that would happen again.
         """
         if self.line is None and self._listener is not None:
@@ -89,12 +91,23 @@ class Member:
         except ray.exceptions.RayError as error:
             if not is_lost(error):
                 raise self._failure(error) from error
+            self._refuse_unfit(error)
             self._join_again()
         else:
             if self._listener is None:
                 self.line = CallLine(self.actor, pid)
             else:
                 self._join_again()
+
+    @staticmethod
+    def _refuse_unfit(error: ray.exceptions.RayError) -> None:
+        """Give up a worker that could not even be made, as where raynas cannot be imported."""
+        if isinstance(error, ray.exceptions.RayActorError) and error.actor_init_failed:
+            last = str(error).strip().splitlines()[-1]
+            raise UnfitNodeError(
+                f"a node of the cluster cannot start a worker ({last}); install there what the "
+                "others have, or remove it from the cluster"
+            ) from error
 
     def _join_again(self) -> None:
         if time.monotonic() - self._tried > _RETRY_EVERY:

@@ -1,5 +1,6 @@
 """The first stage of a run: the supernet's batch norms, trained on Ray actors, step by step."""
 
+from raynas.cluster.fitness import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.shards import PathWorkers
 from raynas.cluster.worker import supernet_recipe
@@ -53,9 +54,11 @@ def _begun(run: Run) -> Pretraining:
 def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     plan, settings = run.plan, run.settings
     advance = run.stages.stage("pretrain", state.num_steps, "steps")
-    recipe = supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker)
-    crew = plan.crew(settings.pretrain)
-    with PathWorkers(recipe, run.dataset, crew) as workers, journal, Shield() as shield:
+    recipe = on_fit_nodes(
+        supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker), run.demands
+    )
+    crew, say = plan.crew(settings.pretrain), run.stages.print
+    with PathWorkers(recipe, run.dataset, crew, say) as workers, journal, Shield() as shield:
         for step in state.run(shield.opened(workers)):
             journal.add(step, len(workers.healthy), workers.waiting_share)
             advance(state.step, f"loss {step.loss:.3f}")

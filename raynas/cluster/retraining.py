@@ -6,6 +6,7 @@ from typing import cast
 from ray.tune.search import Searcher
 
 from raynas.cluster.data_parallel import trainable
+from raynas.cluster.fitness import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searching import Winners
@@ -38,8 +39,8 @@ def retrain(run: Run, winners: Winners) -> None:
 
     recorder = TrialRecorder(run.store, each, advance, take_in, plan.concurrent)
     work = trainable(
-        retrain_trial, plan.trial_size, space=plan.space, dataset=run.dataset, settings=settings,
-        store=run.store, gpus=plan.trial_size.gpus,
+        on_fit_nodes(retrain_trial, run.demands), plan.trial_size, space=plan.space,
+        dataset=run.dataset, settings=settings, store=run.store, gpus=plan.trial_size.gpus,
         earlier=run.earlier.training if run.earlier else None,
     )  # fmt: skip
     searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raynas.cluster.connection import Resources
+from raynas.cluster.fitness import Demands, demands_of
 from raynas.cluster.plan import Plan
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
@@ -60,6 +61,11 @@ class Run:
     def update(self, **found: Any) -> None:
         """Write what was found into the run's row."""
         self.store.append("runs", [self.row | found], part="run")
+
+    @property
+    def demands(self) -> Demands:
+        """What it asks of the nodes that do its work, also of those that join later."""
+        return demands_of(self.store, self.dataset.file_to_read)
 
     @property
     def expected_seconds(self) -> dict[str, float]:

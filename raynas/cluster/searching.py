@@ -12,6 +12,7 @@ import numpy as np
 
 from raynas.cluster.calibrated import CalibratedSearcher
 from raynas.cluster.checking import check_score
+from raynas.cluster.fitness import on_fit_nodes
 from raynas.cluster.gate_searching import search_by_gates
 from raynas.cluster.run import Run
 from raynas.cluster.scoring import run_scoring
@@ -134,7 +135,7 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
             return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
 
         scoring = EvolutionSearcher(evolution, None, 0, chronicle)
-        errors = run_scoring(scoring, make, cpus, gpus, run.plan.scorers)
+        errors = run_scoring(scoring, on_fit_nodes(make, run.demands), cpus, gpus, run.plan.scorers)
         if errors:
             run.stages.print(f"warning: {len(errors)} scores failed; the first one by: {errors[0]}")
         if not evolution.finished:

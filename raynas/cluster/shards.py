@@ -5,7 +5,7 @@ does not depend on the number of workers, nor on which of them were lost, slow o
 """
 
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -14,6 +14,7 @@ import ray
 
 from raynas.cluster.calls import CallLine, wait_for_calls
 from raynas.cluster.connection import find_resources
+from raynas.cluster.fitness import UnfitNodeError
 from raynas.cluster.members import Member
 from raynas.cluster.messages import Answer, Request
 from raynas.cluster.pace import Pace
@@ -30,6 +31,7 @@ _LONGEST_WAIT = 1.0
 _MOST_LOSSES = 5  # of each worker at one step
 
 
+Say = Callable[[str], None]
 Transport = Literal["fast", "calls"]
 
 
@@ -55,15 +57,21 @@ class Crew:
 class PathWorkers:
     """The workers of a run as one callable (``ComputePieces``); a context manager."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, crew: Crew) -> None:
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, crew: Crew, say: Say = lambda _: None
+    ) -> None:
         """Start the workers, spread over the nodes; a step needs but one of them.
 
         Args:
             recipe: Builds what computes, on each worker.
             dataset: The data.
             crew: How many workers, and what each takes.
+            say: Tells a person which node is not fit.
         """
         self._crew = crew
+        self._most = crew.most
+        self._say = say
+        self._said: set[str] = set()
         self._needs = [ray.put(recipe), ray.put(dataset)]
         self._listener = Listener(ray.util.get_node_ip_address())
         self._pace = Pace()
@@ -159,19 +167,37 @@ class PathWorkers:
         if now - self._looked > _LOOK_EVERY:
             self._looked = now
             self._grow()
-        for member in self._members:
+        for member in list(self._members):
             if member.is_hung(self._pace):
                 member.restart()
             if member.line is None:
-                member.admit()
+                try:
+                    member.admit()
+                except UnfitNodeError as error:
+                    self._do_without(member, error)
         if any(member.line for member in self._members):
             self._reached = now
 
+    def _do_without(self, member: Member, error: UnfitNodeError) -> None:
+        """Dismiss a worker for its node, and expect one less: a new one might get there again.
+
+        Raises:
+            UnfitNodeError: It was the last.
+        """
+        member.dismiss()
+        self._members.remove(member)
+        self._most -= 1
+        if not self._members:
+            raise error
+        if str(error) not in self._said:
+            self._said.add(str(error))
+            self._say(f"warning: {error}; until then it does without it")
+
     def _grow(self) -> None:
         crew = self._crew
-        if len(self._members) < crew.most:
+        if len(self._members) < self._most:
             room = find_resources().room(crew.cpus, crew.gpus)
-            for _ in range(len(self._members), min(crew.most, room)):
+            for _ in range(len(self._members), min(self._most, room)):
                 self._members.append(self._new_member())
 
     @property

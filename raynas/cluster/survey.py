@@ -4,83 +4,27 @@ A node must be able to import raynas, run the versions that the driver runs, see
 if that lies on a local path, and find the GPUs that it has promised to Ray.
 """
 
-import importlib.metadata
-import importlib.util
-import os
-import platform
-import subprocess
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raynas.cluster.fitness import Demands, Report, demands_of, look
 from raynas.cluster.ray_internals import Node, live_nodes
 from raynas.errors import UserError
+from raynas.passing import passing_file
 from raynas.store import RunStore
 
-# what a gradient or a file may depend on
-_PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "safetensors")
 _ANSWER_SECONDS = 120.0  # a node may have to install a runtime environment first
 _GONE = (
     ray.exceptions.TaskUnschedulableError,
     ray.exceptions.NodeDiedError,
     ray.exceptions.WorkerCrashedError,
 )
-_COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a node says of itself.
-
-    Attributes:
-        versions: Of Python and the packages; null: not installed.
-        has_raynas: Whether raynas can be imported there.
-        unseen: The paths that are not there.
-        gpus: That torch finds; None: it was not asked.
-    """
-
-    versions: dict[str, str | None]
-    has_raynas: bool
-    unseen: list[str]
-    gpus: int | None
-
-
-def look(paths: Sequence[str], wants_gpus: bool) -> dict[str, Any]:
-    """Return a ``Report``'s fields for this machine."""
-    return {
-        "versions": _versions(),
-        "has_raynas": importlib.util.find_spec("raynas") is not None,
-        "unseen": [path for path in paths if not os.path.exists(path)],  # noqa: PTH110 - any text
-        "gpus": _count_gpus() if wants_gpus else None,
-    }
-
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in _PACKAGES:
-        try:
-            # +cpu and +cu130 are builds of the same version
-            found[name] = importlib.metadata.version(name).partition("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def _count_gpus() -> int:
-    """Return what torch finds in a process from which Ray hides nothing."""
-    environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
-    command = [sys.executable, "-c", _COUNT_GPUS]
-    done = subprocess.run(  # noqa: S603 - a constant
-        command, env=environment, capture_output=True, check=False
-    )
-    return int(done.stdout) if done.returncode == 0 else 0
 
 
 def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
@@ -98,8 +42,8 @@ def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
     if not nodes:
         return
     with _marked(store) as marker:
-        paths = [path for path in (marker, file) if path]
-        answers = [_ask(node, paths) for node in nodes]
+        demands = replace(demands_of(store, file), marker=marker)
+        answers = [_ask(node, demands.paths) for node in nodes]
         ready, _ = ray.wait(answers, num_returns=len(answers), timeout=_ANSWER_SECONDS)
         for node, answer in zip(nodes, answers, strict=True):
             if answer not in ready:
@@ -109,7 +53,7 @@ def refuse_unfit_nodes(store: RunStore, file: str | None = None) -> None:
                 )
             report = _report(node, answer)
             if report is not None:
-                _refuse_unfit(node, report, store, marker)
+                _refuse_unfit(node, report, demands)
 
 
 def _is_asked(node: Node, own: str) -> bool:
@@ -122,7 +66,7 @@ def _ask(node: Node, paths: Sequence[str]) -> Any:
     from ray import cloudpickle  # noqa: PLC0415 - where it is used
 
     # by value: a node without raynas is to say so itself
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cloudpickle.register_pickle_by_value(sys.modules[look.__module__])
     try:
         task = ray.remote(look).options(
             num_cpus=0, max_retries=1,
@@ -130,7 +74,7 @@ def _ask(node: Node, paths: Sequence[str]) -> Any:
         )  # fmt: skip
         return task.remote(list(paths), bool(node.resources.get("GPU")))
     finally:
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        cloudpickle.unregister_pickle_by_value(sys.modules[look.__module__])
 
 
 def _report(node: Node, answer: Any) -> Report | None:
@@ -144,38 +88,10 @@ def _report(node: Node, answer: Any) -> Report | None:
         raise UserError(f"node {_name(node)}: it cannot run a task ({first}); repair it") from error
 
 
-def _refuse_unfit(node: Node, report: Report, store: RunStore, marker: str | None) -> None:
-    here = _versions()
-    other = {k: v for k, v in report.versions.items() if v != here[k]}
-    name = _name(node)
-    if other:
-        pairs = ", ".join(f"{k} {v or 'missing'} (here {here[k]})" for k, v in other.items())
-        raise UserError(
-            f"node {name}: it has {pairs}; install the same versions there, or name them in the "
-            "runtime environment (ray job submit --runtime-env)"
-        )
-    if not report.has_raynas:
-        raise UserError(
-            f"node {name}: raynas cannot be imported there; submit the project with it "
-            "(ray job submit --working-dir . -- ...), or install it there"
-        )
-    if marker in report.unseen:
-        raise UserError(
-            f"run folder {store.uri}: node {name} does not see it; choose a --run that all nodes "
-            "share, such as a folder on NFS or s3://bucket/run"
-        )
-    if report.unseen:
-        raise UserError(
-            f"--data {report.unseen[0]}: node {name} does not see it; put the images where all "
-            "nodes share them, or keep them in memory (--images.in-memory yes)"
-        )
-    promised = node.resources.get("GPU", 0.0)
-    if report.gpus is not None and report.gpus < promised:
-        raise UserError(
-            f"node {name}: Ray was promised {promised:g} GPUs, torch finds {report.gpus}; install "
-            "a torch with CUDA and its driver there, or start that node with --num-gpus "
-            f"{report.gpus}"
-        )
+def _refuse_unfit(node: Node, report: Report, demands: Demands) -> None:
+    complaint = demands.complaint(_name(node), report, node.resources.get("GPU", 0.0))
+    if complaint:
+        raise UserError(complaint)
 
 
 def _name(node: Node) -> str:
@@ -189,14 +105,5 @@ def _marked(store: RunStore) -> Iterator[str | None]:
     if folder is None:
         yield None
         return
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    marker = folder / f".seen-{uuid.uuid4().hex}"
-    marker.touch()
-    try:
+    with passing_file(folder) as marker:
         yield str(marker)
-    finally:
-        marker.unlink()
-        for path in missing:
-            if not any(Path(path).iterdir()):
-                path.rmdir()

@@ -1,10 +1,12 @@
 """Pretraining on Ray actors: the same bits for any number of workers, and for lost ones."""
 
+import contextlib
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from raynas.cluster import pace, shards
 from raynas.cluster.calls import CallLine
 from raynas.cluster.connection import Resources
 from raynas.cluster.lines import LostLineError
+from raynas.cluster.fitness import UnfitNodeError
 from raynas.cluster.members import Member
 from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.sockets import Listener
@@ -239,6 +242,35 @@ def test_a_mistake_that_only_a_worker_sees_is_told_as_one(cluster: Resources) ->
         pytest.raises(UserError, match=r"^images: none$"),
     ):
         list(begin().run(workers))
+
+
+@pytest.mark.parametrize("unfit", [1, 2])
+def test_a_worker_on_an_unfit_node_is_done_without_and_the_last_one_ends_the_stage(
+    cluster: Resources, tmp_path: Path, unfit: int
+) -> None:
+    """Whoever makes one of the folders first is taken for a worker on such a node."""
+    del cluster
+    said: list[str] = []
+    places = [tmp_path / str(number) for number in range(unfit)]
+    fit = supernet_recipe(tiny_space(), SETTINGS, SHARDS, gpus=0.0)
+
+    def recipe(dataset: Dataset) -> Compute:
+        for place in places:
+            with contextlib.suppress(FileExistsError):
+                place.mkdir()
+                raise UnfitNodeError("node x: it has torch 1")
+        return fit(dataset)
+
+    with PathWorkers(recipe, build_dataset(), Crew(2, 2), said.append) as workers:
+        if unfit == 2:
+            with pytest.raises(UserError, match="node x: it has torch 1"):
+                wait_for(workers, 2)
+            return
+        wait_for(workers, 1)
+        while not said:  # the other one may come first
+            workers(begin().vector.numpy(), 0, [Piece(begin().paths(0)[0], 0)])
+        assert len(workers.healthy) == 1
+        assert len(said) == 1
 
 
 def broken_recipe(dataset: Dataset) -> Compute:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,30 @@ import pytest
 import ray
 import torch
 
+from raynas.cluster.fitness import (
+    Demands,
+    Report,
+    UnfitNodeError,
+    demands_of,
+    on_fit_nodes,
+    versions_here,
+)
 from raynas.cluster.ray_internals import Node
-from raynas.cluster.survey import Report, _refuse_unfit, _report, _versions
+from raynas.cluster.survey import _refuse_unfit, _report
 from raynas.errors import UserError
 from raynas.store import RunStore
 from tests.builders import ROOT
 
 NODE = Node("a1b2", "gpu-7", "10.0.0.7", {"CPU": 8.0, "GPU": 2.0})
-FIT = Report(_versions(), has_raynas=True, unseen=[], gpus=2)
+FIT = Report(versions_here(), has_raynas=True, unseen=[], gpus=2)
 
 
 def changed(**what: Any) -> Report:
     return Report(**{**vars(FIT), **what})
+
+
+def demands(folder: Path) -> Demands:
+    return Demands(versions_here(), str(folder), "MARKER", "/data/a.png")
 
 
 UNFIT = {
@@ -50,7 +64,7 @@ def test_what_is_wrong_with_a_node_is_told_in_one_sentence_with_its_name(
 ) -> None:
     report, words = UNFIT[name]
     with pytest.raises(UserError) as refused:
-        _refuse_unfit(NODE, report, RunStore(str(tmp_path)), "MARKER")
+        _refuse_unfit(NODE, report, demands(tmp_path))
     assert words in str(refused.value)
     assert "gpu-7" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -58,15 +72,52 @@ def test_what_is_wrong_with_a_node_is_told_in_one_sentence_with_its_name(
 
 def test_a_fit_node_is_not_refused(tmp_path: Path) -> None:
     """Refusing would raise, as the tests above show."""
-    _refuse_unfit(NODE, FIT, RunStore(str(tmp_path)), "MARKER")
+    _refuse_unfit(NODE, FIT, demands(tmp_path))
 
 
 def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
     version = "importlib.metadata.version"
     monkeypatch.setattr(version, lambda _: "2.14.1+cu130")
-    with_cuda = _versions()
+    with_cuda = versions_here()
     monkeypatch.setattr(version, lambda _: "2.14.1+cpu")
-    assert _versions() == with_cuda
+    assert versions_here() == with_cuda
+
+
+class TestNodesThatJoinLater:
+    """Nobody has asked them: the work itself looks at them where it begins."""
+
+    @staticmethod
+    def begun(folder: Path) -> RunStore:
+        store = RunStore(str(folder / "run"))
+        store.write_bytes("tables/runs/run.parquet", b"")
+        return store
+
+    def test_work_begins_on_a_node_that_has_what_the_run_asks_for(self, tmp_path: Path) -> None:
+        work = on_fit_nodes(lambda a, b: a + b, demands_of(self.begun(tmp_path), __file__))
+
+        assert work(1, b=2) == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"versions": FIT.versions | {"torch": "2.9.0"}}, r"torch .* \(here 2\.9\.0\)"),
+            ({"marker": "/nowhere/tables"}, "run folder .* does not see it"),
+            ({"file": "/nowhere/a.png"}, "--data /nowhere/a.png: node .* does not see it"),
+        ],
+    )
+    def test_work_does_not_begin_on_another_one_and_a_sentence_tells_what_it_lacks(
+        self, tmp_path: Path, changes: dict[str, Any], words: str
+    ) -> None:
+        asked = replace(demands_of(self.begun(tmp_path), None), **changes)
+        with pytest.raises(UnfitNodeError, match=words) as told:
+            on_fit_nodes(pytest.fail, asked)("it began")
+
+        assert platform.node() in str(told.value)
+        assert str(told.value).endswith(", or remove it from the cluster")
+        assert "\n" not in str(told.value)
+
+    def test_a_run_in_an_object_store_is_seen_from_everywhere(self) -> None:
+        assert demands_of(RunStore("mock://bucket/run"), None).paths == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from raynas.cluster import opening, pretraining
 from raynas.cluster import searcher as searching
 from raynas.cluster.connection import Resources
 from raynas.cluster.searcher import EvolutionSearcher
-from raynas.cluster.shards import Crew
 from raynas.cluster.worker import Compute, Recipe
 from raynas.latencies import write
 from raynas.nets.cost import cost_table
@@ -49,7 +48,7 @@ class Here:
 
     waiting_share = 0.0
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, _: Crew) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, *_: object) -> None:
         self._compute: Compute = recipe(dataset)
         self.healthy = [self]
 
