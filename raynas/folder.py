@@ -89,9 +89,10 @@ class Folder:
         """Say early, and without leaving anything, that a run folder cannot be written.
 
         Raises:
-            UserError: A local one cannot be made, or not be written.
+            UserError: A local one cannot be made, or not be written; or there is no such bucket.
         """
         if self.local_folder is None:
+            self._refuse_missing_bucket()
             return
         try:
             with passing_file(self.local_folder):
@@ -100,6 +101,15 @@ class Folder:
             raise UserError(
                 f"run folder {self.uri}: cannot write there ({error}); choose another --run"
             ) from error
+
+    def _refuse_missing_bucket(self) -> None:
+        bucket, files = self._files.base_path.split("/")[0], self._files.base_fs
+        info = self._patiently("looking", lambda: files.get_file_info(bucket))
+        if files.type_name in {"s3", "gcs"} and info.type == pafs.FileType.NotFound:
+            raise UserError(
+                f"run folder {self.uri}: there is no bucket {bucket}; make it, or choose another "
+                "--run"
+            )
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write a file of the folder so that it appears whole or not at all."""

@@ -211,6 +211,16 @@ def test_images_that_are_not_there_are_said_to_be_missing(
     assert words in str(caught.value)
 
 
+def test_a_bucket_that_is_not_there_is_refused_early_and_nothing_is_left_in_one_that_is(
+    objects: Storage,
+) -> None:
+    before = objects.keys()
+    RunStore(objects.uri("a/run")).refuse_unwritable()
+    with pytest.raises(UserError, match=r"there is no bucket nowhere; .* choose another --run"):
+        RunStore(objects.uri("a/run").replace(BUCKET, "nowhere")).refuse_unwritable()
+    assert objects.keys() == before
+
+
 def test_a_bucket_that_is_not_there_is_refused_at_once(
     objects: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
