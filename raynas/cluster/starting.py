@@ -16,8 +16,8 @@ from typing import Any
 
 from raynas.cluster.ray_internals import is_slow_start
 from raynas.errors import StageError, UserError
+from raynas.short_places import SHORT_PLACES
 
-_SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - each gets a private folder
 _LEAST_BYTES = 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # tells no name where writing failed
 _REMEDIES = {
@@ -69,7 +69,7 @@ def _start(wanted: dict[str, Any], folders: ExitStack) -> None:
     except OSError as first:
         if not _is_of_the_folder(first) or "RAY_TMPDIR" in os.environ:
             raise
-        for place in _SHORT_PLACES:
+        for place in SHORT_PLACES:
             try:
                 own = folders.enter_context(
                     tempfile.TemporaryDirectory(

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import numpy.typing as npt
 
+from raynas.short_places import sockets_in_short_places
 from raynas.training.decoding import Pixels, Square, decode_all
 from raynas.training.raw import Opener, Row
 
@@ -56,7 +57,8 @@ class Decoders:
 
 def _start() -> Connection:
     ours, theirs = _FORKSERVER.Pipe()
-    _FORKSERVER.Process(target=_serve, args=(theirs,), daemon=True).start()
+    with sockets_in_short_places():  # the server listens at one
+        _FORKSERVER.Process(target=_serve, args=(theirs,), daemon=True).start()
     theirs.close()  # or we would not notice that the process died
     return ours
 

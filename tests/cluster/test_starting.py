@@ -27,7 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "job"))
     (tmp_path / "short").mkdir()
-    monkeypatch.setattr(starting, "_SHORT_PLACES", (str(tmp_path / "short"),))
+    monkeypatch.setattr(starting, "SHORT_PLACES", (str(tmp_path / "short"),))
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     return tmp_path / "job"
 
@@ -146,7 +146,7 @@ def test_a_folder_that_a_person_has_named_is_refused_and_not_replaced(
 def test_where_no_folder_does_the_first_reason_is_told(
     place: Path, failing: Callable[[Exception], list[str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "_SHORT_PLACES", (str(place / "nowhere"),))
+    monkeypatch.setattr(starting, "SHORT_PLACES", (str(place / "nowhere"),))
     failing(TOO_LONG)
     with pytest.raises(StageError, match=r"AF_UNIX .*; set RAY_TMPDIR to a folder"), started(None):
         pass

@@ -237,9 +237,15 @@ class TestEnding:
         assert len(pids) == 4
         assert eventually(lambda: not any(map(is_alive, pids)))
 
-    def test_a_program_that_is_killed_takes_its_processes_along(self) -> None:
+    def test_a_program_that_is_killed_takes_its_processes_along(self, tmp_path: Path) -> None:
+        """A batch job, whose TMPDIR is too long for the sockets of its processes."""
+        tmpdir = tmp_path / ("somebody_with_a_long_name" * 4)
+        tmpdir.mkdir()
+        environment = os.environ | {"TMPDIR": str(tmpdir)}
         command = [sys.executable, "-c", f"{PROGRAM}\ntime.sleep(60)"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        ) as program:
             assert program.stdout is not None
             pids = [int(pid) for pid in program.stdout.readline().split()]
             assert all(map(is_alive, pids))
