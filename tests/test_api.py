@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import runpy
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,10 +93,10 @@ def test_the_package_tells_checkers_that_it_is_typed() -> None:
 
 
 @pytest.mark.cluster
-def test_the_example_of_the_page_is_a_run_and_its_result_a_network_also_in_a_thread(
+def test_the_example_of_the_page_is_a_run_and_its_result_a_network_also_in_a_thread_with_a_loop(
     cluster: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The main thread, where all other tests are, runs an event loop meanwhile, as a server's."""
+    """As in a server's thread, and in a notebook's cell; other tests are in the main thread."""
     assert cluster.cpus
     monkeypatch.chdir(tmp_path)
     example = textwrap.dedent((api.__doc__ or "").split("same way:\n", 1)[1].split("\nEvery")[0])
@@ -109,7 +110,12 @@ def test_the_example_of_the_page_is_a_run_and_its_result_a_network_also_in_a_thr
     example = example.replace("Settings(max_macs=400_000)", "small")
     example = example.replace('"runs/mine")', '"runs/mine", probing=False)', 1)
     Path("example.py").write_text(example)
-    names = asyncio.run(asyncio.to_thread(runpy.run_path, "example.py", {"small": small}))
+
+    async def cell() -> dict[str, object]:
+        return runpy.run_path("example.py", {"small": small})
+
+    with ThreadPoolExecutor(1) as server:
+        names = server.submit(asyncio.run, cell()).result()
 
     store = RunStore.open("runs/mine")
     (run,), (outcome,) = store.rows("runs"), store.rows("outcomes")
