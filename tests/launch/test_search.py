@@ -387,6 +387,7 @@ REFUSED = {
     "--max-macs 1k": "--max-macs 1k: the smallest architecture of the space needs",
     "--max-params 3": "--max-params 3: the smallest architecture of the space needs",
     "--run {tmp}/file/run": "{tmp}/file/run",
+    "--run /proc/nowhere/run": "run folder /proc/nowhere/run: cannot write there",
     "--retrain.gpus-per-trial 1": "the cluster has 0 GPUs",
     "--pretrain.workers 3": "the cluster holds 2 workers",
     "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",

@@ -160,7 +160,7 @@ def test_a_disk_that_is_read_only_from_the_start_is_refused_before_anything_star
     rays = launcher.sessions()
     end = launcher.run(disk.path / "run", *TINY, before=disk.before)
 
-    assert_one_sentence(end, 2, f"{disk.path} cannot be written; choose another --run")
+    assert_one_sentence(end, 2, f"Read-only file system: '{disk.path / 'run'}'); choose another")
     assert launcher.sessions() == rays
 
 
