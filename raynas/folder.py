@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from raynas.errors import UserError
-from raynas.locations import inside, refuse_foreign_letters, shown
+from raynas.locations import absolute, inside, openable, refuse_foreign_letters, shown
 from raynas.passing import passing_file
 from raynas.patience import StorageError, patiently
 
@@ -43,11 +43,11 @@ class Folder:
         Args:
             uri: A local path or a URI such as ``s3://bucket/run``.
         """
-        self.address = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.address = absolute(uri)
         self.uri = shown(self.address)
         refuse_foreign_letters(self.uri, "path")
         try:
-            filesystem, path = pafs.FileSystem.from_uri(self.address)
+            filesystem, path = pafs.FileSystem.from_uri(openable(uri))
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(
                 shown(f"run folder {uri}: not a path or URI that works: {error}")

@@ -1,12 +1,16 @@
-"""Paths and URIs as text: what is shown of them, and what lies where."""
+"""Paths and URIs as text: what is shown of them, what lies where, and what opens them."""
 
+import json
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raynas.errors import UserError
 from raynas.folder import Folder
-from raynas.locations import inside, name_of, shown, split
+from raynas.locations import inside, name_of, openable, shown, split
 
 ENDPOINT = "endpoint_override=127.0.0.1:9000&scheme=http"
 
@@ -22,6 +26,19 @@ ENDPOINT = "endpoint_override=127.0.0.1:9000&scheme=http"
             "cannot open 's3://a:b@c/d' or s3://e:f@g/h",
             "cannot open 's3://***@c/d' or s3://***@g/h",
         ),
+        ("s3://key:se?cr@et@bucket/run", "s3://***@bucket/run"),  # likewise %3F
+        ("abfs://b@a/run?client_secret=s3cr3t", "abfs://b@a/run?client_secret=***"),
+        (
+            f"s3://bucket/run?access_key=a+b/c=&{ENDPOINT}&sas_token=sv%3D1",
+            f"s3://bucket/run?access_key=***&{ENDPOINT}&sas_token=***",
+        ),
+        (
+            "data s3://b/x?sig=abc=: no such folder ('https://h/y?X-Amz-Signature=12,' too).",
+            "data s3://b/x?sig=***: no such folder ('https://h/y?X-Amz-Signature=***,' too).",
+        ),
+        ("s3://bucket/run#access_token=abc", "s3://bucket/run#access_token=***"),
+        ("hdfs://host:9000?user=me@work", "hdfs://host:9000?user=***"),
+        ("--data x?password=none is a name", "--data x?password=none is a name"),
         ("s3://bucket/run", "s3://bucket/run"),
         ("s3://bucket/run@2?scheme=http", "s3://bucket/run@2?scheme=http"),
         ("hdfs://host:9000/run@2", "hdfs://host:9000/run@2"),
@@ -30,6 +47,38 @@ ENDPOINT = "endpoint_override=127.0.0.1:9000&scheme=http"
 )
 def test_keys_and_passwords_are_not_shown_and_all_else_is(text: str, seen: str) -> None:
     assert shown(text) == seen
+
+
+@given(st.text("abcXYZ019_-.", min_size=1), st.text("aB0+/=%~.-_#?:@!*", min_size=1))
+def test_what_an_unknown_option_holds_is_never_shown(name: str, secret: str) -> None:
+    secret = f"s3cr3t{secret}s3cr3t"
+    uri = f"s3://bucket/run?scheme=http&x{name}={secret.replace('&', '')}"
+
+    assert "s3cr3t" not in shown(uri)
+    assert "s3cr3t" not in shown(json.dumps({"data": uri}))
+
+
+@given(st.text(st.characters(exclude_characters="/?\0", exclude_categories=["Cs"]), min_size=1))
+def test_every_character_of_a_path_counts(name: str) -> None:
+    name = f"{name}."  # else . and .. would be other folders
+    files, path = pafs.FileSystem.from_uri(openable(inside("mock://bucket", name)))
+
+    assert isinstance(files, pafs.FileSystem)
+    assert path == name
+    assert split(inside("s3://bucket", name)) == ("s3://bucket", name)
+    assert split(inside("/bucket", name)) == ("/bucket", name)
+
+
+def test_what_is_quoted_already_means_the_same() -> None:
+    for uri in ("mock://b/run#1", "mock://b/run%231"):
+        assert pafs.FileSystem.from_uri(openable(uri))[1] == "run#1"
+    assert openable(f"s3://k:s%2Fe@b/a b%25?{ENDPOINT}") == f"s3://k:s%2Fe@b/a%20b%25?{ENDPOINT}"
+
+
+@pytest.mark.parametrize("uri", ["s3://b/what?", "mock://b/a?b", "file:///tmp/a?scheme=http"])
+def test_a_question_mark_that_would_cut_a_path_off_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match=r"read as options .*; write %3F for one that belongs"):
+        openable(uri)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +102,7 @@ def test_a_folder_s_content_lies_before_the_query(folder: str, found: str) -> No
         ("/a.png", ("/", "a.png")),
         ("b/a.png", ("b", "a.png")),
         ("s3://bucket/b/a.png", ("s3://bucket/b", "a.png")),
+        ("s3://bucket/b/a%20%23.png", ("s3://bucket/b", "a #.png")),
         (f"s3://bucket/b/a.png?{ENDPOINT}", (f"s3://bucket/b?{ENDPOINT}", "a.png")),
     ],
 )

@@ -267,6 +267,19 @@ def test_a_local_path_is_taken_literally(name: str, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
+def test_runs_whose_names_differ_behind_a_number_sign_are_two(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for folder in (f"file://{tmp_path}", str(tmp_path / "a")):
+        for number in "12":
+            store = RunStore.create(f"{folder}/run#{number}")
+            store.append("runs", [{"run": number}], "run")
+        assert [RunStore.open(f"{folder}/run#{n}").rows("runs")[0]["run"] for n in "12"] == [
+            "1",
+            "2",
+        ]
+        assert store.name == "run#2"
+
+
 @pytest.mark.parametrize("name", ["with space", "ünï-çødé", "100%"])
 def test_a_file_uri_and_its_path_are_the_same_folder(name: str, tmp_path: Path) -> None:
     RunStore.create(str(tmp_path / name)).append("runs", [{"run": "a"}], "run")

@@ -1,6 +1,7 @@
 """Rows of the tables, made of what the stages found (``DESIGN`` section 6)."""
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from raynas.space import Architecture, SearchSpace
 
 Rows = list[dict[str, Any]]
 _PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")
+_REPOSITORY = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
 def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
@@ -55,12 +57,25 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def git_commit() -> str | None:
-    """Return the commit of the source tree, or None outside of one."""
-    folder = Path(__file__).parent
-    command = ("git", "-C", str(folder), "rev-parse", "HEAD")
+def git_commit(file: Path = Path(__file__)) -> str | None:
+    """Return the commit of the source tree, or None outside of one.
+
+    A repository that raynas merely lies in, as in an environment below it, says nothing of raynas.
+
+    Args:
+        file: This one, which the repository must hold where raynas has it.
+    """
+    place = Path(__name__.replace(".", "/")).with_suffix(".py")
+    held = _git(file.parent, "ls-files", "--full-name", "--error-unmatch", file.name)
+    return _git(file.parent, "rev-parse", "HEAD") if held == place.as_posix() else None
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git says about a folder, whatever repository a hook or a shell has named."""
+    own = {name: value for name, value in os.environ.items() if name not in _REPOSITORY}
+    command = ("git", "-C", str(folder), *words)
     try:
-        found = subprocess.run(command, capture_output=True, check=True)  # noqa: S603
+        found = subprocess.run(command, capture_output=True, check=True, env=own)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.decode("ascii").strip()

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 from PIL import Image
 
 from raynas.errors import UserError
-from raynas.locations import shown
+from raynas.locations import openable, shown
 from raynas.patience import StorageError, is_final, patiently
 from raynas.training.listing import is_file, list_files, readable
 from raynas.training.parquet import read_parquet
@@ -114,7 +114,7 @@ def _locate(data: str) -> tuple[pafs.FileSystem, str]:
     """Return where a path or URI leads."""
     if "://" not in data:  # Arrow would read what follows a # as something else
         return pafs.LocalFileSystem(), str(Path(data).expanduser().absolute())
-    filesystem, root = pafs.FileSystem.from_uri(data)
+    filesystem, root = pafs.FileSystem.from_uri(openable(data))
     return filesystem, root.rstrip("/")
 
 

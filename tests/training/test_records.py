@@ -51,9 +51,32 @@ class TestRunRow:
         wanted = done.stdout.strip() if done.returncode == 0 else None
 
         assert records.git_commit() == wanted
-        monkeypatch.setattr(records, "__file__", str(tmp_path / "records.py"))
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-        assert records.git_commit() is None
+        assert records.git_commit(tmp_path / "raynas" / "training" / "records.py") is None
+
+    @pytest.mark.parametrize(
+        ("place", "is_ours"),
+        [
+            ("raynas/training/records.py", True),
+            ("env/raynas/training/records.py", False),  # installed somewhere below
+            ("ignored/raynas/training/records.py", False),
+        ],
+    )
+    def test_a_repository_that_raynas_merely_lies_in_is_not_its_own(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, is_ours: bool
+    ) -> None:
+        file = tmp_path / place
+        file.parent.mkdir(parents=True)
+        file.touch()
+        (tmp_path / ".gitignore").write_text("ignored")
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        for words in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "theirs")):
+            subprocess.run(("git", "-C", tmp_path, *words), check=True)
+        ours = records.git_commit()
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as a hook of it has it
+
+        assert bool(records.git_commit(file)) == is_ours
+        assert records.git_commit() == ours
 
 
 class TestPretrainingRows:
