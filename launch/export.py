@@ -15,17 +15,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from raynas.any_space import Space
 from raynas.command import exit_code, run_script
 from raynas.errors import StageError, UserError
 from raynas.folder import Folder
 from raynas.output import outlive_output
-from raynas.space import SPACES, load_space
 from raynas.stages import ImageSettings
 from raynas.store import RunStore
 from raynas.training.export import exports_of
 from raynas.training.images import Dataset, load_dataset
-from raynas.training.trained import searched_space
+from raynas.training.trained import recorded_space
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,8 @@ class Command:
     out: str | None = None
     """Folder or URI for a folder of each network; unset: RUN/exports."""
     space: str | None = None
-    """The space, where it lies elsewhere than the run recorded."""
+    """The space of the run, where that is a Python file of yours: nothing that a run folder names
+    is executed."""
     data: str | None = None
     """The images, where they lie elsewhere; outputs are compared on some of them."""
 
@@ -65,7 +64,7 @@ def export(command: Command) -> None:
     outcomes = _chosen(store, command)
     run = store.rows("runs")[0]
     settings = json.loads(run["settings"])
-    space = _space(command.space or run["space"], settings)
+    space = recorded_space(store, command.space)
     place: dict[str, Any] = (
         {"folder": Folder.create(command.out), "prefix": ""} if command.out else {}
     )
@@ -98,15 +97,6 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
             f"end; there are {known}"
         )
     return chosen
-
-
-def _space(name: str, settings: dict[str, Any]) -> Space:
-    """Return the space that was searched, as ``raynas.cluster.plan`` makes it, without Ray."""
-    try:
-        space = load_space(name, SPACES)
-    except UserError as error:
-        raise UserError(f"{error}; or say by --space where the file is now") from error
-    return searched_space(space, settings["pretrain"]["layer_indicator"])
 
 
 def _dataset(

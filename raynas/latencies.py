@@ -7,7 +7,7 @@ beside it holds the whole networks that were measured (``tables.MEASURED_NETS``)
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -50,14 +50,14 @@ class LatencyTable:
 
     Attributes:
         location: Where it was read.
-        digest: Twelve letters that differ where the content does.
+        content: The file.
         facts: How it was measured: device, threads, batch, space, channels, resolution,
             num_classes, versions, measured (date), median_error, max_error, and so on.
         rows: As ``tables.LATENCIES``.
     """
 
     location: str
-    digest: str
+    content: bytes = field(repr=False)
     facts: Mapping[str, Any]
     rows: Sequence[Row]
 
@@ -80,12 +80,17 @@ class LatencyTable:
             table = pq.read_table(pa.BufferReader(content))
             facts = json.loads(table.schema.metadata[_FACTS])
             rows = table.select(LATENCIES.names).to_pylist()
-        except (pa.ArrowInvalid, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"--latency-table {shown(location)}: it is no table of latencies; give the file "
-                "that launch/latency.py wrote"
+                f"--latency-table {shown(location)}: it is no table of latencies, or damaged; "
+                "give the file that launch/latency.py wrote"
             ) from error
-        return cls(shown(location), hashlib.sha256(content).hexdigest()[:12], facts, rows)
+        return cls(shown(location), content, facts, rows)
+
+    @property
+    def digest(self) -> str:
+        """Twelve letters that differ where the content does."""
+        return hashlib.sha256(self.content).hexdigest()[:12]
 
     def added_to(self, costs: CostTable, space: Space, task: Task) -> CostTable:
         """Return the costs with the latencies of this table, in whole nanoseconds.

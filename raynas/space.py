@@ -259,6 +259,11 @@ def chain_of(space: Space, wanted_for: str) -> SearchSpace:
     )
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the spaces in a folder."""
+    return sorted(file.stem for file in folder.glob("[!_]*.py"))
+
+
 def load_space(name: str, folder: Path) -> Space:
     """Load ``SPACE`` from ``folder/name.py``, or from a path to a person's own Python file.
 
@@ -267,7 +272,7 @@ def load_space(name: str, folder: Path) -> Space:
     """
     path = Path(name) if name.endswith(".py") else folder / f"{name}.py"
     if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("[!_]*.py"))
+        known = names_in(folder)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         raise UserError(f"space {name!r}: no such file as {path}; {hint}")

@@ -6,6 +6,7 @@ Everything that cannot work is refused here, before anything trains.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -24,6 +25,8 @@ from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.command import make_console
 from raynas.console import Stages, say
+from raynas.errors import StageError, UserError
+from raynas.latencies import LatencyTable
 from raynas.locations import name_of
 from raynas.lock import RunLock
 from raynas.settings import Settings
@@ -32,7 +35,7 @@ from raynas.space_fit import refuse_unfit
 from raynas.store import RunStore
 from raynas.training.images import Dataset, load_dataset
 from raynas.training.reuse import refuse_foreign
-from raynas.training.warm_start import Earlier
+from raynas.training.warm_start import Earlier, latency_table_of
 
 _images = lru_cache(maxsize=1)(load_dataset)  # runs of one process may share them
 
@@ -119,7 +122,8 @@ def planned(
     with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
         facts = json.loads(recorded["plan"]) if recorded else None
-        plan = make_plan(space, dataset, settings, resources, facts)
+        own = _with_own_table(settings, store) if recorded else settings
+        plan = make_plan(space, dataset, own, resources, facts)
         if supernet:
             refuse_foreign(supernet, settings, plan.facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
@@ -145,6 +149,18 @@ def load(settings: Settings) -> tuple[Space, Dataset]:
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
     return space, _images(settings.data, settings.images, settings.seed, space.resolution, say)
+
+
+def _with_own_table(settings: Settings, store: RunStore) -> Settings:
+    """Return the settings with the run's own copy of its table of latencies, if that is whole."""
+    copy = latency_table_of(store.address) if settings.latency_table else None
+    if copy is None:
+        return settings
+    try:
+        LatencyTable.read(copy)
+    except UserError:
+        return settings  # the original, of which a new copy is made
+    return replace(settings, latency_table=copy)
 
 
 def _earlier_run(

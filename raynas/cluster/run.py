@@ -13,8 +13,6 @@ from raynas.cluster.fitness import Demands, demands_of
 from raynas.cluster.plan import Plan
 from raynas.console import Stages
 from raynas.errors import StageError, UserError
-from raynas.folder import Folder
-from raynas.locations import split
 from raynas.settings import Settings, differences
 from raynas.store import RunStore
 from raynas.training import records
@@ -122,6 +120,10 @@ def begin(run: Run) -> None:
         StageError: Another driver has begun a run there meanwhile.
     """
     run.store.sweep()
+    latencies = run.plan.latencies
+    if latencies and latencies.location != run.store.locate(LATENCIES):
+        # the run can be continued, repeated and built upon without the original
+        run.store.write_bytes(LATENCIES, latencies.content)
     if run.recorded:
         return
     if run.store.rows("runs"):
@@ -137,9 +139,6 @@ def begin(run: Run) -> None:
         "warm_start": run.earlier.source.uri if run.earlier else None,
         "forecast": json.dumps(run.expected) if run.expected else None,
     }  # fmt: skip
-    if run.settings.latency_table:  # the run can be repeated, and built upon, without it
-        folder, name = split(run.settings.latency_table)
-        run.store.write_bytes(LATENCIES, Folder(folder).read_bytes(name))
     run.store.append("runs", [row], part="run")
 
 

@@ -9,7 +9,7 @@ from raynas.any_space import Space
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
-from raynas.space import SPACES, Architecture, SearchSpace, load_space
+from raynas.space import SPACES, Architecture, SearchSpace, load_space, names_in
 from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
 
@@ -28,7 +28,38 @@ def searched_space(space: Space, layer_indicator: str) -> Space:
     return space
 
 
-def load_network(folder: str, architecture: str | None = None) -> nn.Module:
+def recorded_space(store: RunStore, named: str | None = None) -> Space:
+    """Return the space that a run searched.
+
+    A space is Python that is executed, and a run folder may come from anywhere: of what it names,
+    only what raynas ships is loaded.
+
+    Args:
+        store: The run folder.
+        named: A space, or its file, that a person has named instead.
+
+    Raises:
+        UserError: The run had a space of its own and none is named, or it cannot be loaded, or it
+            is no longer what it was.
+    """
+    run = store.rows("runs")[0]
+    if named is None and run["space"] not in names_in(SPACES):
+        raise UserError(
+            f"run folder {store.uri}: it names {run['space']!r} as its space, which is Python that "
+            "a run folder may not have executed; name the file yourself, by --space FILE.py or "
+            "space= in Python, if you trust it"
+        )
+    space = searched_space(
+        load_space(named or run["space"], SPACES),
+        json.loads(run["settings"])["pretrain"]["layer_indicator"],
+    )
+    refuse_other_space(json.loads(run["plan"]), space, f"run folder {store.uri}")
+    return space
+
+
+def load_network(
+    folder: str, architecture: str | None = None, space: str | None = None
+) -> nn.Module:
     """Return a network that a run has trained, with its weights, in eval mode.
 
     It maps N x C x H x W images, normalised as ``runs.plan`` records it, to logits of
@@ -37,9 +68,11 @@ def load_network(folder: str, architecture: str | None = None) -> nn.Module:
     Args:
         folder: The run folder, a path or URI.
         architecture: Its text, such as 3-0-5; None: the best by validation accuracy.
+        space: The file of the run's space, which is executed; None: raynas ships it.
 
     Raises:
-        UserError: There is no run, or the network was not trained to its end.
+        UserError: There is no run, the network was not trained to its end, or the run had a space
+            of its own and none is given.
     """
     store = RunStore.open(folder)
     finished = {
@@ -53,12 +86,9 @@ def load_network(folder: str, architecture: str | None = None) -> nn.Module:
             f"run folder {store.uri}: {chosen} was not trained to its end; known "
             f"are {', '.join(finished) or 'none'}"
         )
-    run = store.rows("runs")[0]
-    settings, facts = json.loads(run["settings"]), json.loads(run["plan"])
-    space = load_space(run["space"], SPACES)
-    space = searched_space(space, settings["pretrain"]["layer_indicator"])
-    refuse_other_space(facts, space, f"run folder {store.uri}")
-    network = subnet(space, Architecture.parse(chosen), facts["channels"], len(facts["classes"]))
+    facts = json.loads(store.rows("runs")[0]["plan"])
+    searched = recorded_space(store, space)
+    network = subnet(searched, Architecture.parse(chosen), facts["channels"], len(facts["classes"]))
     weights = store.read_bytes(finished[chosen]["checkpoint"])
     network.load_state_dict(safetensors.torch.load(weights))
     return network.eval()

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from raynas.errors import UserError
 from raynas.store import RunStore
 from raynas.training.export import exports_of
+from raynas.training.trained import load_network
 from tests.builders import build_space, shipped_space
 from tests.exported import build_run, named_dataset, photographs
 from tests.launch.scripts import load_script
@@ -113,6 +115,32 @@ class TestExport:
         assert code == 2
         assert message in errors
         assert errors.count("\n") == 1
+
+    @pytest.mark.parametrize("beside", [".py", ""])
+    def test_no_file_that_a_run_folder_names_is_executed_unless_a_person_names_it(
+        self, beside: str, run: Any, tmp_path: Path
+    ) -> None:
+        """A name without an ending is taken from the folder of spaces, wherever that leads."""
+        mark, own = tmp_path / "executed", tmp_path / "own.py"
+        own.write_text(
+            f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
+            "from search_spaces.small_mobile import SPACE\n"
+        )
+        named = str(own) if beside else str(own.with_suffix(""))
+        folder = str(tmp_path / "run")
+        store = build_run(folder, SPACE, [FIRST], data="/gone")
+        (row,) = store.rows("runs")
+        store.append("runs", [row | {"space": named}], "run")
+        code, _, errors = run(export, folder)
+        with pytest.raises(UserError, match=r"space= in Python, if you trust it"):
+            load_network(folder)
+
+        assert code == 2
+        assert "Python that a run folder may not have executed; name the file yourself" in errors
+        assert not mark.exists()
+        load_network(folder, space=str(own))
+        assert mark.exists()
+        assert run(export, folder, "--no-onnx", "--space", own)[0] == 0
 
     def test_a_run_that_trained_nothing_yet_is_refused(self, run: Any, tmp_path: Path) -> None:
         build_run(str(tmp_path / "run"), SPACE, [])

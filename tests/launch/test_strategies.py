@@ -286,7 +286,7 @@ def latencies(path: Path, scale: float = 1.0) -> str:
 def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Trained are points that nothing dominates; another table does not continue the run."""
+    """Trained are points that nothing dominates; the run's own copy of the table continues it."""
     run, table = tmp_path / "run", latencies(tmp_path / "t.parquet")
     flags = [
         "--run", str(run), *TINY, *SHORT, "--search", "exact", "--objectives", "score,latency",
@@ -319,6 +319,9 @@ def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     (row,) = RunStore(str(run)).rows("runs")
     RunStore(str(run)).append("runs", [row | {"finished": None}], part="run")
     latencies(tmp_path / "t.parquet", scale=1.1)
+    assert search.main([*flags, "--dry-run", "--skip-forecast"]) == 0
+    assert f"{run}/latency.parquet: a chip" in capsys.readouterr().out
+    (run / "latency.parquet").write_bytes(b"")
     assert search.main(flags) == 2
     assert "its table of latencies had other content (digest " in capsys.readouterr().err
 
