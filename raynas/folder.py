@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -130,7 +131,7 @@ class Folder:
             self.may_write()
         parent = path.rpartition("/")[0] or "."
         self._patiently("writing", lambda: self._files.create_dir(parent, recursive=True))
-        write = self._rename if self._is_local else self._upload
+        write = self._rename if self._is_local else self._upload_uninterrupted
         self.written += self._patiently(f"writing {path}", lambda: write(path, fill))
 
     def _rename(self, path: str, fill: Callable[[Any], object]) -> int:
@@ -148,8 +149,23 @@ class Folder:
             raise
         return size
 
+    def _upload_uninterrupted(self, path: str, fill: Callable[[Any], object]) -> int:
+        """Upload by a thread, which no signal interrupts, and wait for it.
+
+        An upload that was begun appears however it ends: closing its stream completes it, with
+        what has been sent so far. So Ctrl-C waits, and a second one leaves the thread to end before
+        the process does. A process that is killed leaves the object as it was.
+        """
+        thread = ThreadPoolExecutor(1)
+        upload = thread.submit(self._upload, path, fill)
+        thread.shutdown(wait=False)
+        try:
+            return upload.result()
+        finally:
+            wait([upload])
+
     def _upload(self, path: str, fill: Callable[[Any], object]) -> int:
-        """Upload what is whole; an upload that was begun appears however it ends."""
+        """Upload what is whole."""
         with tempfile.SpooledTemporaryFile(_CHUNK) as spool:
             fill(spool)
             size = spool.tell()

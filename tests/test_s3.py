@@ -2,8 +2,11 @@
 
 import json
 import pickle
+import signal
+import threading
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -250,6 +253,57 @@ def test_a_secret_in_a_uri_opens_the_folder_and_is_told_to_nobody(objects: Stora
         assert "s3cr3t" not in text
     assert settings.digest == Settings(data=objects.uri("images", "key:other@")).digest
     assert json.loads(settings.to_json())["data"] != settings.data
+
+
+class Interrupted:
+    """Files of which an upload is interrupted, by Ctrl-C, when it begins or after a part."""
+
+    def __init__(self, files: Any, moments: set[str]) -> None:
+        self._files, self._moments = files, moments
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def _reach(self, moment: str) -> None:
+        if moment in self._moments:
+            self._moments.remove(moment)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.1)
+
+    def open_output_stream(self, path: str) -> "Interrupted":
+        """Begin an upload."""
+        stream = Interrupted(self._files.open_output_stream(path), self._moments)
+        self._reach("beginning")
+        return stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def write(self, content: bytes) -> None:
+        """Send a part."""
+        self._files.write(content)
+        self._reach("part")
+
+
+@pytest.mark.parametrize("moments", [{"beginning"}, {"part"}, {"beginning", "part"}])
+def test_an_upload_that_is_interrupted_is_whole_all_the_same(
+    objects: Storage, moments: set[str]
+) -> None:
+    """A part has 4 MiB; after a second Ctrl-C nobody waits, but the upload goes on."""
+    store, threads = RunStore.create(objects.uri("interrupted")), set(threading.enumerate())
+    store.write_bytes("checkpoint", b"old" * (2 << 20))
+    whole, new = store._files, b"new" * (2 << 20)
+    store._files = Interrupted(whole, moments)
+    with pytest.raises(KeyboardInterrupt):
+        store.write_bytes("checkpoint", new)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(timeout=30)
+    store._files = whole
+
+    assert store.read_bytes("checkpoint") == new
 
 
 def test_a_storage_that_fails_now_and_then_loses_nothing(objects: Storage) -> None:

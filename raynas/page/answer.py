@@ -148,7 +148,9 @@ def _use(best: dict[str, Any], reading: Reading) -> tuple[list[str], list[str], 
     commands = [f"python launch/predict.py {shlex.quote(place)} IMAGE..."]
     note = ""
     if not store.has(f"{folder}/config.json"):  # written last
-        commands.insert(0, f"python launch/export.py {shlex.quote(store.uri)}")
+        own = str(reading.run["space"])
+        words = ["python", "launch/export.py", store.uri]
+        commands.insert(0, shlex.join([*words, "--space", own] if own.endswith(".py") else words))
         note = "It is not exported yet: the first of these commands does that."
     is_local = store.local_folder is not None
     python = [

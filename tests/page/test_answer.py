@@ -87,6 +87,10 @@ def test_what_is_not_exported_is_exported_by_the_first_command(tmp_path: Path) -
     assert after.commands == [f"python launch/predict.py {store.uri}/exports/1-0 IMAGE..."]
     assert before.note
     assert not after.note
+    (row,) = store.rows("runs")
+    store.append("runs", [row | {"space": "my own.py"}], "rows")
+    store.delete("exports/1-0/config.json")
+    assert answer_of(store).commands[0].endswith(f"{store.uri} --space 'my own.py'")
 
 
 @pytest.mark.parametrize("status", ["stopped", "failed"])
