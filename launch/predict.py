@@ -79,6 +79,7 @@ def predict(command: Command) -> None:
     paths = list(_paths(command.images))
     with tempfile.TemporaryDirectory() as spare:
         folder = _local(command.export, Path(spare))
+        _refuse_damaged(folder, command.export)
         classify = _by_onnx(folder) if command.onnx else _by_module(folder)
         read = [_tell(path, classify, command) for path in paths]
     if not any(read):
@@ -150,6 +151,25 @@ def _local(export: str, spare: Path) -> Path:
     for name in folder.list_files(""):
         (spare / name).write_bytes(folder.read_bytes(name))
     return spare
+
+
+def _refuse_damaged(folder: Path, export: str) -> None:
+    """Refuse an export of which a file is cut off; model.py may have been edited on purpose."""
+    damaged = "config.json"
+    try:
+        sizes = json.loads((folder / damaged).read_text()).get("bytes", {})
+        damaged = next(
+            name
+            for name, size in sizes.items()
+            if name != "model.py" and size != (folder / name).stat().st_size
+        )
+    except (StopIteration, FileNotFoundError):  # what is missing is told where it is needed
+        return
+    except ValueError:
+        pass
+    raise UserError(
+        f"export {shown(export)}: {damaged} is damaged; launch/export.py RUN writes it anew"
+    )
 
 
 def _needed(folder: Path, name: str, otherwise: str) -> Path:

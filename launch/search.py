@@ -32,7 +32,9 @@ from raynas.output import outlive_output
 from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.settings import Settings
+from raynas.training.damage import missing
 from raynas.training.export import export_finished
+from raynas.training.mending import warning_of_loss
 from raynas.training.warm_start import latency_table_of
 
 METHODS = Path(__file__).parent / "settings"
@@ -83,8 +85,11 @@ def search(command: Command, console: Console) -> None:
     store = run_folder(settings, command.run)
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
-        print_report(store, console)
-        return
+        lost = missing(store, settings)
+        if not lost:
+            print_report(store, console)
+            return
+        console.print(warning_of_loss(lost), markup=False, highlight=False, soft_wrap=True)
     if not command.dry_run:
         outlive_output()
     with planned(

@@ -187,6 +187,25 @@ class Folder:
             content: bytes = stream.read()
         return content
 
+    def head(self, path: str, count: int) -> tuple[bytes, int]:
+        """Return the first bytes of a file, as many as there are, and how many it has in all.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        return self._patiently(f"reading {path}", lambda: self._read_head(path, count))
+
+    def _read_head(self, path: str, count: int) -> tuple[bytes, int]:
+        with self._files.open_input_file(path) as stream:
+            return stream.read(count), stream.size()
+
+    def put_aside(self, path: str) -> str:
+        """Move a file to where nothing looks for it; return that place."""
+        aside = f"damaged/{path}"
+        self.write_bytes(aside, self.read_bytes(path))
+        self.delete(path)
+        return aside
+
     def has(self, path: str) -> bool:
         """Return whether the run folder holds that file."""
         info = self._patiently("looking", lambda: self._files.get_file_info(path))

@@ -23,7 +23,12 @@ from raynas.tables import COMPARISON, SCHEMAS
 Row = Mapping[str, Any]
 _SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
 _RETRIES = 20
+_DAMAGE = ("TProtocolException", "Corrupt", "decompress", "Unexpected end", "page header")
 _Found = TypeVar("_Found")
+
+
+class DamagedError(UserError):
+    """A file of a table is empty, cut off, or no Parquet file."""
 
 
 class RunStore(Folder):
@@ -39,7 +44,8 @@ class RunStore(Folder):
         store = cls(uri)
         if not store.rows("runs"):
             raise UserError(
-                f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
+                f"run folder {shown(uri)}: no run there (no tables/runs); check the path, or "
+                "repeat the command that began it"
             )
         return store
 
@@ -152,7 +158,9 @@ class RunStore(Folder):
         try:
             with compaction.opened(self._files, folder) as compacted:
                 yield compacted
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
+            if not _is_damage(error):
+                raise
             raise self._damaged(f"{folder}/{compaction.FILE}", error) from error
 
     def _read_part(self, path: str, columns: Sequence[str] | None) -> pa.Table:
@@ -160,14 +168,33 @@ class RunStore(Folder):
         try:
             # parts are small, and a process that ends while Arrow's threads start may abort
             return pq.ParquetFile(content, pre_buffer=False).read(columns, use_threads=False)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise self._damaged(path, error) from error
 
-    def _damaged(self, path: str, error: Exception) -> UserError:
-        return UserError(
-            f"run folder {self.uri}: {path} is damaged ({error}); delete that file and "
-            "run the same command again"
+    def _damaged(self, path: str, error: Exception) -> DamagedError:
+        why = str(error).partition("\n")[0]
+        return DamagedError(
+            f"run folder {self.uri}: {path} is damaged ({why}); the command that began the run "
+            "puts it aside and makes again what can be made (launch/CLUSTER.md, lost files)"
         )
+
+    def damaged(self, table: str) -> list[str]:
+        """Return the files of a table that cannot be read to their end."""
+        folder = f"tables/{table}"
+        names = [n for n in sorted(self.list_files(folder)) if n.endswith(".parquet")]
+        return [f"{folder}/{name}" for name in names if not self._is_readable(table, name)]
+
+    def _is_readable(self, table: str, name: str) -> bool:
+        try:
+            if name != compaction.FILE:
+                self._read_part(f"tables/{table}/{name}", None)
+            else:
+                with self._compacted(table) as compacted:
+                    for part in compacted.parts:
+                        compacted.read(part, None)
+        except DamagedError:
+            return False
+        return True
 
     def _write_compacted(
         self, table: str, pieces: Callable[[], Iterable[compaction.Piece]]
@@ -176,10 +203,26 @@ class RunStore(Folder):
         path, schema = f"tables/{table}/{compaction.FILE}", _SCHEMAS[table]
         self.write(path, lambda stream: compaction.write(stream, schema, pieces()))
 
+    def rows_of_file(self, path: str, table: str) -> list[dict[str, Any]]:
+        """Return the rows of one Parquet file, with the columns of a table.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            DamagedError: It cannot be read.
+        """
+        tables = [_SCHEMAS[table].empty_table(), self._read_part(path, None)]
+        rows: list[dict[str, Any]] = pa.concat_tables(tables, promote_options="default").to_pylist()
+        return rows
+
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return a whole table as a list of dictionaries."""
         rows: list[dict[str, Any]] = self.table(name).to_pylist()
         return rows
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether a file is to blame; else its storage, which may come back."""
+    return not isinstance(error, OSError) or any(word in str(error) for word in _DAMAGE)
 
 
 def _settled(read: Callable[[], _Found]) -> _Found:

@@ -12,6 +12,8 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from raynas.errors import StageError, UserError
 from raynas.locations import inside
 from raynas.settings import Settings
 from raynas.store import RunStore
+from raynas.training.damage import missing, read_run
 from raynas.training.reuse import is_pretrained
 
 _FAILURES = 2  # times that a lost trial is begun again; its finished runs stay finished
@@ -43,8 +46,16 @@ class Cell:
     @property
     def is_finished(self) -> bool:
         """Whether nothing of it is left to do."""
-        rows = self.store.rows("runs")
-        return bool(rows and rows[0]["finished"])
+        row = read_run(self.store)
+        ended = row["finished"] if row else None
+        return ended is not None and _lacks_nothing(self.store.address, self.settings, ended)
+
+
+@cache
+def _lacks_nothing(address: str, settings: Settings, ended: datetime) -> bool:
+    """Return whether a run that ended then is whole; it is asked often, and looks at all files."""
+    del ended
+    return not missing(RunStore(address), settings)
 
 
 Work = Callable[[Settings, str, str | None], Sequence[str]]

@@ -6,6 +6,7 @@ The searches are Tune trials (``raynas.cluster.gate_trials``). What they say is 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,14 @@ import numpy as np
 from raynas.cells import CellSpace
 from raynas.cluster.data_parallel import trainable
 from raynas.cluster.fitness import on_fit_nodes
-from raynas.cluster.gate_trials import GateRecorder, SeedSearcher, gate_trial, gates_part, seeds_of
+from raynas.cluster.gate_trials import (
+    GateRecorder,
+    SeedSearcher,
+    gate_checkpoint,
+    gate_trial,
+    gates_part,
+    seeds_of,
+)
 from raynas.cluster.run import Run
 from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searcher import ListSearcher
@@ -25,6 +33,8 @@ from raynas.search.evolution import Scored
 from raynas.space import Architecture
 from raynas.space_fit import cells_for
 from raynas.store import RunStore
+from raynas.training.checkpoints import is_whole, read_metadata
+from raynas.training.gate_epochs import from_json, gate_rows
 from raynas.training.outcomes import Outcomes
 from raynas.training.records import architecture_rows
 
@@ -62,6 +72,7 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     """
     settings, plan = run.settings, run.plan
     differentiable = settings.differentiable
+    _rebuild_gates(run.store, space)
     ends = _ends(run.store)
     left = [seed for seed in seeds_of(settings) if ends.get(seed, "failed") == "failed"]
     if not left:
@@ -81,6 +92,31 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     run_trials(work, SeedSearcher(left), [recorder], each, plan.trial_size, plan.searches, known)
     _refuse_none(run)
     run.store.compact("gates")
+
+
+def _rebuild_gates(store: RunStore, space: CellSpace) -> None:
+    """Write the gates that the table has lost of searches that have ended.
+
+    One whose checkpoint is lost as well is forgotten, so that it is made again.
+    """
+    known, rows = set(store.parts("gates")), store.rows("search_epochs")
+    for seed, end in _ends(store).items():
+        epochs = [row["epoch"] for row in rows if row["seed"] == seed]
+        parts = {gates_part(seed, epoch) for epoch in epochs}
+        if end == "failed" or parts <= known:
+            continue
+        path = gate_checkpoint(seed)
+        if is_whole(store, path):
+            history = from_json(read_metadata(store.read_bytes(path))["history"])
+            for epoch in history:
+                gates = [{"seed": seed, **row} for row in gate_rows(epoch, space)]
+                store.append("gates", gates, part=gates_part(seed, epoch.epoch))
+        elif gates_part(seed, max(epochs)) not in known:
+            store.drop("search_epochs", partial(_is_of, seed))
+
+
+def _is_of(seed: int, part: str) -> bool:
+    return int(part) == seed
 
 
 def _refuse_none(run: Run) -> None:

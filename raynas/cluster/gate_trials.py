@@ -19,6 +19,7 @@ from raynas.console import Advance
 from raynas.remaining import longest_queue
 from raynas.settings import Settings
 from raynas.store import RunStore
+from raynas.training.checkpoints import is_whole
 from raynas.training.gate_epochs import SearchEpoch, epoch_row, from_json, gate_rows, to_json
 from raynas.training.gate_search import GateSearch
 from raynas.training.images import Dataset
@@ -64,7 +65,7 @@ def gate_trial(  # noqa: PLR0913 - what a trial is made of
         space, dataset, settings.differentiable, settings.images.augment, config["seed"],
         "cuda" if gpus else "cpu", team,
     )  # fmt: skip
-    begun = next((of for of in (store, earlier) if of and of.has(path)), None)
+    begun = next((of for of in (store, earlier) if of and is_whole(of, path)), None)
     if begun:
         search.restore(begun.read_bytes(path))
         if team.rank == 0 and begun is earlier:  # it may have been searched to its end

@@ -27,6 +27,8 @@ def pretrain(run: Run) -> Pretraining | None:
         )
         if state.step < state.num_steps:
             _train(run, state, journal)
+        else:
+            journal.complete()
         warning = learned_nothing(journal.losses(), run.dataset.num_classes)
         if warning:
             run.stages.print(f"warning: {warning}")

@@ -12,6 +12,7 @@ from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searching import Winners
 from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
 from raynas.errors import StageError
+from raynas.training.mending import rebuild_trials
 from raynas.training.outcomes import Outcomes, TrialEnd
 
 
@@ -26,6 +27,7 @@ def retrain(run: Run, winners: Winners) -> None:
         StageError: The trials ended before all winners were trained.
     """
     plan, settings = run.plan, run.settings
+    rebuild_trials(run.store)
     if winners.exhausted:
         return
     outcomes = Outcomes(run.store, plan.costs, settings.search.goals, plan.space)

@@ -16,8 +16,10 @@ from raynas.errors import StageError, UserError
 from raynas.settings import Settings, differences
 from raynas.store import RunStore
 from raynas.training import records
+from raynas.training.damage import read_run, write_run
 from raynas.training.images import Dataset
-from raynas.training.reuse import take_over
+from raynas.training.mending import put_damaged_aside
+from raynas.training.reuse import forget_pretraining, take_over
 from raynas.training.warm_start import LATENCIES, Earlier
 
 
@@ -58,7 +60,7 @@ class Run:
 
     def update(self, **found: Any) -> None:
         """Write what was found into the run's row."""
-        self.store.append("runs", [self.row | found], part="run")
+        write_run(self.store, self.row | found)
 
     @property
     def demands(self) -> Demands:
@@ -99,38 +101,44 @@ def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     """Return the row of a run that the folder already holds, or None.
 
     Raises:
-        UserError: It was made with other settings.
+        UserError: It was made with other settings, or it is not known with which.
     """
-    rows = store.rows("runs")
-    if not rows:
+    row = read_run(store)
+    if row is None:
         return None
-    differing = differences(rows[0]["settings"], settings)
+    differing = differences(row["settings"], settings)
     if differing:
         raise UserError(
             f"run folder {store.uri} holds a run of other settings ({'; '.join(differing)}); "
             "choose another --run, or give the recorded settings to continue"
         )
-    return rows[0]
+    return row
 
 
 def begin(run: Run) -> None:
     """Record the run's row with its forecast, unless it is continued and has one.
 
+    What was damaged since is put aside, so that the stages make it again.
+
     Raises:
         StageError: Another driver has begun a run there meanwhile.
     """
     run.store.sweep()
+    put_damaged_aside(run.store, run.stages.print)
     latencies = run.plan.latencies
     if latencies and latencies.location != run.store.locate(LATENCIES):
         # the run can be continued, repeated and built upon without the original
         run.store.write_bytes(LATENCIES, latencies.content)
     if run.recorded:
+        if not run.store.parts("runs"):
+            write_run(run.store, run.recorded)
         return
     if run.store.rows("runs"):
         raise StageError(
             f"run folder {run.store.uri}: another driver began a run there just now; run the same "
             "command again to continue that one"
         )
+    forget_pretraining(run.store)
     if run.pretrained:
         take_over(run.store, run.pretrained, run.settings)
     row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
@@ -139,7 +147,7 @@ def begin(run: Run) -> None:
         "warm_start": run.earlier.source.uri if run.earlier else None,
         "forecast": json.dumps(run.expected) if run.expected else None,
     }  # fmt: skip
-    run.store.append("runs", [row], part="run")
+    write_run(run.store, row)
 
 
 def end(run: Run) -> None:

@@ -24,6 +24,7 @@ from raynas.search.evolution import Evolution, Scored
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array, score_table
 from raynas.space import Architecture
+from raynas.store import RunStore
 from raynas.training.gradients import Vector
 from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
 from raynas.training.pretraining import Pretraining
@@ -123,12 +124,13 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
     Raises:
         StageError: No architecture could be scored.
     """
+    scores = _own_scores(run.store)
     evolution, chronicle = _continued(run)
     if not evolution.finished:
         space, dataset, settings = run.plan.space, run.dataset, run.settings
         cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
 
-        known = run.earlier.scores() if run.earlier else {}
+        known = (run.earlier.scores() if run.earlier else {}) | scores
 
         def make() -> Score:
             device = "cuda" if gpus else "cpu"
@@ -145,15 +147,24 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
     return EvolutionSearcher(evolution, None, run.settings.retrain.top_k, chronicle, done)
 
 
+def _own_scores(store: RunStore) -> dict[str, float]:
+    """Return what this run has scored already, in case the state of its search is lost."""
+    rows = store.table("architectures", ["architecture", "score"]).to_pylist()
+    return {row["architecture"]: row["score"] for row in rows}
+
+
 def _continued(run: Run) -> tuple[Evolution, Chronicle]:
     """Return the run's evolution as far as it has come, and what records it."""
     settings = run.settings.search
     evolution = Evolution(run.plan.sampler, settings, run.settings.seed)
     generations = run.stages.stage("search", settings.generations, "generations")
+    chronicle = Chronicle(run.store, run.plan.costs, generations)
     if run.store.has(SEARCH_STATE):
         evolution.restore(json.loads(run.store.read_bytes(SEARCH_STATE)))
         generations(evolution.generation, "continued")
-    return evolution, Chronicle(run.store, run.plan.costs, generations)
+        if run.store.table("architectures", ["order"]).num_rows < len(evolution.history):
+            chronicle(evolution)
+    return evolution, chronicle
 
 
 def _exact(run: Run, table: Table, done: Sequence[Architecture]) -> ListSearcher:
@@ -185,10 +196,36 @@ def _calibrated(run: Run, table: Table, done: Sequence[Architecture]) -> Calibra
 
     searcher = CalibratedSearcher(calibration, scorer, settings.retrain, record, done)
     if store.has(SEARCH_STATE):
-        searcher.resume(json.loads(store.read_bytes(SEARCH_STATE)))
+        state = json.loads(store.read_bytes(SEARCH_STATE))
+        searcher.resume(state)
+        if _lacks_observations(store, state):
+            fresh = Calibration(table, plan.costs, settings.limits, plan.chain, settings.seed)
+            _write_observations(store, fresh, state)
+            record(searcher)
     else:
         _learn_from_check(run, calibration)
     return searcher
+
+
+def _lacks_observations(store: RunStore, state: dict[str, Any]) -> bool:
+    """Return whether tables that a calibrated search writes have lost something."""
+    known = len(state["calibration"]["observed"])
+    return (
+        len(store.parts("calibration")) < known
+        or "calibrated" not in store.parts("indicators")
+        or store.table("architectures", ["order"]).num_rows < len(state["proposed"])
+    )
+
+
+def _write_observations(store: RunStore, fresh: Calibration, state: dict[str, Any]) -> None:
+    """Write the table ``calibration`` by observing everything once more, in the same order."""
+    observed = state["calibration"]["observed"]
+    from_check = len(observed) - len(state["observed"])
+    for place, (text, accuracy, weight) in enumerate(observed):
+        fresh.observe(Architecture.parse(text), accuracy, weight)
+        number = place - from_check + 1
+        part = f"{number:06d}" if number > 0 else f"check-{text}"
+        store.append("calibration", fresh.rows(), part=part)
 
 
 def _learn_from_check(run: Run, calibration: Calibration) -> None:

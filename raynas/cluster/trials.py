@@ -28,6 +28,7 @@ from raynas.settings import Settings
 from raynas.space import Architecture
 from raynas.stages import RetrainSettings
 from raynas.store import RunStore
+from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
 from raynas.training.images import Dataset
 from raynas.training.outcomes import TrialEnd
 from raynas.training.retraining import Retraining
@@ -35,16 +36,6 @@ from raynas.training.team import ALONE, Team
 
 _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
 _TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
-
-
-def checkpoint_path(architecture: str) -> str:
-    """Return where a trial keeps what continuing needs."""
-    return f"checkpoints/{architecture}.safetensors"
-
-
-def model_path(architecture: str) -> str:
-    """Return where the weights of a finished trial lie."""
-    return f"models/{architecture}.safetensors"
 
 
 def retrain_trial(  # noqa: PLR0913 - what a trial is made of
@@ -76,7 +67,9 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
         "cuda" if gpus else "cpu",
         team,
     )
-    begun = next((of for of in (store, earlier) if of and of.has(checkpoint_path(text))), None)
+    begun = next(
+        (of for of in (store, earlier) if of and is_whole(of, checkpoint_path(text))), None
+    )
     if begun:
         retraining.restore(begun.read_bytes(checkpoint_path(text)))
         if team.rank == 0 and begun is earlier:  # it may have been trained to its end

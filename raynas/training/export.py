@@ -31,6 +31,7 @@ from raynas.space import Architecture
 from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
 from raynas.training.batches import normalise
+from raynas.training.checkpoints import read_model
 from raynas.training.images import Dataset
 from raynas.training.onnx_file import (
     OnnxError,
@@ -85,19 +86,22 @@ class Exports:
 
     def is_made(self, outcome: Row) -> bool:
         """Return whether the folder holds the whole export of an outcome as it is now."""
-        path = f"{self.prefix}{outcome['architecture']}/config.json"
-        if not self.folder.has(path):
+        folder = f"{self.prefix}{outcome['architecture']}"
+        try:
+            config = json.loads(self.folder.read_bytes(f"{folder}/config.json"))
+            sizes = {name: self.folder.head(f"{folder}/{name}", 0)[1] for name in config["bytes"]}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return False
-        made_of = json.loads(self.folder.read_bytes(path)).get("made_of")
-        return bool(made_of == self._made_of(outcome))
+        return bool(config["made_of"] == self._made_of(outcome) and sizes == config["bytes"])
 
     def make(self, outcome: Row) -> list[str]:
         """Write the export of a finished outcome; return a sentence for each file left out.
 
         Raises:
-            KeyError, RuntimeError: Its weights do not fit the space.
+            UserError: Its weights are lost or damaged.
+            KeyError, RuntimeError: They do not fit the space.
         """
-        weights = self.store.read_bytes(outcome["checkpoint"])
+        weights = read_model(self.store, outcome["checkpoint"])
         parts, network = self._network(outcome["architecture"], weights)
         with torch.no_grad():
             logits = network(self.images)
@@ -209,6 +213,7 @@ class Exports:
             "exported_with": versions("raynas", "torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},
             "weights_bytes": len(files["weights"]),
+            "bytes": {_FILES[name]: len(content) for name, content in files.items()},
             "made_of": self._made_of(outcome),
         }  # fmt: skip
 

@@ -101,6 +101,14 @@ class Journal:
         elif done % _ROWS == 0:
             self._write_steps()
 
+    def complete(self) -> None:
+        """Write again what the tables have lost of a pretraining that has ended."""
+        last = f"{self._state.step - 1:09d}"
+        if self._state.step and not (
+            self._store.parts("ledger") and last in self._store.parts("indicators")
+        ):
+            self._write_due()
+
     def losses(self) -> Array:
         """Return the loss of every step so far."""
         losses: Array = self._store.table("steps", ["loss"])["loss"].to_numpy()

@@ -137,11 +137,15 @@ class Outcomes:
         self._rows = {row["architecture"]: row for row in store.rows("outcomes")}
 
     def settled(self) -> list[Architecture]:
-        """Return the architectures that need no trial any more; failed ones are tried again."""
+        """Return the architectures that need no trial any more.
+
+        Failed ones are tried again; one whose weights are lost begins at its checkpoint.
+        """
         return [
             Architecture.parse(text)
             for text, row in self._rows.items()
-            if row["status"] != "failed"
+            if row["status"] == "stopped"
+            or (row["status"] == "finished" and self._store.has(row["checkpoint"]))
         ]
 
     def add(self, end: TrialEnd, score_of: ScoreOf) -> None:

@@ -8,15 +8,17 @@ from raynas.deciding import differing_plans
 from raynas.errors import UserError
 from raynas.settings import Settings, decides_supernet, differences
 from raynas.store import RunStore
+from raynas.training.checkpoints import is_whole
 from raynas.training.journal import CHECKPOINT
 from raynas.training.same_facts import other_facts
 
-_TABLES = ("isometry", "steps", "indicators", "ledger")  # in the order in which they are filled
+PRETRAINING = ("isometry", "steps", "indicators", "ledger")
+"""The tables of a pretraining, in the order in which they are filled."""
 
 
 def is_pretrained(store: RunStore) -> bool:
     """Return whether a run folder holds a pretraining that has come to its end."""
-    return bool(store.parts("ledger")) and store.has(CHECKPOINT)
+    return bool(store.parts("ledger")) and is_whole(store, CHECKPOINT)
 
 
 def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
@@ -31,7 +33,7 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
         UserError: The source is not pretrained, or what it pretrained is not the same supernet.
     """
     refuse_foreign(source, settings)
-    for table in _TABLES:
+    for table in PRETRAINING:
         store.copy_table(table, source)
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
@@ -68,3 +70,11 @@ def refuse_foreign(
             f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "
             f"{was!r}, now {now!r}); leave the flag out, or bring the old ones back"
         )
+
+
+def forget_pretraining(store: RunStore) -> None:
+    """Delete what a begun take-over has left in a run folder that now begins without one."""
+    if store.has(CHECKPOINT):
+        store.delete(CHECKPOINT)
+    for table in PRETRAINING:
+        store.drop(table, lambda _: True)

@@ -12,6 +12,7 @@ from raynas.nets.subnet import subnet
 from raynas.space import SPACES, Architecture, SearchSpace, load_space, names_in
 from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
+from raynas.training.checkpoints import read_model
 
 
 def searched_space(space: Space, layer_indicator: str) -> Space:
@@ -71,8 +72,8 @@ def load_network(
         space: The file of the run's space, which is executed; None: raynas ships it.
 
     Raises:
-        UserError: There is no run, the network was not trained to its end, or the run had a space
-            of its own and none is given.
+        UserError: There is no run, the network was not trained to its end or its weights are lost,
+            or the run had a space of its own and none is given.
     """
     store = RunStore.open(folder)
     finished = {
@@ -89,6 +90,6 @@ def load_network(
     facts = json.loads(store.rows("runs")[0]["plan"])
     searched = recorded_space(store, space)
     network = subnet(searched, Architecture.parse(chosen), facts["channels"], len(facts["classes"]))
-    weights = store.read_bytes(finished[chosen]["checkpoint"])
+    weights = read_model(store, finished[chosen]["checkpoint"])
     network.load_state_dict(safetensors.torch.load(weights))
     return network.eval()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import safetensors.torch
 from ray import tune
 
 from raynas.cluster.comparing import (
@@ -19,6 +20,7 @@ from raynas.cluster.comparing import (
 from raynas.errors import StageError
 from raynas.methods import load_method
 from raynas.settings import Settings
+from raynas.tables import SCHEMAS
 from raynas.training.journal import CHECKPOINT
 from tests.builders import ROOT
 
@@ -31,7 +33,9 @@ def cells_of(folder: Path, *methods: str, seeds: int = 1) -> list[Cell]:
 
 
 def finish(cell: Cell) -> None:
-    """Mark a run as finished."""
+    """Write a run that has ended and lacks no table."""
+    for table in SCHEMAS.keys() - {"runs"}:
+        cell.store.append(table, [{}], "all")
     cell.store.append("runs", [{"finished": datetime(2026, 3, 1, tzinfo=UTC)}], "run")
 
 
@@ -64,7 +68,7 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
     def work(settings: Settings, folder: str, source: str | None) -> list[str]:
         seen.append((settings.method, folder, source))
         cells[0].store.append("ledger", [{"layer": 0}], "final")
-        cells[0].store.write_bytes(CHECKPOINT, b"")
+        cells[0].store.write_bytes(CHECKPOINT, safetensors.torch.save({}))
         if settings.method == "fair_isometry":
             raise StageError("all trials failed")
         raise RuntimeError("a bug")

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,16 @@ import pytest
 from ray.tune.search import Searcher
 
 from raynas.cluster import searcher as searching
+from raynas.cluster import searching as continuing
 from raynas.cluster.searcher import EvolutionSearcher, ListSearcher, Record
+from raynas.costs import Limits
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
+from raynas.search.legal import LegalSampler
+from raynas.settings import Settings
 from raynas.space import Architecture
+from raynas.store import RunStore
+from raynas.training.outcomes import Chronicle
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SIZES = (4,) * 5
@@ -382,3 +389,21 @@ class TestList:
 
         assert searcher.set_search_properties("val_accuracy", "max", {}, spec=None)
         assert copy.suggest("trial1") == searcher.suggest("trial1") == {"architecture": "1-0"}
+
+
+def test_a_search_that_has_ended_writes_again_what_its_table_has_lost(tmp_path: Path) -> None:
+    """And if its state is lost as well, trials need not score again what is left of the table."""
+    store, costs = RunStore.create(str(tmp_path)), build_costs(SIZES)
+    ended = build_evolution(costs)
+    run_to_end(ended)
+    Chronicle(store, costs, lambda *_: None)(ended)
+    rows = store.rows("architectures")
+    plan = SimpleNamespace(sampler=LegalSampler(costs, Limits()), costs=costs)
+    stages = SimpleNamespace(stage=lambda *_: lambda *_: None)
+    run: Any = SimpleNamespace(store=store, settings=Settings(), plan=plan, stages=stages)
+
+    assert continuing._own_scores(store) == {row["architecture"]: row["score"] for row in rows}
+    store.drop("architectures", lambda _: True)
+    evolution, _ = continuing._continued(run)
+    assert evolution.finished
+    assert store.rows("architectures") == rows

@@ -22,8 +22,6 @@ from raynas.cluster.tracking import Tracking, tracking
 from raynas.cluster.trial_size import TrialSize
 from raynas.cluster.trials import (
     TrialRecorder,
-    checkpoint_path,
-    model_path,
     retrain_trial,
     run_trials,
 )
@@ -37,6 +35,7 @@ from raynas.settings import Settings
 from raynas.space import Architecture, SearchSpace, load_space, space_module_name
 from raynas.stages import ImageSettings, RetrainSettings, SearchSettings
 from raynas.store import RunStore
+from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.evaluation import evaluate
 from raynas.training.images import Dataset
 from raynas.training.outcomes import Outcomes, TrialEnd

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from raynas.cells import CellSpace
-from raynas.cluster import opening
+from raynas.cluster import gate_searching, opening
 from raynas.cluster.connection import Resources
 from raynas.cluster.gate_trials import GateRecorder, gate_checkpoint
 from raynas.store import RunStore
@@ -189,12 +191,46 @@ def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
     assert [row["architecture"] for row in ended.rows("outcomes")] == found
 
 
-def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
+def break_checkpoint(patch: pytest.MonkeyPatch, store: RunStore) -> None:
+    """Let the search with seed 0 find a checkpoint of something else when it begins."""
+    real = gate_searching.run_trials
+
+    def run_trials(*given: Any) -> None:
+        store.write_bytes(gate_checkpoint(0), safetensors.torch.save({}, {"of": "another"}))
+        real(*given)
+
+    patch.setattr(gate_searching, "run_trials", run_trials)
+
+
+def test_what_was_lost_of_searches_is_made_again_without_searching(
     cluster: Resources, whole: Ended, tmp_path: Path
+) -> None:
+    """All of one table, or all of one search and a file of the other."""
+    wanted, folder = results_of(whole.folder), tmp_path / "run"
+    for table in ("gates", "search_epochs"):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole.folder, folder)
+        shutil.rmtree(folder / "tables" / table)
+        shutil.rmtree(folder / "tables" / "architectures")
+        ended = run(cluster, folder)
+
+        assert ended.code == 0
+        assert results_of(folder) == wanted
+        times = [RunStore(str(each)).rows("search_epochs") for each in (folder, whole.folder)]
+        assert times[0] == times[1]
+    shutil.rmtree(folder / "tables" / "gates")
+    (folder / gate_checkpoint(0)).unlink()
+    (folder / gate_checkpoint(1)).write_bytes(b"cut off")
+    assert run(cluster, folder).code == 0
+    assert results_of(folder) == wanted
+
+
+def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
+    cluster: Resources, whole: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
     free = max(row["params"] for row in whole.rows("architectures"))
-    RunStore.create(str(folder)).write_bytes(gate_checkpoint(0), b"damaged")
+    break_checkpoint(monkeypatch, RunStore(str(folder)))
     ended = run(cluster, folder, "--max-params", str(free // 2), "--retrain.max-failures", "0")
 
     assert ended.code == 0
@@ -208,17 +244,21 @@ def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
 
 
 def test_if_all_seeds_fail_the_run_says_why_and_tries_them_again(
-    cluster: Resources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: Resources,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = RunStore.create(str(tmp_path / "run"))
     flags = ["--retrain.max-failures", "0", "--differentiable.seeds", "1"]
-    store.write_bytes(gate_checkpoint(0), b"damaged")
+    break_checkpoint(monkeypatch, store)
     failed = run(cluster, tmp_path / "run", *flags)
 
     assert failed.code == 1
     errors = capsys.readouterr().err
     assert "search: all seeds failed; the first one by:" in errors
     assert "differentiable search with seed 0 failed" in errors
+    monkeypatch.undo()
     store.delete(gate_checkpoint(0))
     again = run(cluster, tmp_path / "run", *flags)
     assert again.code == 0

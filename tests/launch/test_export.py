@@ -142,6 +142,40 @@ class TestExport:
         assert mark.exists()
         assert run(export, folder, "--no-onnx", "--space", own)[0] == 0
 
+    def test_weights_that_are_lost_or_cut_off_are_told_in_a_sentence(
+        self, run: Any, tmp_path: Path
+    ) -> None:
+        store = build_run(str(tmp_path / "run"), SPACE, [FIRST], data="/gone")
+        path = f"models/{FIRST}.safetensors"
+        store.write_bytes(path, store.read_bytes(path)[:-1])
+        for _ in range(2):
+            code, _, errors = run(export, store.uri)
+            with pytest.raises(UserError, match=f"{path} is lost or damaged; the command that"):
+                load_network(store.uri)
+
+            assert code == 2
+            assert f"{path} is lost or damaged" in errors
+            if store.has(path):
+                store.delete(path)
+
+    def test_an_export_of_which_a_file_is_cut_off_is_made_again_and_told_by_who_uses_it(
+        self, run: Any, tmp_path: Path, pictures: Path
+    ) -> None:
+        store = build_run(str(tmp_path / "run"), SPACE, [FIRST], data="/gone")
+        exports = exports_of(store, SPACE, None, with_onnx=False)
+        (outcome,) = store.rows("outcomes")
+        folder = tmp_path / "run" / "exports" / FIRST
+        for name in ("weights.safetensors", "config.json"):
+            assert not exports.is_made(outcome)
+            exports.make(outcome)
+            assert exports.is_made(outcome)
+            whole = (folder / name).read_bytes()
+            (folder / name).write_bytes(whole[: len(whole) // 2])
+            code, _, errors = run(predict, folder, pictures)
+
+            assert code == 2
+            assert f"{name} is damaged; launch/export.py RUN writes it anew" in errors
+
     def test_a_run_that_trained_nothing_yet_is_refused(self, run: Any, tmp_path: Path) -> None:
         build_run(str(tmp_path / "run"), SPACE, [])
         code, _, errors = run(export, tmp_path / "run")

@@ -264,8 +264,12 @@ class TestOutcomes:
         outcomes.add(TrialEnd(str(weak), 1, 0.2, None, "stopped"), score_of)
         outcomes.add(TrialEnd(str(bad), 0, None, None, "failed", "ValueError: no"), score_of)
 
+        store = RunStore(str(tmp_path))
+        store.write_bytes(f"models/{good}.safetensors", b"weights")
         assert set(outcomes.settled()) == {good, weak}
         assert set(self.open(tmp_path).settled()) == {good, weak}
+        store.delete(f"models/{good}.safetensors")
+        assert set(outcomes.settled()) == {weak}  # its weights are lost
 
     def test_a_failed_trial_that_succeeds_later_has_one_row(
         self, tmp_path: Path, evolution: Evolution

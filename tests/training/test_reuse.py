@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from raynas.errors import UserError
 from raynas.settings import Settings
@@ -14,6 +16,7 @@ from raynas.training.journal import CHECKPOINT
 from raynas.training.reuse import is_pretrained, refuse_foreign, take_over
 
 SETTINGS = Settings()
+NUMBERS = safetensors.torch.save({"vector": torch.ones(2)})
 
 
 def pretrained(folder: Path) -> RunStore:
@@ -27,7 +30,7 @@ def pretrained(folder: Path) -> RunStore:
     store.append("isometry", [{"layer": 0, "phi": 1.0}], "initial")
     store.append("ledger", [{"layer": 0, "updates": 3}], "final")
     store.append("architectures", [{"order": 0}], "000")
-    store.write_bytes(CHECKPOINT, b"numbers")
+    store.write_bytes(CHECKPOINT, NUMBERS)
     return store
 
 
@@ -39,7 +42,7 @@ def test_everything_of_the_pretraining_is_copied_and_nothing_else(tmp_path: Path
     for table in ("steps", "indicators", "isometry", "ledger"):
         assert store.rows(table) == source.rows(table) != []
         assert store.parts(table) == source.parts(table)
-    assert store.read_bytes(CHECKPOINT) == b"numbers"
+    assert store.read_bytes(CHECKPOINT) == NUMBERS
     assert is_pretrained(store)
     assert store.rows("runs") == store.rows("architectures") == []
 
