@@ -16,7 +16,7 @@ import tyro
 
 from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.locations import split
+from raynas.locations import shown, split
 from raynas.store import RunStore
 
 _KEYS = ("run", "space", "method", "seed")
@@ -86,7 +86,7 @@ def write_table(table: pa.Table, out: str) -> str:
     """
     folder, name = split(out)
     if not name.endswith(".parquet"):
-        raise UserError(f"--out {out}: wanted a file that ends in .parquet")
+        raise UserError(f"--out {shown(out)}: wanted a file that ends in .parquet")
     store = RunStore(folder)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)

@@ -15,7 +15,7 @@ import tyro
 
 from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.locations import split
+from raynas.locations import shown, split
 from raynas.page.writing import make_page
 from raynas.report import PAGE
 from raynas.store import RunStore
@@ -43,7 +43,7 @@ def write(store: RunStore, out: str | None) -> str:
     if out is not None:
         folder, name = split(out)
         if not name.endswith(".html"):
-            raise UserError(f"--out {out}: wanted a file that ends in .html")
+            raise UserError(f"--out {shown(out)}: wanted a file that ends in .html")
         target = RunStore(folder)
     target.write_bytes(name, make_page(store, METHODS).encode(errors="backslashreplace"))
     return target.locate(name)

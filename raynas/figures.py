@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from raynas.costs import show_quantity
 from raynas.errors import UserError
-from raynas.locations import split
+from raynas.locations import shown, split
 from raynas.store import RunStore
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION = (
@@ -125,7 +125,8 @@ def save(figure: Figure, store: RunStore, name: str, place: Place) -> str:
         target = RunStore(folder)
     file_format = PurePosixPath(path).suffix.removeprefix(".").lower()
     if file_format not in {"png", "svg"}:
-        raise UserError(f"--out {place.out}: got ending {file_format!r}, wanted .png or .svg")
+        out = shown(place.out or "")
+        raise UserError(f"--out {out}: got ending {file_format!r}, wanted .png or .svg")
     target.write_bytes(path, _rendered(figure, file_format))
     return target.locate(path)
 

@@ -44,8 +44,7 @@ class RunStore(Folder):
         store = cls(uri)
         if not store.rows("runs"):
             raise UserError(
-                f"run folder {shown(uri)}: no run there (no tables/runs); check the path, or "
-                "repeat the command that began it"
+                f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
             )
         return store
 

@@ -18,7 +18,9 @@ from raynas.cluster.comparing import make_cells
 from raynas.errors import UserError
 from raynas.patience import StorageError
 from raynas.settings import Settings
+from raynas.stages import ImageSettings
 from raynas.store import RunStore
+from raynas.training.images import load_dataset
 from raynas.training.sources import open_source
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
 from tests.training.samples import encoded, parquet_table, picture
@@ -243,10 +245,14 @@ def test_a_secret_in_a_uri_opens_the_folder_and_is_told_to_nobody(objects: Stora
         RunStore(f"s3://{SECRET}bucket/run?scheme=http&nonsense=1")
     with pytest.raises(UserError) as images:
         open_source(objects.uri("nothing", SECRET))
+    only = store.address.replace("secret?", "one?", 1)
+    RunStore(only).write_bytes("cat/a.png", encoded(picture(7, "L")))
+    with pytest.raises(UserError) as single:  # all but one class were forgotten
+        load_dataset(only, ImageSettings(), 0, 8)
     settings = Settings(data=objects.uri("images", SECRET))
 
     told = [store.uri, store.locate("tables"), settings.to_json()]
-    told += [str(error.value) for error in (none, wrong, images)]
+    told += [str(error.value) for error in (none, wrong, images, single)]
     assert RunStore(store.address).rows("steps")
     for text in told:
         assert "***@bucket" in text

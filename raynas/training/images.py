@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import StageError
+from raynas.locations import shown
 from raynas.stages import ImageSettings
 from raynas.training.decoding import (
     Pixels,
@@ -202,7 +203,7 @@ def load_dataset(
     Raises:
         UserError: No such data, a single class, or too many images that cannot be read.
     """
-    source = open_source(data, settings.parts)
+    source, data = open_source(data, settings.parts), shown(data)
     refuse_unusable(data, source)
     raws = share_of(source.images, settings.share, seed)
     looked_at = inspect(raws, say)
