@@ -202,27 +202,29 @@ def break_checkpoint(patch: pytest.MonkeyPatch, store: RunStore) -> None:
     patch.setattr(gate_searching, "run_trials", run_trials)
 
 
-def test_what_was_lost_of_searches_is_made_again_without_searching(
-    cluster: Resources, whole: Ended, tmp_path: Path
+@pytest.mark.parametrize("table", ["gates", "search_epochs"])
+def test_what_was_lost_of_searches_is_made_again(
+    cluster: Resources, whole: Ended, tmp_path: Path, table: str
 ) -> None:
-    """All of one table, or all of one search and a file of the other."""
-    wanted, folder = results_of(whole.folder), tmp_path / "run"
-    for table in ("gates", "search_epochs"):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(whole.folder, folder)
-        shutil.rmtree(folder / "tables" / table)
-        shutil.rmtree(folder / "tables" / "architectures")
-        ended = run(cluster, folder)
-
-        assert ended.code == 0
-        assert results_of(folder) == wanted
-        times = [RunStore(str(each)).rows("search_epochs") for each in (folder, whole.folder)]
-        assert times[0] == times[1]
-    shutil.rmtree(folder / "tables" / "gates")
-    (folder / gate_checkpoint(0)).unlink()
-    (folder / gate_checkpoint(1)).write_bytes(b"cut off")
+    """From their checkpoints; a search that has lost its own as well is done once more."""
+    folder, other = tmp_path / "run", RunStore(str(whole.folder))
+    shutil.copytree(whole.folder, folder)
+    shutil.rmtree(folder / "tables" / table)
+    shutil.rmtree(folder / "tables" / "architectures")
+    if table == "gates":
+        (folder / gate_checkpoint(1)).write_bytes(b"cut off")
     assert run(cluster, folder).code == 0
-    assert results_of(folder) == wanted
+
+    assert results_of(folder) == results_of(whole.folder)
+    seconds = [
+        of.table("search_epochs", ["seconds"])[:EPOCHS] for of in (RunStore(str(folder)), other)
+    ]
+    assert seconds[0] == seconds[1]  # nothing was searched again
+
+
+def ended_at(folder: Path) -> RunStore:
+    """Return the run that has ended in a folder."""
+    return RunStore(str(folder))
 
 
 def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
