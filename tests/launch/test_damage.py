@@ -14,11 +14,11 @@ from raynas.tables import SCHEMAS
 from raynas.training.damage import RUN_COPY, missing
 from tests.launch.scripts import TINY, load_script, results_of
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one more a test
 
 search = load_script("search")
 FLAGS = (
-    *TINY, "--search", "calibrated", "--check", "2", "--check-epochs", "1", "--images.share", "0.5",
+    *TINY, "--search", "calibrated", "--check", "2", "--check-epochs", "1", "--images.share", "0.2",
 )  # fmt: skip
 BY_GATES = {"gates", "search_epochs"}  # which the tests of differentiable searches lose
 DAMAGES = ("missing", "empty", "cut off")
