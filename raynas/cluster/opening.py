@@ -25,7 +25,7 @@ from raynas.cluster.survey import refuse_unfit_nodes
 from raynas.cluster.tracking import Tracker, refuse_untrackable, tracking
 from raynas.command import make_console
 from raynas.console import Stages, say
-from raynas.errors import StageError, UserError
+from raynas.errors import UserError
 from raynas.latencies import LatencyTable
 from raynas.locations import name_of
 from raynas.lock import RunLock

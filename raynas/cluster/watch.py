@@ -16,8 +16,8 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.cluster.failures import traceback_of
-from raynas.cluster.silence import MOST_SECONDS, WatchedTime
 from raynas.cluster.ray_internals import kill_process
+from raynas.cluster.silence import MOST_SECONDS, WatchedTime
 from raynas.patience import StorageError
 
 _HANGS_AFTER, _TIMES_LONGER = 60.0, 10.0  # seconds without a result, and times what it has told

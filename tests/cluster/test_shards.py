@@ -16,8 +16,8 @@ import torch
 from raynas.cluster import pace, shards
 from raynas.cluster.calls import CallLine
 from raynas.cluster.connection import Resources
-from raynas.cluster.lines import LostLineError
 from raynas.cluster.fitness import UnfitNodeError
+from raynas.cluster.lines import LostLineError
 from raynas.cluster.members import Member
 from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.sockets import Listener
