@@ -12,7 +12,8 @@ Part = Literal["pretraining", "scores", "checks", "trainings", "searches"]
 GROUPS: Mapping[str, frozenset[str]] = {
     "task": frozenset({
         "space", "data", "seed", "images.resolution", "images.share", "images.val-fraction",
-        "images.test-fraction", "images.augment", "images.max-corrupt",
+        "images.test-fraction", "images.augment", "images.max-corrupt", "images.parts",
+        "images.bits",
     }),
     "supernet": frozenset({
         "pretrain.epochs", "pretrain.batch", "pretrain.trainable", "pretrain.layer-indicator",
