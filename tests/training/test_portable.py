@@ -1,5 +1,6 @@
 """The stand-alone module: it computes what raynas computes, for every space and every image."""
 
+import os
 import re
 import subprocess
 import venv
@@ -175,12 +176,14 @@ def test_it_runs_in_a_fresh_environment_without_raynas(folder: Path, tmp_path: P
             path.suffix != ".pth"
         ):
             (site / path.name).symlink_to(path)
-    image = tmp_path / "image.jpg"
+    image = tmp_path / "猫.jpg"
     photographs()[0].save(image)
+    poor = os.environ | {"LC_ALL": "C"}
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [python, "-E", "-X", "utf8=0", *words]
         return subprocess.run(
-            [python, "-E", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env=poor, capture_output=True, text=True, check=False
         )
 
     assert "No module named 'raynas'" in run("-c", "import raynas").stderr
@@ -189,7 +192,9 @@ def test_it_runs_in_a_fresh_environment_without_raynas(folder: Path, tmp_path: P
     assert end.returncode == 0, end.stderr
     expected = import_file(folder / "model.py")
     name, share = expected.classify(expected.load(folder), Image.open(image))[0]
-    assert end.stdout == f"{image}: {name} {share:.3f}\n"
+    escaped = os.fsencode(image).decode("ascii", "surrogateescape")
+    escaped = escaped.encode("ascii", "backslashreplace").decode()
+    assert end.stdout == f"{escaped}: {name} {share:.3f}\n"
 
 
 def test_names_that_a_space_s_own_classes_take_do_not_hide_those_of_the_module() -> None:
