@@ -157,7 +157,7 @@ def _refuse_damaged(folder: Path, export: str) -> None:
     """Refuse an export of which a file is cut off; model.py may have been edited on purpose."""
     damaged = "config.json"
     try:
-        sizes = json.loads((folder / damaged).read_text()).get("bytes", {})
+        sizes = json.loads((folder / damaged).read_text(encoding="utf-8")).get("bytes", {})
         damaged = next(
             name
             for name, size in sizes.items()
