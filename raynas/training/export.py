@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -149,8 +149,7 @@ class Exports:
     @property
     def _bits(self) -> int | None:
         """As ``ImageSettings.bits``, which older runs did not have."""
-        bits: int | None = json.loads(self._run["settings"])["images"].get("bits")
-        return bits
+        return cast("int | None", json.loads(self._run["settings"])["images"].get("bits"))
 
     def _constants(self) -> Row:
         facts = self.facts
