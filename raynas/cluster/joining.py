@@ -54,8 +54,14 @@ def _refusal(address: str, error: Exception) -> UserError:
     """Return the sentence on what kept this process from joining."""
     import ray  # noqa: PLC0415 - after the environment is set
 
-    if isinstance(error, ConnectionError):
+    if isinstance(error, ConnectionError) and address == "auto":
         return _no_answer(address)
+    if isinstance(error, ConnectionError):  # something listens there
+        return UserError(
+            f"RAY_ADDRESS {address}: what listens there is no Ray cluster, or one that asks for "
+            "another token; correct the address, or set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
+            "or ~/.ray/auth_token to what its nodes have"
+        )
     if is_other_version(error):
         words = " ".join(str(error).split())
         return UserError(f"RAY_ADDRESS {address}: {words} Install the same versions.")

@@ -227,9 +227,8 @@ def test_a_cluster_started_here_works_in_a_thread_and_a_batch_job_and_lets_nobod
         capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
 
-    assert done.stdout.splitlines() == [
-        "answer 1", "token True", "disabled False", "private 0o700", "left False",
-    ], done.stderr  # fmt: skip
+    lines = ["answer 1", "token True", "disabled False", "private 0o700", "left False"]
+    assert done.stdout.splitlines() == lines, done.stderr
     assert list(home.iterdir()) == []
 
 

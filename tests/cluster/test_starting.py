@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ray
 
-from raynas.cluster import starting
+from raynas.cluster import joining, starting
 from raynas.cluster.joining import joined
 from raynas.cluster.starting import started
 from raynas.errors import StageError, UserError
@@ -73,9 +73,11 @@ def nothing(place: Path) -> None:
     ],
 )
 def test_where_ray_cannot_put_its_files_it_gets_a_short_and_private_folder_while_it_runs(
-    place: Path, failing: Callable[[Exception], list[str | None]],
-    prepare: Callable[[Path], None], error: Exception,
-) -> None:  # fmt: skip
+    place: Path,
+    failing: Callable[[Exception], list[str | None]],
+    prepare: Callable[[Path], None],
+    error: Exception,
+) -> None:
     prepare(place)
     asked = failing(error)
     with started(None):
@@ -99,9 +101,11 @@ def test_ray_lies_where_it_wants_to_if_it_can(place: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("tmpdir", ["", "relative"])
 def test_a_tmpdir_that_is_no_whole_path_is_not_used(
-    place: Path, failing: Callable[[Exception], list[str | None]], tmpdir: str,
+    place: Path,
+    failing: Callable[[Exception], list[str | None]],
+    tmpdir: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv("TMPDIR", tmpdir)
     asked = failing(AssertionError("it is not to be asked"))
     with started(None):
@@ -153,22 +157,28 @@ def test_where_no_folder_does_the_first_reason_is_told(
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("address", "error", "words"),
     [
-        (ConnectionError("no"), "no Ray cluster answers there"),
-        (RuntimeError("Version mismatch:\n  Ray: 2.1"), "Ray: 2.1 Install the same versions"),
-        (ray.exceptions.AuthenticationError("no token"), "set RAY_AUTH_MODE=token"),
-        (OSError("no raylet here"), "(no raylet here); run this on a node of the cluster"),
+        ("auto", ConnectionError("no"), "no Ray cluster answers there"),
+        ("10.0.0.1:1", ConnectionError("no"), "one that asks for another token"),
+        (
+            "auto",
+            RuntimeError("Version mismatch:\n  Ray: 2.1"),
+            "Ray: 2.1 Install the same versions",
+        ),
+        ("auto", ray.exceptions.AuthenticationError("no token"), "set RAY_AUTH_MODE=token"),
+        ("auto", OSError("no raylet here"), "(no raylet here); run this on a node of the cluster"),
     ],
 )
 def test_a_cluster_that_does_not_let_this_process_in_is_told_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+    monkeypatch: pytest.MonkeyPatch, address: str, error: Exception, words: str
 ) -> None:
     def init(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(UserError, match="RAY_ADDRESS auto: ") as caught, joined("auto"):
+    monkeypatch.setattr(joining, "_refuse_silent", lambda _: None)  # something listens
+    with pytest.raises(UserError, match=f"RAY_ADDRESS {address}: ") as caught, joined(address):
         pass
 
     assert words in str(caught.value)
