@@ -8,11 +8,6 @@ from functools import partial
 import pyarrow as pa
 from PIL import Image
 
-_SPLITS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "dev": "val", "test": "test", "testing": "test",
-}  # fmt: skip
-
 Opener = Callable[[], Image.Image]
 
 
@@ -92,8 +87,3 @@ class Source:
 
 def _open_bytes(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
-
-
-def split_named(word: str) -> str | None:
-    """Return train, val or test if a word means one of them."""
-    return _SPLITS.get(word.lower())
