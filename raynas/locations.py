@@ -23,7 +23,7 @@ _HARMLESS = frozenset({
     "tls_verify_certificates",
 })  # fmt: skip
 """Options that may be shown: an unknown one may be a key, whatever its name."""
-_IN_URIS = "/:@?&=%!$'()*+,;~[]"  # what need not be quoted there
+_IN_URIS = "/:@?&=%!$'()*+,;~"  # what need not be quoted there
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -60,7 +60,9 @@ def openable(location: str) -> str:
             f"{shown(location)}: what follows the question mark is read as options such as "
             "?scheme=http; write %3F for one that belongs to the path"
         )
-    return quote(_BARE_PERCENT.sub("%25", place + query), safe=_IN_URIS)
+    scheme, _, rest = _BARE_PERCENT.sub("%25", place + query).partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{quote(host, safe=_IN_URIS + '[]')}{slash}{quote(path, safe=_IN_URIS)}"
 
 
 def refuse_foreign_letters(text: str, what: str) -> None:
