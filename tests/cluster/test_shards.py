@@ -17,7 +17,6 @@ from raynas.cluster import pace, shards
 from raynas.cluster.calls import CallLine
 from raynas.cluster.connection import Resources
 from raynas.cluster.fitness import UnfitNodeError
-from raynas.cluster.lines import LostLineError
 from raynas.cluster.members import Member
 from raynas.cluster.shards import Crew, PathWorkers, Transport
 from raynas.cluster.sockets import Listener
@@ -169,34 +168,6 @@ def test_calls_carry_the_same_bits_where_sockets_are_not_wanted_or_not_possible(
             if report.step == 1:
                 kill(workers.healthy[0])
         assert (reports, state.to_bytes()) == expected
-
-
-@ray.remote
-class Talkative:
-    """A worker whose answers are too long for a call, so that they lie on its node."""
-
-    def reply(self, count: int, *content: bytes) -> list[bytes]:
-        """Answer at length."""
-        return [b"".join(content) + bytes(10**6)] * count
-
-
-def test_an_answer_that_was_lost_with_its_node_is_a_lost_line(cluster: Resources) -> None:
-    """Its copies are freed, as they are when a node dies after it has answered."""
-    from ray._private.internal_api import free  # noqa: PLC0415 - takes what only a fault takes
-
-    del cluster
-    line = CallLine(Talkative.remote(), 0)  # type: ignore[attr-defined]  # ray.remote adds it
-    line.send(b"asked")
-    ray.wait(line.waiting, num_returns=len(line.waiting), timeout=60)
-    free(line.waiting)
-    with pytest.raises(LostLineError):
-        wait_for_answer(line)
-
-
-def wait_for_answer(line: CallLine) -> None:
-    """Ask until there is one."""
-    while line.receive() is None:
-        time.sleep(0.01)
 
 
 class Unreachable(Listener):
