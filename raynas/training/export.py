@@ -154,17 +154,14 @@ class Exports:
     def _constants(self) -> Row:
         facts = self.facts
         return {
-            "CLASSES": tuple(facts["classes"]),
-            "RESOLUTION": facts["resolution"],
-            "CHANNELS": facts["channels"],
+            **{name.upper(): tuple(facts[name]) for name in ("classes", "mean", "std")},
+            **{name.upper(): facts[name] for name in ("resolution", "channels")},
             "BITS": self._bits,
-            "MEAN": tuple(facts["mean"]),
-            "STD": tuple(facts["std"]),
         }
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
         facts, settings = self.facts, json.loads(self._run["settings"])
-        side, counts = facts["resolution"], facts.get("class_counts")
+        side = facts["resolution"]
         public = settings | {name: _public(settings[name]) for name in ("data", "space", "method")}
         return {
             "format": FORMAT,
@@ -181,8 +178,7 @@ class Exports:
                 "resize": "bilinear",
             },
             "accuracy": _accuracies(outcome, facts),
-            "macs": outcome["macs"],
-            "params": outcome["params"],
+            **{name: outcome[name] for name in ("macs", "params")},
             "layers": [
                 {
                     "name": part.name, "operation": part.operation, "input": part.arriving,
@@ -194,7 +190,7 @@ class Exports:
                 "name": public["data"],
                 **{part: facts[part] for part in ("train", "val", "test")},
                 "skipped": len(facts["skipped"]),
-                "class_counts": counts,
+                "class_counts": facts.get("class_counts"),
             },
             "found_by": {
                 "run": self._run["run"],
