@@ -9,7 +9,7 @@ from tests.builders import ROOT
 # names that begin with an underscore, and those that are behind documented ones
 PRIVATE = re.compile(
     r"(?<![\w.])(?:from |import )?(?:ray|torch|torchvision|pyarrow|rich|tyro|mlflow|onnx\w*|wandb)"
-    r"(?:\.\w+)*(?:\._[a-z]\w*|\.ops\.|\.native_\w+)|\btemporary_state\b"
+    r"(?:\.\w+)*(?:\._[a-z]\w*|\.ops\.|\.native_\w+)|\btemporary_state\b|\b_temp_dir="
 )
 MODULES = {"raynas/cluster/ray_internals.py", "raynas/nets/torch_internals.py"}
 

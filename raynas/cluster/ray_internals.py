@@ -57,6 +57,18 @@ def is_slow_start(error: Exception) -> bool:
     return "timed out" in str(error).lower()
 
 
+def is_long_socket(error: OSError) -> bool:
+    """Return whether ``ray.init`` failed because its folder makes a socket's address too long."""
+    return "AF_UNIX" in str(error)
+
+
+def start_in(folder: Path, **wanted: Any) -> None:
+    """Start Ray on this machine with its sockets and logs in a folder, whatever TMPDIR says."""
+    import ray  # noqa: PLC0415 - after the environment is set
+
+    ray.init("local", **wanted, _temp_dir=str(folder))
+
+
 def is_job_copy(folder: Path) -> bool:
     """Return whether a folder is in a job's working directory, a copy that Ray deletes."""
     return _JOB_COPIES in folder.parts

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from raynas.cluster.ray_internals import is_slow_start
+from raynas.cluster.ray_internals import is_long_socket, is_slow_start, start_in
 from raynas.errors import StageError, UserError
 from raynas.short_places import SHORT_PLACES
 
@@ -77,7 +77,7 @@ def _start(wanted: dict[str, Any], folders: ExitStack) -> None:
                     )
                 )
                 # one deeper: Ray lets everybody write into the folder that it is given
-                ray.init("local", **wanted, _temp_dir=str(Path(own) / "ray"))
+                start_in(Path(own) / "ray", **wanted)
             except OSError:
                 continue
             return
@@ -120,7 +120,7 @@ def _is_of_the_folder(error: Exception) -> bool:
     if not isinstance(error, OSError):
         return False
     is_inside = str(error.filename or "").startswith(_place())
-    return is_inside or error.errno in _FULL or "AF_UNIX" in str(error)
+    return is_inside or error.errno in _FULL or is_long_socket(error)
 
 
 def _refusal(error: Exception) -> Exception:

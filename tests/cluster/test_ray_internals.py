@@ -22,6 +22,7 @@ from raynas.cluster.ray_internals import (
     QUIET,
     TRIED_WITH,
     is_job_copy,
+    is_long_socket,
     is_other_version,
     is_slow_start,
     kill_process,
@@ -152,6 +153,21 @@ def test_a_ray_that_starts_too_slowly_is_known_by_ray_s_words() -> None:
 
     assert is_slow_start(Exception(words))
     assert not is_slow_start(Exception("anything else"))
+
+
+def test_an_address_of_a_socket_that_is_too_long_is_known_by_ray_s_words() -> None:
+    with pytest.raises(OSError) as refused:  # noqa: PT011 - its words are what is tested
+        utils.validate_socket_filepath(f"unix:/{'long' * 50}/socket")
+
+    words = changed("the error of validate_socket_filepath", "ray", TRIED_WITH)
+    assert is_long_socket(refused.value), words
+    assert not is_long_socket(OSError("anything else"))
+
+
+def test_ray_can_be_given_its_folder_where_it_starts() -> None:
+    told = inspect.getsource(ray.init)
+
+    assert '"_temp_dir"' in told, changed("ray.init(_temp_dir=...)", "ray", TRIED_WITH)
 
 
 def test_a_job_s_copy_of_its_files_is_known_by_its_folder(tmp_path: Path) -> None:
