@@ -30,15 +30,10 @@ from raynas.seeds import Stream, mixed_seed
 from raynas.space import Architecture
 from raynas.space_digest import refuse_other_space
 from raynas.store import RunStore
+from raynas.training import onnx_file
 from raynas.training.batches import normalise
 from raynas.training.checkpoints import read_model
 from raynas.training.images import Dataset
-from raynas.training.onnx_file import (
-    OnnxError,
-    largest_onnx_difference,
-    missing_packages,
-    onnx_bytes,
-)
 from raynas.training.portable import largest_difference, module_source
 from raynas.training.records import versions
 
@@ -117,10 +112,10 @@ class Exports:
             left_out["model.py"] = str(error)
         try:
             if self.with_onnx:
-                content = onnx_bytes(network, self.images)
-                checks["onnx"] = largest_onnx_difference(content, self.images, logits)
+                content = onnx_file.onnx_bytes(network, self.images)
+                checks["onnx"] = onnx_file.largest_onnx_difference(content, self.images, logits)
                 files["onnx"] = content
-        except OnnxError as error:
+        except onnx_file.OnnxError as error:
             left_out["model.onnx"] = str(error)
         config = self._config(outcome, parts, files) | {"checks": checks, "left_out": left_out}
         self._write(outcome["architecture"], files, config)
@@ -134,17 +129,20 @@ class Exports:
                 self.space, chosen, facts["channels"], len(facts["classes"]), dropout
             ).eval()
         network.load_state_dict(safetensors.torch.load(weights))
-        image = (facts["channels"], facts["resolution"], facts["resolution"])
-        parts = parts_of(network, self.space, chosen, image)
+        parts = parts_of(network, self.space, chosen, self._image)
         return parts, nn.Sequential(OrderedDict((part.name, part.module) for part in parts)).eval()
 
     def _title(self, outcome: Row) -> str:
-        facts = self.facts
-        shape = show_shape((facts["channels"], facts["resolution"], facts["resolution"]))
+        classes, shape = len(self.facts["classes"]), show_shape(self._image)
         return (
-            f"Tells {len(facts['classes'])} classes apart in images of {shape} pixels.\n\n"
+            f"Tells {classes} classes apart in images of {shape} pixels.\n\n"
             f"Search space {self.space.name}, architecture {outcome['architecture']}."
         )
+
+    @property
+    def _image(self) -> tuple[int, int, int]:
+        side = self.facts["resolution"]
+        return self.facts["channels"], side, side
 
     @property
     def _bits(self) -> int | None:
@@ -161,7 +159,6 @@ class Exports:
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
         facts, settings = self.facts, json.loads(self._run["settings"])
-        side = facts["resolution"]
         public = settings | {name: _public(settings[name]) for name in ("data", "space", "method")}
         return {
             "format": FORMAT,
@@ -169,7 +166,7 @@ class Exports:
             "space": self.space.name,
             "genotype": self._genotype(outcome),
             "classes": facts["classes"],
-            "input": {"name": "images", "shape": ["N", facts["channels"], side, side]},
+            "input": {"name": "images", "shape": ["N", *self._image]},
             "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
             "preprocessing": {
                 **{name: facts[name] for name in ("resolution", "channels", "mean", "std")},
@@ -220,7 +217,7 @@ class Exports:
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
-        wanted = "onnx" if self.with_onnx and not missing_packages() else ""
+        wanted = "onnx" if self.with_onnx and not onnx_file.missing_packages() else ""
         known = [FORMAT, outcome, len(self._outcomes), self.facts, wanted]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
