@@ -1,6 +1,7 @@
 """What every test shares: one thread for torch, no deadlines, and one Ray for all that need one."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -11,6 +12,10 @@ from raynas.cluster.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send and wait for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "raynas", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
