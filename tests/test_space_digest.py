@@ -1,7 +1,9 @@
 """What a run records of its space: any other block or operation shows, and nothing else does."""
 
+import ast
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -9,7 +11,15 @@ from raynas.any_space import Space
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
 from raynas.space import SPACES, SearchSpace, load_space
-from raynas.space_digest import RECORDED, refuse_other_space, space_digest
+from raynas.space_digest import (
+    RECORDED,
+    _is_own,
+    _module_of,
+    _shape,
+    _values,
+    refuse_other_space,
+    space_digest,
+)
 from tests.builders import build_space, run_python, shipped_cells
 
 SPACE = build_space("RNN")
@@ -114,17 +124,88 @@ def test_comments_docstrings_and_layout_of_a_file_may_change(tmp_path: Path) -> 
     assert space_digest(written(tmp_path, *changes)) == before
 
 
-def test_another_process_has_the_same_digests(tmp_path: Path) -> None:
-    written(tmp_path)
+HOLDS = """
+    activation: object = torch.nn.functional.relu
+    partly: object = partial(torch.nn.ReLU, inplace=True)
+    kind: object = torch.float32
+    words: frozenset = frozenset({"a", "b", "c", "d"})
+    own: object = lambda x: x
+"""
+HOLDING = (
+    (
+        "from dataclasses import dataclass",
+        "from dataclasses import dataclass\nfrom functools import partial\nimport torch",
+    ),
+    ("    kernel: int\n", "    kernel: int" + HOLDS),
+)
+
+
+@pytest.mark.parametrize("changes", [(), HOLDING], ids=["plain", "functions, sets and kinds"])
+def test_another_process_has_the_same_digests(
+    tmp_path: Path, changes: tuple[tuple[str, str], ...]
+) -> None:
+    space = written(tmp_path, *changes)
     program = f"""
 from raynas.space import SPACES, load_space
 from raynas.space_digest import space_digest
 names = "mobilenet_v2", "darts_cells", {str(tmp_path / "mine.py")!r}
 print([space_digest(load_space(name, SPACES)) for name in names])
 """
-    names = "mobilenet_v2", "darts_cells", str(tmp_path / "mine.py")
+    shipped = [space_digest(load_space(name, SPACES)) for name in ("mobilenet_v2", "darts_cells")]
 
-    assert run_python(program) == str([space_digest(load_space(name, SPACES)) for name in names])
+    for seed in ("1", "2"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONHASHSEED", seed)
+            assert run_python(program) == str([*shipped, space_digest(space)])
+
+
+def test_only_a_person_s_own_files_count_by_their_code(tmp_path: Path) -> None:
+    """Another patch of Python or torch makes no other operations."""
+    modules = {_module_of(each) for each in _values(written(tmp_path, *HOLDING))}
+
+    assert {name for name in modules if _is_own(name)} == {"raynas_space_mine"}
+
+
+def test_code_has_the_same_shape_in_every_python() -> None:
+    """What some Pythons leave out, and others add empty, is not looked at."""
+    tree = ast.parse("def f(x):\n    return f'own{x}'\n")
+    ast.fix_missing_locations(tree)
+    before = _shape(tree)
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.type_params = []  # type: ignore[attr-defined]  # from 3.12 on
+    function._fields = (*function._fields, "type_params")
+
+    assert _shape(tree) == before
+    assert before != _shape(ast.parse("def f(x):\n    return f'mine{x}'\n"))
+
+
+class Named(NamedTuple):
+    """An operation that is a tuple, too."""
+
+    kernel: int
+
+    @property
+    def name(self) -> str:
+        return f"named{self.kernel}"
+
+
+class Plain:
+    """An operation that is no dataclass."""
+
+    def __init__(self, kernel: int) -> None:
+        self.kernel, self.name = kernel, f"plain{kernel}"
+
+
+@pytest.mark.parametrize("kind", [Named, Plain])
+def test_operations_of_any_class_are_told_apart_by_what_they_hold(kind: Any) -> None:
+    def digest(*kernels: int) -> str:
+        candidates = tuple(kind(kernel) for kernel in kernels)
+        return space_digest(
+            replace(SPACE, blocks=(replace(SPACE.blocks[0], candidates=candidates),))
+        )
+
+    assert digest(3, 5) == digest(3, 5) != digest(5, 3)
 
 
 def test_an_operation_that_has_no_text_of_its_own_is_known_by_its_class() -> None:

@@ -112,6 +112,9 @@ def make_plan(
             data that differs from what the folder recorded.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
+    digest = space_digest(space)
+    if recorded:
+        refuse_other_space(recorded, space, "run folder")
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
@@ -122,11 +125,10 @@ def make_plan(
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset) | {
         "latency_table": latencies.digest if latencies else None,
-        RECORDED: space_digest(space),
+        RECORDED: digest,
         DRAWS: VERSION,
     }
     if recorded:
-        refuse_other_space(recorded, space, "run folder")
         _refuse_other_data(recorded, facts)
         num_shards = recorded["shards"]
         trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))

@@ -50,12 +50,9 @@ def recorded_space(store: RunStore, named: str | None = None) -> Space:
             "a run folder may not have executed; name the file yourself, by --space FILE.py or "
             "space= in Python, if you trust it"
         )
-    space = searched_space(
-        load_space(named or run["space"], SPACES),
-        json.loads(run["settings"])["pretrain"]["layer_indicator"],
-    )
+    space = load_space(named or run["space"], SPACES)
     refuse_other_space(json.loads(run["plan"]), space, f"run folder {store.uri}")
-    return space
+    return searched_space(space, json.loads(run["settings"])["pretrain"]["layer_indicator"])
 
 
 def load_network(

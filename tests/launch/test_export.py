@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from raynas.errors import UserError
+from raynas.space_digest import RECORDED
 from raynas.store import RunStore
 from raynas.training.export import exports_of
 from raynas.training.trained import load_network
@@ -141,6 +142,18 @@ class TestExport:
         load_network(folder, space=str(own))
         assert mark.exists()
         assert run(export, folder, "--no-onnx", "--space", own)[0] == 0
+
+    def test_a_space_whose_file_says_something_else_by_now_is_refused(
+        self, run: Any, tmp_path: Path
+    ) -> None:
+        store = build_run(str(tmp_path / "run"), SPACE, [FIRST], data="/gone")
+        (row,) = store.rows("runs")
+        plan = json.loads(row["plan"]) | {RECORDED: "another"}
+        store.append("runs", [row | {"plan": json.dumps(plan)}], "run")
+        code, _, errors = run(export, store.uri)
+
+        assert code == 2
+        assert "the blocks or operations of its space" in errors
 
     def test_weights_that_are_lost_or_cut_off_are_told_in_a_sentence(
         self, run: Any, tmp_path: Path

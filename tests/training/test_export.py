@@ -12,12 +12,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.intervals import wilson
 from raynas.nets.operations import MBConv
 from raynas.space import ChoiceBlock, SearchSpace
-from raynas.space_digest import RECORDED
 from raynas.store import RunStore
 from raynas.training import export, onnx_file
 from raynas.training.batches import normalise
@@ -232,15 +230,6 @@ class TestWhatIsMissing:
         exports.make(store.rows("outcomes")[0])
 
         assert config_of(store, SECOND)["checks"]["images"] == "16 images of noise"
-
-    def test_a_space_whose_file_says_something_else_by_now_is_refused(self, tmp_path: Path) -> None:
-        store = build_run(str(tmp_path / "run"), SPACE, [SECOND])
-        row = store.rows("runs")[0]
-        plan = json.loads(row["plan"]) | {RECORDED: "another"}
-        store.append("runs", [row | {"plan": json.dumps(plan)}], part="run")
-
-        with pytest.raises(UserError, match=r"blocks or operations of its space .* were"):
-            exports_of(store, SPACE, None)
 
     def test_what_an_earlier_export_had_besides_is_removed(
         self, tmp_path: Path, without_onnx: None
