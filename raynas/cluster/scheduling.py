@@ -45,18 +45,20 @@ class ContinuedASHA(FIFOScheduler):
         return accepted
 
     def _climb(self, named: _Named, epochs: Epochs) -> str:
-        """Enter epochs into the rungs that they reach; return what is decided after the last."""
-        decision: str = TrialScheduler.CONTINUE
-        for epoch in epochs:  # one that stands in its rung already changes nothing
-            decision = self._asha.on_trial_result(None, named, epoch)
-        return decision
+        """Enter epochs into the rungs that they reach; return STOP if one of them says so.
+
+        One that stands in its rung already changes nothing, and is not judged again.
+        """
+        decisions = [self._asha.on_trial_result(None, named, epoch) for epoch in epochs]
+        stop, go_on = TrialScheduler.STOP, TrialScheduler.CONTINUE
+        return stop if stop in decisions else go_on
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Hand on."""
         self._asha.on_trial_add(tune_controller, _named(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide by the last epoch; those before it may have been trained elsewhere."""
+        """Decide by all epochs that are new here; some may have been trained elsewhere."""
         del tune_controller
         return self._climb(_named(trial), _history(result))
 

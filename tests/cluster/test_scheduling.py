@@ -76,6 +76,16 @@ def test_epochs_that_were_trained_elsewhere_count_at_their_rungs() -> None:
     assert report(scheduler, "weak", [0.1]) == TrialScheduler.STOP
 
 
+@pytest.mark.parametrize("epochs", [2, 5])
+def test_a_trial_is_stopped_by_a_rung_that_it_reached_elsewhere(epochs: int) -> None:
+    scheduler = begin({"good": epochs_of([0.9]), "better": epochs_of([0.95])})
+    start(scheduler, "weak")
+
+    assert report(scheduler, "weak", [0.1] * epochs) == TrialScheduler.STOP
+    rungs = scheduler._asha._brackets[0]._rungs
+    assert all("weak" in rung for milestone, rung in rungs if milestone <= epochs)
+
+
 def test_the_histories_of_searches_are_read_too() -> None:
     scheduler = begin({"0": epochs_of([0.9])})
     trial = SimpleNamespace(trial_id="a", config={"seed": 1})
