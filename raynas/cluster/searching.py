@@ -26,7 +26,7 @@ from raynas.search.indicators import AdditiveScorer, Array, score_table
 from raynas.space import Architecture
 from raynas.store import RunStore
 from raynas.training.gradients import Vector
-from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes
+from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes, known_scores
 from raynas.training.pretraining import Pretraining
 from raynas.training.records import architecture_rows, calibrated_rows
 from raynas.training.scoring import Remembered, Score, make_score
@@ -124,13 +124,13 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
     Raises:
         StageError: No architecture could be scored.
     """
-    scores = _own_scores(run.store)
+    own = known_scores(run.store)  # of this run, in case the state of its search is lost
     evolution, chronicle = _continued(run)
     if not evolution.finished:
         space, dataset, settings = run.plan.space, run.dataset, run.settings
         cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
 
-        known = (run.earlier.scores() if run.earlier else {}) | scores
+        known = (run.earlier.scores() if run.earlier else {}) | own
 
         def make() -> Score:
             device = "cuda" if gpus else "cpu"
@@ -145,12 +145,6 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
         if not evolution.history:
             raise StageError("search: no architecture could be scored")
     return EvolutionSearcher(evolution, None, run.settings.retrain.top_k, chronicle, done)
-
-
-def _own_scores(store: RunStore) -> dict[str, float]:
-    """Return what this run has scored already, in case the state of its search is lost."""
-    rows = store.table("architectures", ["architecture", "score"]).to_pylist()
-    return {row["architecture"]: row["score"] for row in rows}
 
 
 def _continued(run: Run) -> tuple[Evolution, Chronicle]:

@@ -53,6 +53,17 @@ class TrialEnd:
     test_images: int | None = None
 
 
+def known_scores(store: RunStore) -> dict[str, float]:
+    """Return a run's scores by architecture, without those that failed: they may not, next time.
+
+    Args:
+        store: The run folder.
+    """
+    rows = store.table("architectures", ["architecture", "score"]).to_pylist()
+    scored = [row for row in rows if row["score"] is not None and not math.isnan(row["score"])]
+    return {row["architecture"]: row["score"] for row in scored}
+
+
 class Chronicle:
     """Writes each generation of an evolution into the table ``architectures``."""
 

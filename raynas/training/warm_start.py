@@ -15,6 +15,7 @@ from raynas.locations import inside
 from raynas.settings import Settings, differences
 from raynas.space import Architecture
 from raynas.store import RunStore
+from raynas.training.outcomes import known_scores
 from raynas.training.reuse import is_pretrained
 from raynas.training.same_facts import other_facts
 
@@ -112,8 +113,7 @@ class Earlier:
         """Return scores that trials computed, by architecture; none where sums are cheap."""
         if not self._settings.search.by_trials or self._differing("scores"):
             return {}
-        table = self.source.table("architectures", ["architecture", "score"])
-        return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return known_scores(self.source)
 
     def checks(self) -> dict[str, dict[str, Any]]:
         """Return finished rows of the self-check by architecture."""

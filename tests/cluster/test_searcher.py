@@ -21,7 +21,7 @@ from raynas.search.legal import LegalSampler
 from raynas.settings import Settings
 from raynas.space import Architecture
 from raynas.store import RunStore
-from raynas.training.outcomes import Chronicle
+from raynas.training.outcomes import Chronicle, known_scores
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SIZES = (4,) * 5
@@ -402,7 +402,7 @@ def test_a_search_that_has_ended_writes_again_what_its_table_has_lost(tmp_path: 
     stages = SimpleNamespace(stage=lambda *_: lambda *_: None)
     run: Any = SimpleNamespace(store=store, settings=Settings(), plan=plan, stages=stages)
 
-    assert continuing._own_scores(store) == {row["architecture"]: row["score"] for row in rows}
+    assert known_scores(store) == {row["architecture"]: row["score"] for row in rows}
     store.drop("architectures", lambda _: True)
     evolution, _ = continuing._continued(run)
     assert evolution.finished

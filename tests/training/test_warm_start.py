@@ -1,6 +1,7 @@
 """What an earlier run gives to a new one: part by part, as far as the settings agree."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from raynas.space import Architecture
 from raynas.stages import SearchSettings
 from raynas.store import RunStore
 from raynas.training.journal import CHECKPOINT
+from raynas.training.outcomes import known_scores
 from raynas.training.scoring import Remembered, Score
 from raynas.training.warm_start import Earlier, latency_table_of
 
@@ -132,6 +134,15 @@ def test_scores_that_are_sums_are_not_taken_over_for_they_cost_nothing(tmp_path:
 
     assert earlier.scores() == {}
     assert not any("scores" in line.replace(str(tmp_path), "") for line in earlier.lines())
+
+
+def test_scores_that_failed_are_computed_again(tmp_path: Path) -> None:
+    """A process that was lost leaves NaN behind, which says nothing of the architecture."""
+    store = earlier_run(tmp_path / "first")
+    rows = [{"architecture": "0-1", "score": math.nan}, {"architecture": "1-1", "score": None}]
+    store.append("architectures", [*rows, {"architecture": "1-0", "score": 0.0}], "001")
+
+    assert look(store).scores() == known_scores(store) == {"0-0": 0.5, "1-0": 0.0}
 
 
 def test_a_pretraining_that_has_not_ended_is_none(tmp_path: Path) -> None:
