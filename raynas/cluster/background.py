@@ -25,6 +25,7 @@ class Background:
         self._make = make
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._asked: float | None = None  # when the call that is under way was begun
+        self._is_given_up = False
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
@@ -39,12 +40,16 @@ class Background:
         return 0.0 if asked is None else time.monotonic() - asked
 
     def close(self) -> bool:
-        """Wait for what was asked, as long as there are answers; return whether all was done."""
+        """Wait for what was asked, as long as there are answers; return whether all was done.
+
+        What was not is not begun any more: a service that wakes up later is left in peace.
+        """
         self._calls.put(None)
         until = time.monotonic() + END_SECONDS
         while self._thread.is_alive() and time.monotonic() < until and not self._is_stuck:
             self._thread.join(0.1)
-        return not self._thread.is_alive()
+        self._is_given_up = self._thread.is_alive()
+        return not self._is_given_up
 
     @property
     def _is_stuck(self) -> bool:
@@ -56,7 +61,7 @@ class Background:
             self._asked = time.monotonic()
             service = self._make()
             self._asked = None
-            while call := self._calls.get():
+            while (call := self._calls.get()) and not self._is_given_up:
                 self._asked = time.monotonic()
                 call(service)
                 self._asked = None

@@ -98,6 +98,25 @@ def test_a_server_that_does_not_answer_holds_up_nothing_and_is_named_once(
     assert said[0].startswith("warning: tracking ends, the tables go on: mlflow: no answer for ")
 
 
+def test_what_waits_when_a_service_is_given_up_is_never_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "END_SECONDS", 0.2)
+    wakes_up, called = threading.Event(), list[str]()
+
+    def hang(_: Any) -> None:
+        wakes_up.wait()
+
+    service = background.Background(lambda: called)
+    service.ask(hang)
+    service.ask(lambda calls: calls.append("late"))
+
+    assert not service.close()
+    wakes_up.set()
+    service._thread.join()
+    assert called == []
+
+
 class Logger:
     """Does nothing, or what it is told at the first point of a curve."""
 
