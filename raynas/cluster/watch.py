@@ -1,10 +1,11 @@
-"""What Tune does not see of an experiment: storage that fails, and trials that hang.
+"""What Tune does not see of an experiment: storage or nodes of no use, and trials that hang.
 
 Of whatever a callback or a searcher raises, Tune makes a trial's failure or a traceback; what is
 raised between its steps comes out as it is. For a trial that says nothing it waits for ever; one
 that was killed is tried again.
 """
 
+import functools
 import math
 import re
 from collections import Counter
@@ -16,24 +17,28 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.cluster.failures import traceback_of
+from raynas.cluster.fitness import UnfitNodeError
 from raynas.cluster.ray_internals import kill_process
 from raynas.cluster.silence import MOST_SECONDS, WatchedTime
+from raynas.errors import StageError
 from raynas.patience import StorageError
 
 _HANGS_AFTER, _TIMES_LONGER = 60.0, 10.0  # seconds without a result, and times what it has told
 _UNKNOWN_AFTER, _TIMES_OTHERS = 3600.0, 100.0  # likewise, before a trial has told anything
 _TIMES_AGAIN = 10.0  # longer each time that it was killed
-_STORAGE = re.compile(rf"{StorageError.__name__}: (.+)")  # as a traceback ends
+# as a traceback ends that tells nothing of what was trained
+_PLACE_FAILED = re.compile(rf"(?:{StorageError.__name__}|{UnfitNodeError.__name__}): (.+)")
 TRIES = 2  # of a trial again, whose process or machine was lost
 
 
 class Watch(tune.Callback):
-    """Raises the first StorageError of a recorder, a searcher or a trial; kills hung trials."""
+    """Ends the experiment when storage fails or a node is unfit; kills hung trials."""
 
     def __init__(self, recorder: tune.Callback | None = None) -> None:
         """Watch a recorder, if there is one."""
         self._recorder = recorder
-        self._error: StorageError | None = None
+        self._error: StageError | None = None
+        self._unexplained: dict[str, Callable[[], None]] = {}  # failures, for the searcher
         self._time = WatchedTime()
         self._heard: dict[str, float] = {}
         self._told: dict[str, float] = {}  # for how long a trial may be silent, by itself
@@ -45,7 +50,7 @@ class Watch(tune.Callback):
         return {}
 
     def attempt(self, work: Callable[..., None], *args: Any, **named: Any) -> None:
-        """Do some work, unless the storage has failed already."""
+        """Do some work, unless the experiment is to end already."""
         if self._error is not None:
             return
         try:
@@ -54,7 +59,7 @@ class Watch(tune.Callback):
             self._error = error
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """End the experiment if the storage has failed; kill who hangs."""
+        """End the experiment if the storage or a node has failed it; kill who hangs."""
         del iteration, info
         if self._error is not None:
             raise self._error
@@ -103,12 +108,23 @@ class Watch(tune.Callback):
         if self._recorder is not None:
             self.attempt(self._recorder.on_trial_complete, *args, **info)
 
+    def explain_first(self, name: str, tell: Callable[[], None]) -> None:
+        """Tell a searcher of a trial's failure when its cause is known, if the trial is to blame.
+
+        Tune tells searchers before callbacks, and without the cause.
+        """
+        self._unexplained[name] = tell
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Hand on a failure, unless the storage is to blame and not the architecture."""
-        told = _STORAGE.search(traceback_of(trial))
+        """Hand on a failure, unless storage or a node is to blame and not the architecture."""
+        tell = self._unexplained.pop(trial.trial_id, None)
+        told = _PLACE_FAILED.search(traceback_of(trial))
         if told:
-            self._error = self._error or StorageError(told[1])
-        elif self._recorder is not None:
+            self._error = self._error or StageError(told[1])
+            return
+        if tell is not None:
+            self.attempt(tell)
+        if self._recorder is not None:
             self.attempt(self._recorder.on_trial_error, iteration, trials, trial, **info)
 
 
@@ -142,8 +158,12 @@ class WatchedSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Hand on."""
-        self._watch.attempt(self._searcher.on_trial_complete, trial_id, result, error)
+        """Hand on, a failure when its cause is known."""
+        tell = functools.partial(self._searcher.on_trial_complete, trial_id, result, error)
+        if error:
+            self._watch.explain_first(trial_id, tell)
+        else:
+            self._watch.attempt(tell)
 
     def save(self, checkpoint_path: str) -> None:
         """Hand on."""

@@ -1,5 +1,6 @@
-"""What is kept from Tune: storage that fails, and trials that hang."""
+"""What is kept from Tune: storage that fails, unfit nodes, and trials that hang."""
 
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,10 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from raynas.cluster import silence
+from raynas.cluster.fitness import UnfitNodeError
 from raynas.cluster.silence import MOST_SECONDS
 from raynas.cluster.watch import Watch, WatchedSearcher
+from raynas.errors import StageError
 from raynas.patience import StorageError
 
 CALLS = ("on_trial_result", "on_trial_complete", "on_trial_error")
@@ -44,26 +47,28 @@ class Recorder(tune.Callback):
 
 
 class Recording(Searcher):
-    """A searcher that cannot write down what it is told."""
+    """A searcher that notes what it is told, or fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         super().__init__(metric="score", mode="max")
         self.told: list[str] = []
+        self._error = error
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Return anything."""
         return {"trial": trial_id}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Fail."""
+        """Note it."""
         del result
         self.told.append(trial_id)
-        raise StorageError("full")
+        if self._error:
+            raise self._error
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Fail."""
+        """Note it."""
         del error
         self.on_trial_result(trial_id, result or {})
 
@@ -83,6 +88,14 @@ def tell(watch: Watch, call: str, trial: Any) -> None:
     """Tell as Tune does."""
     result = {"result": {}} if call == "on_trial_result" else {}
     getattr(watch, call)(iteration=1, trials=[trial], trial=trial, **result)
+
+
+def fail(watch: Watch, searcher: Searcher, error: Exception, folder: Path) -> None:
+    """Let a trial fail for good, and tell its searcher and then its callbacks as Tune does."""
+    path = folder / "error.txt"
+    path.write_text("".join(traceback.format_exception(error)))
+    WatchedSearcher(searcher, watch).on_trial_complete("a", error=True)
+    tell(watch, "on_trial_error", build_trial(error_file=path))
 
 
 def end_step(watch: Watch, *trials: Any) -> None:
@@ -118,30 +131,28 @@ class TestStorage:
         with pytest.raises(ZeroDivisionError):
             tell(Watch(Recorder(ZeroDivisionError())), call, build_trial())
 
-    def test_a_trial_that_could_not_write_is_not_recorded_as_a_failed_architecture(
-        self, tmp_path: Path
+    @pytest.mark.parametrize("error", [StorageError("full"), UnfitNodeError("node x: no torch")])
+    def test_a_trial_whose_place_failed_ends_the_experiment_and_is_no_failed_architecture(
+        self, tmp_path: Path, error: Exception
     ) -> None:
-        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.txt")
-        (tmp_path / "error.txt").write_text("Traceback\nraynas.patience.StorageError: full\n")
+        recorder, searcher = Recorder(), Recording()
         watch = Watch(recorder)
-        tell(watch, "on_trial_error", trial)
+        fail(watch, searcher, error, tmp_path)
 
-        assert recorder.told == []
-        with pytest.raises(StorageError, match="full"):
+        assert recorder.told == searcher.told == []
+        with pytest.raises(StageError, match=f"^{error}$"):
             end_step(watch)
 
     def test_a_trial_that_failed_by_itself_is_recorded(self, tmp_path: Path) -> None:
-        recorder, trial = Recorder(), build_trial(error_file=tmp_path / "error.txt")
-        (tmp_path / "error.txt").write_text("Traceback\nValueError: nan\n")
-        watch = Watch(recorder)
-        tell(watch, "on_trial_error", trial)
-        end_step(watch)
+        recorder, searcher = Recorder(), Recording()
+        fail(Watch(recorder), searcher, ValueError("nan"), tmp_path)
 
         assert recorder.told == ["on_trial_error"]
+        assert searcher.told == ["a"]
 
     @pytest.mark.parametrize("call", ["on_trial_result", "on_trial_complete"])
     def test_a_searcher_that_cannot_write_ends_the_experiment_too(self, call: str) -> None:
-        watch, searcher = Watch(), Recording()
+        watch, searcher = Watch(), Recording(StorageError("full"))
         watched = WatchedSearcher(searcher, watch)
         for name in ("a", "b"):
             getattr(watched, call)(name, {})
