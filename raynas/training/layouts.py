@@ -5,6 +5,7 @@ names: the classes. Where names leave it open, nothing is guessed: the tree is r
 person may say instead.
 """
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -92,6 +93,14 @@ class _Folders:
         """Return the names of the folders in one; none if it holds images itself."""
         return self._inner[self.core(folder)] if self.is_deep(folder) else set()
 
+    def names(self, folder: str) -> set[str]:
+        """Return the names of the folders in one, also of those beside images."""
+        return self._inner[folder]
+
+    def parts_in(self, folder: str) -> set[PartName]:
+        """Return the parts that folders in one are called after, also beside images."""
+        return {part for name in self.names(folder) if (part := part_named(name)) is not None}
+
     def alike(self, folders: Iterable[str]) -> list[str]:
         """Return the names that folders in at least two of those have."""
         counts = Counter(name for folder in folders for name in self.inner(folder))
@@ -122,6 +131,8 @@ def _are_parts(data: str, folders: _Folders, named: Mapping[str, PartName]) -> b
         return bool(trains) or bool(alike)
     if len(kinds) == 1 and alike:
         raise _undecided(data, folders, tops)
+    if trains and len(kinds) > 1 and not alike and all(map(folders.is_deep, tops)):
+        raise _unlike(data, folders, named)
     return bool(alike) or (len(kinds) > 1 and not all(map(folders.is_deep, tops)))
 
 
@@ -140,8 +151,8 @@ def _refuse_others(
         if same := sorted(folders.inner(top).intersection(others)):
             raise UserError(
                 f"data {data}: {top}/ holds folders that are called like those beside it "
-                f"({_listed(same)}); move those into train/, or say --images.parts "
-                f"train=.,{named[top]}={top}"
+                f"({_listed(same)}); move those into train/, or say "
+                f"{_flag({'.': 'train', top: named[top]})}"
             )
     for other in others:
         for top in deep:
@@ -163,17 +174,17 @@ def _refuse_slices(data: str, folders: _Folders) -> None:
 
 
 def _refuse_parts_in_classes(data: str, folders: _Folders) -> None:
-    """Refuse class folders that hold train and test, each for itself."""
+    """Refuse class folders that hold train and test, each for itself, or most of them do."""
+    both = [top for top in folders.tops if {"train"} < folders.parts_in(top)]
     inner = [folders.inner(top) for top in folders.tops]
-    if len(inner) > 1 and all(inner):
-        kinds = {part_named(name) for name in set.union(*inner)}
-        if len(kinds) > 1 and "train" in kinds and None not in kinds:
-            top, names = folders.tops[0], _listed(sorted(inner[0]))
-            raise UserError(
-                f"data {data}: {top}/ and the others hold parts ({names}); wanted train/{top} and "
-                f"so on, so turn the folders round, or say --images.parts none to cut parts off by "
-                "the seed"
-            )
+    kinds = {part_named(name) for name in set.union(*inner)} if all(inner) else set()
+    if len(both) > 1 or (len(inner) > 1 and {"train"} < kinds and None not in kinds):
+        top = (both or folders.tops)[0]
+        raise UserError(
+            f"data {data}: {top}/ and others hold parts ({_listed(sorted(folders.names(top)))}); "
+            f"wanted train/{top} and so on, so turn the folders round, or say --images.parts none "
+            "to cut parts off by the seed"
+        )
 
 
 def _undecided(data: str, folders: _Folders, tops: Sequence[str]) -> UserError:
@@ -188,9 +199,34 @@ def _undecided(data: str, folders: _Folders, tops: Sequence[str]) -> UserError:
     )
 
 
+def _unlike(data: str, folders: _Folders, named: Mapping[str, PartName]) -> UserError:
+    """Return the refusal of parts by name that have no class in common."""
+    inner = sorted(set().union(*map(folders.inner, named)))
+    lower = Counter(map(str.lower, inner))
+    twins = [name for name in inner if lower[name.lower()] > 1]
+    names = _listed(sorted(twins or inner, key=str.lower))
+    why = (
+        f"hold folders whose names differ in upper and lower case only ({names}); rename those"
+        if twins
+        else f"are called like parts, but hold no folders of the same name ({names}); rename those"
+    )
+    trains = {top: part for top, part in named.items() if part == "train"}
+    return UserError(
+        f"data {data}: {_listed([f'{top}/' for top in named])} {why}, or say which are parts, such "
+        f"as {_flag(trains)} to leave the others out, or --images.parts none if each is a class"
+    )
+
+
 def _flag(parts: Mapping[str, PartName]) -> str:
+    """Return the flag that says some parts, to be pasted into a shell.
+
+    It takes neither commas nor outer blanks in a name, so such folders must be renamed first.
+    """
     order = sorted(parts, key=lambda top: ("train", "val", "test").index(parts[top]))
-    return "--images.parts " + ",".join(f"{parts[top]}={top}" for top in order)
+    new = {top: top.strip().replace(",", "_") for top in order}
+    flag = shlex.quote(",".join(f"{parts[top]}={new[top]}" for top in order))
+    renamed = [f"{top!r} to {name}" for top, name in new.items() if top != name]
+    return f"--images.parts {flag}" + (f" (rename {' and '.join(renamed)})" if renamed else "")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Which folders are parts and which are classes, told by paths alone."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import pytest
@@ -80,7 +81,8 @@ def test_folders_that_are_called_like_parts_and_hold_the_same_folders_are_parts(
         flat("dev", "test"),
         flat("test_tube", "flask"),
         [*paths("test_tube", inner=["new"]), *paths("flask", inner=["old"])],
-        [*paths("train_ticket", inner=["a"]), *paths("test_ticket", inner=["b"])],
+        [*paths("train_ticket", inner=["a"]), *paths("freight_train", inner=["b"])],
+        [*paths("cat", inner=["train", "test"]), *flat("dog", "eel")],
         flat("fold1", "fold2"),
         flat("set1", "set2"),
     ],
@@ -117,7 +119,28 @@ def test_folders_of_other_names_and_those_that_have_nothing_in_common_are_classe
         ),
         (
             paths("cat", "dog", inner=["train", "test"]),
-            "cat/ and the others hold parts (test, train); wanted train/cat",
+            "cat/ and others hold parts (test, train); wanted train/cat",
+        ),
+        (
+            [*paths("cat", "dog", inner=["train", "test"]), *flat("ant")],
+            "cat/ and others hold parts (test, train); wanted train/cat",
+        ),
+        (
+            [*paths("cat", "dog", inner=["train", "val"]), *flat("cat", "dog")],
+            "cat/ and others hold parts (train, val)",
+        ),
+        (
+            [*paths("train_images"), *paths("test_images", inner=["unknown"])],
+            "such as --images.parts train=train_images to leave the others out",
+        ),
+        (
+            [*paths("training_set", inner=["cats"]), *paths("test_set", inner=["Cats"])],
+            "names differ in upper and lower case only (Cats, cats); rename those",
+        ),
+        (paths("fold 1", "fold$2"), "--images.parts 'train=fold 1,test=fold$2', or"),
+        (
+            [*paths("my test"), *flat("cat", "dog")],
+            "say --images.parts 'train=.,test=my test'",
         ),
     ],
 )
@@ -128,8 +151,18 @@ def test_folders_that_may_be_parts_or_classes_are_refused_with_the_way_out(
         layout(images)
 
     assert words in str(caught.value)
-    for flag in re.findall(r"--images.parts (\S+=\S+?|none)(?:,? |$)", str(caught.value)):
-        assert layout(images, flag)  # is a way out
+    for flag in re.findall(r"--images.parts ('.+?'|[^\s,]\S*?)(?:,? |$)", str(caught.value)):
+        assert layout(images, *shlex.split(flag))  # is a way out
+
+
+def test_a_folder_that_the_flag_cannot_name_is_to_be_renamed() -> None:
+    with pytest.raises(UserError) as caught:
+        layout(paths("fold a,b", " fold c"))
+
+    assert (
+        "--images.parts 'train=fold c,test=fold a_b' "
+        "(rename ' fold c' to fold c and 'fold a,b' to fold a_b), or" in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(
