@@ -108,8 +108,8 @@ def _describe(
     said: Mapping[str, PartName] | None,
 ) -> _File:
     with _opened(data, file, stream) as parquet:
-        schema, metadata = parquet.schema_arrow, parquet.metadata
-    return _File(file, metadata, columns_of(data, file, schema), part_of_file(data, file, said))
+        columns, metadata = columns_of(data, file, parquet), parquet.metadata
+    return _File(file, metadata, columns, part_of_file(data, file, said))
 
 
 def _read(

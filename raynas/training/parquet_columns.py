@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from raynas.errors import UserError
-from raynas.training.part_names import parts_named, words_of
+from raynas.training.part_names import part_named, parts_named, says_parts_only, words_of
 
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels", "fine_label", "class")
 _SETS = {"split", "splits", "subset", "part", "partition", "set", "usage", "fold"}
 _STAGES = {"phase", "stage", "mode"}
+_ROWS = 1024  # of a column of texts that are read at a time, to see whether they name parts
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,18 @@ class Columns:
     def texts(self, column: str, values: Sequence[Any]) -> list[str | None]:
         """Return the values of a column, by their names where they are numbers."""
         names = dict(enumerate(self.names_of(column)))
-        return [names.get(value, value) for value in values]
+        return [None if value is None else names.get(value, str(value)) for value in values]
 
 
-def columns_of(data: str, file: str, schema: pa.Schema) -> Columns:
+def columns_of(data: str, file: str, parquet: pq.ParquetFile) -> Columns:
     """Return which columns to read.
+
+    A column of texts may say parts under any name, so its values decide.
 
     Raises:
         UserError: No column or several may be meant, or one is of a type that says nothing.
     """
+    schema = parquet.schema_arrow
     image, label = _image(data, file, schema), _first(_LABELS, schema.names)
     if image is None or label is None:
         raise UserError(
@@ -64,7 +69,8 @@ def columns_of(data: str, file: str, schema: pa.Schema) -> Columns:
     parts = [
         field.name
         for field in schema
-        if field.name not in {image, label} and _may_say_parts(data, file, field, names)
+        if field.name not in {image, label}
+        and (_may_say_parts(data, file, field, names) or _says_parts(parquet, field, names))
     ]
     for name in (image, label, *parts):
         if schema.names.count(name) > 1:
@@ -102,13 +108,39 @@ def _may_say_parts(
     is_integer = pa.types.is_integer(kind)
     if _is_text(kind) or (is_integer and field.name in names):
         return bool((_SETS | _STAGES).intersection(words) or parts_named(field.name))
-    is_flag = pa.types.is_boolean(kind) or (is_integer and words[:1] == ["is"])
-    if field.name.lower() == "split" or (is_flag and parts_named(field.name)):
+    is_number = is_integer or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    is_flag = pa.types.is_boolean(kind) or (is_number and words[:1] == ["is"])
+    says_parts = (is_flag and parts_named(field.name)) or (
+        is_number and says_parts_only(field.name)
+    )
+    if field.name.lower() == "split" or says_parts:
         raise UserError(
             f"data {data}: {file} has the column {field.name} of {field.type}; wanted one called "
             "split that says train, validation or test in words, so rewrite or drop it"
         )
     return False
+
+
+def _says_parts(
+    parquet: pq.ParquetFile, field: pa.Field, names: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Return whether all values of a column are names of parts, whatever it is called."""
+    if set(_LABELS).intersection(words_of(field.name)):
+        return False  # its classes may be called so
+    if field.name in names:
+        return pa.types.is_integer(field.type) and all(map(_names_part, names[field.name]))
+    found = False
+    if _is_text(field.type):
+        for batch in parquet.iter_batches(_ROWS, columns=[field.name]):  # mostly the first tells
+            for text in {each for column in batch.columns for each in column.to_pylist() if each}:
+                if not _names_part(text):
+                    return False
+                found = True
+    return found
+
+
+def _names_part(text: str) -> bool:
+    return says_parts_only(text) and part_named(text) is not None
 
 
 def _has(kind: pa.DataType, field: str, is_wanted: Callable[[pa.DataType], bool]) -> bool:

@@ -4,12 +4,13 @@ A row that says that it is of the test part never trains. The name train alone g
 column, for a set that was not split is mostly written under it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from raynas.errors import UserError
 from raynas.training.part_names import PartName, part_named, part_said, parts_named
 from raynas.training.raw import RawImage
 
+_ANSWERS = frozenset({"", "0", "1", "f", "false", "n", "no", "t", "true", "x", "y", "yes"})
 _WAY_OUT = "say what it is by --images.parts, or rename it"
 
 
@@ -66,6 +67,7 @@ def parts_of_rows(
     for column, values in columns.items():
         of_values = {value: part_named(value or "") for value in dict.fromkeys(values)}
         if not any(of_values.values()) and column.lower() != "split":
+            _refuse_answers(data, file, column, of_values)
             continue  # another kind of set, such as a subset by place
         for row, value in enumerate(values):
             part, before = of_values[value], parts[row]
@@ -82,6 +84,16 @@ def parts_of_rows(
             parts[row] = part
         may_give_way = {None}
     return parts
+
+
+def _refuse_answers(data: str, file: str, column: str, values: Iterable[str | None]) -> None:
+    """Refuse a column called after a part of which each row says yes or no."""
+    found = sorted({value for value in values if value})
+    if found and parts_named(column) and _ANSWERS.issuperset(map(str.lower, found)):
+        raise UserError(
+            f"data {data}: {file} has the column {column} of {' and '.join(found)}; wanted one "
+            "called split that says train, validation or test in words, so rewrite or drop it"
+        )
 
 
 def refuse_undecided(data: str, images: Sequence[RawImage]) -> None:

@@ -19,6 +19,9 @@ _WORDS: dict[str, PartName] = {
     "test": "test",
     "testing": "test",
 }
+_BESIDE = frozenset(
+    "data for flag image images in is of only or part private public set split the".split()  # noqa: SIM905
+)  # words that change nothing of what a name says
 _CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ENDING = re.compile(r"(?<=.)(set|data|images?)$")  # trainset, testdata, valimages
@@ -43,6 +46,15 @@ def parts_named(name: str) -> frozenset[PartName]:
     """Return all parts whose words a name holds, such as train and test of train_test_split."""
     words = (_ENDING.sub("", word) for word in words_of(name))
     return frozenset(_WORDS[word] for word in words if word in _WORDS)
+
+
+def says_parts_only(name: str) -> bool:
+    """Return whether a name holds a part's word, and no word of anything but parts.
+
+    ``is_test``, ``PublicTest`` and ``train2017`` do; ``test_score`` and ``freight train`` do not.
+    """
+    words = {_ENDING.sub("", word) for word in words_of(name)} - _BESIDE
+    return bool(words) and words <= _WORDS.keys()
 
 
 def is_part_word(name: str) -> bool:

@@ -142,6 +142,9 @@ def test_a_file_of_no_part_beside_test_files_is_trained_on(tmp_path: Path) -> No
         ("Usage", ["Training", "PublicTest"] * 3),
         ("data_split", ["train", "test"] * 3),
         ("train_or_test", ["train", "test"] * 3),
+        ("dataset", ["train", "test"] * 3),
+        ("type", ["Train", "public test"] * 3),
+        ("origin", ["train2017", "test2017"] * 3),
     ],
 )
 def test_a_column_says_the_part_of_each_row(
@@ -159,6 +162,63 @@ def test_a_column_of_numbers_says_parts_by_its_names(tmp_path: Path) -> None:
     rows = rows.replace_schema_metadata({"huggingface": described})
 
     assert counts(write_parquet(tmp_path, {"a.parquet": rows})) == {"train": 3, "test": 3}
+
+
+def test_a_column_of_numbers_may_say_parts_by_its_names_alone(tmp_path: Path) -> None:
+    described = b'{"info": {"features": {"source": {"names": ["train", "test"]}}}}'
+    rows = table(("source", pa.array([0, 1] * 3)))
+    rows = rows.replace_schema_metadata({"huggingface": described})
+
+    assert counts(write_parquet(tmp_path, {"a.parquet": rows})) == {"train": 3, "test": 3}
+
+
+@pytest.mark.parametrize(("value", "said"), [(-1, "'-1'"), (2, "'2'"), (None, "None")])
+def test_a_number_that_names_no_part_is_refused(
+    tmp_path: Path, value: int | None, said: str
+) -> None:
+    described = b'{"info": {"features": {"split": {"names": ["train", "test"]}}}}'
+    rows = table(("split", pa.array([0, value] * 3)))
+    rows = rows.replace_schema_metadata({"huggingface": described})
+
+    assert f"row 1 has the split {said}; wanted train" in refusal(
+        write_parquet(tmp_path, {"a.parquet": rows})
+    )
+
+
+def test_a_number_that_stands_for_yes_or_no_is_refused(tmp_path: Path) -> None:
+    described = b'{"info": {"features": {"is_test": {"names": ["no", "yes"]}}}}'
+    rows = table(("is_test", pa.array([0, 1] * 3)))
+    rows = rows.replace_schema_metadata({"huggingface": described})
+
+    assert "the column is_test of no and yes; wanted one called split" in refusal(
+        write_parquet(tmp_path, {"a.parquet": rows})
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("label_text", ["train", "test"]),  # of classes that are called so
+        ("about", ["train", "a bird"]),
+        ("vehicle", ["freight train", "test tube"]),
+        ("note", ["", None]),
+        ("test_score", ["3", "4"]),
+        ("val_loss", [0.5, 1.0]),
+        ("test_count", [0, 1]),
+    ],
+)
+def test_columns_of_other_words_say_nothing(tmp_path: Path, column: str, values: list[Any]) -> None:
+    rows = table((column, pa.array(values * 3)))
+
+    assert counts(write_parquet(tmp_path, {"a.parquet": rows})) == {None: 6}
+
+
+def test_classes_may_be_called_like_parts(tmp_path: Path) -> None:
+    rows = parquet_table(["train", "test"] * 3)
+    source = open_source(write_parquet(tmp_path, {"a.parquet": rows}))
+
+    assert source.class_names == ("test", "train")
+    assert {image.split for image in source.images} == {None}
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
@@ -180,6 +240,13 @@ def test_a_column_of_parts_may_be_of_any_type_of_text(tmp_path: Path, kind: pa.D
         ("a.parquet", "split", [["a"]] * 3, "the column split of list"),
         ("a.parquet", "is_test", [True, False, True], "the column is_test of bool"),
         ("a.parquet", "is_train", [0, 1, 1], "the column is_train of int64"),
+        ("a.parquet", "test", [0, 1, 1], "the column test of int64"),
+        ("a.parquet", "IsTest", [0.0, 1.0, None], "the column IsTest of double"),
+        ("a.parquet", "is_valid", ["True", "False", None], "is_valid of False and True; wanted"),
+        ("a.parquet", "is_test", ["0", "1", "1"], "the column is_test of 0 and 1; wanted one"),
+        ("a.parquet", "testset", ["yes", "no", "no"], "the column testset of no and yes"),
+        ("a.parquet", "dataset", ["train", "test", None], "row 2 has the dataset None"),
+        ("test.parquet", "type", ["test", "train", "test"], "row 1 is of the train part by its "),
         ("test.parquet", "split", ["test", "train", "test"], "row 1 is of the train part by its "),
         ("val.parquet", "split", ["val", "val", "test"], "row 2 is of the test part by its col"),
     ],
