@@ -1,7 +1,8 @@
 """Which files a folder holds: each real file once, and none that a system has left there.
 
 On a local disk names are bytes, and some of them are no UTF-8; they are read all the same. A link
-is followed unless what it leads to is read anyway, so none can go round in circles.
+is followed unless what it leads to is read anyway, so none can go round in circles. Files are read
+by their endings: what has none, such as a blob in a cache of Hugging Face, is read by its link.
 """
 
 import os
@@ -37,6 +38,9 @@ _LEFT_OVER = frozenset(
         "lost+found",
     )
 )
+IMAGE_ENDINGS = frozenset(
+    "jpg jpeg jpe jfif png bmp gif webp avif tif tiff ppm pgm pbm pnm jp2".split()  # noqa: SIM905
+)
 _AGAIN = "links to what is read anyway"
 _NOWHERE = "links to nothing"
 
@@ -57,6 +61,12 @@ class Listing:
 def is_left_over(name: str) -> bool:
     """Return whether a file or folder is hidden, or one that systems make beside people's own."""
     return name.startswith(".") or name.lower() in _LEFT_OVER
+
+
+def ending(path: str) -> str:
+    """Return the ending of a file's name in lower case, without the dot, or words for none."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower() if "." in name else "without an ending"
 
 
 def readable(path: str) -> str:
@@ -178,12 +188,20 @@ class _Walk:
         """Take the files that links lead to and that have not been taken."""
         taken = set()
         for link, real in sorted(links.items()):
-            folder, _, name = real.rpartition(b"/")
-            if real in taken or (folder in self._entered and not is_left_over(os.fsdecode(name))):
+            if real in taken or (self._is_listed(real) and _is_data(real) >= _is_data(link)):
                 self.left[_AGAIN] += 1
             else:
                 taken.add(real)
                 self.files.append(link)
+
+    def _is_listed(self, real: bytes) -> bool:
+        folder, _, name = real.rpartition(b"/")
+        return folder in self._entered and not is_left_over(os.fsdecode(name))
+
+
+def _is_data(path: bytes) -> bool:
+    """Return whether a file is read, by its ending."""
+    return ending(os.fsdecode(path)) in {"parquet", *IMAGE_ENDINGS}
 
 
 def _join(folder: bytes, name: bytes) -> bytes:

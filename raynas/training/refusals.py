@@ -20,17 +20,26 @@ def refuse_unusable(data: str, source: Source) -> None:
     _refuse_spellings(data, source)
     present = {raw.label for raw in source.images}
     if len(present) < 2:
+        over = f" beside {', '.join(source.passed_over)}" if source.passed_over else ""
         raise UserError(
-            f"data {data}: found one class only ({source.class_names[present.pop()]}), wanted at "
-            "least two; put the images of each class into a folder of its own"
+            f"data {data}: found one class only ({source.class_names[present.pop()]}){over}, "
+            "wanted at least two; put the images of each class into a folder of its own"
         )
 
 
 def _refuse_spellings(data: str, source: Source) -> None:
-    """Refuse names of classes that only their code points tell apart, as macOS writes some."""
+    """Refuse names of classes that nothing, or only their code points, tell apart.
+
+    A disk never holds two of the same name, but macOS writes accents in its own way.
+    """
     seen: dict[str, int] = {}
     for label, name in enumerate(source.class_names):
         other = seen.setdefault(unicodedata.normalize("NFC", name), label)
+        if other != label and source.class_names[other] == name:
+            raise UserError(
+                f"data {data}: its metadata call two classes {name}, those of the labels {other} "
+                f"and {label}; give each a name of its own"
+            )
         if other != label:
             pair = [_example(source, each) for each in (other, label)]
             raise UserError(

@@ -5,13 +5,9 @@ from collections.abc import Callable, Sequence
 
 from raynas.errors import UserError
 from raynas.training.layouts import Layout, layout_of
+from raynas.training.listing import IMAGE_ENDINGS, ending
 from raynas.training.part_names import place_said
 from raynas.training.raw import Opener, RawImage, Source
-
-_IMAGE_ENDINGS = frozenset(
-    {"jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "avif", "tif", "tiff", "ppm",
-     "pgm", "pbm", "pnm", "jp2"}
-)  # fmt: skip
 
 
 def read_tree(
@@ -28,10 +24,10 @@ def read_tree(
     Raises:
         UserError: No images, or paths that do not tell classes.
     """
-    images = [file for file in files if _ending(file) in _IMAGE_ENDINGS]
+    images = [file for file in files if ending(file) in IMAGE_ENDINGS]
     if not images:
         raise UserError(
-            f"data {data}: no images in it (looked for {', '.join(sorted(_IMAGE_ENDINGS))}); "
+            f"data {data}: no images in it (looked for {', '.join(sorted(IMAGE_ENDINGS))}); "
             "wanted one sub-folder per class"
         )
     layout = layout_of(data, images, parts)
@@ -45,8 +41,8 @@ def read_tree(
         RawImage(file, indices[name], layout[place], opener(file))
         for (file, place), name in zip(placed, classes, strict=True)
     ]
-    ignored = Counter(map(_ending, set(files).difference(images)))
-    kinds = tuple(f"{count} {ending}" for ending, count in ignored.most_common())
+    ignored = Counter(map(ending, set(files).difference(images)))
+    kinds = tuple(f"{count} {kind}" for kind, count in ignored.most_common())
     outside = Counter(file.partition("/")[0] for file in set(images).difference(dict(placed)))
     return Source(
         raws,
@@ -59,11 +55,6 @@ def read_tree(
 
 def _inside(file: str, place: str) -> str:
     return file if place == "." else file[len(place) + 1 :]
-
-
-def _ending(file: str) -> str:
-    name = file.rpartition("/")[2]
-    return name.rpartition(".")[2].lower() if "." in name else "without an ending"
 
 
 def _refuse_loose(data: str, placed: Sequence[tuple[str, str]], said: str | None) -> None:

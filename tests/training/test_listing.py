@@ -14,6 +14,7 @@ from raynas.errors import UserError
 from raynas.stages import ImageSettings
 from raynas.training.images import load_dataset
 from raynas.training.listing import Listing, is_left_over, list_local_files
+from raynas.training.refusals import refuse_unusable
 from raynas.training.sources import open_source
 from tests.training.samples import numbered_tree
 
@@ -140,6 +141,38 @@ class TestLinks:
         (tmp_path / "cat" / "1.png").symlink_to(tmp_path / ".git" / "annex" / "1")
 
         assert names(tmp_path) == ["cat/0.png", "cat/1.png"]
+
+    def test_a_file_without_an_ending_is_read_by_its_link(self, tmp_path: Path) -> None:
+        made(tmp_path, "blobs/1a", "blobs/2b", "blobs/3c", "snapshots/0/cat/4.png")
+        links = {
+            "snapshots/0/train-0.parquet": "../../blobs/1a",
+            "snapshots/1/train-0.parquet": "../../blobs/1a",
+            "snapshots/0/cat/2.JPG": "../../../blobs/2b",
+            "snapshots/0/README": "../../blobs/3c",
+            "snapshots/1/4.png": "../0/cat/4.png",
+        }
+        for link, target in links.items():
+            (tmp_path / link).parent.mkdir(exist_ok=True)
+            (tmp_path / link).symlink_to(target)
+        listing = listed(tmp_path)
+
+        assert [name for name in listing.paths if "." in name] == [
+            "snapshots/0/cat/2.JPG",
+            "snapshots/0/cat/4.png",
+            "snapshots/0/train-0.parquet",
+        ]
+        assert listing.passed_over == ("links to what is read anyway (3)",)
+
+    def test_one_class_that_is_left_of_links_into_it_is_refused_by_their_number(
+        self, tmp_path: Path
+    ) -> None:
+        made(tmp_path, "pool/1.png", "pool/2.png")
+        for number, name in enumerate(("cat", "dog"), start=1):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "a.png").symlink_to(tmp_path / "pool" / f"{number}.png")
+
+        with pytest.raises(UserError, match=r"\(pool\) beside links to what is read anyway \(2\)"):
+            refuse_unusable("DIR", open_source(str(tmp_path)))
 
     def test_a_folder_that_is_a_link_itself_opens_its_files_by_its_own_name(
         self, tmp_path: Path

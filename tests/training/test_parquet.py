@@ -17,6 +17,7 @@ from raynas.training import memory, parquet
 from raynas.training.images import load_dataset
 from raynas.training.parquet_labels import Labels, numbered
 from raynas.training.raw import RawImage, Row, Source
+from raynas.training.refusals import refuse_unusable
 from raynas.training.sources import local_file, open_source
 from tests.training.samples import encoded, parquet_table, picture, write_parquet
 
@@ -136,6 +137,12 @@ class TestLabels:
         }
 
         assert "test.parquet has integers without names" in refusal(tmp_path, tables)
+
+    def test_one_name_of_two_classes_is_said_to_be_in_the_metadata(self, tmp_path: Path) -> None:
+        crane = {"a.parquet": parquet_table([0, 1], names=["crane", "crane"])}
+
+        with pytest.raises(UserError, match=r"metadata call two classes crane, .* labels 0 and 1"):
+            refuse_unusable("", open_source(write_parquet(tmp_path, crane)))
 
     def test_one_name_of_two_classes_tells_nothing_where_files_differ(self, tmp_path: Path) -> None:
         crane = parquet_table([0, 1], names=["crane", "crane"])
