@@ -127,16 +127,23 @@ def _says_parts(
     """Return whether all values of a column are names of parts, whatever it is called."""
     if set(_LABELS).intersection(words_of(field.name)):
         return False  # its classes may be called so
-    if field.name in names:
-        return pa.types.is_integer(field.type) and all(map(_names_part, names[field.name]))
+    if pa.types.is_integer(_plain(field.type)):
+        return field.name in names and all(map(_names_part, names[field.name]))
     found = False
     if _is_text(field.type):
         for batch in parquet.iter_batches(_ROWS, columns=[field.name]):  # mostly the first tells
-            for text in {each for column in batch.columns for each in column.to_pylist() if each}:
-                if not _names_part(text):
-                    return False
-                found = True
+            texts = {str(each) for column in batch.columns for each in _texts(column) if each}
+            if not all(map(_names_part, texts)):
+                return False
+            found = found or bool(texts)
     return found
+
+
+def _texts(column: pa.Array) -> Sequence[object]:
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        return ["?"]  # no name of a part
 
 
 def _names_part(text: str) -> bool:
