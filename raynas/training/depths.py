@@ -35,7 +35,8 @@ class Depth:
 def is_deep(image: Image.Image) -> bool:
     """Return whether an image that is not decoded yet may have more than eight bits."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
-    return image.mode.startswith("I") or any(";16" in str(tile.args) for tile in tiles)
+    # by its place: a tile has names from Pillow 11 on
+    return image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in tiles)
 
 
 def peak_of(image: Image.Image) -> int:

@@ -1,5 +1,6 @@
 """Images of 16 bits: what is said of their numbers, and how they keep their levels."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from raynas.stages import ImageSettings
-from raynas.training.depths import Depth, depth_warnings
+from raynas.training.depths import Depth, depth_warnings, is_deep
 from raynas.training.images import Dataset, load_dataset
 from tests.training.samples import picture, write_tree
 
@@ -105,6 +106,19 @@ def colour_png(numbers: npt.NDArray[np.uint16]) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_tiles_without_names_which_older_pillows_have_are_read_too(deep: bool) -> None:
+    content = io.BytesIO(colour_png(np.full((8, 8, 3), 200, dtype=np.uint16)))
+    if not deep:
+        picture((9, 9, 9), "RGB").save(content := io.BytesIO(), "png")
+    image = Image.open(content)
+    assert isinstance(image, ImageFile.ImageFile)
+    vars(image)["tile"] = [tuple(tile) for tile in image.tile]
+
+    assert not hasattr(image.tile[0], "args")
+    assert is_deep(image) == deep
 
 
 def test_dark_images_in_colour_are_warned_of_though_only_their_upper_bits_can_be_read(
