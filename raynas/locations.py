@@ -6,11 +6,14 @@ taken as it is written, with %XX for any byte; a number sign is a character like
 
 import re
 from pathlib import Path, PurePath
+from typing import Any
 from urllib.parse import quote, unquote
 
 from raynas.errors import UserError
 
-_URI = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]*")
+# A text that begins with a URI does not quote it; else a quote ends one, unless within a word.
+_SCHEME = r"[A-Za-z][\w+.-]*://"
+_URI = re.compile(rf"""\A{_SCHEME}\S*|{_SCHEME}(?:[^\s"'<>]|["'<>](?![\s,.:;)\]}}"'<>\\]|\Z))*""")
 # What has digits for a password is a port. A question mark in a password should have been %3F.
 _PASSWORD = re.compile(r"(?<=://)[^\s/?:#]*:(?!\d+(?:[/?#]|$))(?:[^\s?]*|[^\s=&]*)@")
 _OPTION = re.compile(r"(?<=[?&#])([^=&#?]+)=([^&]*?)(?=&|[).,:;]*$)")
@@ -23,6 +26,7 @@ _HARMLESS = frozenset({
     "tls_verify_certificates",
 })  # fmt: skip
 """Options that may be shown: an unknown one may be a key, whatever its name."""
+_AT = re.compile(r"@|%(?:25)*40")  # an endpoint may hold a password, quoted as often as it likes
 _IN_URIS = "/:@?&=%!$'()*+,;~"  # what need not be quoted there
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -32,13 +36,23 @@ def shown(text: str) -> str:
     return _URI.sub(_without_keys, _PASSWORD.sub("***@", text))
 
 
+def shown_within(value: Any) -> Any:
+    """Return a value, or those in a dictionary of dictionaries, as ``shown`` shows texts."""
+    if isinstance(value, dict):
+        return {name: shown_within(each) for name, each in value.items()}
+    return shown(value) if isinstance(value, str) else value
+
+
 def _without_keys(uri: re.Match[str]) -> str:
     return _OPTION.sub(_without_key, uri[0])
 
 
 def _without_key(option: re.Match[str]) -> str:
     name, value = option.groups()
-    return f"{name}={value if name in _HARMLESS and '#' not in value else '***'}"
+    if name not in _HARMLESS or "#" in value:
+        return f"{name}=***"
+    *passwords, rest = _AT.split(value)
+    return f"{name}={'***@' if passwords else ''}{rest}"
 
 
 def absolute(location: str) -> str:
@@ -99,8 +113,9 @@ def split(location: str) -> tuple[str, str]:
 
 
 def name_of(location: str) -> str:
-    """Return the last part of a location."""
-    return PurePath(_split_query(location)[0]).name
+    """Return the last part of a location, a bucket without its keys."""
+    name = PurePath(_split_query(shown(location))[0]).name
+    return name.removeprefix("***@") if "://" in location else name
 
 
 def _split_query(location: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from raynas.costs import Limits, parse_duration, parse_quantity
 from raynas.deciding import decides
 from raynas.differentiable import DifferentiableSettings
 from raynas.errors import UserError
-from raynas.locations import shown
+from raynas.locations import shown_within
 from raynas.ranges import refuse_odd_gpus, refuse_out_of_range
 from raynas.stages import (
     INDICATOR_SCORES,
@@ -118,7 +118,7 @@ class Settings:
 
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
-        return shown(json.dumps(dataclasses.asdict(self), sort_keys=True))
+        return json.dumps(shown_within(dataclasses.asdict(self)), sort_keys=True)
 
 
 # Who computes and how safely, not what: these may change when a run is continued.

@@ -219,6 +219,16 @@ def test_scores_without_a_layer_weight_need_no_layer_indicator() -> None:
         assert Settings(pretrain=pretrain, search=search).search == search
 
 
+@pytest.mark.parametrize("secret", ["s3cr3t", "s3'\"cr3t", 's3cr3t"', "s3cr3t\\"])
+def test_no_key_of_a_location_is_recorded_or_in_a_name(secret: str) -> None:
+    for data in (f"s3://b/x?secret_key={secret}", f"s3://b/x?sas_token={secret}&scheme=http"):
+        settings = Settings(data=data)
+
+        assert "cr3t" not in settings.to_json()
+        assert json.loads(settings.to_json())["data"] == data.replace(secret, "***")
+        assert settings.digest == Settings(data=data.replace(secret, "other")).digest
+
+
 def test_settings_do_not_differ_from_their_own_record() -> None:
     settings = Settings(max_macs=10, search=SearchSettings(parents=3))
 

@@ -237,6 +237,8 @@ def test_without_a_folder_the_same_methods_in_any_order_share_one() -> None:
 
     assert folders[0] == folders[1] != folders[2]
     assert folders[0].startswith("runs/compare-digits-small_mobile-")
+    _, methods = compare.parse(["--methods", "spos", "--data", "s3://KEY:SECRET@bucket"])
+    assert compare.default_folder(methods).startswith("runs/compare-bucket-small_mobile-")
 
 
 def test_the_tables_of_a_run_and_of_a_comparison_are_apart() -> None:

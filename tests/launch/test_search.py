@@ -574,6 +574,11 @@ class TestCommand:
         assert str(folders[0]).startswith("runs/digits-small_mobile-")
         assert str(folders[3]).startswith("runs/b-mine-")
 
+    def test_without_a_folder_the_keys_of_a_bucket_are_not_in_its_name(self) -> None:
+        folder = run_folder(search.parse(["--data", "s3://KEY:SECRET@bucket"]).settings)
+
+        assert folder.name.startswith("bucket-small_mobile-")
+
     def test_an_interruption_is_said_in_a_line(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
