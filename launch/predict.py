@@ -27,6 +27,7 @@ from raynas.command import exit_code, run_script
 from raynas.errors import UserError
 from raynas.folder import Folder
 from raynas.locations import shown
+from raynas.store import RUN_COPY
 from raynas.training.decoding import Square, decode, why_broken
 from raynas.training.listing import is_left_over, list_local_files, readable
 from raynas.training.onnx_file import OnnxNetwork
@@ -143,7 +144,7 @@ def _local(export: str, spare: Path) -> Path:
     folder = Folder(export)
     if not folder.has("config.json"):
         hint = "wanted the folder of one network, such as RUN/exports/3-0-5"
-        if folder.has("tables/runs/run.parquet") or folder.has("tables/runs/all.parquet"):
+        if any(map(folder.has, ("tables/runs/run.parquet", "tables/runs/all.parquet", RUN_COPY))):
             hint = "it is a run folder, so name one of its exports, EXPORT/exports/ARCHITECTURE"
         raise UserError(f"export {shown(export)}: no config.json in it; {hint}")
     if folder.local_folder is not None:

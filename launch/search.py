@@ -32,7 +32,7 @@ from raynas.output import outlive_output
 from raynas.page.writing import reporting
 from raynas.report import print_report
 from raynas.settings import Settings
-from raynas.training.damage import missing
+from raynas.training.damage import lost_for_good, missing
 from raynas.training.export import export_finished
 from raynas.training.mending import warning_of_loss
 from raynas.training.warm_start import latency_table_of
@@ -85,6 +85,8 @@ def search(command: Command, console: Console) -> None:
     store = run_folder(settings, command.run)
     recorded = recorded_run(store, settings)
     if recorded and recorded["finished"] and not command.dry_run:
+        for line in lost_for_good(store, settings):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         lost = missing(store, settings)
         if not lost:
             print_report(store, console)

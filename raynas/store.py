@@ -22,6 +22,8 @@ from raynas.tables import COMPARISON, SCHEMAS
 
 Row = Mapping[str, Any]
 _SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
+RUN_COPY = "checkpoints/run.parquet"
+"""The row of ``runs`` again: it alone says of which settings everything else is."""
 _RETRIES = 20
 _DAMAGE = ("TProtocolException", "Corrupt", "decompress", "Unexpected end", "page header")
 _Found = TypeVar("_Found")
@@ -39,10 +41,15 @@ class RunStore(Folder):
         """Open a run folder for reading.
 
         Raises:
-            UserError: There is no run in that folder.
+            UserError: There is no run in that folder, or its row is lost.
         """
         store = cls(uri)
         if not store.rows("runs"):
+            if store.has(RUN_COPY):
+                raise UserError(
+                    f"run folder {shown(uri)}: tables/runs is lost; the command that began the run "
+                    "restores it from its copy"
+                )
             raise UserError(
                 f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
             )

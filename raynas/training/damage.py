@@ -6,15 +6,13 @@ from typing import Any
 
 from raynas.errors import UserError
 from raynas.settings import Settings
-from raynas.store import DamagedError, RunStore
+from raynas.store import RUN_COPY, DamagedError, RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole
 from raynas.training.journal import CHECKPOINT
 from raynas.training.outcomes import SEARCH_STATE
 from raynas.training.reuse import PRETRAINING
 
-RUN_COPY = "checkpoints/run.parquet"
-"""The row of ``runs`` again: it alone says of which settings everything else is."""
 _FOUND_BY_SEARCH = [name for name in SCHEMAS if name not in {"runs", *PRETRAINING}]
 
 
@@ -102,10 +100,20 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
     return tables + [path for path in models if not store.has(path)]
 
 
+def lost_for_good(store: RunStore, settings: Settings) -> list[str]:
+    """Return a sentence for what a finished run lacks that no command makes again."""
+    pretrained = settings.pretrain.epochs and not settings.search.by_gates
+    if not pretrained or store.list_files("tables/steps"):  # which may be damaged
+        return []
+    return [
+        "warning: tables/steps is lost, and with it the losses of its steps; nothing needs them"
+    ]
+
+
 def _needed(settings: Settings) -> list[str]:
     """Return the tables that every finished run of these settings has, and that can be rebuilt."""
     by_gates = settings.search.by_gates
-    tables = ["architectures", "outcomes"]
+    tables = ["runs", "architectures", "outcomes"]
     if settings.pretrain.epochs and not by_gates:
         tables += ["isometry", "ledger", "indicators"]
     if by_gates:

@@ -9,9 +9,9 @@ import pytest
 
 from raynas.cluster import opening
 from raynas.cluster.connection import Resources
-from raynas.store import RunStore
+from raynas.store import RUN_COPY, RunStore
 from raynas.tables import SCHEMAS
-from raynas.training.damage import RUN_COPY, missing
+from raynas.training.damage import missing
 from tests.launch.scripts import TINY, load_script, results_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one more a test

@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 
 from raynas.errors import UserError
 from raynas.settings import Settings
-from raynas.store import RunStore
+from raynas.store import RUN_COPY, RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
-from raynas.training.damage import RUN_COPY, SEARCH_STATE, damaged, missing, read_run, write_run
+from raynas.training.damage import (
+    SEARCH_STATE,
+    damaged,
+    lost_for_good,
+    missing,
+    read_run,
+    write_run,
+)
 from raynas.training.journal import CHECKPOINT
 from raynas.training.mending import put_damaged_aside, rebuild_trials
 from raynas.training.reuse import PRETRAINING, forget_pretraining
@@ -82,7 +89,16 @@ def test_a_damaged_file_of_any_table_is_named_put_aside_and_its_fate_told(
     assert list(damaged(store)) == []
 
 
-NEEDED = {"architectures", "outcomes", "isometry", "ledger", "indicators", "checks", "trials"}
+NEEDED = {
+    "runs",
+    "architectures",
+    "outcomes",
+    "isometry",
+    "ledger",
+    "indicators",
+    "checks",
+    "trials",
+}
 
 
 @pytest.mark.parametrize("table", SCHEMAS)
@@ -96,6 +112,26 @@ def test_a_finished_run_without_a_table_that_can_be_made_again_is_not_taken_for_
     row = read_run(store)
     assert row is not None
     assert row["run"] == "run"
+
+
+def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: RunStore) -> None:
+    store.drop("runs", lambda _: True)
+    assert missing(store, SETTINGS) == ["tables/runs"]
+    with pytest.raises(UserError, match="tables/runs is lost; the command that began the run rest"):
+        RunStore.open(store.uri)
+    store.delete(RUN_COPY)
+    with pytest.raises(UserError, match="no run there"):
+        RunStore.open(store.uri)
+
+
+def test_losses_of_steps_that_are_lost_are_told_of_a_run_that_had_some(store: RunStore) -> None:
+    assert lost_for_good(store, SETTINGS) == []
+    store.drop("steps", lambda _: True)
+    (sentence,) = lost_for_good(store, SETTINGS)
+
+    assert "tables/steps is lost" in sentence
+    by_gates = replace(SETTINGS.search, strategy="differentiable")
+    assert lost_for_good(store, replace(SETTINGS, check=0, search=by_gates)) == []
 
 
 @pytest.mark.parametrize(
