@@ -81,7 +81,7 @@ def predict(command: Command) -> None:
     with tempfile.TemporaryDirectory() as spare:
         folder = _local(command.export, Path(spare))
         _refuse_damaged(folder, command.export)
-        classify = _by_onnx(folder) if command.onnx else _by_module(folder)
+        classify = _classifier(folder, command)
         read = [_tell(path, classify, command) for path in paths]
     if not any(read):
         raise UserError(f"images: none of {len(paths):,} could be read; check the paths")
@@ -158,19 +158,41 @@ def _refuse_damaged(folder: Path, export: str) -> None:
     """Refuse an export of which a file is cut off; model.py may have been edited on purpose."""
     damaged = "config.json"
     try:
-        sizes = json.loads((folder / damaged).read_text(encoding="utf-8")).get("bytes", {})
+        config = json.loads((folder / damaged).read_text(encoding="utf-8"))
+        sizes = config.get("bytes", {}).items()
         damaged = next(
             name
-            for name, size in sizes.items()
+            for name, size in sizes
             if name != "model.py" and size != (folder / name).stat().st_size
         )
     except (StopIteration, FileNotFoundError):  # what is missing is told where it is needed
         return
-    except ValueError:
+    except (AttributeError, ValueError):  # no JSON, or not that of an export
         pass
     raise UserError(
         f"export {shown(export)}: {damaged} is damaged; launch/export.py RUN writes it anew"
     )
+
+
+def _classifier(folder: Path, command: Command) -> Classify:
+    """Return what classifies a file by an export.
+
+    Raises:
+        UserError: A file is missing, or what it holds is no network.
+    """
+    file, other = (
+        ("model.onnx", "go without --onnx") if command.onnx else ("model.py", "try --onnx")
+    )
+    try:
+        return _by_onnx(folder) if command.onnx else _by_module(folder)
+    except UserError:
+        raise
+    except Exception as error:  # whatever is raised by a file that is cut off, or was edited
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(
+            f"export {shown(command.export)}: {file} and what it reads cannot be loaded ({why}); "
+            f"launch/export.py RUN writes it anew, or {other}"
+        ) from error
 
 
 def _needed(folder: Path, name: str, otherwise: str) -> Path:
@@ -181,13 +203,15 @@ def _needed(folder: Path, name: str, otherwise: str) -> Path:
 
 def _by_module(folder: Path) -> Classify:
     """Return what classifies a file by model.py, which is executed."""
-    module: Any = import_file(_needed(folder, "model.py", "try --onnx"))
-    network = module.load(folder)
+    path = _needed(folder, "model.py", "try --onnx")
+    _needed(folder, "weights.safetensors", "launch/export.py RUN writes it anew, or try --onnx")
+    module: Any = import_file(path)
+    network, tell = module.load(folder), module.classify
 
     def classify(path: str) -> Ranking:
         try:
             with Image.open(path) as image:
-                found: Ranking = module.classify(network, image)
+                found: Ranking = tell(network, image)
         except Exception as error:
             raise Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
         return found

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from raynas.errors import UserError
+from raynas.folder import Folder
 from raynas.space_digest import RECORDED
 from raynas.store import RunStore
 from raynas.training.export import exports_of
@@ -342,6 +343,59 @@ class TestPredict:
 
             assert code == 2
             assert f"it has no {name}; {hint}" in errors
+
+    @pytest.mark.parametrize(
+        ("name", "left", "message"),
+        [
+            ("weights.safetensors", None, "it has no weights.safetensors; launch/export.py RUN"),
+            ("weights.safetensors", 0.5, "cannot be loaded (SafetensorError: "),
+            ("model.py", 0, "cannot be loaded (AttributeError: "),
+            ("model.py", 0.9, "cannot be loaded ("),
+            ("config.json", "[]", "config.json is damaged"),
+            ("config.json", '{"bytes": []}', "config.json is damaged"),
+        ],
+    )
+    def test_an_export_that_is_not_whole_and_does_not_say_how_long_it_was_gets_a_sentence(
+        self,
+        name: str,
+        left: float | str | None,
+        message: str,
+        run: Any,
+        tmp_path: Path,
+        store: RunStore,
+    ) -> None:
+        folder = Folder.create(str(tmp_path))
+        exports_of(store, SPACE, None, with_onnx=False, folder=folder, prefix="").make(
+            store.rows("outcomes")[0]
+        )
+        (export_folder,) = tmp_path.iterdir()
+        config = json.loads((export_folder / "config.json").read_text())
+        del config["bytes"]
+        (export_folder / "config.json").write_text(json.dumps(config))
+        path = export_folder / name
+        whole = path.read_bytes()
+        path.unlink()
+        if isinstance(left, str):
+            path.write_text(left)
+        elif left is not None:
+            path.write_bytes(whole[: int(left * len(whole))])
+        code, _, errors = run(predict, export_folder, tmp_path / "image.png")
+
+        assert code == 2
+        assert message in errors
+        assert errors.count("\n") == 1
+
+    def test_an_onnx_file_that_is_cut_off_gets_a_sentence(
+        self, run: Any, exported: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(exported, folder := tmp_path / "export")
+        (folder / "config.json").write_text("{}")
+        (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:-99])
+        code, _, errors = run(predict, folder, tmp_path / "image.png", "--onnx")
+
+        assert code == 2
+        assert "model.onnx and what it reads cannot be loaded (" in errors
+        assert errors.count("\n") == 1
 
 
 @pytest.fixture
