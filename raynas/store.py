@@ -25,7 +25,14 @@ _SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
 RUN_COPY = "checkpoints/run.parquet"
 """The row of ``runs`` again: it alone says of which settings everything else is."""
 _RETRIES = 20
-_DAMAGE = ("TProtocolException", "Corrupt", "decompress", "Unexpected end", "page header")
+_DAMAGE = (
+    "TProtocolException",
+    "Corrupt",
+    "decompress",
+    "Unexpected end",
+    "page header",
+    "deserialize thrift",
+)
 _Found = TypeVar("_Found")
 
 
@@ -164,7 +171,9 @@ class RunStore(Folder):
         try:
             with compaction.opened(self._files, folder) as compacted:
                 yield compacted
-        except (pa.ArrowInvalid, OSError, KeyError, TypeError) as error:
+        except UserError:  # of a part beside it
+            raise
+        except (ValueError, OSError, LookupError, TypeError) as error:
             if not _is_damage(error):
                 raise
             raise self._damaged(f"{folder}/{compaction.FILE}", error) from error

@@ -13,9 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas import compaction
 from raynas.errors import UserError
 from raynas.settings import Settings
-from raynas.store import RUN_COPY, RunStore
+from raynas.store import RUN_COPY, DamagedError, RunStore
 from raynas.tables import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
 from raynas.training.damage import (
@@ -210,6 +211,42 @@ def test_a_pretraining_of_unknown_settings_is_forgotten(store: RunStore) -> None
     assert not store.has(CHECKPOINT)
     assert [store.parts(table) for table in PRETRAINING] == [[]] * 4
     assert store.parts("checks")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [b"", b"[[[", b"5", b"\xff", b'[["one"]]', b'[[["one", 1, 2]]]', b'[[], [["one", 1]]]'],
+)
+def test_a_table_that_does_not_know_its_parts_is_damaged(store: RunStore, places: bytes) -> None:
+    sink = pa.BufferOutputStream()
+    rows = SCHEMAS["steps"].empty_table().replace_schema_metadata({b"raynas.parts": places})
+    pq.write_table(rows, sink)
+    store.write_bytes("tables/steps/compacted.parquet", sink.getvalue().to_pybytes())
+
+    assert list(damaged(store)) == ["tables/steps/compacted.parquet"]
+
+
+def test_what_arrow_says_of_damaged_headers_is_damage_and_what_storages_say_is_not(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow says so of headers that no test can write at will."""
+    for words, error in (
+        ("Couldn't deserialize thrift: No more data to read.", DamagedError),
+        ("Connection reset by peer", OSError),
+    ):
+
+        def fails(*_: object, words: str = words) -> None:
+            raise OSError(words)
+
+        monkeypatch.setattr(compaction, "opened", fails)
+        with pytest.raises(error, match=words if error is OSError else "is damaged"):
+            store.parts("steps")
+
+
+def test_a_damaged_part_beside_a_merged_file_is_the_one_that_is_named(store: RunStore) -> None:
+    store.write_bytes("tables/steps/new.parquet", b"")
+    with pytest.raises(DamagedError, match=r"tables/steps/new.parquet is damaged"):
+        store.rows("steps")
 
 
 def test_a_parquet_file_that_is_no_table_of_a_run_is_damaged(store: RunStore) -> None:
