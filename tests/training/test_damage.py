@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas import compaction
+from raynas.cluster.run import begin
 from raynas.errors import UserError
 from raynas.settings import Settings
 from raynas.store import RUN_COPY, DamagedError, RunStore
@@ -120,6 +123,12 @@ def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: 
     assert missing(store, SETTINGS) == ["tables/runs"]
     with pytest.raises(UserError, match="tables/runs is lost; the command that began the run rest"):
         RunStore.open(store.uri)
+    stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None)
+    run: Any = SimpleNamespace(store=store, stages=stages, plan=plan, recorded=read_run(store))
+    begin(run)  # as the same command does
+    assert missing(store, SETTINGS) == []
+    assert RunStore.open(store.uri).rows("runs") == [run.recorded]
+    store.drop("runs", lambda _: True)
     store.delete(RUN_COPY)
     with pytest.raises(UserError, match="no run there"):
         RunStore.open(store.uri)
