@@ -49,6 +49,8 @@ def _whole_rows(store: RunStore) -> list[dict[str, Any]]:
 
 
 def _copied_rows(store: RunStore) -> list[dict[str, Any]]:
+    if not store.has(RUN_COPY):  # asked first: below a file there is nothing to open
+        return []
     try:
         return store.rows_of_file(RUN_COPY, "runs")
     except (FileNotFoundError, DamagedError):
