@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
-from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.locations import shown, split
-from raynas.store import RunStore
+from raynas.storage.run_store import RunStore
+from raynas.storage.uris import shown, split
+from raynas.terminal.cli import exit_code, run_script
 
 _KEYS = ("run", "space", "method", "seed")
 

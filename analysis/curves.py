@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from raynas import figures
-from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.store import RunStore
+from raynas.reporting import plot_style
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, run_script
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Options:
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder: a local path or a URI such as s3://bucket/run."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(store: RunStore) -> Figure:
     """Return a figure of what there is: pretraining above, retraining below.
 
@@ -47,7 +47,7 @@ def draw(store: RunStore) -> Figure:
         )
     heights = [3.0] * (not steps.empty) + [3.8] * (not trials.empty)
     figure = Figure(figsize=(9, 0.3 + sum(heights)), layout="constrained")
-    figure.suptitle(figures.describe(store), x=0.01, ha="left", fontsize=10)
+    figure.suptitle(plot_style.describe(store), x=0.01, ha="left", fontsize=10)
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     if not steps.empty:
         _draw_steps(figure.add_subplot(grid[0, :]), steps.sort_values("step"))
@@ -59,7 +59,7 @@ def draw(store: RunStore) -> Figure:
             [Line2D([], [], color=colour, linewidth=2) for colour in names.values()], names.keys(),
             title="Rank and architecture", alignment="left", loc="outside lower left",
             ncols=1 + (max(map(len, names)) < 45),
-            prop={"family": figures.MONOSPACE, "size": 8},
+            prop={"family": plot_style.MONOSPACE, "size": 8},
         )  # fmt: skip
     return figure
 
@@ -68,11 +68,11 @@ def _draw_steps(axes: Axes, steps: pd.DataFrame) -> None:
     window = max(1, len(steps) // 50)
     smooth = steps["loss"].rolling(window, center=True, min_periods=1).mean()
     axes.plot(
-        steps["step"], steps["loss"], color=figures.SKY, linewidth=0.6, alpha=0.5,
+        steps["step"], steps["loss"], color=plot_style.SKY, linewidth=0.6, alpha=0.5,
         label="every step", rasterized=True,
     )  # fmt: skip
     axes.plot(
-        steps["step"], smooth, color=figures.BLUE, linewidth=1.8, label=f"mean of {window} steps"
+        steps["step"], smooth, color=plot_style.BLUE, linewidth=1.8, label=f"mean of {window} steps"
     )
     rate = _draw_rate(axes, steps["step"], steps["learning_rate"])
     axes.set_title("Pretraining of the supernet")
@@ -86,9 +86,9 @@ def _draw_steps(axes: Axes, steps: pd.DataFrame) -> None:
 def _draw_rate(axes: Axes, x: pd.Series, rate: pd.Series) -> Axes:
     """Draw the learning rate faintly against axes of its own, which lie above the others."""
     twin = axes.twinx()
-    twin.plot(x, rate, color=figures.GREY, linewidth=1, alpha=0.45, label="learning rate")
-    twin.set_ylabel("Learning rate", color=figures.GREY)
-    twin.tick_params(colors=figures.GREY)
+    twin.plot(x, rate, color=plot_style.GREY, linewidth=1, alpha=0.45, label="learning rate")
+    twin.set_ylabel("Learning rate", color=plot_style.GREY)
+    twin.tick_params(colors=plot_style.GREY)
     twin.set_ylim(bottom=0)
     twin.grid(visible=False)
     return twin
@@ -105,21 +105,21 @@ def _draw_trials(
     """Draw the best architectures in colours, the others in grey; return name to colour."""
     best = trials.groupby("architecture")["val_accuracy"].max().sort_values(ascending=False)
     order = sorted(map(str, best.index), key=lambda text: ranks.get(text, len(best) + 1))
-    looks = dict(zip(order, figures.PALETTE, strict=False))
+    looks = dict(zip(order, plot_style.PALETTE, strict=False))
     for architecture in reversed(order):  # the best on top
         rows = trials[trials["architecture"] == architecture].sort_values("epoch")
         for _, trial in rows.groupby("trial"):
-            _draw_trial(loss, accuracy, trial, looks.get(architecture, figures.FAINT))
+            _draw_trial(loss, accuracy, trial, looks.get(architecture, plot_style.FAINT))
     rate = _draw_rate(loss, *_longest(trials))
     _label(loss, "Loss (nats)", "Retraining: loss")
     _label(accuracy, "Validation accuracy (%)", "Retraining: validation accuracy")
-    figures.show_percent(accuracy.yaxis)
-    lines = [Line2D([], [], color=figures.GREY, linestyle=dashes) for dashes in ("-", "--")]
+    plot_style.show_percent(accuracy.yaxis)
+    lines = [Line2D([], [], color=plot_style.GREY, linestyle=dashes) for dashes in ("-", "--")]
     entries = ["validation", "training", "learning rate"]
     rate.legend([*lines, *rate.lines], entries, loc="upper right", frameon=True, edgecolor="none")
     names = {f"{ranks.get(text, '-'):>2}  {text}": colour for text, colour in looks.items()}
     if others := len(order) - len(looks):
-        names[f"    {others} more"] = figures.FAINT
+        names[f"    {others} more"] = plot_style.FAINT
     return names
 
 
@@ -158,7 +158,7 @@ def _save(arguments: Sequence[str] | None) -> None:
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
     store = RunStore.open(options.run)
-    print(figures.save(draw(store), store, "curves", options.figure))
+    print(plot_style.save(draw(store), store, "curves", options.figure))
 
 
 if __name__ == "__main__":

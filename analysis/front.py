@@ -22,13 +22,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from raynas import figures
-from raynas.command import exit_code, run_script
-from raynas.costs import Kind, show_quantity
+from raynas.costs.costs import Kind, show_quantity
 from raynas.errors import UserError
-from raynas.readings import pareto
-from raynas.stages import goals_of
-from raynas.store import RunStore
+from raynas.reporting import plot_style
+from raynas.reporting.queries import pareto
+from raynas.settings.stages import goals_of
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, run_script
 
 _PANEL = np.array([430.0, 290.0])  # roughly the size of the panel, in points
 MARKERS = "os^DvP*X"
@@ -53,7 +53,7 @@ class Options:
     """Run folders: local paths or URIs such as s3://bucket/run; each gets a marker."""
     cost: Literal["macs", "params", "latency"] | None = None
     """What the x-axis shows; unset: what the first run minimised, or MACs."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
 def read_points(stores: Sequence[RunStore]) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def costs_of(store: RunStore) -> tuple[Kind, ...]:
     return goals or ("macs",)
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     """Return a figure with all points, the two fronts, and a list of what the labels mean.
 
@@ -112,10 +112,10 @@ def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     for axes, each in zip(panels, costs, strict=True):
         paint(axes, points, each)
         axes.legend(handles=_entries(stores), loc="upper left", bbox_to_anchor=(1, 1))
-    title = figures.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs"
+    title = plot_style.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs"
     panels[0].set_title(title)
     below.axis("off")
-    below.text(0, 1, "\n".join(listing), va="top", family=figures.MONOSPACE, fontsize=8)
+    below.text(0, 1, "\n".join(listing), va="top", family=plot_style.MONOSPACE, fontsize=8)
     return figure
 
 
@@ -143,15 +143,15 @@ def paint(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
     axes.margins(0.08)
     _label_points(axes, known, _COLUMNS[cost])
     if cost != "latency":
-        figures.show_quantities(axes.xaxis)
-    figures.show_percent(axes.yaxis)
+        plot_style.show_quantities(axes.xaxis)
+    plot_style.show_percent(axes.yaxis)
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
     """Draw validation and test of an architecture on one vertical line with its label."""
     columns = ["val_accuracy", "test_accuracy"]
     lowest, highest = points[columns].min(axis=1), points[columns].max(axis=1)
-    axes.vlines(points[cost], lowest, highest, color=figures.FAINT, linewidth=1, zorder=0.7)
+    axes.vlines(points[cost], lowest, highest, color=plot_style.FAINT, linewidth=1, zorder=0.7)
     for run, rows in points.groupby("run"):
         colour, marker = _look(int(str(run)))
         for column, filling in zip(columns, ("none", colour), strict=True):
@@ -184,7 +184,7 @@ def _label_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
 
 def _look(run: int) -> tuple[str, str]:
     """Return colour and marker of the run with that index."""
-    return figures.PALETTE[run % len(figures.PALETTE)], MARKERS[run % len(MARKERS)]
+    return plot_style.PALETTE[run % len(plot_style.PALETTE)], MARKERS[run % len(MARKERS)]
 
 
 def _draw_fronts(axes: Axes, points: pd.DataFrame, cost: Kind) -> None:
@@ -194,17 +194,17 @@ def _draw_fronts(axes: Axes, points: pd.DataFrame, cost: Kind) -> None:
         front = pareto(points, column, _COLUMNS[cost])
         axes.step(
             [*front[_COLUMNS[cost]], costs.max()], [*front[column], front[column].max()],
-            where="post", color=figures.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.8,
+            where="post", color=plot_style.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.8,
         )  # fmt: skip
 
 
 def _entries(stores: Sequence[RunStore]) -> list[Line2D]:
     """Return the legend: what fillings and lines mean, then the runs' markers."""
     entries = [
-        Line2D([], [], marker="o", ls="", c=figures.GREY, fillstyle="none", label="validation"),
-        Line2D([], [], marker="o", ls="", c=figures.GREY, label="test"),
-        Line2D([], [], ls="--", lw=0.9, c=figures.BLACK, label="front, validation"),
-        Line2D([], [], ls="-", lw=0.9, c=figures.BLACK, label="front, test"),
+        Line2D([], [], marker="o", ls="", c=plot_style.GREY, fillstyle="none", label="validation"),
+        Line2D([], [], marker="o", ls="", c=plot_style.GREY, label="test"),
+        Line2D([], [], ls="--", lw=0.9, c=plot_style.BLACK, label="front, validation"),
+        Line2D([], [], ls="-", lw=0.9, c=plot_style.BLACK, label="front, test"),
     ]
     for index in range(len(stores) if len(stores) > 1 else 0):
         colour, marker = _look(index)
@@ -220,7 +220,7 @@ def _listing(points: pd.DataFrame, stores: Sequence[RunStore], costs: Sequence[K
         rows = points[points["run"] == index]
         if len(stores) > 1:
             nothing = "" if len(rows) else " (nothing finished yet)"
-            lines.append(f"{_letter(index)}  {figures.describe(store)}{nothing}")
+            lines.append(f"{_letter(index)}  {plot_style.describe(store)}{nothing}")
         shown = rows.head(max(3, _MOST_LISTED // len(stores)))
         lines += [_line(row, costs) for _, row in shown.iterrows()]
         if len(rows) > len(shown):
@@ -254,8 +254,8 @@ def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    stores = figures.open_runs(options.runs)
-    print(figures.save(draw(stores, options.cost), stores[0], "front", options.figure))
+    stores = plot_style.open_runs(options.runs)
+    print(plot_style.save(draw(stores, options.cost), stores[0], "front", options.figure))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,19 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from raynas import figures
-from raynas.command import exit_code, make_console, run_script
 from raynas.errors import UserError
-from raynas.readings import best_search, chosen_gates, last_epochs, last_gates, whole_searches
-from raynas.run_names import name_runs
-from raynas.store import RunStore
-from raynas.text_tables import Column, TextTable
+from raynas.reporting import plot_style
+from raynas.reporting.queries import (
+    best_search,
+    chosen_gates,
+    last_epochs,
+    last_gates,
+    whole_searches,
+)
+from raynas.reporting.run_labels import name_runs
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.text_tables import Column, TextTable
 
 METHODS = Path(__file__).parent.parent / "launch" / "settings"
 CELLS = ("normal", "reduction")
@@ -58,7 +64,7 @@ class Options:
     accurate seed."""
     json: bool = False
     """Print one JSON object instead of a table; shares and accuracies in [0, 1]."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
 def read(stores: Sequence[RunStore]) -> dict[str, pd.DataFrame]:
@@ -69,13 +75,13 @@ def read(stores: Sequence[RunStore]) -> dict[str, pd.DataFrame]:
     """
     found: dict[str, pd.DataFrame] = {}
     for name, store in zip(name_runs(stores, METHODS), stores, strict=True):
-        rows = figures.read_rows(store, "search_epochs", _WRITER)
+        rows = plot_style.read_rows(store, "search_epochs", _WRITER)
         before = [found[name]] if name in found else []
         found[name] = pd.concat([*before, rows]).drop_duplicates(["seed", "epoch"])
     return found
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(stores: Sequence[RunStore]) -> Figure:
     """Return a figure of normal cells above, reduction cells below, with a line per run.
 
@@ -97,7 +103,7 @@ def draw(stores: Sequence[RunStore]) -> Figure:
         axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # what is 0 is not hidden by the axis
-    figures.show_percent(panels[0, 0].yaxis)
+    plot_style.show_percent(panels[0, 0].yaxis)
     figure.legend(
         panels[0, 0].lines, runs.keys(), loc="outside lower left", ncols=columns, handlelength=3.5
     )
@@ -116,7 +122,7 @@ def _place(stores: Sequence[RunStore]) -> str:
 def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
     """Draw the mean of those seeds that have come to an epoch, and their band."""
     spread = groups.agg(["mean", "min", "max"]).dropna()
-    colour, _ = figures.line_look(index)
+    colour, _ = plot_style.line_look(index)
     step = max(1, len(spread) // _MOST_MARKERS)
     axes.fill_between(
         spread.index, spread["min"], spread["max"], color=colour, alpha=0.15,
@@ -124,12 +130,12 @@ def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
     )  # fmt: skip
     axes.plot(
         spread.index, spread["mean"], color=colour, linewidth=1.5, markersize=4.5,
-        linestyle=figures.DASHES[index % len(figures.DASHES)],
+        linestyle=plot_style.DASHES[index % len(plot_style.DASHES)],
         marker=MARKERS[index % len(MARKERS)], markevery=(index * step // count, step),
     )  # fmt: skip
 
 
-@figures.drawing
+@plot_style.drawing
 def draw_heat(stores: Sequence[RunStore]) -> Figure:
     """Return a heat map of edges and operations for each kind of cell; the chosen are framed.
 
@@ -139,7 +145,7 @@ def draw_heat(stores: Sequence[RunStore]) -> Figure:
     if len(stores) != 1:
         raise UserError(f"--of heat: got {len(stores)} runs, wanted one; leave the others out")
     (store,) = stores
-    best = best_search(last_epochs(figures.read_rows(store, "search_epochs", _WRITER)))
+    best = best_search(last_epochs(plot_style.read_rows(store, "search_epochs", _WRITER)))
     if best is None:
         raise UserError(f"run folder {store.uri}: no search has got through its first epoch yet")
     weights = last_gates(store.table("gates").to_pandas(), best)
@@ -148,7 +154,7 @@ def draw_heat(stores: Sequence[RunStore]) -> Figure:
     figure = Figure(figsize=(11, 1.6 + 0.27 * size), layout="constrained")
     seed, epoch = best["seed"], best["epoch"]
     figure.suptitle(
-        f"{figures.describe(store)}; search of seed {seed} after epoch {epoch}",
+        f"{plot_style.describe(store)}; search of seed {seed} after epoch {epoch}",
         x=0.01, ha="left", fontsize=10,
     )  # fmt: skip
     values = np.concatenate([grid.to_numpy().ravel() for grid in weights.values()])
@@ -188,7 +194,7 @@ def _frame(axes: Axes, grid: pd.DataFrame, chosen: set[tuple[int, int, str]]) ->
         for column in (columns.index(name) for *at, name in chosen if at == [node, source]):
             axes.add_patch(
                 Rectangle(
-                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=figures.VERMILION,
+                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=plot_style.VERMILION,
                     linewidth=2, zorder=3,
                 )
             )  # fmt: skip
@@ -264,12 +270,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show(arguments: Sequence[str] | None) -> None:
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
     options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
-    stores = figures.open_runs(options.runs)
+    stores = plot_style.open_runs(options.runs)
     rows = summarise(read(stores))
     is_heat = options.of == "heat"
     figure = draw_heat(stores) if is_heat else draw(stores)
     name = "gates-heat" if is_heat else "gates"
-    picture = figures.save(figure, stores[0], name, options.figure)
+    picture = plot_style.save(figure, stores[0], name, options.figure)
     if options.json:
         told = [{k: _plain(v) for k, v in row.items()} for row in rows]
         print(json.dumps({"runs": told, "figure": picture}, indent=2, allow_nan=False))

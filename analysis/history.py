@@ -16,19 +16,19 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from raynas import figures
-from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.readings import score_name
-from raynas.store import RunStore
+from raynas.reporting import plot_style
+from raynas.reporting.queries import score_name
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, run_script
 
 ORIGINS = {
-    "random": (figures.GREY, "o"),
-    "mutation": (figures.BLUE, "^"),
-    "crossover": (figures.VERMILION, "s"),
-    "exact": (figures.GREEN, "D"),
-    "given": (figures.PURPLE, "P"),
-    "differentiable": (figures.ORANGE, "v"),
+    "random": (plot_style.GREY, "o"),
+    "mutation": (plot_style.BLUE, "^"),
+    "crossover": (plot_style.VERMILION, "s"),
+    "exact": (plot_style.GREEN, "D"),
+    "given": (plot_style.PURPLE, "P"),
+    "differentiable": (plot_style.ORANGE, "v"),
 }
 """Origin to colour and marker."""
 _MOST_LABELS = 20  # generations that are numbered before every other one is left out
@@ -44,10 +44,10 @@ class Options:
         tyro.conf.arg(metavar="RUN...", help_behavior_hint="(at least one)"),
     ]
     """Run folders: local paths or URIs such as s3://bucket/run; each gets a panel."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(stores: Sequence[RunStore]) -> Figure:
     """Return a figure with a panel per run.
 
@@ -68,20 +68,20 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 
 
 def _draw_run(axes: Axes, store: RunStore) -> None:
-    rows = figures.read_rows(store, "architectures", "the search").sort_values("order")
+    rows = plot_style.read_rows(store, "architectures", "the search").sort_values("order")
     rows = rows[np.isfinite(rows["score"])]
     _draw_generations(axes, rows)
     for origin, group in rows.groupby("origin", sort=False):
-        colour, marker = ORIGINS.get(str(origin), (figures.BLACK, "x"))
+        colour, marker = ORIGINS.get(str(origin), (plot_style.BLACK, "x"))
         axes.scatter(
             group["order"], group["score"], s=14, c=colour, marker=marker, alpha=0.75,
             linewidths=0 if marker != "x" else 1, label=str(origin),
         )  # fmt: skip
     axes.step(
-        rows["order"], rows["score"].cummax(), where="post", color=figures.BLACK, linewidth=1.4,
+        rows["order"], rows["score"].cummax(), where="post", color=plot_style.BLACK, linewidth=1.4,
         label="best so far",
     )  # fmt: skip
-    axes.set_title(figures.describe(store))
+    axes.set_title(plot_style.describe(store))
     axes.set_xlabel("Architecture, in the order of scoring")
     axes.set_ylabel(f"Score ({_formula(store)}), higher is better")
     axes.margins(x=0.01)
@@ -93,16 +93,16 @@ def _draw_generations(axes: Axes, rows: pd.DataFrame) -> None:
     if len(firsts) < 2:
         return
     for first in firsts.iloc[1:]:
-        axes.axvline(first - 0.5, color=figures.FAINT, linewidth=0.8, zorder=0)
+        axes.axvline(first - 0.5, color=plot_style.FAINT, linewidth=0.8, zorder=0)
     axes.grid(visible=False, axis="x")
     middles = (
         rows.groupby("generation")["order"].median().iloc[:: 1 + (len(firsts) - 1) // _MOST_LABELS]
     )
     upper = axes.secondary_xaxis("top")
     upper.set_xticks(middles.tolist(), [str(int(generation)) for generation in middles.index])
-    upper.tick_params(length=0, labelsize=8, labelcolor=figures.GREY)
+    upper.tick_params(length=0, labelsize=8, labelcolor=plot_style.GREY)
     upper.spines["top"].set_visible(False)
-    upper.set_xlabel("Generation", fontsize=8, color=figures.GREY)
+    upper.set_xlabel("Generation", fontsize=8, color=plot_style.GREY)
 
 
 def _formula(store: RunStore) -> str:
@@ -118,8 +118,8 @@ def _save(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
         Options, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,)
     )
-    stores = figures.open_runs(options.runs)
-    print(figures.save(draw(stores), stores[0], "history", options.figure))
+    stores = plot_style.open_runs(options.runs)
+    print(plot_style.save(draw(stores), stores[0], "history", options.figure))
 
 
 if __name__ == "__main__":

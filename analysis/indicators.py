@@ -21,10 +21,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from raynas import figures
-from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.store import RunStore
+from raynas.reporting import plot_style
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, run_script
 
 Array = npt.NDArray[np.float64]
 _COLOURS = "cividis"  # even in lightness, for any colour vision
@@ -41,10 +41,10 @@ class Options:
     """Run folder: a local path or a URI such as s3://bucket/run."""
     kind: str = "block"
     """Kind of the candidates' indicators: block, or another that the run has, such as taylor."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(store: RunStore, kind: str = "block") -> Figure:
     """Return a heat map and, where several steps were recorded, a small panel per layer.
 
@@ -60,7 +60,7 @@ def draw(store: RunStore, kind: str = "block") -> Figure:
     width = max(7.5, 2.2 + _COLUMN * (len(names) + 1))
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    parts[0].suptitle(figures.describe(store), x=0.01, ha="left", fontsize=10)
+    parts[0].suptitle(plot_style.describe(store), x=0.01, ha="left", fontsize=10)
     axes = parts[0].subplots()
     scale = _draw_map(axes, grid, strip, names)
     axes.set_xlabel(f"Candidate operation, at recorded step {blocks['step'].max():,}")
@@ -73,7 +73,7 @@ def draw(store: RunStore, kind: str = "block") -> Figure:
 
 def _read(store: RunStore, kind: str) -> pd.DataFrame:
     """Return the rows of a kind; layer indicators as well where they are the same quantity."""
-    rows = figures.read_rows(store, "indicators", "pretraining")
+    rows = plot_style.read_rows(store, "indicators", "pretraining")
     kinds = sorted(set(rows["kind"]) - {"layer"})
     if kind not in kinds:
         raise UserError(
@@ -159,10 +159,10 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
     for index, (axes, layer) in enumerate(zip(panels, layers, strict=False)):
         here = rows[rows["layer"] == layer].sort_values("step")
         for candidate, group in here[here["kind"] != "layer"].groupby("candidate"):
-            colour, dashes = figures.line_look(int(candidate))
+            colour, dashes = plot_style.line_look(int(candidate))
             axes.plot(group["step"], group["value"], color=colour, linestyle=dashes, linewidth=1.2)
         group = here[here["kind"] == "layer"]
-        axes.plot(group["step"], group["value"], color=figures.BLACK, linewidth=1.8)
+        axes.plot(group["step"], group["value"], color=plot_style.BLACK, linewidth=1.8)
         axes.set_title(f"layer {layer}", fontsize=8, pad=2)
         axes.tick_params(labelsize=8, labelbottom=index + _ABREAST >= len(layers))
     for axes in panels[len(layers) :]:
@@ -170,10 +170,10 @@ def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:
     part.supxlabel("Pretraining step", fontsize=9)
     entries = [
         Line2D([], [], color=colour, linestyle=dashes, linewidth=2, label=name.replace("\n", " "))
-        for name, (colour, dashes) in zip(names, map(figures.line_look, range(99)), strict=False)
+        for name, (colour, dashes) in zip(names, map(plot_style.line_look, range(99)), strict=False)
     ]
     if "layer" in set(rows["kind"]):
-        entries.append(Line2D([], [], color=figures.BLACK, linewidth=2, label="layer indicator"))
+        entries.append(Line2D([], [], color=plot_style.BLACK, linewidth=2, label="layer indicator"))
     part.legend(handles=entries, loc="outside upper center", ncols=7)
 
 
@@ -188,7 +188,7 @@ def _save(arguments: Sequence[str] | None) -> None:
     )
     store = RunStore.open(options.run)
     name = "indicators" if options.kind == "block" else f"indicators-{options.kind}"
-    print(figures.save(draw(store, options.kind), store, name, options.figure))
+    print(plot_style.save(draw(store, options.kind), store, name, options.figure))
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from rich.console import Console
 
-from raynas import figures
-from raynas.command import exit_code, make_console, run_script
 from raynas.errors import UserError
-from raynas.readings import isometry_by_layer, measured_candidates
-from raynas.store import RunStore
-from raynas.text_tables import Column, TextTable
+from raynas.reporting import plot_style
+from raynas.reporting.queries import isometry_by_layer, measured_candidates
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.text_tables import Column, TextTable
 
-LOOKS = ((figures.BLUE, "o", -0.14), (figures.VERMILION, "^", 0.14))
+LOOKS = ((plot_style.BLUE, "o", -0.14), (plot_style.VERMILION, "^", 0.14))
 """Colour, marker and shift of the run's own weights, then of Gaussian ones."""
 
 
@@ -44,7 +44,7 @@ class Options:
     """Run folders: local paths or URIs such as s3://bucket/run; each gets two panels."""
     json: bool = False
     """Print one JSON object instead of tables."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
 def read(store: RunStore) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def read(store: RunStore) -> pd.DataFrame:
     Raises:
         UserError: Nothing is recorded yet.
     """
-    rows = figures.read_rows(store, "isometry", "pretraining")
+    rows = plot_style.read_rows(store, "isometry", "pretraining")
     return measured_candidates(rows, store.rows("runs")[0])
 
 
@@ -64,7 +64,7 @@ def variants(rows: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
         yield str(weights), bool(batch_norm), group
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(stores: Sequence[RunStore]) -> Figure:
     """Return a figure with two panels per run: with batch norms and without.
 
@@ -81,7 +81,7 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
     rows = read(store)
     weights = list(dict.fromkeys(rows["initialisation"]))
-    pair[0].set_title(figures.describe(store) + "\nwith batch norms")
+    pair[0].set_title(plot_style.describe(store) + "\nwith batch norms")
     pair[1].set_title("without batch norms")
     for name, batch_norm, group in variants(rows):
         colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
@@ -91,7 +91,7 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
             linewidths=0, label=f"{name}, spread up to {spread:.3f}",
         )  # fmt: skip
     for axes in pair:
-        axes.axhline(1, color=figures.GREY, linewidth=0.8, zorder=0)
+        axes.axhline(1, color=plot_style.GREY, linewidth=0.8, zorder=0)
         axes.set_xlabel("Layer")
         axes.set_ylabel("phi of a candidate")
         axes.set_yscale("log")
@@ -113,7 +113,7 @@ def print_layers(store: RunStore, console: Console) -> None:
     values = pd.concat(measures, axis=1)
     lines = [*values.iterrows(), ("median", values.median()), ("max", values.max())]
     rows = [[str(layer), *(f"{value:.3f}" for value in line)] for layer, line in lines]
-    console.print(TextTable(columns, rows, figures.describe(store)))
+    console.print(TextTable(columns, rows, plot_style.describe(store)))
 
 
 def to_json(stores: Sequence[RunStore], picture: str) -> str:
@@ -141,8 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show(arguments: Sequence[str] | None) -> None:
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
     options = tyro.cli(Options, args=arguments, description=__doc__, config=config)
-    stores = figures.open_runs(options.runs)
-    picture = figures.save(draw(stores), stores[0], "isometry", options.figure)
+    stores = plot_style.open_runs(options.runs)
+    picture = plot_style.save(draw(stores), stores[0], "isometry", options.figure)
     if options.json:
         print(to_json(stores, picture))
         return

@@ -24,14 +24,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from rich.console import Console
 
-from raynas import figures
-from raynas.command import exit_code, make_console, run_script
+from raynas.benchmark import ranking
+from raynas.benchmark.comparison import Comparison, Row, compare
+from raynas.benchmark.truth import Truth, read_content
 from raynas.errors import UserError
-from raynas.search import ranking
-from raynas.search.comparison import Comparison, Row, compare
-from raynas.search.truth import Truth, read_content
-from raynas.stages import IndicatorScore
-from raynas.text_tables import Column, TextTable
+from raynas.reporting import plot_style
+from raynas.settings.stages import IndicatorScore
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.text_tables import Column, TextTable
 
 Array = npt.NDArray[np.float64]
 _MOST_DRAWN = 6  # runs
@@ -56,7 +56,7 @@ class Options:
     """Weights of the path bonus, with commas between: every run with each; unset: its own."""
     json: bool = False
     """Print one JSON object instead; accuracies in percent, regrets in points."""
-    figure: figures.Place = field(default_factory=figures.Place)
+    figure: plot_style.Place = field(default_factory=plot_style.Place)
 
 
 def parse_weights(text: str) -> list[float]:
@@ -184,7 +184,7 @@ def _plain(measures: ranking.Measures | None) -> dict[str, Any] | None:
     return {name: value if math.isfinite(value) else None for name, value in measures.items()}
 
 
-@figures.drawing
+@plot_style.drawing
 def draw(comparison: Comparison) -> Figure:
     """Return true accuracies over scores, a panel per run; colours are depths."""
     count = min(len(comparison.scores), _MOST_DRAWN)
@@ -243,10 +243,10 @@ def _show(arguments: Sequence[str] | None) -> None:
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )  # fmt: skip
     weights = None if options.path_bonus is None else parse_weights(options.path_bonus)
-    stores = figures.open_runs(options.runs)
+    stores = plot_style.open_runs(options.runs)
     content = read_content(options.truth)
     comparison = compare(stores, content, options.truth, options.score, weights)
-    path = figures.save(draw(comparison), stores[0], "ranking", options.figure)
+    path = plot_style.save(draw(comparison), stores[0], "ranking", options.figure)
     if options.json:
         print(to_json(comparison, path))
     else:

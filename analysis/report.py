@@ -13,12 +13,12 @@ from typing import Annotated
 
 import tyro
 
-from raynas.command import exit_code, run_script
 from raynas.errors import UserError
-from raynas.locations import shown, split
-from raynas.page.writing import make_page
-from raynas.report import PAGE
-from raynas.store import RunStore
+from raynas.reporting.page.writing import make_page
+from raynas.reporting.summary import PAGE
+from raynas.storage.run_store import RunStore
+from raynas.storage.uris import shown, split
+from raynas.terminal.cli import exit_code, run_script
 
 METHODS = Path(__file__).parent.parent / "launch" / "settings"
 

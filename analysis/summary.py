@@ -19,24 +19,24 @@ import tyro
 from rich.console import Console, Group
 from rich.text import Text
 
-from raynas.agreement import Check, checked
-from raynas.balance import is_imbalanced
-from raynas.command import exit_code, make_console, run_script
-from raynas.costs import show_quantity
+from raynas.costs.costs import show_quantity
 from raynas.errors import UserError
-from raynas.fairness import Updates, count_updates, fairness_line
-from raynas.following import View, follow
-from raynas.progress import Progress, progress
-from raynas.readings import last_epochs
-from raynas.report import (
+from raynas.reporting.class_balance import is_imbalanced
+from raynas.reporting.fairness import Updates, count_updates, fairness_line
+from raynas.reporting.queries import last_epochs
+from raynas.reporting.rank_correlation import Check, checked
+from raynas.reporting.run_status import Progress, progress
+from raynas.reporting.summary import (
     check_lines,
     gap_lines,
     interval_lines,
     outcome_columns,
     search_lines,
 )
-from raynas.store import RunStore
-from raynas.text_tables import TextTable, facts
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.live_view import View, follow
+from raynas.terminal.text_tables import TextTable, facts
 
 _ACCURACIES = ("val_accuracy", "test_accuracy")
 _BALANCED = ("val_balanced_accuracy", "test_balanced_accuracy")

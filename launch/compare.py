@@ -26,25 +26,32 @@ import tyro
 from rich.console import Console
 
 from launch import search
-from raynas.cluster.comparing import Cell, make_cells, refuse_crowding, run_cells
-from raynas.cluster.connection import Resources, connected, lasting
-from raynas.cluster.opening import load
-from raynas.cluster.plan import make_plan
+from raynas.benchmark.method_comparison import (
+    Row,
+    Spread,
+    by_method,
+    is_biased,
+    over_seeds,
+    run_row,
+)
+from raynas.benchmark.recorded import refuse_misfit
+from raynas.benchmark.truth import Truth, read_content, read_truth
+from raynas.cluster.planning.connection import Resources, connected, lasting
+from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.run import recorded_run
-from raynas.command import exit_code, make_console, run_script, values_of, with_flags
-from raynas.console import Stages
-from raynas.costs import show_quantity
+from raynas.cluster.run_setup import load
+from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowding, run_cells
+from raynas.costs.costs import show_quantity
 from raynas.errors import StageError, UserError
-from raynas.locations import name_of
-from raynas.methods import load_method
-from raynas.output import outlive_output
-from raynas.search.matrix import Row, Spread, by_method, is_biased, over_seeds, run_row
-from raynas.search.recorded import refuse_misfit
-from raynas.search.truth import Truth, read_content, read_truth
-from raynas.settings import Settings
-from raynas.space import chain_of
-from raynas.store import RunStore
-from raynas.text_tables import Column, TextTable
+from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings
+from raynas.spaces.chain import chain_of
+from raynas.storage.run_store import RunStore
+from raynas.storage.uris import name_of
+from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
+from raynas.terminal.output import outlive_output
+from raynas.terminal.progress_bars import Stages
+from raynas.terminal.text_tables import Column, TextTable
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,16 @@ from typing import Any
 
 import tyro
 
-from raynas.any_space import Space
-from raynas.cells import NONE, CellSpace
-from raynas.command import exit_code, make_console, run_script
-from raynas.costs import CostTable, show_quantity
+from raynas.costs.costs import CostTable, show_quantity
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.settings import Settings
-from raynas.space import SPACES, ChoiceBlock, SearchSpace, load_space
-from raynas.text_tables import Column, TextTable
-from raynas.training.trained import searched_space
+from raynas.settings.settings import Settings
+from raynas.spaces.cells import NONE, CellSpace
+from raynas.spaces.chain import SPACES, ChoiceBlock, SearchSpace, load_space
+from raynas.spaces.protocol import Space
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.text_tables import Column, TextTable
+from raynas.training.trained_networks import searched_space
 
 
 @dataclass(frozen=True)

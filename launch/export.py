@@ -15,15 +15,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from raynas.command import exit_code, run_script
+from raynas.data.dataset import Dataset, load_dataset
 from raynas.errors import StageError, UserError
-from raynas.folder import Folder
-from raynas.output import outlive_output
-from raynas.stages import ImageSettings
-from raynas.store import RunStore
-from raynas.training.export import exports_of
-from raynas.training.images import Dataset, load_dataset
-from raynas.training.trained import recorded_space
+from raynas.export.exports import exports_of
+from raynas.settings.stages import ImageSettings
+from raynas.storage.folder import Folder
+from raynas.storage.run_store import RunStore
+from raynas.terminal.cli import exit_code, run_script
+from raynas.terminal.output import outlive_output
+from raynas.training.trained_networks import recorded_space
 
 
 @dataclass(frozen=True)

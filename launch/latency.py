@@ -19,23 +19,30 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from raynas.cluster.connection import connected, lasting, ship_by_value
-from raynas.cluster.timing import measured_on
-from raynas.command import exit_code, make_console, run_script
-from raynas.console import Stages
+from raynas.cluster.planning.connection import connected, lasting, ship_by_value
+from raynas.cluster.planning.latency_measurement import measured_on
+from raynas.costs.latency_fit import spread_networks
+from raynas.costs.latency_table import Task, circumstances, error_words, write
+from raynas.data.dataset import load_dataset
 from raynas.errors import UserError
-from raynas.latencies import Task, circumstances, error_words, write
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
-from raynas.output import outlive_output
-from raynas.ranges import SEEDS, refuse_out_of_range
-from raynas.search.additive import spread_networks
-from raynas.settings import Settings
-from raynas.space import SPACES, Architecture, SearchSpace, chain_of, load_space, space_module_name
-from raynas.stages import ImageSettings
-from raynas.training.images import load_dataset
-from raynas.training.latency_table import Measured, Rows, errors_of, fitted
+from raynas.recording.latency_rows import Measured, Rows, errors_of, fitted
+from raynas.settings.ranges import SEEDS, refuse_out_of_range
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings
+from raynas.spaces.chain import (
+    SPACES,
+    Architecture,
+    SearchSpace,
+    chain_of,
+    load_space,
+    space_module_name,
+)
+from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.output import outlive_output
+from raynas.terminal.progress_bars import Stages
 
 _LEAST = {"batch": 1, "threads": 1, "repeats": 1, "nets": 0, "held_out": 0}
 _BUSY = 0.05  # share of the time that a run was kept waiting

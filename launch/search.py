@@ -20,22 +20,22 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from raynas.cluster.opening import begun, planned, run_folder
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.run import end, recorded_run
+from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import find_winners
-from raynas.cluster.tracking import Tracker
-from raynas.command import exit_code, make_console, run_script, values_of, with_flags
-from raynas.methods import load_method
-from raynas.output import outlive_output
-from raynas.page.writing import reporting
-from raynas.report import print_report
-from raynas.settings import Settings
-from raynas.training.damage import lost_for_good, missing
-from raynas.training.export import export_finished
-from raynas.training.mending import warning_of_loss
-from raynas.training.warm_start import latency_table_of
+from raynas.cluster.tune.trackers import Tracker
+from raynas.export.exports import export_finished
+from raynas.recording.damage import lost_for_good, missing
+from raynas.recording.repair import warning_of_loss
+from raynas.recording.warm_start import latency_table_of
+from raynas.reporting.page.writing import reporting
+from raynas.reporting.summary import print_report
+from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings
+from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
+from raynas.terminal.output import outlive_output
 
 METHODS = Path(__file__).parent / "settings"
 

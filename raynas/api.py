@@ -14,35 +14,43 @@ A run is what ``launch/search.py`` does, and continues in the same way:
 Every other name of raynas may change from one version to the next.
 """
 
-from raynas.cells import CellSpace
-from raynas.cluster.opening import Options, open_run
-from raynas.cluster.plan import Plan
+from raynas.cluster.planning.plan import Plan
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.run import Run
+from raynas.cluster.run_setup import Options, open_run
 from raynas.cluster.searching import Winners, find_winners
-from raynas.costs import Cost, CostTable, Limits
-from raynas.differentiable import DifferentiableSettings
+from raynas.costs.costs import Cost, CostTable, Limits
+from raynas.data.dataset import Dataset, load_dataset
 from raynas.errors import StageError, UserError
-from raynas.genotype import Genotype
-from raynas.intervals import wilson
-from raynas.methods import load_method
 from raynas.nets.cost import cost_table
-from raynas.nets.ends import ConvStem, PooledHead
 from raynas.nets.operations import Identity, MBConv, Shuffle, ShuffleXception
+from raynas.nets.stems_heads import ConvStem, PooledHead
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet
+from raynas.reporting.confidence import wilson
+from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
-from raynas.search.legal import LegalSampler
-from raynas.settings import Settings
-from raynas.space import Architecture, ChoiceBlock, Head, Operation, SearchSpace, Stem, load_space
-from raynas.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
-from raynas.store import RunStore
-from raynas.training.images import Dataset, load_dataset
+from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import (
+    Architecture,
+    ChoiceBlock,
+    Head,
+    Operation,
+    SearchSpace,
+    Stem,
+    load_space,
+)
+from raynas.spaces.genotype import Genotype
+from raynas.storage.run_store import RunStore
 from raynas.training.pretraining import Pretraining
-from raynas.training.trained import load_network, searched_space
+from raynas.training.trained_networks import load_network, searched_space
 
 __all__ = [
     "AdditiveScorer",

@@ -4,8 +4,6 @@ A node adds up two of 7 operations on earlier states of its cell, so it is one o
 595, and 91 x 210 x 378 x 595 = 4298030100; a normal and a reduction cell make the network of 20.
 """
 
-from raynas.cells import CellSpace
-from raynas.genotype import Genotype
 from raynas.nets.cell_operations import (
     AveragePool,
     DilatedConv,
@@ -14,7 +12,9 @@ from raynas.nets.cell_operations import (
     SeparableConv,
     SkipConnection,
 )
-from raynas.nets.ends import AveragedHead, LinearStem
+from raynas.nets.stems_heads import AveragedHead, LinearStem
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.genotype import Genotype
 
 OPERATIONS = (
     NoConnection(),

@@ -3,7 +3,6 @@
 The operations and nodes are those of ``darts_cells``; made for images of 8 x 8 pixels, and larger.
 """
 
-from raynas.cells import CellSpace
 from raynas.nets.cell_operations import (
     AveragePool,
     DilatedConv,
@@ -12,7 +11,8 @@ from raynas.nets.cell_operations import (
     SeparableConv,
     SkipConnection,
 )
-from raynas.nets.ends import AveragedHead, LinearStem
+from raynas.nets.stems_heads import AveragedHead, LinearStem
+from raynas.spaces.cells import CellSpace
 
 SPACE = CellSpace(
     name="darts_cells_small",

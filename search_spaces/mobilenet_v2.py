@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raynas.nets.ends import MobileStem, PooledHead
 from raynas.nets.operations import MBConv
-from raynas.space import ChoiceBlock, SearchSpace
+from raynas.nets.stems_heads import MobileStem, PooledHead
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 
 CANDIDATES = tuple(MBConv(kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6))
 

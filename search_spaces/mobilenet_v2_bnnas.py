@@ -5,9 +5,9 @@ identity; raynas reads it so: ``3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2`` 
 (BN-NAS prints 473.5M, for it counts the classifier's additions too) and 5.2M parameters.
 """
 
-from raynas.nets.ends import MobileStem, PooledHead
 from raynas.nets.operations import Identity, MBConv
-from raynas.space import ChoiceBlock, Operation, SearchSpace
+from raynas.nets.stems_heads import MobileStem, PooledHead
+from raynas.spaces.chain import ChoiceBlock, Operation, SearchSpace
 
 CANDIDATES: tuple[Operation, ...] = tuple(
     MBConv(kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6)

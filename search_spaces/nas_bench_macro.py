@@ -5,9 +5,9 @@ Source: NAS-Bench-Macro (Su et al., CVPR 2021; ``ALGORITHMS`` 12.2). A key of it
 stage begins. Its networks were all trained, so rankings can be measured against the truth.
 """
 
-from raynas.nets.ends import ConvStem, PooledHead
 from raynas.nets.operations import Downsample, Identity, MBConv
-from raynas.space import ChoiceBlock, Operation, SearchSpace
+from raynas.nets.stems_heads import ConvStem, PooledHead
+from raynas.spaces.chain import ChoiceBlock, Operation, SearchSpace
 
 BLOCKS: tuple[Operation, ...] = (MBConv(3, 3, "relu"), MBConv(5, 6, "relu"))
 STAGES = ((64, 2), (128, 3), (256, 3))  # channels, layers; the first of a stage has stride 2

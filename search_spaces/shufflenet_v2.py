@@ -5,9 +5,9 @@ without a scale there is no indicator to read. The published architecture is
 ``2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3``, 322.9M MACs.
 """
 
-from raynas.nets.ends import ConvStem, PooledHead
 from raynas.nets.operations import Shuffle, ShuffleXception
-from raynas.space import ChoiceBlock, SearchSpace
+from raynas.nets.stems_heads import ConvStem, PooledHead
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 
 CANDIDATES = (Shuffle(3), Shuffle(5), Shuffle(7), ShuffleXception())
 

@@ -4,9 +4,9 @@ Made for the default job (digits of 8 x 8 pixels), which must run on a laptop in
 identity in its four normal layers it holds 10,000 networks.
 """
 
-from raynas.nets.ends import ConvStem, PooledHead
 from raynas.nets.operations import MBConv
-from raynas.space import ChoiceBlock, SearchSpace
+from raynas.nets.stems_heads import ConvStem, PooledHead
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 
 CANDIDATES = tuple(MBConv(kernel, expansion) for kernel in (3, 5) for expansion in (2, 4))
 

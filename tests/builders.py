@@ -15,22 +15,29 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from raynas.any_space import Space
-from raynas.cells import CellSpace
-from raynas.costs import Cost, CostTable, Limits
+from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.nets.cost import cost_table
-from raynas.nets.ends import ConvStem, PooledHead
 from raynas.nets.frozen import FrozenSupernet, TrainedSet
 from raynas.nets.initialisation import Initialisation, frozen_supernet
 from raynas.nets.operations import Identity, MBConv
+from raynas.nets.stems_heads import ConvStem, PooledHead
 from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
+from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
-from raynas.search.legal import LegalSampler
-from raynas.settings import Settings
-from raynas.space import Architecture, ChoiceBlock, Operation, SearchSpace, chain_of, load_space
-from raynas.stages import SearchSettings
-from raynas.training.trained import searched_space
+from raynas.settings.settings import Settings
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import (
+    Architecture,
+    ChoiceBlock,
+    Operation,
+    SearchSpace,
+    chain_of,
+    load_space,
+)
+from raynas.spaces.protocol import Space
+from raynas.training.trained_networks import searched_space
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = ROOT / "search_spaces"

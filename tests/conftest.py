@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from raynas.cluster.connection import Resources, connected
+from raynas.cluster.planning.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -14,16 +14,16 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import nn
 
-from raynas.any_space import Space
+from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
 from raynas.nets.subnet import subnet
-from raynas.settings import Settings
-from raynas.space import Architecture
-from raynas.store import RunStore
-from raynas.training.images import Dataset
-from raynas.training.outcomes import Outcomes, TrialEnd
-from raynas.training.records import run_row
-from tests.training.samples import build_dataset
+from raynas.recording.outcomes import Outcomes, TrialEnd
+from raynas.recording.rows import run_row
+from raynas.settings.settings import Settings
+from raynas.spaces.chain import Architecture
+from raynas.spaces.protocol import Space
+from raynas.storage.run_store import RunStore
+from tests.data.samples import build_dataset
 
 SHIPPED = {
     "small_mobile": "0-4-2-3-1-4",

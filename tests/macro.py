@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.search.indicators import AdditiveScorer
-from raynas.settings import Settings
-from raynas.space import Architecture
-from raynas.stages import SearchSettings
-from raynas.store import RunStore
+from raynas.settings.settings import Settings
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.chain import Architecture
+from raynas.storage.run_store import RunStore
 
 Array = npt.NDArray[np.float64]
 REDUCTIONS = (0, 2, 5)

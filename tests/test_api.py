@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from raynas import api
-from raynas.cluster.connection import Resources
+from raynas.cluster.planning.connection import Resources
 from raynas.errors import UserError
-from raynas.settings import Settings
-from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
-from raynas.store import RunStore
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
+from raynas.storage.run_store import RunStore
 
 FROZEN = """
 AdditiveScorer(table)

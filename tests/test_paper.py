@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from raynas.costs import Limits
+from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.nets.initialisation import (
     Initialisation,
@@ -28,12 +28,12 @@ from raynas.nets.initialisation import (
 from raynas.nets.isometry import Isometry, measure
 from raynas.nets.operations import MBConv, Residual, conv
 from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
+from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
-from raynas.search.legal import LegalSampler, all_legal
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
-from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import PretrainSettings, Score, SearchSettings
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings, Score, SearchSettings
+from raynas.spaces.chain import Architecture, SearchSpace
 from tests.builders import (
     SHARED_DATA,
     build_exact_supernet,

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional
 
-from raynas.costs import CostTable, Limits
+from raynas.costs.costs import CostTable, Limits
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.supernet import LayerIndicator
+from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
 from raynas.search.indicators import (
     AdditiveScorer,
@@ -24,11 +25,10 @@ from raynas.search.indicators import (
     read_indicators,
     score_table,
 )
-from raynas.search.legal import all_legal
 from raynas.search.sampling import count_updates, fair_paths
-from raynas.space import Architecture
-from raynas.stages import Score, SearchSettings
-from raynas.trainable import indices_on
+from raynas.settings.stages import Score, SearchSettings
+from raynas.spaces.chain import Architecture
+from raynas.spaces.parameter_layout import indices_on
 from raynas.training.importance import Importance
 from tests.builders import (
     build_costs,

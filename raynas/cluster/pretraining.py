@@ -1,14 +1,14 @@
 """The first stage of a run: the supernet's batch norms, trained on Ray actors, step by step."""
 
-from raynas.cluster.fitness import on_fit_nodes
+from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
-from raynas.cluster.shards import PathWorkers
-from raynas.cluster.worker import supernet_recipe
-from raynas.shield import Shield
-from raynas.space import SearchSpace
+from raynas.cluster.workers.path_workers import PathWorkers
+from raynas.cluster.workers.worker import supernet_recipe
+from raynas.recording.initial_isometry import initial_isometry
+from raynas.recording.pretraining_log import CHECKPOINT, Journal
+from raynas.spaces.chain import SearchSpace
+from raynas.terminal.deferred_signals import Shield
 from raynas.training.gradients import build_supernet
-from raynas.training.initial import initial_isometry
-from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.pretraining import Pretraining, learned_nothing
 
 

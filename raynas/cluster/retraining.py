@@ -5,15 +5,15 @@ from typing import cast
 
 from ray.tune.search import Searcher
 
-from raynas.cluster.data_parallel import trainable
-from raynas.cluster.fitness import on_fit_nodes
+from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
-from raynas.cluster.scheduling import known_epochs
 from raynas.cluster.searching import Winners
-from raynas.cluster.trials import TrialRecorder, retrain_trial, run_trials
+from raynas.cluster.tune.ray_train import trainable
+from raynas.cluster.tune.retrain_trials import TrialRecorder, retrain_trial, run_trials
+from raynas.cluster.tune.schedulers import known_epochs
 from raynas.errors import StageError
-from raynas.training.mending import rebuild_trials
-from raynas.training.outcomes import Outcomes, TrialEnd
+from raynas.recording.outcomes import Outcomes, TrialEnd
+from raynas.recording.repair import rebuild_trials
 
 
 def retrain(run: Run, winners: Winners) -> None:

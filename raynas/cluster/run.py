@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raynas.cluster.connection import Resources
-from raynas.cluster.fitness import Demands, demands_of
-from raynas.cluster.plan import Plan
-from raynas.console import Stages
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.node_requirements import Demands, demands_of
+from raynas.cluster.planning.plan import Plan
+from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
-from raynas.settings import Settings, differences
-from raynas.store import RunStore
-from raynas.training import records
-from raynas.training.damage import read_run, write_run
-from raynas.training.images import Dataset
-from raynas.training.mending import put_damaged_aside
-from raynas.training.reuse import forget_pretraining, take_over
-from raynas.training.warm_start import LATENCIES, Earlier
+from raynas.recording import rows
+from raynas.recording.damage import read_run, write_run
+from raynas.recording.repair import put_damaged_aside
+from raynas.recording.reuse import forget_pretraining, take_over
+from raynas.recording.warm_start import LATENCIES, Earlier
+from raynas.settings.settings import Settings, differences
+from raynas.storage.run_store import RunStore
+from raynas.terminal.progress_bars import Stages
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def begin(run: Run) -> None:
     forget_pretraining(run.store)
     if run.pretrained:
         take_over(run.store, run.pretrained, run.settings)
-    row = records.run_row(run.store.name, run.settings, run.plan.facts) | {
+    row = rows.run_row(run.store.name, run.settings, run.plan.facts) | {
         "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
         "pretrained": run.pretrained.uri if run.pretrained else None,
         "warm_start": run.earlier.source.uri if run.earlier else None,

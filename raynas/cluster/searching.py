@@ -10,25 +10,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from raynas.cluster.calibrated import CalibratedSearcher
-from raynas.cluster.checking import check_score
-from raynas.cluster.fitness import on_fit_nodes
-from raynas.cluster.gate_searching import search_by_gates
+from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
-from raynas.cluster.scoring import run_scoring
-from raynas.cluster.searcher import EvolutionSearcher, ListSearcher
+from raynas.cluster.tune.calibrated_searcher import CalibratedSearcher
+from raynas.cluster.tune.differentiable_search import search_by_gates
+from raynas.cluster.tune.score_check import check_score
+from raynas.cluster.tune.scoring_trials import run_scoring
+from raynas.cluster.tune.searchers import EvolutionSearcher, ListSearcher
 from raynas.errors import StageError
+from raynas.recording.outcomes import SEARCH_STATE, Chronicle, Outcomes, known_scores
+from raynas.recording.rows import architecture_rows, calibrated_rows
+from raynas.search.breeding import Child
 from raynas.search.calibration import Calibration
-from raynas.search.children import Child
 from raynas.search.evolution import Evolution, Scored
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array, score_table
-from raynas.space import Architecture
-from raynas.store import RunStore
+from raynas.spaces.chain import Architecture
+from raynas.storage.run_store import RunStore
 from raynas.training.gradients import Vector
-from raynas.training.outcomes import SEARCH_STATE, Chronicle, Outcomes, known_scores
 from raynas.training.pretraining import Pretraining
-from raynas.training.records import architecture_rows, calibrated_rows
 from raynas.training.scoring import Remembered, Score, make_score
 
 Table = list[Array]

@@ -9,13 +9,13 @@ from functools import partial
 
 import torch
 
-from raynas.cell_choices import CellPlace, NodeChoice
-from raynas.cells import CellSpace
-from raynas.costs import Cost, CostTable
+from raynas.costs.costs import Cost, CostTable
 from raynas.errors import UserError
 from raynas.nets.cells import Preprocessing, cell_head, cell_stem, stride_of
 from raynas.nets.measured import fitting, measure, measure_candidate
-from raynas.space import Operation
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import Operation
+from raynas.spaces.node_choices import CellPlace, NodeChoice
 
 Placed = list[tuple[CellPlace, int]]
 """The place of every cell, and the side in pixels of the maps that it receives."""

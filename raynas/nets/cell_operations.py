@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from raynas.cells import NONE
 from raynas.nets.operations import conv
+from raynas.spaces.cells import NONE
 
 
 def relu_conv(in_channels: int, out_channels: int) -> nn.Module:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from raynas.cell_choices import CellPlace, Pair
-from raynas.cells import CellSpace
 from raynas.nets.cell_operations import FactorizedReduction, relu_conv
-from raynas.space import Architecture
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import Architecture
+from raynas.spaces.node_choices import CellPlace, Pair
 
 States = tuple[torch.Tensor, torch.Tensor]
 """The output of the cell before the last one, and that of the last one."""

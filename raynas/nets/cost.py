@@ -10,13 +10,13 @@ from functools import partial
 import torch
 from torch import nn
 
-from raynas.any_space import Space
-from raynas.cells import CellSpace
-from raynas.costs import Cost, CostTable
+from raynas.costs.costs import Cost, CostTable
 from raynas.errors import UserError
 from raynas.nets.cell_cost import cell_cost_table, cell_sides
 from raynas.nets.measured import Value, fitting, measure, measure_candidate
-from raynas.space import SearchSpace, chain_of
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.protocol import Space
 
 
 def cost_table(space: Space, resolution: int, in_channels: int, num_classes: int) -> CostTable:

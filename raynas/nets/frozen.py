@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
-from raynas.nets.fused import fuse_
+from raynas.nets.fused_conv_bn import fuse_
 from raynas.nets.positions import norm_positions
 from raynas.nets.supernet import Supernet, batch_norms
-from raynas.space import Architecture
-from raynas.trainable import Role, Segment
+from raynas.spaces.chain import Architecture
+from raynas.spaces.parameter_layout import Role, Segment
 
 TrainedSet = Literal["last_bn", "all_bn", "all"]
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from raynas.nets.supernet import LayerIndicator, Supernet
 from raynas.seeds import Stream, mixed_seed
-from raynas.space import SearchSpace
+from raynas.spaces.chain import SearchSpace
 
 Initialisation = Literal["qr", "shift", "gaussian", "delta"]
 

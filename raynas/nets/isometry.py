@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.func import vjp
 
-from raynas.nets.copies import working_copy
+from raynas.nets.module_copies import working_copy
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.nets.torch_internals import Map, forward_derivative
 from raynas.seeds import Stream, mixed_seed

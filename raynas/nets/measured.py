@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from raynas.any_space import Space
-from raynas.costs import Cost
+from raynas.costs.costs import Cost
 from raynas.errors import UserError
-from raynas.space import Operation
+from raynas.spaces.chain import Operation
+from raynas.spaces.protocol import Space
 
 Value = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 """What travels from part to part of a network: features, or those of the last two cells."""

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from raynas.space import IDENTITY
+from raynas.spaces.chain import IDENTITY
 
 Activation = Literal["relu", "relu6"]
 

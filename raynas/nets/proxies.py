@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raynas.nets.copies import working_copy
+from raynas.nets.module_copies import working_copy
 from raynas.nets.supernet import batch_norms
 
 Proxy = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]

@@ -6,10 +6,10 @@ costs nothing (``ALGORITHMS`` 15, question 11).
 
 from torch import nn
 
-from raynas.any_space import Space
-from raynas.cells import CellSpace
 from raynas.nets.cells import cell_network
-from raynas.space import Architecture, SearchSpace, chain_of
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import Architecture, SearchSpace, chain_of
+from raynas.spaces.protocol import Space
 
 
 def subnet(

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from raynas.space import Architecture, SearchSpace
+from raynas.spaces.chain import Architecture, SearchSpace
 
 LayerIndicator = Literal["path", "parallel", "none"]
 

@@ -14,14 +14,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from raynas.costs import CostTable, Limits
+from raynas.costs.costs import CostTable, Limits
 from raynas.errors import UserError
 from raynas.search.exact import best, k_best
 from raynas.search.features import build_features
 from raynas.search.indicators import Array
 from raynas.search.posterior import Observation, Posterior, fit
 from raynas.seeds import Stream, random_numbers
-from raynas.space import Architecture, SearchSpace
+from raynas.spaces.chain import Architecture, SearchSpace
 
 
 class Calibration:

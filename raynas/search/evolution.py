@@ -18,11 +18,11 @@ from typing import Any, Self
 import numpy as np
 
 from raynas.search import pareto
-from raynas.search.children import Child, crossover, mutation
-from raynas.search.legal import LegalSampler
+from raynas.search.breeding import Child, crossover, mutation
+from raynas.search.constrained_sampling import LegalSampler
 from raynas.seeds import Stream, random_numbers
-from raynas.space import Architecture
-from raynas.stages import SearchSettings
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.chain import Architecture
 
 _ATTEMPTS = 10  # tries per wanted child, as published
 

@@ -1,6 +1,7 @@
 """The best architectures within limits, proven: an integer program solved by HiGHS.
 
-Scores are sums over layers (``ALGORITHMS`` 10.3), and so are costs (``raynas.search.program``):
+Scores are sums over layers (``ALGORITHMS`` 10.3), and so are costs
+(``raynas.search.integer_program``):
 
     maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  sum cost[l][i] x[l][i] <= limit.
 
@@ -11,12 +12,20 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from raynas.costs import CostTable, Kind, Limits
+from raynas.costs.costs import CostTable, Kind, Limits
 from raynas.errors import UserError
+from raynas.search.constrained_sampling import limit_rows, refuse_impossible
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.search.legal import limit_rows, refuse_impossible
-from raynas.search.program import LARGEST, Row, above_least, apart, at_most, least, membership
-from raynas.space import Architecture
+from raynas.search.integer_program import (
+    LARGEST,
+    Row,
+    above_least,
+    apart,
+    at_most,
+    least,
+    membership,
+)
+from raynas.spaces.chain import Architecture
 
 _TIE = 1e-9  # scores this near each other, as a share of their spread, are equal
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from raynas.search.indicators import Array
 from raynas.search.posterior import Prior
-from raynas.space import Architecture, SearchSpace
+from raynas.spaces.chain import Architecture, SearchSpace
 
 INDICATOR = "indicator"
 _SPREADS = {"layer": 0.5, "operation": 1.0, "trend": 0.5, "candidate": 0.4}  # of the prior

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from raynas.errors import StageError
 from raynas.search.path_depth import path_table
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import SearchSettings
-from raynas.trainable import Segment
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.parameter_layout import Segment
 
 Array = npt.NDArray[np.float64]
 _CLAMP = 1e-3  # g below this share of its stage's mean counts as that share (10.4)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from raynas.differentiable import PRDARTS
 from raynas.errors import UserError
-from raynas.space import SearchSpace
+from raynas.settings.differentiable import PRDARTS
+from raynas.spaces.chain import SearchSpace
 
 Array = npt.NDArray[np.float64]
 _SHIFT = PRDARTS.last_temperature * math.log(-PRDARTS.low / PRDARTS.high)  # tau ln(-a/b), 11.3

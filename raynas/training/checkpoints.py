@@ -6,7 +6,7 @@ Format: eight bytes with the length of a JSON header, the header, the tensors.
 import json
 
 from raynas.errors import UserError
-from raynas.store import RunStore
+from raynas.storage.run_store import RunStore
 
 _LENGTH_BYTES = 8
 

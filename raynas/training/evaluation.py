@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raynas.training.batches import in_order, normalise
-from raynas.training.images import Dataset, Images, Part
+from raynas.data.batches import in_order, normalise
+from raynas.data.dataset import Dataset, Images, Part
 
 
 @dataclass(frozen=True)

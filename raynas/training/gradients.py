@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.dataset import Dataset
+from raynas.data.prefetch import Loader
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
 from raynas.seeds import Stream
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import PretrainSettings
-from raynas.training.batches import Batches, resolve_augmentation
-from raynas.training.images import Dataset
-from raynas.training.loader import Loader
+from raynas.settings.stages import PretrainSettings
+from raynas.spaces.chain import Architecture, SearchSpace
 
 Vector = npt.NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from raynas.trainable import Segment, owners
+from raynas.spaces.parameter_layout import Segment, owners
 
 Array = npt.NDArray[np.float64]
 

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 
+from raynas.data.batches import part_share
 from raynas.errors import StageError
 from raynas.search.indicators import Array, Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import PretrainSettings
-from raynas.trainable import Segment, indices_on, units
-from raynas.training.batches import part_share
+from raynas.settings.stages import PretrainSettings
+from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.parameter_layout import Segment, indices_on, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.importance import Importance

@@ -17,19 +17,19 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from raynas.any_space import Space
+from raynas.data.batches import Batches, part_share, resolve_augmentation
+from raynas.data.dataset import Dataset
+from raynas.data.prefetch import Loader
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
-from raynas.space import Architecture
-from raynas.stages import RetrainSettings
-from raynas.training.batches import Batches, part_share, resolve_augmentation
+from raynas.settings.stages import RetrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.spaces.protocol import Space
 from raynas.training.checkpoints import read_metadata
+from raynas.training.data_parallel_group import ALONE, Team
 from raynas.training.evaluation import Evaluation, evaluate
-from raynas.training.images import Dataset
-from raynas.training.loader import Loader
-from raynas.training.team import ALONE, Team
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from raynas.any_space import Space
+from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.dataset import Dataset
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.seeds import Stream, random_numbers
-from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace, chain_of
-from raynas.training.batches import Batches, resolve_augmentation
+from raynas.settings.settings import Settings
+from raynas.spaces.chain import Architecture, SearchSpace, chain_of
+from raynas.spaces.protocol import Space
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
-from raynas.training.images import Dataset
 
 Score = Callable[[Architecture], float]
 """Scores an architecture; higher is better, NaN is a failure."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from raynas.cells import CellSpace
-from raynas.methods import load_method
-from raynas.settings import Settings
-from raynas.store import RunStore
-from raynas.training.gate_epochs import SearchEpoch, cell_gates, derived, epoch_row, gate_rows
+from raynas.differentiable.epochs import SearchEpoch, cell_gates, derived, epoch_row, gate_rows
+from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings
+from raynas.spaces.cells import CellSpace
+from raynas.storage.run_store import RunStore
 from tests.analysis.invented import STARTED, Row
 from tests.builders import ROOT, shipped_cells
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from raynas.settings import Settings
-from raynas.stages import SearchSettings
-from raynas.store import RunStore
+from raynas.settings.settings import Settings
+from raynas.settings.stages import SearchSettings
+from raynas.storage.run_store import RunStore
 
 STARTED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 OPERATIONS = ("k3e3", "k3e6", "k5e3", "k5e6", "k7e3", "k7e6", "identity")

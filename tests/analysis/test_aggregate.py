@@ -10,8 +10,8 @@ import pytest
 
 from analysis import aggregate
 from raynas.errors import UserError
-from raynas.store import RunStore
-from raynas.tables import SCHEMAS
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.analysis.invented import InventedRun
 
 KEYS = ["folder", "run", "space", "method", "seed"]

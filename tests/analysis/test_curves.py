@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import curves
-from raynas import figures
+from raynas.reporting import plot_style
 from tests.analysis.invented import InventedRun, Row
 
 
@@ -79,7 +79,7 @@ def test_the_legend_names_each_architecture_in_full_with_its_rank(full_run: Inve
     names = [text.get_text() for text in legend.get_texts()]
     assert names == [f" {row['rank']}  {row['architecture']}" for row in outcomes]
     colours = [line.get_color() for line in legend.get_lines()]
-    assert colours == list(figures.PALETTE[:3])
+    assert colours == list(plot_style.PALETTE[:3])
     boxes = [text.get_window_extent() for text in legend.get_texts()]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
@@ -103,7 +103,7 @@ def test_more_architectures_than_colours_are_grey_and_counted(young_run: Invente
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()][-2:] == [" -  5-0", "    3 more"]
     colours = [line.get_color() for line in panels(figure)["Retraining: validation accuracy"].lines]
-    assert colours == [figures.FAINT] * 3 + list(figures.PALETTE[::-1])
+    assert colours == [plot_style.FAINT] * 3 + list(plot_style.PALETTE[::-1])
 
 
 def test_a_run_in_pretraining_shows_that_alone(invent: Callable[..., InventedRun]) -> None:

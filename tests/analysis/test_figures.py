@@ -10,9 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import curves, front, history, indicators, isometry
-from raynas import figures
 from raynas.errors import UserError
-from raynas.store import RunStore
+from raynas.reporting import plot_style
+from raynas.storage.run_store import RunStore
 from tests.analysis.invented import InventedRun, Size
 
 Draw = Callable[[RunStore], Figure]
@@ -30,7 +30,7 @@ def test_a_run_of_realistic_size_fits_into_its_picture_which_is_neither_blank_no
     name: str, full_run: InventedRun
 ) -> None:
     figure = DRAWINGS[name](full_run.store)
-    content = figures._rendered(figure, "png")
+    content = plot_style._rendered(figure, "png")
 
     pixels = matplotlib.image.imread(io.BytesIO(content))
     width, height = figure.get_size_inches()
@@ -44,18 +44,18 @@ def test_a_run_of_realistic_size_fits_into_its_picture_which_is_neither_blank_no
 
 
 def test_the_first_look_at_lines_differ_in_colour_and_later_ones_in_dashes() -> None:
-    looks = [figures.line_look(index) for index in range(24)]
+    looks = [plot_style.line_look(index) for index in range(24)]
 
     assert len(set(looks)) == 24
     assert len({colour for colour, _ in looks[:6]}) == 6
-    assert figures.line_look(24) == looks[0]
+    assert plot_style.line_look(24) == looks[0]
 
 
 @pytest.mark.usefixtures("small_run")
 def test_a_figure_lies_beside_the_tables_also_where_the_run_is_a_uri(tmp_path: Path) -> None:
     store = RunStore.open(f"file://{tmp_path}/run-a")
 
-    path = figures.save(Figure(), store, "empty", figures.Place())
+    path = plot_style.save(Figure(), store, "empty", plot_style.Place())
     assert path == f"file://{tmp_path}/run-a/figures/empty.png"
     assert (tmp_path / "run-a/figures/empty.png").is_file()
 
@@ -66,9 +66,9 @@ def test_the_same_drawing_gives_the_same_file_in_both_formats() -> None:
         for figure in (first, second):
             figure.subplots().plot([1, 2], marker="o")
 
-        content = figures._rendered(first, file_format)
+        content = plot_style._rendered(first, file_format)
         assert content.startswith(start)
-        assert content == figures._rendered(second, file_format)
+        assert content == plot_style._rendered(second, file_format)
 
 
 def test_out_says_where_a_figure_goes_and_its_ending_in_which_format(
@@ -87,13 +87,13 @@ def test_a_relative_out_lies_in_the_working_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    path = figures.save(Figure(), small_run.store, "x", figures.Place(out="a.png"))
+    path = plot_style.save(Figure(), small_run.store, "x", plot_style.Place(out="a.png"))
     assert path == str(tmp_path / "a.png")
     assert (tmp_path / "a.png").is_file()
 
 
 def test_format_svg_writes_svg_beside_the_tables(small_run: InventedRun) -> None:
-    figures.save(Figure(), small_run.store, "x", figures.Place(file_format="svg"))
+    plot_style.save(Figure(), small_run.store, "x", plot_style.Place(file_format="svg"))
 
     assert b"<svg" in small_run.store.read_bytes("figures/x.svg")
 
@@ -101,13 +101,13 @@ def test_format_svg_writes_svg_beside_the_tables(small_run: InventedRun) -> None
 @pytest.mark.parametrize("out", ["a.pdf", "folder/", "figure"])
 def test_an_ending_that_is_no_format_is_refused(out: str, small_run: InventedRun) -> None:
     with pytest.raises(UserError, match=r"wanted \.png or \.svg"):
-        figures.save(Figure(), small_run.store, "x", figures.Place(out=out))
+        plot_style.save(Figure(), small_run.store, "x", plot_style.Place(out=out))
 
 
 def test_axes_show_macs_with_a_letter_and_accuracies_by_percent() -> None:
     axes = Figure().subplots()
-    figures.show_quantities(axes.xaxis)
-    figures.show_percent(axes.yaxis)
+    plot_style.show_quantities(axes.xaxis)
+    plot_style.show_percent(axes.yaxis)
     axes.set(xlim=(3e8, 4e8), ylim=(0.85, 0.95), xticks=[3.3e8], yticks=np.array([0.925, 0.93]))
 
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["330M"]
@@ -120,4 +120,4 @@ def test_a_run_without_a_name_is_described_by_its_folder(
     run = invent("nameless", size=Size())
     run.store.append("runs", [{"method": "spos", "space": "mine", "seed": 7}], "run")
 
-    assert figures.describe(run.store) == "nameless: spos on mine, seed 7"
+    assert plot_style.describe(run.store) == "nameless: spos on mine, seed 7"

@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from analysis import gates
-from raynas import figures
+from raynas.differentiable.epochs import SearchEpoch
+from raynas.differentiable.search import GateSearch
 from raynas.errors import UserError
-from raynas.genotype import Genotype
-from raynas.store import RunStore
-from raynas.training.gate_epochs import SearchEpoch
-from raynas.training.gate_search import GateSearch
+from raynas.reporting import plot_style
+from raynas.spaces.genotype import Genotype
+from raynas.storage.run_store import RunStore
 from tests.analysis.gate_runs import begin_gates, invent_gates, settings_of, write_search
 from tests.builders import shipped_cells
-from tests.training.samples import digits
+from tests.data.samples import digits
 
 FAILED = {"seed": 2, "epoch": 0, "status": "failed", "error": "OSError: no disk"}
 GENOTYPE = "normal: sep3(0) dil3(1); reduction: sep3(0) dil3(1)"
@@ -176,7 +176,7 @@ def test_pictures_of_short_and_long_searches_hold_all_that_is_drawn(
 ) -> None:
     store = invent_gates(tmp_path / "run", epochs=epochs)
     for figure in (gates.draw([store]), gates.draw_heat([store])):
-        assert figures._rendered(figure, "png").startswith(b"\x89PNG")
+        assert plot_style._rendered(figure, "png").startswith(b"\x89PNG")
         around, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(around.x0, around.y0) >= 0
         assert around.x1 <= width

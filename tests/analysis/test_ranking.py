@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from analysis import ranking
-from raynas import figures
-from raynas.search.comparison import Comparison, compare
-from raynas.search.truth import Truth
-from raynas.store import RunStore
+from raynas.benchmark.comparison import Comparison, compare
+from raynas.benchmark.truth import Truth
+from raynas.reporting import plot_style
+from raynas.storage.run_store import RunStore
 from tests.macro import build_run, build_table, build_truth, gate_rows, sampled, write_truth
 
 TABLE = build_table()
@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> RunStore:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")  # drawing takes time
+    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")  # drawing takes time
     monkeypatch.setattr(ranking.ranking, "_DRAWS", 5)  # random scores, too
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from raynas.methods import load_method
+from raynas.settings.methods import load_method
 from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import SMALL, InventedRun
 from tests.builders import ROOT

@@ -14,12 +14,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from analysis import report
-from raynas.methods import load_method
-from raynas.report import PAGE
+from raynas.reporting.summary import PAGE
+from raynas.settings.methods import load_method
 from tests.analysis import browser
 from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import STARTED, InventedRun, Size
-from tests.page.runs import make_run, outcome
+from tests.reporting.page.runs import make_run, outcome
 
 HOSTILE = "<script>alert(1)</script>"
 # WCAG 2: contrast of an element's text with what is painted behind it

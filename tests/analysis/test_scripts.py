@@ -25,7 +25,7 @@ from analysis import (
     report,
     summary,
 )
-from raynas import figures
+from raynas.reporting import plot_style
 from tests.analysis.invented import SMALL, InventedRun
 from tests.macro import EVERY, build_table, build_truth, write_truth
 
@@ -124,7 +124,7 @@ def test_a_figure_lies_beside_the_tables_and_its_path_is_printed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")  # drawing again takes time
+    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")  # drawing again takes time
     assert script.main([small_run.store.uri]) == 0
 
     path = small_run.store.locate(f"figures/{name_of(script)}.png")
@@ -209,7 +209,7 @@ def test_help_says_what_a_script_does_and_in_which_units(
 def test_several_runs_are_drawn_into_the_first_ones_folder(
     script: ModuleType, invent: Callable[..., InventedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "_rendered", lambda *_: b"drawn")
+    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")
     first, second = invent("run-a").finish(), invent("run-b", seed=1).finish()
 
     assert script.main([first.store.uri, second.store.uri, "--format", "svg"]) == 0

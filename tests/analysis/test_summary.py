@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analysis import summary
-from raynas.tables import SCHEMAS
+from raynas.storage.schemas import SCHEMAS
 from tests.analysis.gate_runs import invent_gates
 from tests.analysis.invented import STARTED, InventedRun, Row, Size
 
@@ -298,7 +298,7 @@ class TestFollow:
             except StopIteration:
                 raise KeyboardInterrupt from None
 
-        monkeypatch.setattr("raynas.following.time.sleep", sleep)
+        monkeypatch.setattr("raynas.terminal.live_view.time.sleep", sleep)
 
         assert summary.main([young_run.store.uri, "--follow"]) == 130
         assert capsys.readouterr().out.splitlines() == [

@@ -20,16 +20,16 @@ import numpy as np
 import torch
 import tyro
 
+from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.dataset import Dataset, EncodedImages, load_dataset
+from raynas.data.decoding import decode_all
+from raynas.data.prefetch import Loader
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream
-from raynas.space import SearchSpace, chain_of, load_space
-from raynas.stages import ImageSettings, PretrainSettings
-from raynas.training.batches import Batches, resolve_augmentation
-from raynas.training.decoding import decode_all
+from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.spaces.chain import SearchSpace, chain_of, load_space
 from raynas.training.gradients import PathGradients, Piece
-from raynas.training.images import Dataset, EncodedImages, load_dataset
-from raynas.training.loader import Loader
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 Fetch = Callable[[int], object]

@@ -27,16 +27,16 @@ from typing import Any, Literal, get_args
 import torch
 import tyro
 
-from raynas.cluster.connection import connected
-from raynas.cluster.shards import Crew, PathWorkers
-from raynas.cluster.worker import supernet_recipe
-from raynas.settings import Settings
-from raynas.space import SearchSpace, chain_of, load_space
-from raynas.stages import ImageSettings, PretrainSettings
-from raynas.store import RunStore
+from raynas.cluster.planning.connection import connected
+from raynas.cluster.workers.path_workers import Crew, PathWorkers
+from raynas.cluster.workers.worker import supernet_recipe
+from raynas.data.dataset import Dataset, load_dataset
+from raynas.recording.pretraining_log import CHECKPOINT, Journal
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.spaces.chain import SearchSpace, chain_of, load_space
+from raynas.storage.run_store import RunStore
 from raynas.training.gradients import build_supernet
-from raynas.training.images import Dataset, load_dataset
-from raynas.training.journal import CHECKPOINT, Journal
 from raynas.training.pretraining import ComputePieces, Pretraining
 
 ROOT = Path(__file__).parents[2]

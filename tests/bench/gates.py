@@ -24,12 +24,12 @@ import torch
 import tyro
 from torch import nn
 
-from raynas.cells import CellSpace
-from raynas.differentiable import DARTS, PCDARTS, PRDARTS, DifferentiableSettings
+from raynas.differentiable.search import GateSearch
 from raynas.nets.cell_operations import DilatedConv, _separable
-from raynas.space import load_space
-from raynas.training.gate_search import GateSearch
-from tests.training.samples import build_dataset
+from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS, DifferentiableSettings
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import load_space
+from tests.data.samples import build_dataset
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 METHODS = {"prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS}
@@ -107,7 +107,7 @@ def patched(kind: str) -> Iterator[None]:
         return nn.Sequential(*_separable(inputs, outputs, self.kernel, stride, 2))
 
     build = DilatedConv.build if kind == "now" else strided
-    key_of = "raynas.nets.mixed_cells._key_of"
+    key_of = "raynas.differentiable.mixed_network._key_of"
     with mock.patch.object(DilatedConv, "build", build):
         if kind == "plain":
             with mock.patch(key_of, return_value=None):

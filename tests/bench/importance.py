@@ -19,16 +19,16 @@ import numpy.typing as npt
 import torch
 import tyro
 
+from raynas.benchmark.ranking import tau
+from raynas.data.dataset import Dataset, load_dataset
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer
-from raynas.search.ranking import tau
 from raynas.seeds import Stream, random_numbers
-from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import ImageSettings, PretrainSettings
-from raynas.trainable import Segment, indices_on
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.parameter_layout import Segment, indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
-from raynas.training.images import Dataset, load_dataset
 from raynas.training.pretraining import Pretraining
 from tests.bench.macro import Replay, load_replay
 from tests.bench.uses import Use

@@ -26,25 +26,25 @@ import tyro
 from ray import tune
 
 from analysis.summary import summarise
-from raynas.cluster.connection import connected
-from raynas.cluster.searcher import EvolutionSearcher
-from raynas.cluster.trial_size import TrialSize
-from raynas.cluster.trials import TrialRecorder, run_trials
-from raynas.costs import CostTable, Limits
+from raynas.cluster.planning.connection import connected
+from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.tune.retrain_trials import TrialRecorder, run_trials
+from raynas.cluster.tune.searchers import EvolutionSearcher
+from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
+from raynas.recording.outcomes import Chronicle, Outcomes
+from raynas.recording.pretraining_log import Journal
+from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
-from raynas.search.legal import LegalSampler
 from raynas.seeds import Stream, random_numbers
-from raynas.settings import Settings
-from raynas.space import load_space
-from raynas.stages import PretrainSettings, RetrainSettings, SearchSettings
-from raynas.store import RunStore
-from raynas.tables import SCHEMAS
-from raynas.training.journal import Journal
-from raynas.training.outcomes import Chronicle, Outcomes
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
+from raynas.spaces.chain import load_space
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.bench.uses import Use
-from tests.training.samples import begin_pretraining, tiny_space
+from tests.data.samples import begin_pretraining, tiny_space
 
 ROOT = Path(__file__).parents[2]
 _PART = 1000  # rows of a part of the table steps

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from raynas.costs import CostTable, Limits
+from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.seeds import Stream, random_numbers
-from raynas.space import Architecture, SearchSpace, chain_of, load_space
+from raynas.spaces.chain import Architecture, SearchSpace, chain_of, load_space
 from tests.bench.uses import Use
 
 ROOT = Path(__file__).parents[2]

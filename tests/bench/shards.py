@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from raynas.cluster.connection import connected
-from raynas.cluster.shards import Crew, PathWorkers, Transport
-from raynas.cluster.worker import Compute, Recipe, supernet_recipe
+from raynas.cluster.planning.connection import connected
+from raynas.cluster.workers.path_workers import Crew, PathWorkers, Transport
+from raynas.cluster.workers.worker import Compute, Recipe, supernet_recipe
+from raynas.data.dataset import Dataset, load_dataset
 from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
-from raynas.settings import Settings
-from raynas.space import Architecture, chain_of, load_space
-from raynas.stages import ImageSettings, PretrainSettings
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.spaces.chain import Architecture, chain_of, load_space
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
-from raynas.training.images import Dataset, load_dataset
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 TRANSPORTS: tuple[Transport, ...] = ("calls", "fast")

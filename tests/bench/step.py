@@ -23,13 +23,13 @@ from torch import nn
 from torch.nn import functional
 
 from raynas.nets.frozen import FrozenSupernet, TrainedSet
-from raynas.nets.fused import fuse_
+from raynas.nets.fused_conv_bn import fuse_
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import Supernet
 from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream, mixed_seed
-from raynas.space import Architecture, SearchSpace, chain_of, load_space
+from raynas.spaces.chain import Architecture, SearchSpace, chain_of, load_space
 from tests.bench.uses import Use
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -19,20 +19,20 @@ from typing import Any
 import ray
 from ray import tune
 
-from raynas.cluster.connection import Resources, connected, find_resources
-from raynas.cluster.data_parallel import Report, trainable
-from raynas.cluster.plan import make_plan
-from raynas.cluster.searcher import ListSearcher
-from raynas.cluster.shards import Crew, PathWorkers
-from raynas.cluster.trials import run_trials
-from raynas.cluster.worker import supernet_recipe
+from raynas.cluster.planning.connection import Resources, connected, find_resources
+from raynas.cluster.planning.plan import make_plan
+from raynas.cluster.tune.ray_train import Report, trainable
+from raynas.cluster.tune.retrain_trials import run_trials
+from raynas.cluster.tune.searchers import ListSearcher
+from raynas.cluster.workers.path_workers import Crew, PathWorkers
+from raynas.cluster.workers.worker import supernet_recipe
 from raynas.errors import UserError
-from raynas.settings import Settings
-from raynas.space import Architecture
-from raynas.stages import PretrainSettings, RetrainSettings
-from raynas.training.team import ALONE, Team
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings, RetrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.training.data_parallel_group import ALONE, Team
 from tests.builders import build_space
-from tests.training.samples import build_dataset
+from tests.data.samples import build_dataset
 
 CPUS, GPUS = 4, (2, 1)  # of each machine
 _PATIENCE = 60.0

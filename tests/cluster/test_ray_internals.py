@@ -16,7 +16,7 @@ from ray._private.runtime_env.working_dir import WorkingDirPlugin
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from raynas.cluster.connection import Resources
+from raynas.cluster.planning.connection import Resources
 from raynas.cluster.ray_internals import (
     POLL_SECONDS,
     QUIET,

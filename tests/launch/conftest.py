@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.samples import build_images, write_tree
 from tests.launch.scripts import SHORT, TINY, Ended, Launcher, wait_until
-from tests.training.samples import build_images, write_tree
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from raynas.store import RunStore
+from raynas.storage.run_store import RunStore
 
 SHARE = float(os.environ.get("FLAKY_SHARE", "0"))
 BROKEN = Path(os.environ.get("FLAKY_WHILE", "/nowhere"))

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from raynas.cluster.probe import Speeds
-from raynas.store import RunStore
-from raynas.tables import SCHEMAS
+from raynas.cluster.planning.probe import Speeds
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
 
 TINY = (

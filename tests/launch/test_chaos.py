@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from raynas.lock import LOCK
-from raynas.store import RunStore
+from raynas.storage.lock import LOCK
+from raynas.storage.run_store import RunStore
 from tests.builders import ROOT
 from tests.launch.scripts import Launcher, ended, half_written, results_of
 from tests.nodes import Nodes, descendants

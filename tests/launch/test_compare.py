@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from raynas.cluster import opening
-from raynas.cluster.connection import Resources
-from raynas.store import RunStore
-from raynas.tables import SCHEMAS
+from raynas.cluster import run_setup
+from raynas.cluster.planning.connection import Resources
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.launch.scripts import (
     SPEEDS,
     Ended,
@@ -147,9 +147,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
     monkeypatch.setattr(compare, "connected", connected)
-    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
-    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(run_setup, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(run_setup, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(run_setup, "connected", connected)
     monkeypatch.setattr(compare, "run_cells", None)
 
 

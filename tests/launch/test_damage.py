@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from raynas.cluster import opening
-from raynas.cluster.connection import Resources
-from raynas.store import RUN_COPY, RunStore
-from raynas.tables import SCHEMAS
-from raynas.training.damage import missing
+from raynas.cluster import run_setup
+from raynas.cluster.planning.connection import Resources
+from raynas.recording.damage import missing
+from raynas.storage.run_store import RUN_COPY, RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.launch.scripts import TINY, load_script, results_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one more a test
@@ -33,7 +33,7 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield cluster
 
-    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(run_setup, "connected", connected)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def sound(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Path:
         yield cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "connected", connected)
+        patch.setattr(run_setup, "connected", connected)
         assert search.main(["--run", str(run), *FLAGS]) == 0
     return run
 

@@ -15,13 +15,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from raynas.cells import CellSpace
-from raynas.cluster import gate_searching, opening
-from raynas.cluster.connection import Resources
-from raynas.cluster.gate_trials import GateRecorder, gate_checkpoint
-from raynas.store import RunStore
-from raynas.training.gate_epochs import gate_rows
-from raynas.training.gate_search import GateSearch
+from raynas.cluster import run_setup
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.tune import differentiable_search
+from raynas.cluster.tune.differentiable_trials import GateRecorder, gate_checkpoint
+from raynas.differentiable.epochs import gate_rows
+from raynas.differentiable.search import GateSearch
+from raynas.spaces.cells import CellSpace
+from raynas.storage.run_store import RunStore
 from tests.builders import shipped_cells
 from tests.launch.scripts import SPEEDS, load_script, results_of, rows_of
 
@@ -66,8 +67,8 @@ def run(cluster: Resources, folder: Path, *flags: str) -> Ended:
 
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
-        patch.setattr(opening, "connected", connected)
-        patch.setattr(opening, "probe", lambda *_: SPEEDS)  # which takes its time
+        patch.setattr(run_setup, "connected", connected)
+        patch.setattr(run_setup, "probe", lambda *_: SPEEDS)  # which takes its time
         code = search.main(["--run", str(folder), *TINY, *flags])
     return Ended(folder, code, printed.getvalue())
 
@@ -104,7 +105,7 @@ def test_every_seed_leaves_all_its_epochs_and_gates_and_its_genotype_is_retraine
 
 def test_a_search_as_a_trial_is_that_of_its_seed_alone(whole: Ended) -> None:
     settings = search.parse(TINY).settings
-    space, dataset = opening.load(settings)
+    space, dataset = run_setup.load(settings)
     assert isinstance(space, CellSpace)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -193,13 +194,13 @@ def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
 
 def break_checkpoint(patch: pytest.MonkeyPatch, store: RunStore) -> None:
     """Let the search with seed 0 find a checkpoint of something else when it begins."""
-    real = gate_searching.run_trials
+    real = differentiable_search.run_trials
 
     def run_trials(*given: Any) -> None:
         store.write_bytes(gate_checkpoint(0), safetensors.torch.save({}, {"of": "another"}))
         real(*given)
 
-    patch.setattr(gate_searching, "run_trials", run_trials)
+    patch.setattr(differentiable_search, "run_trials", run_trials)
 
 
 @pytest.mark.parametrize("table", ["gates", "search_epochs"])

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from raynas.errors import UserError
-from raynas.folder import Folder
-from raynas.space_digest import RECORDED
-from raynas.store import RunStore
-from raynas.training.export import exports_of
-from raynas.training.trained import load_network
+from raynas.export.exports import exports_of
+from raynas.spaces.digest import RECORDED
+from raynas.storage.folder import Folder
+from raynas.storage.run_store import RunStore
+from raynas.training.trained_networks import load_network
 from tests.builders import build_space, shipped_space
+from tests.data.samples import write_tree
 from tests.exported import build_run, named_dataset, photographs
 from tests.launch.scripts import load_script
 from tests.objects import BUCKET, CREDENTIALS, storage
-from tests.training.samples import write_tree
 
 export, predict = load_script("export"), load_script("predict")
 FIRST, SECOND = "0-4-2-3-1-4", "1-1-1-1-1-1"

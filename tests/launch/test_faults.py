@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from raynas.lock import LOCK
-from raynas.store import RunStore
+from raynas.recording.pretraining_log import CHECKPOINT
+from raynas.storage.lock import LOCK
+from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import read_metadata
-from raynas.training.journal import CHECKPOINT
 from tests.launch.scripts import (
     STEPS,
     TINY,

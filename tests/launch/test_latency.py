@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raynas.cluster.connection import Resources
-from raynas.latencies import LatencyTable, Task
+from raynas.cluster.planning.connection import Resources
+from raynas.costs.latency_table import LatencyTable, Task
 from raynas.nets.cost import cost_table
-from raynas.tables import LATENCIES, MEASURED_NETS
+from raynas.storage.schemas import LATENCIES, MEASURED_NETS
 from tests.builders import shipped_space
 from tests.launch.scripts import load_script
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from raynas.intervals import wilson
+from raynas.reporting.confidence import wilson
 from tests.builders import SHARED_DATA
+from tests.data.samples import build_images, write_tree
 from tests.launch.scripts import TINY, Ended, Launcher, rows_of
-from tests.training.samples import build_images, write_tree
 
 pytestmark = pytest.mark.cluster
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow.fs as pafs
 import pytest
 
-from raynas.store import RunStore
+from raynas.storage.run_store import RunStore
 from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Launcher, results_of, running, wait_until
 from tests.objects import BUCKET, CREDENTIALS, Failures, Storage, failing_now_and_then, storage
 
-# the first one starts three runs; tests/test_s3.py is the short version
+# the first one starts three runs; tests/storage/test_s3.py is the short version
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(900)]
 
 

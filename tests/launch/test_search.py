@@ -15,22 +15,23 @@ from unittest import mock
 import pyarrow.dataset as ds
 import pytest
 
-from raynas.cluster import opening
-from raynas.cluster.connection import Resources
-from raynas.cluster.opening import run_folder
-from raynas.cluster.probe import ProbeError
-from raynas.costs import CostTable
+from raynas.cluster import run_setup
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.probe import ProbeError
+from raynas.cluster.run_setup import run_folder
+from raynas.costs.costs import CostTable
 from raynas.errors import StageError
+from raynas.export.module_source import import_file
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
-from raynas.settings import Settings
-from raynas.space import Architecture
-from raynas.store import RunStore
-from raynas.tables import SCHEMAS
-from raynas.training.outcomes import SEARCH_STATE
-from raynas.training.portable import import_file
+from raynas.recording.outcomes import SEARCH_STATE
+from raynas.settings.settings import Settings
+from raynas.spaces.chain import Architecture
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from tests.analysis import browser
 from tests.builders import shipped_space
+from tests.data.samples import numbered_tree, picture, write_tree
 from tests.launch.scripts import (
     SPEEDS,
     STEPS,
@@ -45,7 +46,6 @@ from tests.launch.scripts import (
     running,
     wait_until,
 )
-from tests.training.samples import numbered_tree, picture, write_tree
 
 search = load_script("search")
 
@@ -290,9 +290,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from raynas.nets.ends import ConvStem, PooledHead
+from raynas.nets.stems_heads import ConvStem, PooledHead
 from raynas.nets.operations import MBConv
-from raynas.space import ChoiceBlock, SearchSpace
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -372,9 +372,9 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield Resources(nodes=1, cpus=2.0, gpus=0.0)
 
-    monkeypatch.setattr(opening, "connected", connected)
-    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)
-    monkeypatch.setattr(opening, "refuse_unfit_nodes", lambda *_: None)  # there are none
+    monkeypatch.setattr(run_setup, "connected", connected)
+    monkeypatch.setattr(run_setup, "probe", lambda *_: SPEEDS)
+    monkeypatch.setattr(run_setup, "refuse_unfit_nodes", lambda *_: None)  # there are none
 
 
 REFUSED = {
@@ -488,7 +488,7 @@ def test_a_probe_that_fails_costs_the_forecast_or_the_run_if_it_would_fail_as_we
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = mock.Mock(side_effect=ProbeError("it needs more memory"))
-    monkeypatch.setattr(opening, "probe", failing)
+    monkeypatch.setattr(run_setup, "probe", failing)
     assert search.main(["--run", str(tmp_path / "run"), "--dry-run"]) == 0
     output = capsys.readouterr().out
     assert "warning: no forecast, its probe failed: it needs more memory\n" in output

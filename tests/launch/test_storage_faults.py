@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raynas.store import RunStore
+from raynas.storage.run_store import RunStore
 from tests.launch.scripts import (
     TINY,
     Ended,

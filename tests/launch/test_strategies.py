@@ -13,18 +13,18 @@ from typing import Any, Self
 import pytest
 import torch
 
-from raynas.cluster import opening, pretraining
-from raynas.cluster import searcher as searching
-from raynas.cluster.connection import Resources
-from raynas.cluster.searcher import EvolutionSearcher
-from raynas.cluster.worker import Compute, Recipe
-from raynas.latencies import write
+from raynas.cluster import pretraining, run_setup
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.tune import searchers
+from raynas.cluster.tune.searchers import EvolutionSearcher
+from raynas.cluster.workers.worker import Compute, Recipe
+from raynas.costs.latency_table import write
+from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
-from raynas.store import RunStore
-from raynas.training import outcomes
+from raynas.recording import outcomes
+from raynas.storage.run_store import RunStore
 from raynas.training.gradients import Gradient, Piece, Vector
-from raynas.training.images import Dataset
-from raynas.training.trained import load_network
+from raynas.training.trained_networks import load_network
 from tests.builders import shipped_cells, shipped_space
 from tests.launch.scripts import SPEEDS, load_script, rows_of
 
@@ -71,9 +71,9 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     def connected(**_: bool) -> Iterator[Resources]:
         yield cluster
 
-    monkeypatch.setattr(opening, "connected", connected)
+    monkeypatch.setattr(run_setup, "connected", connected)
     monkeypatch.setattr(pretraining, "PathWorkers", Here)
-    monkeypatch.setattr(opening, "probe", lambda *_: SPEEDS)  # which takes its time
+    monkeypatch.setattr(run_setup, "probe", lambda *_: SPEEDS)  # which takes its time
 
 
 def interrupt() -> None:
@@ -190,7 +190,7 @@ def test_an_evolution_scored_by_trials_goes_on_after_an_interruption_and_scores_
         "--run", str(run), "--method", "spos", *TINY, *SHORT, "--search.score-images", "40",
         "--search.recalibration-batches", "1",
     ]  # fmt: skip
-    monkeypatch.setattr(searching, "_RECORD_SECONDS", 0.0)
+    monkeypatch.setattr(searchers, "_RECORD_SECONDS", 0.0)
     monkeypatch.setattr(outcomes, "_STATE_SECONDS", 0.0)
     monkeypatch.setattr(outcomes, "_STATE_SHARE", math.inf)
     first: list[str] = []

@@ -14,8 +14,8 @@ import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.util.state import list_nodes, list_tasks
 
-from raynas.latencies import LatencyTable
-from raynas.store import RunStore
+from raynas.costs.latency_table import LatencyTable
+from raynas.storage.run_store import RunStore
 from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Ended, ended, results_of, running, wait_until
 from tests.nodes import Nodes, may_mount, started

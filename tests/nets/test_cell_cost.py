@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.costs import Cost
+from raynas.costs.costs import Cost
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table, map_sides, module_cost
 from raynas.nets.subnet import subnet
-from raynas.space import Architecture
+from raynas.spaces.chain import Architecture
 from tests.builders import MOBILE, shipped_cells, shipped_costs
 
 SMALL = shipped_cells()

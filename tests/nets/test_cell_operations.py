@@ -14,7 +14,7 @@ from raynas.nets.cell_operations import (
     SeparableConv,
     SkipConnection,
 )
-from raynas.space import Operation
+from raynas.spaces.chain import Operation
 from tests.builders import build_images, shipped_cells
 
 C = 8

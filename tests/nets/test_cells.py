@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.export.parts import parts_of
 from raynas.nets.cells import Cell, Preprocessing, dropped
 from raynas.nets.initialisation import initialise_
-from raynas.nets.parts import parts_of
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from tests.builders import build_images, shipped_cells, shipped_costs

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.costs import Cost
+from raynas.costs.costs import Cost
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table, module_cost
 from raynas.nets.operations import Identity, MBConv, conv, depthwise
 from raynas.nets.subnet import subnet
-from raynas.space import Architecture
+from raynas.spaces.chain import Architecture
 from tests.builders import build_images, build_space
 
 

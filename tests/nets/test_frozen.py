@@ -12,8 +12,8 @@ from raynas.nets.frozen import FrozenSupernet, TrainedSet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.sampling import fair_paths
-from raynas.space import Architecture
-from raynas.trainable import indices_on
+from raynas.spaces.chain import Architecture
+from raynas.spaces.parameter_layout import indices_on
 from tests.builders import build_frozen, build_images, build_space, build_supernet
 
 READINGS: tuple[LayerIndicator, ...] = ("path", "parallel", "none")

@@ -20,7 +20,7 @@ from raynas.nets.initialisation import (
     shift_,
 )
 from raynas.nets.operations import MBConv, conv, depthwise
-from raynas.settings import Settings
+from raynas.settings.settings import Settings
 from tests.builders import (
     build_generator,
     build_space,
@@ -58,7 +58,7 @@ def test_another_process_rebuilds_the_same_weights() -> None:
         "import hashlib, torch\n"
         "from pathlib import Path\n"
         "from raynas.nets.initialisation import frozen_supernet\n"
-        "from raynas.space import load_space\n"
+        "from raynas.spaces.chain import load_space\n"
         "torch.rand(3)\n"
         "space = load_space('small_mobile', Path('search_spaces'))\n"
         "supernet = frozen_supernet(space, 1, 10, 'path', 'qr', 5)\n"

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.nets.ends import ConvStem, MobileStem, PooledHead
 from raynas.nets.operations import (
     Downsample,
     Identity,
@@ -16,8 +15,9 @@ from raynas.nets.operations import (
     ShuffleBlock,
     ShuffleXception,
 )
+from raynas.nets.stems_heads import ConvStem, MobileStem, PooledHead
 from raynas.nets.supernet import batch_norms
-from raynas.space import Operation
+from raynas.spaces.chain import Operation
 from tests.builders import build_images
 
 OPERATIONS: list[Operation] = [

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from raynas.costs import Limits
+from raynas.costs.costs import Limits
 from raynas.search import posterior
 from raynas.search.calibration import Calibration
+from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
 from raynas.search.features import INDICATOR, build_features
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.search.legal import all_legal
 from raynas.search.posterior import Observation, Prior, fit
-from raynas.space import Architecture
-from raynas.tables import SCHEMAS
+from raynas.spaces.chain import Architecture
+from raynas.storage.schemas import SCHEMAS
 from tests.bench.macro import SALIENCY, TAYLOR, Replay, checked, load_replay, planted, replay
 from tests.builders import SHARED_DATA, shipped_costs, shipped_space
 

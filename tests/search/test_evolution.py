@@ -13,12 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from raynas.costs import Kind, Limits
+from raynas.costs.costs import Kind, Limits
+from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.evolution import Evolution, Scored
-from raynas.search.legal import LegalSampler, all_legal
 from raynas.search.pareto import best_first
-from raynas.space import Architecture
-from raynas.stages import SearchSettings
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.chain import Architecture
 from tests.builders import build_costs, build_evolution, run_python, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)
@@ -503,10 +503,10 @@ def test_another_seed_gives_another_search() -> None:
 def test_another_process_draws_and_runs_the_same_search() -> None:
     sampler = LegalSampler(build_costs((5,) * 6), Limits(3500, 3500))
     program = (
-        "from raynas.costs import Cost, CostTable, Limits\n"
+        "from raynas.costs.costs import Cost, CostTable, Limits\n"
         "from raynas.search.evolution import Evolution\n"
-        "from raynas.search.legal import LegalSampler\n"
-        "from raynas.settings import SearchSettings\n"
+        "from raynas.search.constrained_sampling import LegalSampler\n"
+        "from raynas.settings.settings import SearchSettings\n"
         f"sampler = LegalSampler({sampler.costs!r}, {sampler.limits!r})\n"
         "evolution = Evolution(sampler, SearchSettings(population=20, generations=4), 5)\n"
         "while not evolution.finished:\n"

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from raynas.costs import KINDS, Cost, CostTable, Kind, Limits
+from raynas.costs.costs import KINDS, Cost, CostTable, Kind, Limits
 from raynas.errors import UserError
+from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.search.legal import all_legal
-from raynas.space import Architecture
+from raynas.spaces.chain import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, score_of, shipped_costs
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from raynas.errors import StageError
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
-from raynas.space import Architecture, ChoiceBlock, SearchSpace
-from raynas.stages import Score, SearchSettings
-from raynas.trainable import Segment
+from raynas.settings.stages import Score, SearchSettings
+from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace
+from raynas.spaces.parameter_layout import Segment
 from tests.builders import (
     Named,
     build_block,

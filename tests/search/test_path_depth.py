@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.costs import Limits
+from raynas.costs.costs import Limits
 from raynas.errors import UserError
+from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
 from raynas.search.indicators import Indicators, score_table
-from raynas.search.legal import all_legal
 from raynas.search.path_depth import path_table
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import INDICATOR_SCORES, IndicatorScore, SearchSettings
+from raynas.settings.stages import INDICATOR_SCORES, IndicatorScore, SearchSettings
+from raynas.spaces.chain import Architecture, SearchSpace
 from tests.builders import build_costs, build_indicators, build_space, score_of
 
 NAN = math.nan

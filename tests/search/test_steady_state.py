@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.costs import Limits
+from raynas.costs.costs import Limits
 from raynas.search.evolution import Evolution
-from raynas.space import Architecture
-from raynas.stages import SearchSettings
+from raynas.settings.stages import SearchSettings
+from raynas.spaces.chain import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)

@@ -9,11 +9,11 @@ import torch
 from sklearn.metrics import recall_score
 from torch import nn
 
+from raynas.data.dataset import Dataset, Images
 from raynas.nets.subnet import subnet
-from raynas.space import Architecture
+from raynas.spaces.chain import Architecture
 from raynas.training.evaluation import evaluate
-from raynas.training.images import Dataset, Images
-from tests.training.samples import build_dataset, tiny_space
+from tests.data.samples import build_dataset, tiny_space
 
 CPU = torch.device("cpu")
 

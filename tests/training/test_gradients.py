@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn import functional
 
+from raynas.data.batches import Batches
 from raynas.nets.supernet import LayerIndicator
 from raynas.seeds import Stream
-from raynas.space import Architecture
-from raynas.stages import PretrainSettings
-from raynas.trainable import indices_on
-from raynas.training.batches import Batches
+from raynas.settings.stages import PretrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
-from tests.training.samples import build_dataset, small_pretraining, tiny_space
+from tests.data.samples import build_dataset, small_pretraining, tiny_space
 
 PATHS = [Architecture(path) for path in ((0, 1, 2), (2, 3, 0), (1, 3, 3))]
 

@@ -14,13 +14,13 @@ from torch import nn
 from raynas.errors import StageError
 from raynas.nets.supernet import batch_norms
 from raynas.search.sampling import fairness_cycle
-from raynas.space import SearchSpace
-from raynas.stages import PretrainSettings
-from raynas.trainable import indices_on
+from raynas.settings.stages import PretrainSettings
+from raynas.spaces.chain import SearchSpace
+from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
 from tests.builders import build_space
-from tests.training.samples import (
+from tests.data.samples import (
     InProcess,
     Pretended,
     begin_pretraining,

@@ -12,16 +12,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from raynas.data.dataset import Dataset
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
-from raynas.space import Architecture
-from raynas.stages import RetrainSettings
+from raynas.settings.stages import RetrainSettings
+from raynas.spaces.chain import Architecture
 from raynas.training.evaluation import evaluate
-from raynas.training.images import Dataset
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells, shipped_space
-from tests.training.samples import build_dataset, digits, tiny_space
+from tests.data.samples import build_dataset, digits, tiny_space
 
 PATH = Architecture((0, 1, 2))
 CPU = torch.device("cpu")

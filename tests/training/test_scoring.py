@@ -11,21 +11,21 @@ import torch
 from scipy import stats
 from torch import nn
 
+from raynas.data.batches import Batches, normalise
+from raynas.data.dataset import Dataset
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
 from raynas.seeds import Stream, random_numbers
-from raynas.settings import Settings
-from raynas.space import Architecture, SearchSpace
-from raynas.stages import ImageSettings, PretrainSettings, Score, SearchSettings
-from raynas.training.batches import Batches, normalise
+from raynas.settings.settings import Settings
+from raynas.settings.stages import ImageSettings, PretrainSettings, Score, SearchSettings
+from raynas.spaces.chain import Architecture, SearchSpace
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
-from raynas.training.images import Dataset
 from raynas.training.scoring import ProxyScore, SubnetAccuracy, make_score
 from tests.builders import build_generator, build_space, run_python
-from tests.training.samples import InProcess, begin_pretraining, build_dataset
+from tests.data.samples import InProcess, begin_pretraining, build_dataset
 
 SPACE = build_space("RNN")
 BATCHES = 3
@@ -210,7 +210,7 @@ class TestRandom:
 
     def test_scores_are_the_same_in_another_process(self) -> None:
         program = """
-from raynas.space import Architecture
+from raynas.spaces.chain import Architecture
 from raynas.training.scoring import _drawn
 print([_drawn(Architecture((i, 1, 2)), 7) for i in range(5)])
 """

@@ -1,0 +1,1 @@
+"""Truth files, ranking, and comparison of methods."""

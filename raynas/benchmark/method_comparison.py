@@ -1,0 +1,146 @@
+"""A comparison of methods as rows: one for each run, and what its runs say of each method.
+
+Source: the columns of Table 2 of the paper (arXiv 2307.02263): what a method costs, how well its
+score ranks, and what it finds.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raynas.benchmark import ranking
+from raynas.benchmark.recorded import recorded_scores
+from raynas.benchmark.truth import Truth
+from raynas.reporting.rank_correlation import checked
+from raynas.settings.settings import Settings
+from raynas.settings.stages import INDICATOR_SCORES
+from raynas.spaces.chain import Architecture
+from raynas.storage.run_store import RunStore
+from raynas.storage.uris import shown
+
+Row = dict[str, Any]
+MEASURES = (
+    "ms_per_step", "ms_per_path", "pretrain_seconds", "search_seconds", "tau",
+    "best_val_accuracy", "best_test_accuracy", "true_accuracy", "regret", "macs",
+)  # fmt: skip
+_UNEXPLAINED = "it ended early"
+
+
+class Spread(NamedTuple):
+    """The mean over seeds, and their standard deviation where there are several."""
+
+    mean: float
+    deviation: float | None
+
+
+def run_row(
+    store: RunStore, settings: Settings, error: str | None = None, truth: Truth | None = None
+) -> Row:
+    """Return the row of ``comparison`` for a run that has ended, well or not.
+
+    Args:
+        store: Its run folder, empty if it failed at once.
+        settings: What it was asked to do.
+        error: Why it stopped; None: it went through.
+        truth: True accuracies of the space's networks, where they are known.
+    """
+    run = next(iter(store.rows("runs")), {})
+    outcomes = store.rows("outcomes")
+    failures = [row["error"] for row in outcomes if row["status"] == "failed"]
+    is_finished = run.get("finished") is not None
+    why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
+    row = {
+        "method": settings.method, "seed": settings.seed, "space": settings.space,
+        "data": shown(settings.data), "run": store.uri,
+        "score": None if settings.search.by_gates else settings.search.score,
+        "status": "finished" if is_finished else "failed", "error": why,
+        "search_seconds": run.get("search_seconds"),
+    }  # fmt: skip
+    row |= _pretraining(store, settings) | _best(outcomes, settings, truth)
+    return row | (_tau(store, settings, truth) if is_finished else {})
+
+
+def _pretraining(store: RunStore, settings: Settings) -> Row:
+    """Return what was pretrained and how long that took; nothing for a method without."""
+    pretrain = settings.pretrain
+    if not pretrain.epochs:
+        by_gates = settings.search.by_gates
+        return {"pretrain_seconds": 0.0} | ({"trainable": "gates"} if by_gates else {})
+    found: Row = {
+        "initialisation": pretrain.initialisation, "trainable": pretrain.trainable,
+        "sampling": pretrain.sampling, "layer_indicator": pretrain.layer_indicator,
+    }  # fmt: skip
+    steps = store.table("steps", ["seconds", "images_per_second"])
+    if not steps.num_rows:
+        return found
+    seconds = steps["seconds"].to_numpy()
+    paths = steps["images_per_second"][0].as_py() * seconds[0] / pretrain.batch
+    ms = 1000 * float(np.median(seconds))
+    return found | {
+        "ms_per_step": ms, "ms_per_path": ms / round(paths), "pretrain_seconds": math.fsum(seconds),
+    }  # fmt: skip
+
+
+def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> Row:
+    """Return the best network by validation, and how far the truth says it is from the best."""
+    ended = [row for row in outcomes if row["status"] == "finished"]
+    if not ended:
+        return {}
+    best = min(ended, key=lambda row: row["rank"])
+    found = {name: best[name] for name in ("architecture", "macs", "params")}
+    found |= {f"best_{name}": best[name] for name in ("val_accuracy", "test_accuracy")}
+    architecture = Architecture.parse(best["architecture"])
+    if truth is None or architecture not in truth.architectures:
+        return found
+    reached = truth.accuracy[truth.network[truth.architectures.index(architecture)]]
+    if settings.max_latency is not None:  # of which the truth knows nothing
+        return found | {"true_accuracy": reached / 100}
+    limits = settings.max_macs or math.inf, settings.max_params or math.inf
+    allowed = (truth.macs <= limits[0]) & (truth.params <= limits[1])
+    highest = truth.accuracy[allowed].max(initial=reached)
+    return found | {"true_accuracy": reached / 100, "regret": (highest - reached) / 100}
+
+
+def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
+    """Return how well the score ranks networks: all of the truth that have one, or the check's."""
+    if truth is not None:
+        scores = recorded_scores(store, settings.search, truth.architectures)
+        known = np.isfinite(scores)
+        seen = truth.only(known) if known.any() else None
+        if seen is not None and len(seen.accuracy) >= ranking.FEWEST:
+            tau = ranking.tau(seen.merged(scores[known]), seen.accuracy)
+            return _ranked(tau, "truth", len(seen.accuracy))
+    check = checked(store.rows("checks"))
+    return _ranked(check.score.tau, "check", check.num_trained) if check else {}
+
+
+def _ranked(tau: float, source: str, networks: int) -> Row:
+    known = tau if math.isfinite(tau) else None
+    return {"tau": known, "tau_source": source, "tau_networks": networks}
+
+
+def is_biased(row: Row) -> bool:
+    """Return whether tau is of visited networks alone, mostly such as the score prefers."""
+    return row.get("tau_source") == "truth" and row["score"] not in INDICATOR_SCORES
+
+
+def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each method, in their order."""
+    methods: dict[str, list[Row]] = {}
+    for row in rows:
+        methods.setdefault(row["method"], []).append(row)
+    return methods
+
+
+def over_seeds(rows: Sequence[Row]) -> dict[str, Spread]:
+    """Return each measure of a method over those of its runs that have it."""
+    found = {}
+    for name in MEASURES:
+        values = [row[name] for row in rows if row.get(name) is not None]
+        if values:
+            deviation = statistics.stdev(values) if len(values) > 1 else None
+            found[name] = Spread(statistics.fmean(values), deviation)
+    return found

@@ -1,0 +1,1 @@
+"""What is known before anything trains: connection, node check, plan, probe, forecast."""

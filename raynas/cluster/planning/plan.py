@@ -1,0 +1,265 @@
+"""The plan of a run: what data, space and cluster make of the settings.
+
+Everything that cannot work is refused here, before anything trains.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from raynas.cluster.planning.connection import Resources, gpus_each, places
+from raynas.cluster.planning.trial_resources import TrialSize, refuse_small_parts, trial_size
+from raynas.cluster.workers.path_workers import Crew
+from raynas.costs.costs import CostTable
+from raynas.costs.latency_table import LatencyTable, Task
+from raynas.data.bit_depths import depth_warnings
+from raynas.data.dataset import Dataset
+from raynas.data.sizes import size_warnings, size_words
+from raynas.errors import UserError
+from raynas.nets.cost import cost_table
+from raynas.recording.matching_facts import DRAWS, other_facts
+from raynas.reporting.class_balance import class_warnings
+from raynas.search.constrained_sampling import LegalSampler
+from raynas.search.sampling import fairness_cycle
+from raynas.seeds import VERSION
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.digest import RECORDED, refuse_other_space, space_digest
+from raynas.spaces.protocol import Space
+from raynas.training.pretraining import num_steps
+from raynas.training.trained_networks import searched_space
+
+_STEPS = 50  # of a training; fewer leave the score to chance
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        space: The space, with identity where the layer indicator is a path.
+        costs: What its candidates cost on this data.
+        sampler: Draws architectures within the limits.
+        num_steps: Pretraining steps.
+        num_paths: Paths of each of them.
+        num_shards: Parts of each step's batch; kept on resume.
+        workers: Ray actors of the pretraining.
+        most_workers: To how many they may grow when nodes join.
+        gpus_per_worker: GPUs of each.
+        scorers: Scoring trials at a time, of a worker's size.
+        searches: Differentiable searches at a time, of a retraining trial's size.
+        trial_size: Workers of each retraining trial; their number is kept on resume.
+        checkers: Trials of the self-check at a time.
+        concurrent: Retraining trials at a time.
+        facts: What was read from the data and must be the same on resume.
+        sizes: What the images were resized from, in words.
+        warnings: Sentences on what a person may want to change.
+        latencies: The table of latencies, if there is one.
+    """
+
+    space: Space
+    costs: CostTable
+    sampler: LegalSampler
+    num_steps: int
+    num_paths: int
+    num_shards: int
+    workers: int
+    most_workers: int
+    gpus_per_worker: float
+    scorers: int
+    searches: int
+    trial_size: TrialSize
+    checkers: int
+    concurrent: int
+    facts: dict[str, Any]
+    sizes: str = ""
+    warnings: tuple[str, ...] = ()
+    latencies: LatencyTable | None = None
+
+    @property
+    def chain(self) -> SearchSpace:
+        """The space as one of layers in a chain, which pretraining needs."""
+        return chain_of(self.space, "pretraining")
+
+    @property
+    def gpus_per_trial(self) -> float:
+        """GPUs of a retraining trial."""
+        return self.trial_size.all_gpus
+
+    def crew(self, settings: PretrainSettings) -> Crew:
+        """Return the workers of the pretraining."""
+        return Crew(
+            self.workers,
+            self.most_workers,
+            settings.cpus_per_worker,
+            self.gpus_per_worker,
+            settings.transport,
+        )
+
+
+def make_plan(
+    space: Space,
+    dataset: Dataset,
+    settings: Settings,
+    resources: Resources,
+    recorded: dict[str, Any] | None,
+) -> Plan:
+    """Work out a run, or work out again the run that a folder has recorded.
+
+    Raises:
+        UserError: Limits that no architecture keeps, resources that the cluster does not have, or
+            data that differs from what the folder recorded.
+    """
+    pretrain, retrain = settings.pretrain, settings.retrain
+    digest = space_digest(space)
+    if recorded:
+        refuse_other_space(recorded, space, "run folder")
+    space = searched_space(space, pretrain.layer_indicator)
+    costs, latencies = _costs(space, dataset, settings)
+    sampler = LegalSampler(costs, settings.limits)
+    sizes = [block.size for block in space.blocks]
+    num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
+    cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
+    worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
+    fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
+    facts = _facts(dataset) | {
+        "latency_table": latencies.digest if latencies else None,
+        RECORDED: digest,
+        DRAWS: VERSION,
+    }
+    if recorded:
+        _refuse_other_data(recorded, facts)
+        num_shards = recorded["shards"]
+        trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))
+    else:
+        trial = trial_size(retrain, resources)
+        num_shards = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
+    _refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
+    most_workers = pretrain.workers or num_paths * num_shards
+    workers = pretrain.workers or min(fitting, most_workers)
+    trials = trial.room(resources)
+    steps = num_steps(len(dataset.train), pretrain, cycle)
+    return Plan(
+        space,
+        costs,
+        sampler,
+        steps,
+        num_paths,
+        num_shards,
+        workers,
+        most_workers,
+        worker_gpus,
+        settings.search.concurrent or fitting,
+        min(settings.search.concurrent or trials, settings.differentiable.seeds),
+        trial,
+        retrain.concurrent or trials,
+        retrain.concurrent or min(trials, settings.num_winners),
+        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
+        size_words(dataset),
+        (
+            *size_warnings(space, dataset, settings.images.resolution),
+            *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
+            *class_warnings(facts),
+            *_few_steps(steps, len(dataset.train), settings),
+        ),
+        latencies,
+    )
+
+
+def _usual_shards(batch: int, num_paths: int) -> int:
+    """Return the parts of a batch where nobody set them, which the settings alone decide.
+
+    Each part has batch norms of its own, so their number is part of the result and must not follow
+    the machine. A step has two pieces of work at least, if each leaves two images.
+    """
+    return max(min(-(-2 // num_paths), batch // 2), 1)
+
+
+def _refuse_misfit_workers(
+    settings: Settings, sharing: int, num_shards: int, fitting: int, worker_gpus: float
+) -> None:
+    """Refuse more workers than the cluster holds, and parts of a batch of less than two images."""
+    pretrain, batch = settings.pretrain, settings.differentiable.batch
+    if settings.search.by_gates:
+        refuse_small_parts("differentiable search", batch, sharing, "differentiable.batch")
+    if pretrain.workers is not None and pretrain.workers > fitting:
+        raise UserError(
+            f"--pretrain.workers {pretrain.workers}: the cluster holds {fitting} workers of "
+            f"{pretrain.cpus_per_worker} CPUs and {worker_gpus:g} GPUs; ask for fewer"
+        )
+    if pretrain.batch // num_shards < 2:
+        raise UserError(
+            f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
+            "images to a shard, too few for batch norms; raise --pretrain.batch"
+        )
+
+
+def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
+    """Return a sentence for each training that a small data set makes very short."""
+    retrain, gates = settings.retrain, settings.differentiable
+    half = math.ceil(images / 2)
+    searching = gates.epochs * math.ceil(half / gates.batch)
+    retraining = retrain.epochs * math.ceil(images / retrain.batch)
+    stages = (
+        ("pretraining", "pretrain", pretraining, images, settings.pretrain.batch),
+        ("a differentiable search", "differentiable", searching, half, gates.batch),
+        ("retraining", "retrain", retraining, images, retrain.batch),
+    )
+    return [
+        f"{what} has {steps} steps in all, too few to learn from, since {count} images make few "
+        f"batches of {batch}; raise --{flag}.epochs to {math.ceil(_STEPS * batch / count)}, or "
+        f"lower --{flag}.batch"
+        for what, flag, steps, count, batch in stages
+        if 0 < steps < _STEPS and (settings.search.by_gates or flag != "differentiable")
+    ]
+
+
+def _costs(
+    space: Space, dataset: Dataset, settings: Settings
+) -> tuple[CostTable, LatencyTable | None]:
+    """Return what candidates cost, with latencies where a table of them is given."""
+    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+    costs = cost_table(space, task.resolution, task.channels, task.num_classes)
+    if settings.latency_table is None:
+        return costs, None
+    latencies = LatencyTable.read(settings.latency_table)
+    return latencies.added_to(costs, space, task), latencies
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "classes": list(dataset.class_names),
+        "channels": dataset.channels,
+        "resolution": dataset.resolution,
+        "train": len(dataset.train),
+        "val": len(dataset.val),
+        "test": len(dataset.test),
+        "skipped": list(dataset.skipped),
+        "ignored": list(dataset.ignored),
+        "passed_over": list(dataset.passed_over),
+        "parts": list(dataset.parts),
+        "class_counts": dataset.class_counts,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+    }
+
+
+def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
+    if recorded.get(DRAWS) != facts[DRAWS]:
+        raise UserError(
+            "run folder: the raynas that began it drew other random numbers from the same seed, so "
+            "weights, batches and splits would not fit; choose another --run, or continue it with "
+            "that version (runs.versions, runs.git_commit)"
+        )
+    for name, before, now in other_facts(recorded, facts):
+        raise UserError(
+            f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "
+            "bring the old data back"
+        )
+    before, now = recorded.get("latency_table"), facts["latency_table"]
+    if before != now:
+        raise UserError(
+            f"run folder: its table of latencies had other content (digest {before}, now {now}); "
+            "choose another --run, or bring the old table back"
+        )

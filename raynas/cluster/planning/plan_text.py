@@ -1,0 +1,168 @@
+"""The plan of a run and its forecast as lines for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.plan import Plan
+from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
+from raynas.reporting.class_balance import class_words, name_words
+from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.settings import Settings
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.protocol import Space
+from raynas.storage.uris import shown
+
+
+def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
+    """Return the plan as lines for a person."""
+    facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
+    shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
+    images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
+    ranges = [
+        f"{show_limit(kind, low.of(kind))} to {show_amount(kind, high.of(kind))}"
+        for kind in plan.costs.kinds
+    ]
+    retrain = settings.retrain
+    networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
+    sections = {
+        "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
+        "parts": ", ".join(facts["parts"]),
+        "sizes": plan.sizes,
+        "classes": class_words(facts),
+        "names": name_words(facts),
+        "skipped": _skipped_words(facts["skipped"]),
+        "ignored": _ignored_words(facts["ignored"], facts["passed_over"]),
+        "space": _space_words(plan.space),
+        "costs": ", ".join(ranges),
+        "latency": plan.latencies.words if plan.latencies else "",
+        "method": f"{settings.method}, seed {settings.seed}",
+        "cluster": _cluster_words(resources),
+        "pretrain": _pretrain_words(plan, settings, resources),
+        "search": _search_words(plan, settings) + _limits_words(settings),
+        "check": _check_words(plan, settings),
+        "retrain": f"{networks} for {retrain.epochs} epochs, "
+        f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
+    }
+    lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
+    return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
+
+
+def _space_words(space: Space) -> str:
+    parts = f"{space.num_layers} layers"
+    if isinstance(space, CellSpace):
+        parts = f"{space.cells} cells of {space.nodes} nodes"
+    return f"{space.name}: {parts}, {space.size:,} networks"
+
+
+def _cluster_words(resources: Resources) -> str:
+    words = f"{resources.nodes} nodes, {resources.cpus:g} CPUs, {resources.gpus:g} GPUs"
+    if not any(resources.taken):
+        return words
+    cpus, gpus = resources.taken
+    return f"{words}; others hold {cpus:g} CPUs and {gpus:g} GPUs, stages wait for what they need"
+
+
+def _skipped_words(skipped: list[str]) -> str:
+    if not skipped:
+        return ""
+    return f"{len(skipped)} images that cannot be read: {_first(skipped, 3)}"
+
+
+def _ignored_words(ignored: list[str], passed_over: list[str]) -> str:
+    """Return what is passed over; notes and lists are, too, so some of it is normal."""
+    kinds = _first(ignored, 5)
+    words = [f"files that are no images by their endings: {kinds}"] if kinds else []
+    return "; ".join([*words, *([_first(passed_over, 5)] if passed_over else [])])
+
+
+def _first(names: list[str], count: int) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _pretrain_words(plan: Plan, settings: Settings, resources: Resources) -> str:
+    if not plan.num_steps:
+        return "none"
+    steps = f"{plan.num_steps} steps of {plan.num_paths} paths x {plan.num_shards} shards"
+    words = f"{steps}, {plan.workers} workers"
+    room = resources.room(settings.pretrain.cpus_per_worker, plan.gpus_per_worker)
+    if plan.workers == plan.num_paths * plan.num_shards <= room // 2:
+        words += f" of {room} that have room (--pretrain.shards makes work for more)"
+    return words
+
+
+def _search_words(plan: Plan, settings: Settings) -> str:
+    search, score = settings.search, settings.search.score_words
+    generations = f"{search.generations} generations of {search.population}, score {score}"
+    generations += _front_words(settings)
+    match search.strategy:
+        case "differentiable":
+            return _gates_words(plan, settings.differentiable)
+        case "exact":
+            return f"exactly, by integer programming, score {score}{_front_words(settings)}"
+        case "calibrated":
+            return f"begins as score {score} and learns from the retraining trials"
+        case _ if search.by_trials:
+            return f"{generations} by trials, {plan.scorers} at a time"
+        case _:
+            return generations
+
+
+def _gates_words(plan: Plan, settings: DifferentiableSettings) -> str:
+    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
+    return (
+        f"by {settings.gates.replace('_', '-')} gates in {settings.cells} cells of "
+        f"{settings.channels} channels, {seeds} for {settings.epochs} epochs, {plan.searches} at a "
+        f"time{', ' + settings.scheduler if settings.seeds > 1 else ''}"
+    )
+
+
+def _front_words(settings: Settings) -> str:
+    goals = settings.search.goals
+    return (
+        f", the front of score and {' and '.join(map(WORDS.__getitem__, goals))}" if goals else ""
+    )
+
+
+def _limits_words(settings: Settings) -> str:
+    limits = settings.limits
+    words = [f"at most {show_amount(kind, limit)}" for kind, limit in limits.given.items()]
+    return ", " + " and ".join(words) if words else ""
+
+
+def _check_words(plan: Plan, settings: Settings) -> str:
+    if not settings.check:
+        return ""
+    at_a_time = min(plan.checkers, settings.check)
+    networks = f"{settings.check} networks, from the lowest to the highest score"
+    return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
+
+
+def _team_words(plan: Plan) -> str:
+    size = plan.trial_size
+    if size.workers == 1:
+        return ""
+    gpus = f" and {size.gpus:g} GPU" if size.gpus else ""
+    return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
+
+
+def forecast_line(forecast: Mapping[str, Any]) -> str:
+    """Return the forecast as a line for a person."""
+    stages = {name: stage for name, stage in forecast.items() if isinstance(stage, dict)}
+    times = [f"{name} {_show_range(stage)}" for name, stage in stages.items()]
+    low, high = (
+        sum(each[of] for each in stages.values()) for of in ("low_seconds", "high_seconds")
+    )
+    gpu_hours = sum(stage["gpu_hours"] for stage in stages.values())
+    written = sum(stage["written_bytes"] for stage in stages.values())
+    words = [
+        *times, f"in all {show_seconds(low)} to {show_seconds(high)}",
+        *([f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else []),
+        f"{show_bytes(written)} written, {show_bytes(forecast['disk_bytes'])} on disk at the end",
+    ]  # fmt: skip
+    return f"{'forecast':<9} {', '.join(words)}"
+
+
+def _show_range(stage: Mapping[str, float]) -> str:
+    low, high = show_seconds(stage["low_seconds"]), show_seconds(stage["high_seconds"])
+    return f"{show_seconds(stage['seconds'])} ({low} to {high})"

@@ -1,0 +1,174 @@
+"""The self-check: does the score rank networks on these images as short trainings do?
+
+Architectures spread evenly over the scores are trained briefly, as Tune trials; no table of true
+accuracies is needed. The test images stay unseen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from raynas.cluster.planning.node_requirements import on_fit_nodes
+from raynas.cluster.run import Run
+from raynas.cluster.tune.failure_report import failure_text
+from raynas.cluster.tune.ray_train import Report, trainable
+from raynas.cluster.tune.retrain_trials import run_trials
+from raynas.cluster.tune.searchers import ListSearcher
+from raynas.cluster.tune.trial_silence import WorkTime
+from raynas.data.dataset import Dataset
+from raynas.errors import StageError
+from raynas.search.indicators import AdditiveScorer, Array
+from raynas.seeds import Stream, random_numbers
+from raynas.settings.settings import Settings
+from raynas.settings.stages import RetrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.spaces.protocol import Space
+from raynas.terminal.eta import longest_queue
+from raynas.terminal.progress_bars import Advance
+from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.retraining import Retraining
+from raynas.training.scoring import ProxyScore
+
+_POOL = 1000  # architectures among which those of the check are chosen
+
+
+def check_score(run: Run, table: Sequence[Array] | None) -> None:
+    """Train architectures spread over the scores, and record them in the table ``checks``.
+
+    Args:
+        run: The run; those that it has trained already are not trained again.
+        table: What candidates add to a score; None: the search has scored architectures singly.
+    """
+    if not run.settings.check:
+        return
+    chosen = spread(_scored(run, table), run.settings.check)
+    _take_over(run, chosen)
+    rows = run.store.rows("checks")
+    done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
+    searcher = ListSearcher(chosen, done)
+    if searcher.exhausted:
+        return
+    settings = run.settings
+    short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
+    size = run.plan.trial_size  # also here: a batch that needs several GPUs has no room on one
+    work = trainable(
+        on_fit_nodes(check_trial, run.demands), size, space=run.plan.space, dataset=run.dataset,
+        settings=replace(settings, retrain=short), gpus=size.gpus,
+    )  # fmt: skip
+    advance = run.stages.stage("check", len(chosen), "networks")
+    recorder = CheckRecorder(run, short, chosen, advance)
+    with run.spending("check", run.plan.checkers * size.all_gpus):
+        run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
+    if not searcher.exhausted:
+        raise StageError("check: it ended early; run the same command again to continue")
+
+
+def _take_over(run: Run, chosen: Mapping[Architecture, float]) -> None:
+    """Copy what an earlier run has trained in the same way, with the scores of this one."""
+    if not run.earlier or run.store.parts("checks"):
+        return
+    known = run.earlier.checks()
+    for architecture, score in chosen.items():
+        row = known.get(str(architecture))
+        if row:
+            run.store.append("checks", [row | {"score": score}], part=str(architecture))
+
+
+def _scored(run: Run, table: Sequence[Array] | None) -> dict[Architecture, float]:
+    """Return architectures and scores: uniform draws within the limits, or what was searched."""
+    if table is None:
+        rows = run.store.rows("architectures")
+        return {Architecture.parse(row["architecture"]): row["score"] for row in rows}
+    rng = random_numbers(run.settings.seed, Stream.CHECK)
+    drawn = {each for _ in range(_POOL) if (each := run.plan.sampler.draw(rng)) is not None}
+    pool = sorted(drawn)
+    return dict(zip(pool, map(float, AdditiveScorer(table)(pool)), strict=True))
+
+
+def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architecture, float]:
+    """Return architectures at even ranks from the lowest score to the highest."""
+    ranked = sorted((score, each) for each, score in scores.items() if np.isfinite(score))
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    return {ranked[place][1]: ranked[place][0] for place in places}
+
+
+def check_trial(  # noqa: PLR0913 - what a trial is made of
+    config: dict[str, Any],
+    space: Space,
+    dataset: Dataset,
+    settings: Settings,
+    gpus: float,
+    team: Team = ALONE,
+    report: Report = tune.report,
+) -> None:
+    """Train ``config["architecture"]`` for a few epochs; report accuracy and naswot after each."""
+    torch.set_num_threads(settings.retrain.cpus_per_trial)
+    architecture, device = Architecture.parse(config["architecture"]), "cuda" if gpus else "cpu"
+    augment, seed = settings.images.augment, settings.seed
+    training = Retraining(
+        space, architecture, dataset, settings.retrain, augment, seed, device, team
+    )
+    naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
+    work = WorkTime()
+    while training.epoch < settings.retrain.epochs:
+        work.begin()
+        last = training.run_epoch()
+        seconds = sum(epoch.seconds for epoch in training.history)
+        found = {"epoch": last.epoch, "val_accuracy": last.val_accuracy, "naswot": naswot}
+        report(found | work.told() | {"train_seconds": seconds})
+
+
+class CheckRecorder(tune.Callback):
+    """Writes a row of ``checks`` whenever a trial ends."""
+
+    def __init__(
+        self,
+        run: Run,
+        settings: RetrainSettings,
+        scores: Mapping[Architecture, float],
+        advance: Advance,
+    ) -> None:
+        """Keep where to write, and what is known of each architecture before it is trained."""
+        self._store = run.store
+        self._costs = run.plan.costs
+        self._identities = [block.identity for block in run.plan.space.blocks]
+        self._settings = settings
+        self._scores = scores
+        self._advance = advance
+        self._concurrent = run.plan.checkers
+        self._recorded = set(run.store.parts("checks"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks, but nothing is ever restored from there."""
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Write what the training came to."""
+        del iteration, trials, info
+        last = trial.last_result
+        found = {name: last[name] for name in ("val_accuracy", "naswot")}
+        self._write(trial, {**found, "seconds": last["train_seconds"], "status": "finished"})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Write that it failed, and why."""
+        del iteration, trials, info
+        self._write(trial, {"status": "failed", "error": failure_text(trial, self._settings)})
+
+    def _write(self, trial: Any, found: dict[str, Any]) -> None:
+        text = trial.config["architecture"]
+        architecture = Architecture.parse(text)
+        cost = self._costs.of(architecture)
+        pairs = zip(architecture, self._identities, strict=True)
+        row = {
+            "architecture": text, "score": self._scores[architecture], **cost.columns,
+            "depth": sum(choice != identity for choice, identity in pairs),
+        }  # fmt: skip
+        self._store.append("checks", [row | found], part=text)
+        self._recorded.add(text)
+        waiting = [1.0] * (len(self._scores) - len(self._recorded))
+        left = longest_queue(waiting, self._concurrent)
+        self._advance(len(self._recorded), text, left)

@@ -1,0 +1,1 @@
+"""Path-parallel pretraining: workers, their handles, transports, messages, timeouts."""

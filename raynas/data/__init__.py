@@ -1,0 +1,1 @@
+"""Images: sources, index, decoding, splits, batches."""

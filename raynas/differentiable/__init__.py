@@ -1,0 +1,1 @@
+"""Differentiable search: gates, penalties, mixed network, bilevel loop, genotype rules."""

@@ -1,0 +1,1 @@
+"""Networks to take away: module source, ONNX, model card."""

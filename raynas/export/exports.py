@@ -1,0 +1,296 @@
+"""What a person takes home: each trained network as a folder that needs no raynas.
+
+``exports/ARCHITECTURE/`` holds ``model.py``, ``weights.safetensors``, ``model.onnx``, the model
+card ``README.md`` and, written last, ``config.json``: where that is, the export is whole.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from raynas.data.batches import normalise
+from raynas.data.dataset import Dataset
+from raynas.export import onnx
+from raynas.export.forward_source import SourceError
+from raynas.export.model_card import model_card
+from raynas.export.module_source import largest_difference, module_source
+from raynas.export.parts import Part, parts_of, show_shape
+from raynas.nets.subnet import subnet
+from raynas.recording.rows import versions
+from raynas.reporting.confidence import wilson
+from raynas.seeds import Stream, mixed_seed
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import Architecture
+from raynas.spaces.protocol import Space
+from raynas.storage.folder import Folder
+from raynas.storage.run_store import RunStore
+from raynas.storage.uris import name_of
+from raynas.training.checkpoints import read_model
+
+FORMAT = 1  # of config.json
+_CHECKED = 16  # images that outputs are compared on
+_FILES = {"module": "model.py", "weights": "weights.safetensors", "onnx": "model.onnx"}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exports:
+    """The exports of a run.
+
+    Attributes:
+        store: The run folder.
+        space: The space that was searched, with identity where it had it.
+        facts: What the run recorded of its data, ``runs.plan``.
+        images: N x C x H x W, normalised, to compare outputs on.
+        source: What these images are, for people.
+        folder: Where exports are written.
+        prefix: The folder of all exports therein, with a slash, or nothing.
+        with_onnx: Whether ONNX files are wanted.
+    """
+
+    store: RunStore
+    space: Space
+    facts: Row
+    images: torch.Tensor
+    source: str
+    folder: Folder
+    prefix: str = "exports/"
+    with_onnx: bool = True
+
+    @cached_property
+    def _run(self) -> Row:
+        return self.store.rows("runs")[0]
+
+    @cached_property
+    def _outcomes(self) -> list[Row]:
+        return self.store.rows("outcomes")
+
+    def place(self, architecture: str) -> str:
+        """Return where the export of an architecture lies, for people."""
+        return self.folder.locate(f"{self.prefix}{architecture}")
+
+    def is_made(self, outcome: Row) -> bool:
+        """Return whether the folder holds the whole export of an outcome as it is now."""
+        folder = f"{self.prefix}{outcome['architecture']}"
+        try:
+            config = json.loads(self.folder.read_bytes(f"{folder}/config.json"))
+            sizes = {name: self.folder.head(f"{folder}/{name}", 0)[1] for name in config["bytes"]}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return False
+        return bool(config["made_of"] == self._made_of(outcome) and sizes == config["bytes"])
+
+    def make(self, outcome: Row) -> list[str]:
+        """Write the export of a finished outcome; return a sentence for each file left out.
+
+        Raises:
+            UserError: Its weights are lost or damaged.
+            KeyError, RuntimeError: They do not fit the space.
+        """
+        weights = read_model(self.store, outcome["checkpoint"])
+        parts, network = self._network(outcome["architecture"], weights)
+        with torch.no_grad():
+            logits = network(self.images)
+        named = safetensors.torch.save(network.state_dict(), metadata={"format": "pt"})
+        files = {"weights": named}
+        checks: Row = {"images": f"{len(self.images)} {self.source}"}
+        left_out: dict[str, str] = {}
+        try:
+            source = module_source(self._title(outcome), parts, self._constants())
+            checks["module"] = largest_difference(source, named, self.images, logits)
+            files["module"] = source.encode()
+        except SourceError as error:
+            left_out["model.py"] = str(error)
+        try:
+            if self.with_onnx:
+                content = onnx.onnx_bytes(network, self.images)
+                checks["onnx"] = onnx.largest_onnx_difference(content, self.images, logits)
+                files["onnx"] = content
+        except onnx.OnnxError as error:
+            left_out["model.onnx"] = str(error)
+        config = self._config(outcome, parts, files) | {"checks": checks, "left_out": left_out}
+        self._write(outcome["architecture"], files, config)
+        return [f"{outcome['architecture']}: no {name}, {why}" for name, why in left_out.items()]
+
+    def _network(self, architecture: str, weights: bytes) -> tuple[list[Part], nn.Sequential]:
+        chosen, facts = Architecture.parse(architecture), self.facts
+        dropout = json.loads(self._run["settings"])["retrain"]["dropout"]
+        with torch.random.fork_rng(devices=[]):
+            network = subnet(
+                self.space, chosen, facts["channels"], len(facts["classes"]), dropout
+            ).eval()
+        network.load_state_dict(safetensors.torch.load(weights))
+        parts = parts_of(network, self.space, chosen, self._image)
+        return parts, nn.Sequential(OrderedDict((part.name, part.module) for part in parts)).eval()
+
+    def _title(self, outcome: Row) -> str:
+        classes, shape = len(self.facts["classes"]), show_shape(self._image)
+        return (
+            f"Tells {classes} classes apart in images of {shape} pixels.\n\n"
+            f"Search space {self.space.name}, architecture {outcome['architecture']}."
+        )
+
+    @property
+    def _image(self) -> tuple[int, int, int]:
+        side = self.facts["resolution"]
+        return self.facts["channels"], side, side
+
+    @property
+    def _bits(self) -> int | None:
+        """As ``ImageSettings.bits``, which older runs did not have."""
+        return cast("int | None", json.loads(self._run["settings"])["images"].get("bits"))
+
+    def _constants(self) -> Row:
+        facts = self.facts
+        return {
+            **{name.upper(): tuple(facts[name]) for name in ("classes", "mean", "std")},
+            **{name.upper(): facts[name] for name in ("resolution", "channels")},
+            "BITS": self._bits,
+        }
+
+    def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
+        facts, settings = self.facts, json.loads(self._run["settings"])
+        public = settings | {name: _public(settings[name]) for name in ("data", "space", "method")}
+        return {
+            "format": FORMAT,
+            "architecture": outcome["architecture"],
+            "space": self.space.name,
+            "genotype": self._genotype(outcome),
+            "classes": facts["classes"],
+            "input": {"name": "images", "shape": ["N", *self._image]},
+            "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
+            "preprocessing": {
+                **{name: facts[name] for name in ("resolution", "channels", "mean", "std")},
+                "bits": self._bits,
+                "crop": "middle square",
+                "resize": "bilinear",
+            },
+            "accuracy": _accuracies(outcome, facts),
+            **{name: outcome[name] for name in ("macs", "params")},
+            "layers": [
+                {
+                    "name": part.name, "operation": part.operation, "input": part.arriving,
+                    "output": part.leaving, "macs": part.cost.macs, "params": part.cost.params,
+                }
+                for part in parts
+            ],
+            "data": {
+                "name": public["data"],
+                **{part: facts[part] for part in ("train", "val", "test")},
+                "skipped": len(facts["skipped"]),
+                "class_counts": facts.get("class_counts"),
+            },
+            "found_by": {
+                "run": self._run["run"],
+                "method": public["method"],
+                "score": settings["search"]["score"],
+                "search": settings["search"]["strategy"],
+                "seed": self._run["seed"],
+                "rank": outcome["rank"],
+                "networks": len(self._outcomes),
+                "epochs": outcome["epochs"],
+                "git_commit": self._run["git_commit"],
+                "versions": json.loads(self._run["versions"]),
+                "settings": public,
+            },
+            "exported_with": versions("raynas", "torch", "onnx", "onnxscript", "onnxruntime"),
+            "files": {name: _FILES[name] for name in _FILES if name in files},
+            "weights_bytes": len(files["weights"]),
+            "bytes": {_FILES[name]: len(content) for name, content in files.items()},
+            "made_of": self._made_of(outcome),
+        }  # fmt: skip
+
+    def _genotype(self, outcome: Row) -> str | None:
+        """Return what is in the cells of a network, for people; None: it has none."""
+        if not isinstance(self.space, CellSpace):
+            return None
+        return str(self.space.genotype(Architecture.parse(outcome["architecture"])))
+
+    def _made_of(self, outcome: Row) -> str:
+        """Return letters that differ where an export has to be made anew."""
+        wanted = "onnx" if self.with_onnx and not onnx.missing_packages() else ""
+        known = [FORMAT, outcome, len(self._outcomes), self.facts, wanted]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _write(self, architecture: str, files: dict[str, bytes], config: Row) -> None:
+        """Write the files, config.json last, and remove what an earlier export had besides."""
+        texts = {"README.md": model_card(config), "config.json": json.dumps(config, indent=1)}
+        contents = {_FILES[name]: content for name, content in files.items()}
+        contents |= {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
+        folder = f"{self.prefix}{architecture}"
+        for name in _FILES.values():
+            if name not in contents and self.folder.has(f"{folder}/{name}"):
+                self.folder.delete(f"{folder}/{name}")
+        for name, content in contents.items():
+            self.folder.write_bytes(f"{folder}/{name}", content)
+
+
+def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: Any) -> Exports:
+    """Return the exports of a run.
+
+    Args:
+        store: The run folder.
+        space: The space that was searched, with identity where it had it.
+        dataset: Its images, to compare outputs on some of the validation part; None: on noise.
+        rest: Further attributes of ``Exports``.
+    """
+    facts = json.loads(store.rows("runs")[0]["plan"])
+    if dataset is not None:
+        facts = {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()} | facts
+        indices = np.linspace(0, len(dataset.val) - 1, min(_CHECKED, len(dataset.val)))
+        pixels = dataset.val.take(np.unique(indices.round()).astype(np.int64)).pixels
+        images, source = normalise(torch.from_numpy(pixels), dataset), "validation images"
+    else:
+        generator = torch.Generator().manual_seed(mixed_seed(0, Stream.NOISE))
+        shape = _CHECKED, facts["channels"], facts["resolution"], facts["resolution"]
+        images, source = torch.randn(shape, generator=generator), "images of noise"
+    return Exports(store, space, facts, images, source, **{"folder": store, **rest})
+
+
+def export_finished(
+    store: RunStore, space: Space, dataset: Dataset, say: Callable[[str], None]
+) -> None:
+    """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
+    made = 0
+    for outcome in store.rows("outcomes"):
+        if outcome["status"] != "finished":
+            continue
+        try:
+            exports = exports_of(store, space, dataset)
+            if not exports.is_made(outcome):
+                for sentence in exports.make(outcome):
+                    say(f"export: {sentence}")
+            made += 1
+        except Exception as error:  # noqa: BLE001 - the run and its results are worth more
+            say(f"warning: export of {outcome['architecture']} failed ({error!r})")
+    if made:
+        say(f"export: {made} to take home in {store.locate('exports')}, see README.md there")
+
+
+def _accuracies(outcome: Row, facts: Row) -> Row:
+    """Return what is known of the accuracy on each part, with Wilson's interval."""
+    found = {}
+    for name, part in (("test", "test"), ("validation", "val")):
+        accuracy = outcome[f"{part}_accuracy"]
+        images = outcome.get(f"{part}_images") or facts[part]
+        if accuracy is not None:
+            found[name] = {
+                "accuracy": accuracy,
+                "interval": wilson(accuracy, images),
+                "images": images,
+                "balanced_accuracy": outcome.get(f"{part}_balanced_accuracy"),
+            }
+    return found
+
+
+def _public(location: str) -> str:
+    """Return the name of data, space or method without the folders above it."""
+    return name_of(location.rstrip("/")) or location

@@ -1,0 +1,88 @@
+"""The parts of a subnet by name: stem, a layer or cell each, head; their shapes and costs."""
+
+import copy
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from raynas.costs.costs import Cost
+from raynas.nets.cost import module_cost
+from raynas.nets.measured import Value
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import Architecture
+from raynas.spaces.protocol import Space
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a network.
+
+    Attributes:
+        name: A Python name, such as layer03_k5e6.
+        operation: Of a layer, as the space names it; the kind of a cell; otherwise stem or head.
+        module: What it is.
+        arriving: Shape of what comes in, without N; between cells that of the last one's output.
+        leaving: Shape of what goes out.
+        cost: Of one image.
+    """
+
+    name: str
+    operation: str
+    module: nn.Module
+    arriving: Shape
+    leaving: Shape
+    cost: Cost
+
+
+def parts_of(
+    network: nn.Sequential, space: Space, architecture: Architecture, image: Shape
+) -> list[Part]:
+    """Return the parts of a subnet in order.
+
+    Args:
+        network: As ``subnet`` returns it.
+        space: The space in which the architecture lies.
+        architecture: A candidate index per choice.
+        image: Channels, height and width of an image.
+    """
+    names = _names(space, architecture)
+    value: Value = torch.empty(1, *image, device="meta")
+    parts = []
+    for (name, operation), module in zip(names, network, strict=True):
+        on_meta = copy.deepcopy(module).to("meta").eval()
+        with torch.no_grad():
+            leaving = on_meta(value)
+        cost = module_cost(on_meta, value)
+        parts.append(Part(name, operation, module, _shape(value), _shape(leaving), cost))
+        value = leaving
+    return parts
+
+
+def _names(space: Space, architecture: Architecture) -> list[tuple[str, str]]:
+    """Return name and operation of each part."""
+    if isinstance(space, CellSpace):
+        operations = [place.kind for place in space.layout]
+        kind = "cell"
+    else:
+        chosen = zip(space.blocks, architecture, strict=True)
+        operations = [block.candidates[choice].name for block, choice in chosen]
+        kind = "layer"
+    layers = [
+        (f"{kind}{layer:02d}_{re.sub(r'[^0-9A-Za-z]+', '_', operation)}", operation)
+        for layer, operation in enumerate(operations)
+    ]
+    return [("stem", "stem"), *layers, ("head", "head")]
+
+
+def _shape(value: Value) -> Shape:
+    last = value[1] if isinstance(value, tuple) else value
+    return tuple(last.shape[1:])
+
+
+def show_shape(shape: Shape) -> str:
+    """Return a shape as ``16 x 8 x 8``."""
+    return " x ".join(map(str, shape))

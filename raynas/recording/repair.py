@@ -1,0 +1,54 @@
+"""Making again what a run folder has lost, from what it still holds.
+
+Most of it the stages do by themselves: what they do not find, they make. This is the rest.
+"""
+
+import json
+from collections.abc import Callable
+
+from raynas.recording.damage import damaged
+from raynas.storage.run_store import RunStore
+from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
+
+_THEN = {
+    "tables/runs": "it is made again from its copy",
+    "tables/steps": "the losses of those steps are lost, and nothing depends on them",
+    "tables/ledger": "it is made again from the checkpoint of the pretraining",
+    "tables/isometry": "it is measured again",
+    "tables/indicators": "those of the last step are made again, those on the way are lost",
+    "tables/architectures": "it is made again from the state of the search, or by searching again",
+    "tables/gates": "it is made again from the searches' checkpoints, or by searching again",
+    "tables/search_epochs": "it is made again from the searches' checkpoints",
+    "tables/checks": "these networks are trained briefly again",
+    "tables/trials": "it is made again from the trials' checkpoints",
+    "tables/calibration": "it is made again from the state of the search",
+    "tables/outcomes": "it is made again from the trials' checkpoints, or by training again",
+    "checkpoints": "what it was of begins anew and comes to the same",
+    "models": "it is made again from the trial's checkpoint, or by training again",
+}
+
+
+def put_damaged_aside(store: RunStore, say: Callable[[str], None]) -> None:
+    """Move files that cannot be read out of the way, and say what becomes of what was in them."""
+    for path in list(damaged(store)):
+        folder = path.rpartition("/")[0]
+        say(f"warning: {path} was damaged: {_THEN[folder]} (moved to {store.put_aside(path)})")
+
+
+def rebuild_trials(store: RunStore) -> None:
+    """Write the epochs of trials that have ended and have none in the table ``trials``."""
+    known = set(store.parts("trials"))
+    for row in store.rows("outcomes"):
+        text = row["architecture"]
+        path = checkpoint_path(text)
+        if text in known or row["status"] == "failed" or not is_whole(store, path):
+            continue
+        history = json.loads(read_metadata(store.read_bytes(path))["history"])
+        rows = [{"trial": None, "architecture": text, **epoch} for epoch in history]
+        store.append("trials", rows, part=text)
+
+
+def warning_of_loss(lost: list[str]) -> str:
+    """Return what to say of a finished run that lacks something."""
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return f"warning: the run had ended, but {lost[0]}{more} is lost or damaged; making it again"

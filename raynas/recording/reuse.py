@@ -1,0 +1,80 @@
+"""Beginning a run with the pretraining of another one that trained the same supernet."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raynas.errors import UserError
+from raynas.recording.matching_facts import other_facts
+from raynas.recording.pretraining_log import CHECKPOINT
+from raynas.settings.settings import Settings, decides_supernet, differences
+from raynas.settings.stage_inputs import differing_plans
+from raynas.storage.run_store import RunStore
+from raynas.training.checkpoints import is_whole
+
+PRETRAINING = ("isometry", "steps", "indicators", "ledger")
+"""The tables of a pretraining, in the order in which they are filled."""
+
+
+def is_pretrained(store: RunStore) -> bool:
+    """Return whether a run folder holds a pretraining that has come to its end."""
+    return bool(store.parts("ledger")) and is_whole(store, CHECKPOINT)
+
+
+def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
+    """Copy a finished pretraining into a run folder that has none yet; its checkpoint last.
+
+    Args:
+        store: The run folder that begins.
+        source: The run folder that has been pretrained.
+        settings: Of the run that begins.
+
+    Raises:
+        UserError: The source is not pretrained, or what it pretrained is not the same supernet.
+    """
+    refuse_foreign(source, settings)
+    for table in PRETRAINING:
+        store.copy_table(table, source)
+    store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
+
+
+def refuse_foreign(
+    source: RunStore, settings: Settings, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse a run whose pretraining is not the one that is asked for.
+
+    Args:
+        source: Its run folder.
+        settings: Of the run that begins.
+        facts: What its plan made of images, space and settings; None: it has no plan yet.
+
+    Raises:
+        UserError: There is none, it has not ended, or it was another one.
+    """
+    recorded = source.rows("runs")
+    if not recorded or not is_pretrained(source):
+        raise UserError(
+            f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended; "
+            "check the path, or leave the flag out"
+        )
+    before = json.loads(recorded[0]["plan"] or "{}")
+    differing = differences(recorded[0]["settings"], settings, decides_supernet)
+    differing += differing_plans("pretraining", before, facts) if facts else []
+    if differing:
+        raise UserError(
+            f"--pretrained {source.uri}: it trained another supernet ({'; '.join(differing)}); "
+            "leave the flag out, or give the recorded settings"
+        )
+    for name, was, now in other_facts(before, facts) if facts else ():
+        raise UserError(
+            f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "
+            f"{was!r}, now {now!r}); leave the flag out, or bring the old ones back"
+        )
+
+
+def forget_pretraining(store: RunStore) -> None:
+    """Delete what a begun take-over has left in a run folder that now begins without one."""
+    if store.has(CHECKPOINT):
+        store.delete(CHECKPOINT)
+    for table in PRETRAINING:
+        store.drop(table, lambda _: True)

@@ -1,0 +1,50 @@
+"""What a run was made of: images, space, cluster, versions, in words for the page."""
+
+import json
+
+from raynas.reporting.class_balance import class_warnings, class_words
+from raynas.reporting.page.reading import Reading, Row, moment
+
+_MOST_CLASSES = 20  # that are named
+_PARTS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def about(reading: Reading) -> list[tuple[str, str]]:
+    """Return names and texts, without those that are not known."""
+    run, plan = reading.run, reading.plan
+    machines = [(run["nodes"], "node"), (run["cpus"], "CPU"), (run["gpus"], "GPU")]
+    versions = json.loads(run["versions"] or "{}")
+    rows = {
+        "Run folder": reading.store.uri,
+        "Data": reading.settings.get("data"),
+        **_images(plan),
+        "Space": run["space"],
+        "Method": run["method"],
+        "Seed": run["seed"],
+        "Supernet taken from": run["pretrained"],
+        "Cluster": ", ".join(
+            f"{count:g} {name}{'s' * (count != 1)}" for count, name in machines if count is not None
+        ),
+        "Started": moment(run["started"]),
+        "Finished": moment(run["finished"]) if run["finished"] else None,
+        "Versions": ", ".join(f"{name} {of}" for name, of in versions.items()),
+        "Source commit": run["git_commit"],
+    }
+    return [(name, str(text)) for name, text in rows.items() if text not in {None, ""}]
+
+
+def _images(plan: Row) -> dict[str, str]:
+    """Return what the run had read of its data; nothing where it has not recorded that."""
+    if "classes" not in plan:
+        return {}
+    counts = [f"{plan[part]:,} {name}" for part, name in _PARTS.items() if part in plan]
+    skipped = len(plan.get("skipped", []))
+    classes = [str(name) for name in plan["classes"]]
+    more = f" and {len(classes) - _MOST_CLASSES} more" * (len(classes) > _MOST_CLASSES)
+    size = plan["resolution"]
+    return {
+        "Images": ", ".join(counts) + (f"; {skipped} could not be read" if skipped else ""),
+        "Size of an image": f"{plan['channels']} x {size} x {size}",
+        "Classes": f"{len(classes)}: {', '.join(classes[:_MOST_CLASSES])}{more}",
+        "Images of a class": " ".join([class_words(plan), *class_warnings(plan)]).strip(),
+    }

@@ -1,0 +1,163 @@
+"""The page's first words: the best network, how exactly its accuracy is known, how to use it."""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from raynas.costs.costs import show_quantity
+from raynas.reporting.confidence import wilson
+from raynas.reporting.page.parts import is_missing, percent
+from raynas.reporting.page.reading import Reading
+from raynas.spaces.genotype import Genotype
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """An accuracy and how exactly it is known.
+
+    Attributes:
+        part: Of the images: test or validation.
+        share: In [0, 1].
+        images: On which it was measured; 0 where that is not recorded.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    part: str
+    share: float
+    images: int
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> str:
+        """What a person may believe of it, in a sentence."""
+        if not self.images:
+            return f"On how many {self.part} images it was measured is not recorded."
+        return (
+            f"Between {100 * self.low:.1f} and {100 * self.high:.1f} % with 95 % confidence, "
+            f"measured on {self.images:,} {self.part} images."
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the run found.
+
+    Attributes:
+        architecture: Of the best network.
+        accuracy: On test images if they were looked at, else on validation images.
+        facts: Names and values of further numbers.
+        layers: The operation of each layer.
+        doubt: A sentence on how it compares with the other networks.
+        commands: Lines of a shell that use it.
+        python: Lines of Python that use it.
+        note: What has to be done before they work, or an empty text.
+    """
+
+    architecture: str
+    accuracy: Accuracy
+    facts: list[tuple[str, str]]
+    layers: list[str]
+    doubt: str
+    commands: list[str]
+    python: list[str]
+    note: str
+
+
+def accuracy_of(outcome: dict[str, Any], reading: Reading) -> Accuracy:
+    """Return the accuracy of a finished outcome that counts most."""
+    part = "validation" if is_missing(outcome["test_accuracy"]) else "test"
+    short = {"validation": "val", "test": "test"}[part]
+    share = outcome[f"{short}_accuracy"]
+    images = outcome.get(f"{short}_images") or reading.plan.get(short) or 0
+    return Accuracy(part, share, images, *wilson(share, images))
+
+
+def answer(reading: Reading) -> Answer | None:
+    """Return the answer of a run; None as long as no network was trained to its end."""
+    best = reading.best
+    if best is None or is_missing(best["val_accuracy"]):
+        return None
+    accuracy = accuracy_of(best, reading)
+    commands, python, note = _use(best, reading)
+    return Answer(
+        best["architecture"], accuracy, _facts(best, accuracy), _layers(best, reading),
+        _doubt(best, accuracy, reading), commands, python, note,
+    )  # fmt: skip
+
+
+def _layers(best: dict[str, Any], reading: Reading) -> list[str]:
+    """Return what is chosen layer by layer, or node by node of a normal and a reduction cell."""
+    if best.get("genotype") is not None:
+        found = Genotype.parse(best["genotype"])
+        cells = {"normal": found.normal, "reduction": found.reduction}
+        return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
+    return [
+        reading.operations.get((layer, int(choice)), f"candidate {choice}")
+        for layer, choice in enumerate(best["architecture"].split("-"))
+    ]
+
+
+def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
+    latency = best.get("latency_ms")
+    shown = {
+        "Multiply-adds of one image": show_quantity(best["macs"]),
+        "Parameters": show_quantity(best["params"]),
+        "Latency": None if latency is None else f"{latency:.3g} ms",
+        "Validation accuracy": percent(best["val_accuracy"]) if accuracy.part == "test" else None,
+        "Balanced test accuracy": _known(best.get("test_balanced_accuracy")),
+        "Balanced validation accuracy": _known(best.get("val_balanced_accuracy")),
+        "Score of the search": f"{best['score']:.4f}",
+        "Epochs": str(best["epochs"]),
+    }
+    return [(name, text) for name, text in shown.items() if text is not None]
+
+
+def _known(share: float | None) -> str | None:
+    return None if share is None else percent(share)
+
+
+def _doubt(best: dict[str, Any], accuracy: Accuracy, reading: Reading) -> str:
+    """Say how many of the other networks may well be as good."""
+    column = "test_accuracy" if accuracy.part == "test" else "val_accuracy"
+    others = [
+        row[column]
+        for row in reading.outcomes
+        if row is not best and row["status"] == "finished" and not is_missing(row[column])
+    ]
+    if not others:
+        return "It is the only network that was trained to its end."
+    chosen = f"It was chosen of {len(others) + 1:,} by its validation accuracy."
+    alike = sum(accuracy.low <= share <= accuracy.high for share in others)
+    if not alike or not accuracy.images:
+        return chosen
+    which = (
+        "the other one" if len(others) == alike == 1 else f"{alike:,} of the {len(others):,} others"
+    )
+    return (
+        f"{chosen} The {accuracy.part} accuracy of {which} lies within this interval: "
+        f"{accuracy.images:,} images do not tell them apart."
+    )
+
+
+def _use(best: dict[str, Any], reading: Reading) -> tuple[list[str], list[str], str]:
+    """Return commands and Python that use the best network, and what they need."""
+    store, folder = reading.store, f"exports/{best['architecture']}"
+    place = store.locate(folder)
+    commands = [f"python launch/predict.py {shlex.quote(place)} IMAGE..."]
+    note = ""
+    if not store.has(f"{folder}/config.json"):  # written last
+        own = str(reading.run["space"])
+        words = ["python", "launch/export.py", store.uri]
+        commands.insert(0, shlex.join([*words, "--space", own] if own.endswith(".py") else words))
+        note = "It is not exported yet: the first of these commands does that."
+    is_local = store.local_folder is not None
+    python = [
+        f"import sys; sys.path.insert(0, {(place if is_local else best['architecture'])!r})",
+        "import model; from PIL import Image",
+        'print(model.classify(model.load(), Image.open("image.jpg"))[:3])',
+    ]
+    if not is_local:
+        note = f"{note} Python needs a copy of the export in the working folder.".strip()
+    return commands, python, note

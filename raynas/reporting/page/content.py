@@ -1,0 +1,248 @@
+"""The sections of the page, in its order; each is there as far as the run has come."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raynas.reporting.fairness import count_updates, fairness_line
+from raynas.reporting.page import gate_pictures, listings, search_pictures, training_pictures
+from raynas.reporting.page.front_picture import front, points_of
+from raynas.reporting.page.heat_map import heat_map
+from raynas.reporting.page.parts import Picture, Table
+from raynas.reporting.page.reading import Reading
+from raynas.reporting.queries import (
+    best_search,
+    isometry_by_layer,
+    last_epochs,
+    last_gates,
+    measured_candidates,
+    pareto,
+    score_name,
+)
+from raynas.reporting.rank_correlation import checked
+from raynas.reporting.summary import gap_lines, spent_lines
+from raynas.settings.stages import goals_of
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        name: Its anchor.
+        title: Its heading.
+        lead: A sentence or two that say what it holds.
+        notes: Further sentences.
+        pictures: Its figures.
+        tables: Its tables.
+        is_open: Whether its tables are seen at once; otherwise a click opens them.
+        look: Classes of the style sheet for its tables.
+        is_empty: Whether the run has recorded nothing of it, or not yet.
+    """
+
+    name: str
+    title: str
+    lead: str = ""
+    notes: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    is_open: bool = False
+    look: str = ""
+    is_empty: bool = False
+
+
+def sections(reading: Reading) -> list[Section]:
+    """Return the sections that the run has, or will have."""
+    makers: tuple[Callable[[Reading], Section | None], ...] = (
+        _outcomes, _front, _gates, _weights, _history, _indicators, _fairness, _isometry, _check,
+        _curves, _times,
+    )  # fmt: skip
+    return [section for make in makers if (section := make(reading)) is not None]
+
+
+def _outcomes(reading: Reading) -> Section:
+    name, title = "outcomes", "All outcomes"
+    if not reading.outcomes:
+        return Section(name, title, is_empty=True)
+    lead = (
+        "Every network that was retrained, ranked by validation accuracy. "
+        "A click on a heading sorts."
+    )
+    return Section(name, title, lead, tables=[listings.outcomes(reading)], is_open=True)
+
+
+def _front(reading: Reading) -> Section:
+    name, title, search = "front", "Pareto front", reading.settings.get("search", {})
+    kinds = goals_of(search.get("objectives", "score"), search.get("selection", "score"))
+    drawn = {kind: points_of(reading.outcomes, kind) for kind in kinds or ("macs",)}
+    known = {kind: points for kind, points in drawn.items() if not points.empty}
+    if not known:
+        return Section(name, title, is_empty=True)
+    fronts = {kind: pareto(points, "val_accuracy", "cost") for kind, points in known.items()}
+    return Section(
+        name, title,
+        "Left is cheaper, up is better. Trainings that were stopped early are left out.",
+        pictures=[front(points, kind) for kind, points in known.items()],
+        tables=[listings.front(points, kind) for kind, points in fronts.items()],
+    )  # fmt: skip
+
+
+def _history(reading: Reading) -> Section:
+    name, title, scored = "search", "Search", reading.scored
+    if scored["score"].notna().sum() == 0:
+        return Section(name, title, is_empty=True)
+    strategy = reading.settings.get("search", {}).get("strategy", "search")
+    drawn = search_pictures.history(scored, score_name(reading.settings))
+    notes = [_sentence(line) for line in gap_lines(reading.store)]
+    lead = f"Found by {strategy}; a higher score is better."
+    if reading.is_differentiable:
+        lead = (
+            "What the searches ended with; the score is the accuracy of a search's own network in "
+            "its last epoch, on the half of the training images that its gates learn from."
+        )
+    return Section(name, title, lead, notes, [drawn], [listings.generations(scored)])
+
+
+def _gates(reading: Reading) -> Section | None:
+    name, title, epochs = "gates", "Gates", reading.search_epochs
+    if epochs.empty:
+        return Section(name, title, is_empty=True) if reading.is_differentiable else None
+    lead = (
+        "The genotypes that the gates stand for, epoch by epoch: how many of the inputs of nodes "
+        "are skip connections, and how many operations with weights lie on a path through a cell. "
+        "The accuracy is that of the last epoch, while training; a star marks the best search."
+    )
+    whole = epochs[epochs["val_loss"].notna()]
+    pictures = [] if whole.empty else gate_pictures.curves(whole)
+    table = gate_pictures.searches(last_epochs(epochs))
+    return Section(name, title, lead, pictures=pictures, tables=[table], is_open=True)
+
+
+def _weights(reading: Reading) -> Section | None:
+    if reading.search_epochs.empty:
+        return None
+    best = best_search(last_epochs(reading.search_epochs))
+    grids = {} if best is None else last_gates(reading.table("gates"), best)
+    if best is None or not grids:
+        return None
+    tables = [gate_pictures.heat_map(cell, of, str(best["genotype"])) for cell, of in grids.items()]
+    lead = (
+        f"The weights by which the genotype of seed {best['seed']} was chosen, after epoch "
+        f"{best['epoch']}. A node reads states: 0 and 1 are the outputs of the two cells before, 2 "
+        "is node 0. A box marks what was chosen."
+    )
+    return Section(
+        "weights", "Weights of the best search", lead, tables=tables, is_open=True, look="heat"
+    )
+
+
+def _indicators(reading: Reading) -> Section | None:
+    name, title = "indicators", "What the supernet says of each candidate"
+    if not reading.pretrains:
+        return None
+    table = heat_map(reading)
+    if table is None:
+        return Section(name, title, is_empty=True)
+    lead = (
+        "Candidates compete within their layer. The tint goes from a layer's lowest value to its "
+        "highest, which is bold with a dot; the lead tells how far that is above the second."
+    )
+    boxed = "A box marks what the best network uses." if reading.best else ""
+    return Section(
+        name, title, f"{lead} {boxed}".strip(), tables=[table], is_open=True, look="heat"
+    )
+
+
+def _fairness(reading: Reading) -> Section | None:
+    name, title, ledger = "fairness", "Fairness", reading.table("ledger")
+    if not reading.pretrains:
+        return None
+    if ledger.empty:
+        return Section(name, title, is_empty=True)
+    counts = ledger.groupby("layer")["updates"]
+    widest = int((counts.max() - counts.min()).max())
+    layers = counts.ngroups
+    if widest:
+        sampling = reading.settings.get("pretrain", {}).get("sampling", "")
+        lead = (
+            f"Not strictly fair: in a layer updates differ by up to {widest:,} "
+            f"(sampling {sampling})."
+        )
+    else:
+        told = _sentence(fairness_line(count_updates(ledger)))
+        lead = f"Strictly fair: most minus fewest updates is 0 in all {layers} layers. {told}"
+    return Section(name, title, lead, tables=[listings.updates(ledger)])
+
+
+def _isometry(reading: Reading) -> Section | None:
+    name, title, table = "isometry", "Isometry before training", reading.table("isometry")
+    if not reading.pretrains:
+        return None
+    if table.empty:
+        return Section(name, title, is_empty=True)
+    rows = measured_candidates(table, reading.run)
+    lead = (
+        "phi is the mean squared singular value of a candidate's Jacobian, its gain. Where the "
+        "gains of a layer are even, no candidate begins with an advantage."
+    )
+    drawn = training_pictures.gains(rows)
+    return Section(
+        name, title, lead, pictures=drawn, tables=[listings.isometry(isometry_by_layer(rows))]
+    )
+
+
+def _check(reading: Reading) -> Section | None:
+    check = checked(reading.store.rows("checks"))
+    if check is None:
+        return None
+    lead = (
+        f"{check.num_trained} networks, from the lowest to the highest score, were trained "
+        "briefly. tau is 1 where the score ranks them as training does, 0 where it is a guess."
+    )
+    verdict = _sentence(check.verdict)
+    drawn = search_pictures.check(reading.table("checks"), verdict)
+    return Section(
+        "check", "Self-check of the score", lead, pictures=[drawn],
+        tables=[listings.agreements(check)], is_open=True, look="beside",
+    )  # fmt: skip
+
+
+def _curves(reading: Reading) -> Section:
+    name, title = "training", "Training"
+    pictures: list[Picture] = []
+    if len(reading.steps):
+        pictures.append(training_pictures.losses(reading.steps))
+    if len(reading.trials):
+        ranks = {row["architecture"]: row["rank"] for row in reading.outcomes if row["rank"]}
+        pictures += training_pictures.curves(reading.trials, ranks)
+    if not pictures:
+        return Section(name, title, is_empty=True)
+    lead = (
+        "Last values are in the table of all outcomes; every step and epoch is in the run folder."
+    )
+    if not len(reading.trials) and reading.progress.state != "finished":
+        lead = f"Retraining comes later: {reading.progress.words}."
+    return Section(name, title, lead, pictures=pictures)
+
+
+def _times(reading: Reading) -> Section | None:
+    expected, spent = (_stages(reading.run[name]) for name in ("forecast", "spent"))
+    if not expected and not spent:
+        return None
+    pictures = [training_pictures.times(expected, spent)] if expected else []
+    lead = "" if expected else "This run was begun without a forecast."
+    notes = [_sentence(line) for line in spent_lines(reading.store)]
+    return Section(
+        "times", "Forecast against truth", lead, notes, pictures, [listings.times(expected, spent)],
+        is_open=True,
+    )  # fmt: skip
+
+
+def _stages(text: str | None) -> dict[str, Any]:
+    return {name: of for name, of in json.loads(text or "{}").items() if isinstance(of, dict)}
+
+
+def _sentence(line: str) -> str:
+    """Return a printed line as a sentence."""
+    return f"{line[:1].upper()}{line[1:]}."

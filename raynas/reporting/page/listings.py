@@ -1,0 +1,165 @@
+"""The tables of the page: outcomes, front, generations, updates, gains, agreement, times."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from raynas.costs.costs import Kind, show_bytes, show_limit, show_seconds
+from raynas.reporting.class_balance import is_imbalanced
+from raynas.reporting.page.parts import (
+    Cell,
+    Column,
+    Table,
+    is_missing,
+    plain,
+    quantity,
+    share,
+    word,
+)
+from raynas.reporting.page.reading import Reading, Row
+from raynas.reporting.rank_correlation import Agreement, Check
+
+_LONG = 24  # letters of an architecture that is broken in two
+MOST_ROWS = 200  # of a table; the rest is in the run folder
+
+
+def outcomes(reading: Reading) -> Table:
+    """Return every retrained network, the best first."""
+    rows, store = reading.outcomes, reading.store
+    columns = [
+        Column("Rank", sorted_by=True), Column("Architecture", is_text=True),
+        Column("Test", falls=True), Column("Validation", falls=True),
+        Column("MACs"), Column("Params"), Column("Score", falls=True),
+        Column("Epochs"), Column("Status", is_text=True),
+    ]  # fmt: skip
+    cells = [_outcome(row, row is reading.best) for row in rows[:MOST_ROWS]]
+    if is_imbalanced(reading.plan):
+        columns += [Column("Balanced test", falls=True), Column("Balanced val.", falls=True)]
+        for row, line in zip(rows, cells, strict=False):
+            line += [share(row.get(f"{part}_balanced_accuracy")) for part in ("test", "val")]
+    if any(not is_missing(row.get("latency_ms")) for row in rows):
+        columns.append(Column("Latency (ms)"))
+        for row, line in zip(rows, cells, strict=False):
+            line.append(plain(row.get("latency_ms"), "{:.3g}"))
+    left = len(rows) - MOST_ROWS
+    where = store.locate("tables/outcomes")
+    rest = f"{left:,} further networks are in {where}." if left > 0 else ""
+    return Table("Retrained networks", columns, cells, rest)
+
+
+def _outcome(row: Row, is_best: bool) -> list[Cell]:
+    return [
+        replace(plain(row["rank"], "{:.0f}"), look="chosen" if is_best else ""),
+        word(row["architecture"], "code" + " long" * (len(row["architecture"]) > _LONG)),
+        share(row["test_accuracy"]),
+        share(row["val_accuracy"]),
+        quantity(row["macs"]),
+        quantity(row["params"]),
+        plain(row["score"], "{:.4f}"),
+        plain(row["epochs"], "{:.0f}"),
+        word(row["status"], f"status {row['status']}"),
+    ]
+
+
+def front(points: pd.DataFrame, kind: Kind) -> Table:
+    """Return the networks of the Pareto front of a cost, the cheapest first."""
+    columns = [
+        Column("Rank"), Column("Architecture", is_text=True),
+        Column("MACs" if kind == "macs" else kind.capitalize(), sorted_by=True),
+        Column("Validation", falls=True), Column("Test", falls=True),
+    ]  # fmt: skip
+    rows = [
+        [plain(row["rank"], "{:.0f}"), word(row["architecture"], "code"),
+         Cell(show_limit(kind, int(row["cost"])), row["cost"], hint=f"{row['cost']:,.0f}"),
+         share(row["val_accuracy"]), share(row["test_accuracy"])]
+        for row in points.to_dict("records")
+    ]  # fmt: skip
+    return Table("Networks of the validation front", columns, rows[:MOST_ROWS])
+
+
+def generations(scored: pd.DataFrame) -> Table:
+    """Return what each generation of the search scored."""
+    names = ("Generation", "Architectures", "Best", "Median", "Worst")
+    columns = [Column(name, falls=name == "Best", sorted_by=name == names[0]) for name in names]
+    groups = scored.groupby("generation")["score"]
+    found = groups.agg(["size", "max", "median", "min"]).head(MOST_ROWS)
+    rows = [
+        [plain(row["generation"], "{:.0f}"), plain(row["size"], "{:,.0f}"),
+         *(plain(row[name], "{:.4f}") for name in ("max", "median", "min"))]
+        for row in found.reset_index().to_dict("records")
+    ]  # fmt: skip
+    left = groups.ngroups - len(found)
+    return Table("Scores by generation", columns, rows, f"{left} more." if left else "")
+
+
+def updates(ledger: pd.DataFrame) -> Table:
+    """Return how often each layer's candidates were updated."""
+    names = ("Layer", "Candidates", "Fewest updates", "Most updates", "Difference")
+    columns = [Column(name, sorted_by=name == "Layer") for name in names]
+    groups = ledger.groupby("layer")["updates"].agg(["size", "min", "max"])
+    rows = []
+    for layer, row in groups.iterrows():
+        values = [int(str(layer)), *(int(row[name]) for name in ("size", "min", "max"))]
+        values.append(values[3] - values[2])
+        rows.append([Cell(f"{value:,}", value) for value in values])
+    return Table("Updates of candidates by layer", columns, rows)
+
+
+def isometry(layers: pd.DataFrame) -> Table:
+    """Return median gain, its variance and its spread by layer.
+
+    Args:
+        layers: What ``raynas.reporting.queries.isometry_by_layer`` returns.
+    """
+    columns = [
+        Column("Layer", sorted_by=True), Column("Weights", is_text=True),
+        Column("Batch norms", is_text=True), Column("phi"), Column("varphi"), Column("Spread"),
+    ]  # fmt: skip
+    rows = [
+        [plain(row["layer"], "{:.0f}"), word(row["initialisation"]),
+         word("with" if row["batch_norm"] else "without"),
+         *(plain(row[name], "{:.3f}") for name in ("phi", "varphi", "spread"))]
+        for row in layers.sort_values("layer", kind="stable").to_dict("records")
+    ]  # fmt: skip
+    return Table("Gain of candidates by layer", columns, rows[: 2 * MOST_ROWS])
+
+
+def agreements(check: Check) -> Table:
+    """Return Kendall's tau of the score and of what costs nothing to know."""
+    columns = [Column("Ranked by", is_text=True), Column("tau", falls=True),
+               Column("95 % interval", is_text=True)]  # fmt: skip
+    found: dict[str, Agreement] = {"score": check.score, **check.yardsticks}
+    rows = [
+        [Cell(name, name), Cell(f"{of.tau:.2f}", of.tau),
+         Cell(f"{of.low:.2f} to {of.high:.2f}", of.low)]
+        for name, of in found.items()
+    ]  # fmt: skip
+    return Table("Agreement with brief trainings", columns, rows)
+
+
+def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
+    """Return what each stage took beside its forecast."""
+    names = [name for name, of in {**expected, **spent}.items() if isinstance(of, dict)]
+    columns = [Column("Stage", is_text=True),
+               *map(Column, ("Forecast", "Range", "Taken", "Ratio", "Written"))]  # fmt: skip
+    rows = [_stage(name, expected.get(name), spent.get(name)) for name in names]
+    return Table("Time by stage", columns, rows, sorts=False)
+
+
+def _stage(
+    name: str, of: Mapping[str, float] | None, took: Mapping[str, float] | None
+) -> list[Cell]:
+    range_ = (
+        f"{show_seconds(of['low_seconds'])} to {show_seconds(of['high_seconds'])}" if of else "-"
+    )
+    ratio = took["seconds"] / of["seconds"] if of and took and of["seconds"] else None
+    return [
+        Cell(name, name),
+        Cell(show_seconds(of["seconds"]) if of else "-"),
+        Cell(range_),
+        Cell(show_seconds(took["seconds"]) if took else "not ended"),
+        Cell("-" if ratio is None else f"{ratio:.2f}"),
+        Cell(show_bytes(took["written_bytes"]) if took else "-"),
+    ]

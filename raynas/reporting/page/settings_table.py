@@ -1,0 +1,86 @@
+"""The settings of a run beside those of its method, and the command that gives them again."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raynas.errors import UserError
+from raynas.reporting.page.parts import Cell, Column, Table
+from raynas.reporting.page.reading import Reading
+from raynas.reporting.queries import flat
+from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings
+from raynas.terminal.cli import words_for
+
+
+@dataclass(frozen=True)
+class SettingsPart:
+    """What the page says of settings.
+
+    Attributes:
+        sentence: How many differ, and from what.
+        changed: Those that differ.
+        others: Those that do not.
+        command: Gives them again; continues the run where its folder is the same.
+    """
+
+    sentence: str
+    changed: Table
+    others: Table
+    command: str
+
+
+def settings_part(reading: Reading) -> SettingsPart:
+    """Return the settings of a run, those first that differ from the defaults of its method."""
+    now = flat(reading.settings)
+    usual, whose = _usual(str(now.get("method") or reading.run["method"]), reading.methods)
+    changed = [name for name in now if name != "method" and now[name] != usual.get(name)]
+    columns = [Column("Setting", is_text=True), Column("This run", is_text=True)]
+    rows = {
+        name: [Cell(name), Cell(_shown(now[name])), Cell(_shown(usual.get(name)))]
+        for name in sorted(now)
+    }
+    count = f"{len(changed)} settings differ" if len(changed) != 1 else "One setting differs"
+    return SettingsPart(
+        f"{count} from the defaults of {whose}." if changed else f"All are defaults of {whose}.",
+        Table(
+            "Settings that differ from the defaults",
+            [*columns, Column("Default", is_text=True)],
+            [rows[name] for name in sorted(changed)],
+        ),
+        Table(
+            "Settings that are defaults", columns,
+            [row[:2] for name, row in rows.items() if name not in changed],
+        ),
+        command(reading, {name: now[name] for name in sorted(changed)}),
+    )  # fmt: skip
+
+
+def command(reading: Reading, changed: dict[str, Any]) -> str:
+    """Return the command line that gives these settings to the same run folder."""
+    words = ["python", "launch/search.py"]
+    method = reading.settings.get("method", Settings().method)
+    if method != Settings().method:
+        words += ["--method", str(method)]
+    known = flat(json.loads(Settings().to_json()))
+    for name, value in changed.items():
+        if name in known:  # an older run may have had settings that are gone
+            words += words_for(Settings, name, value)
+    return shlex.join([*words, "--run", reading.store.uri])
+
+
+def _usual(method: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the defaults of a method, or raynas' where its file is not at hand."""
+    try:
+        settings, whose = load_method(method, folder), f"the method {method}"
+    except (UserError, OSError):
+        settings, whose = Settings(), "raynas, since the file of its method is not here"
+    return flat(json.loads(settings.to_json())), whose
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "unset"
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)

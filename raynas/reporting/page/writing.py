@@ -1,0 +1,101 @@
+"""The report of a run as one HTML file that asks for nothing from outside.
+
+Values are escaped by jinja2; a content security policy allows the file's own style and script, by
+their hashes, and nothing else.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from raynas.costs.costs import show_seconds
+from raynas.errors import StageError
+from raynas.reporting.page.about import about
+from raynas.reporting.page.answer import answer
+from raynas.reporting.page.content import sections
+from raynas.reporting.page.failures import failures
+from raynas.reporting.page.reading import Reading, look, moment
+from raynas.reporting.page.settings_table import settings_part
+from raynas.reporting.summary import PAGE
+from raynas.storage.run_store import RunStore
+
+_HERE = Path(__file__).parent
+
+
+def make_page(store: RunStore, methods: Path) -> str:
+    """Return the report of a run, however far it has come.
+
+    Args:
+        store: The folder of a run.
+        methods: The folder of the methods' TOML files, to tell which settings differ from them.
+    """
+    reading = look(store, methods)
+    style, script = (_read(name) for name in ("page.css", "page.js"))
+    failed, more_failed = failures(reading)
+    parts = sections(reading)
+    page = _environment().get_template("page.html.jinja").render(
+        style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
+        style_hash=_hash(style), script_hash=_hash(script),
+        reading=reading, answer=answer(reading),
+        sections=[part for part in parts if not part.is_empty],
+        coming=[part.title for part in parts if part.is_empty],
+        failures=failed, more_failures=more_failed, settings=settings_part(reading),
+        about=about(reading), took=_took(reading),
+    )  # fmt: skip
+    return page + "\n"
+
+
+@contextmanager
+def reporting(store: RunStore, methods: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Write the report when the run ends, also if a stage failed.
+
+    The report is of the run, and never its fate: if it cannot be made, a sentence says why.
+
+    Args:
+        store: The run folder.
+        methods: The folder of the methods' TOML files.
+        say: Prints a line.
+    """
+    try:
+        yield
+    except StageError:
+        _write(store, methods, say)
+        raise
+    _write(store, methods, say)
+
+
+def _write(store: RunStore, methods: Path, say: Callable[[str], None]) -> None:
+    try:
+        store.write_bytes(PAGE, make_page(store, methods).encode(errors="backslashreplace"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run's results are safe
+        say(f"warning: no {PAGE}: {type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["moment"] = moment
+    return environment
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest())
+    return f"sha256-{digest.decode()}"
+
+
+def _took(reading: Reading) -> str:
+    started, finished = reading.run["started"], reading.run["finished"]
+    return show_seconds((finished - started).total_seconds()) if started and finished else ""

@@ -1,0 +1,68 @@
+"""Names that tell runs apart: the method, and those of its settings in which the runs differ."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raynas.errors import UserError
+from raynas.reporting.queries import flat
+from raynas.settings.methods import load_method
+from raynas.storage.run_store import RunStore
+
+_SEARCHED_BY = ("space", "data", "images.", "differentiable.")
+_SEEDS = "differentiable.seeds"
+
+
+def name_runs(stores: Sequence[RunStore], methods: Path) -> list[str]:
+    """Return a name for each run, such as ``prdarts, path-weight 0``.
+
+    What a run has as its method has it is not told. Seeds, and how networks are retrained, do not
+    count: runs that differ in those alone have equal names.
+
+    Args:
+        stores: Runs of differentiable searches, several of which may have the same method.
+        methods: The folder of the methods' TOML files.
+    """
+    runs = [store.rows("runs")[0] for store in stores]
+    found = [(str(run["method"]), _flat_settings(run["settings"])) for run in runs]
+    return [
+        ", ".join(
+            [method, *_differences(
+                settings, _usual(method, methods), [each for name, each in found if name == method]
+            )]
+        )
+        for method, settings in found
+    ]  # fmt: skip
+
+
+def _flat_settings(text: str | None) -> dict[str, Any]:
+    settings = flat(json.loads(text or "{}"))
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.startswith(_SEARCHED_BY) and name != _SEEDS
+    }
+
+
+def _usual(method: str, methods: Path) -> dict[str, Any]:
+    """Return the settings of a method; none where its file is not at hand."""
+    try:
+        return _flat_settings(load_method(method, methods).to_json())
+    except (UserError, OSError):
+        return {}
+
+
+def _differences(
+    settings: dict[str, Any], usual: dict[str, Any], alike: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Return what a run has unlike its method, of that in which the runs of the method differ."""
+    return [
+        f"{name.rpartition('.')[2].replace('_', '-')} {_shown(value)}"
+        for name, value in settings.items()
+        if any(other.get(name) != value for other in alike) and usual.get(name) != value
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,91 @@
+"""How far a run has come, read off its folder while it works."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from raynas.storage.lock import is_held
+from raynas.storage.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        state: Whether it is finished, a driver is at work on it, or it stopped before its end.
+        words: Where it is: a clause without a full stop.
+    """
+
+    state: Literal["finished", "running", "stopped"]
+    words: str
+
+
+def progress(store: RunStore) -> Progress:
+    """Return how far a run has come.
+
+    Args:
+        store: The folder of a run.
+    """
+    run = store.rows("runs")[0]
+    words = _words(store, run)
+    if run["finished"]:
+        return Progress("finished", words)
+    return Progress("running" if is_held(store) else "stopped", words)
+
+
+def _words(store: RunStore, run: dict[str, Any]) -> str:
+    settings, plan = (json.loads(run[name] or "{}") for name in ("settings", "plan"))
+    outcomes, epochs = store.table("outcomes", ["status"]), _count(store, "trials", "epoch")
+    if len(outcomes) or epochs:
+        done, wanted = len(outcomes), _num_winners(settings)
+        failed = outcomes["status"].to_pylist().count("failed")
+        rest = f" of {wanted}" if wanted and wanted >= done else ""
+        bad = f", {failed} of them failed" if failed else ""
+        return f"{done}{rest} networks are retrained{bad}, after {epochs:,} epochs in all"
+    scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")
+    by_gates = settings.get("search", {}).get("strategy") == "differentiable"
+    if scored:
+        return f"the search has {'found' if by_gates else 'scored'} {scored:,} architectures"
+    if by_gates:
+        return _search_words(store, settings["differentiable"])
+    if checked:
+        return f"the self-check has trained {checked} of {settings.get('check')} networks"
+    steps, total = _count(store, "steps", "step"), plan.get("steps")
+    if steps:
+        return f"pretraining is at step {steps:,}" + (f" of {total:,}" if total else "")
+    has_supernet = settings.get("pretrain", {}).get("epochs", 1)
+    return "pretraining has not begun" if has_supernet else "the search has not begun"
+
+
+def _num_winners(settings: dict[str, Any]) -> int | None:
+    """Return how many networks are to be retrained; None where that is not recorded."""
+    wanted: int | None = settings.get("retrain", {}).get("top_k")
+    if wanted and settings.get("search", {}).get("strategy") == "differentiable":
+        return min(wanted, int(settings["differentiable"]["seeds"]))
+    return wanted
+
+
+def _search_words(store: RunStore, settings: dict[str, Any]) -> str:
+    """Return where the searches of a differentiable strategy are."""
+    rows = store.table("search_epochs", ["seed", "epoch", "status"]).to_pylist()
+    if not rows:
+        return "the search has not begun"
+    seeds = {row["seed"]: row["epoch"] for row in sorted(rows, key=lambda row: row["epoch"])}
+    ended = {row["seed"] for row in rows if row["status"]}
+    epochs = sorted(epoch for seed, epoch in seeds.items() if seed not in ended)
+    if not epochs:
+        return f"the search has ended for {_seeds(len(ended), settings['seeds'])}"
+    where = f"{epochs[0]} to {epochs[-1]}" if epochs[0] < epochs[-1] else str(epochs[0])
+    rest = f", {len(ended)} ended" if ended else ""
+    of = _seeds(len(epochs), settings["seeds"])
+    return f"the search is at epoch {where} of {settings['epochs']}, {of}{rest}"
+
+
+def _seeds(count: int, of: int) -> str:
+    return f"{count} of {of} seeds" if count < of else f"{of} seed{'s' * (of != 1)}"
+
+
+def _count(store: RunStore, table: str, column: str) -> int:
+    """Return the rows of a table, reading one of its columns."""
+    return int(store.table(table, [column]).num_rows)

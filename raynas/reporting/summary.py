@@ -1,0 +1,162 @@
+"""What a run says at its end: its winners, how far to trust them, and what failed and why."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from raynas.costs.costs import show_bytes, show_quantity, show_seconds
+from raynas.reporting.class_balance import is_imbalanced
+from raynas.reporting.confidence import wilson
+from raynas.reporting.queries import last_epochs
+from raynas.reporting.rank_correlation import Agreement, checked
+from raynas.storage.run_store import RunStore
+from raynas.terminal.text_tables import Column, TextTable
+
+PAGE = "report.html"
+"""The report of a run in its folder."""
+
+
+def print_report(store: RunStore, console: Console) -> None:
+    """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
+    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
+    console.print(_outcomes_table(store, outcomes))
+    said = (
+        interval_lines(outcomes), search_lines(store), gap_lines(store), check_lines(store),
+        spent_lines(store),
+    )  # fmt: skip
+    for line in chain(*said):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for row in outcomes:
+        if row["error"]:
+            print(row["error"])  # noqa: T201 - a traceback
+    if store.has(PAGE):
+        print(f"report: {store.locate(PAGE)}")  # noqa: T201 - never wrapped
+    print(f"run folder: {store.uri}")  # noqa: T201 - the same
+
+
+def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: bool) -> list[Column]:
+    """Return the columns of a table of outcomes, the least important of which go first.
+
+    Args:
+        val: Heading of validation accuracies.
+        test: Heading of test accuracies.
+        balanced: Headings of the balanced ones, if they are shown.
+        latency: Whether latencies are.
+    """
+    return [
+        Column("rank", lesser=1),
+        Column("architecture", folds=True),
+        Column("score", lesser=7),
+        Column("MACs", lesser=5),
+        Column("params", lesser=8),
+        *([Column("latency", lesser=6)] if latency else []),
+        Column(val, lesser=2),
+        Column(test, lesser=3),
+        *(Column(name, lesser=5) for name in balanced),
+        Column("epochs", lesser=9),
+        Column("status", is_text=True, lesser=4),
+    ]
+
+
+def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Return a row for each outcome; balanced accuracies where classes differ in size."""
+    facts = json.loads(store.rows("runs")[0]["plan"] or "{}")
+    accuracies = {"val\naccuracy": "val_accuracy", "test\naccuracy": "test_accuracy"}
+    if is_imbalanced(facts):
+        accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
+    latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
+    val, test, *balanced = accuracies
+    rows = [
+        (
+            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
+            show_quantity(row["macs"]), show_quantity(row["params"]),
+            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
+            *(_share(row[column]) for column in accuracies.values()),
+            str(row["epochs"]), row["status"],
+        )
+        for row in outcomes
+    ]  # fmt: skip
+    columns = outcome_columns(val, test, tuple(balanced), bool(latencies))
+    return TextTable(columns, rows, f"Outcomes of {store.name}")
+
+
+def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how exactly the best network's test accuracy is known."""
+    for row in outcomes:
+        if row["test_accuracy"] is not None and row["test_images"]:
+            low, high = wilson(row["test_accuracy"], row["test_images"])
+            found = f"{row['test_accuracy']:.4f} on {row['test_images']:,} images"
+            return [f"test: {found} means {low:.3f} to {high:.3f} (95 % interval)"]
+    return []
+
+
+def search_lines(store: RunStore) -> list[str]:
+    """Return what each differentiable search has chosen, if there was one."""
+    epochs: pd.DataFrame = store.table("search_epochs").to_pandas()
+    return [_search_line(row) for row in last_epochs(epochs).to_dict("records")]
+
+
+def _search_line(row: Mapping[Any, Any]) -> str:
+    of, status = f"search: seed {row['seed']}", row["status"]
+    if status == "failed":
+        return f"{of} failed: {row['error'].strip().splitlines()[-1]}"
+    where = "stopped at epoch" if status == "stopped" else "epoch"
+    return f"{of}, {where} {row['epoch']}, accuracy {row['val_accuracy']:.4f}, {row['genotype']}"
+
+
+def gap_lines(store: RunStore) -> list[str]:
+    """Return how far the search came from the best score there is, if that is known."""
+    run = store.rows("runs")[0]
+    found, optimum = run["best_score"], run["optimal_score"]
+    if found is None or optimum is None:
+        return []
+    gap = max(optimum - found, 0.0)
+    return [f"search: best score {found:.4f}, optimum {optimum:.4f}, gap {gap:.4f}"]
+
+
+def check_lines(store: RunStore) -> list[str]:
+    """Return what the self-check found, if there was one."""
+    check = checked(store.rows("checks"))
+    if check is None:
+        return []
+    beside = ", ".join(f"{name} {_tau(found)}" for name, found in check.yardsticks.items())
+    taus = f"tau of the score {_tau(check.score)}, {beside}"
+    return [
+        f"check: {check.num_trained} networks trained briefly; {taus}",
+        f"check: {check.verdict}",
+    ]
+
+
+def spent_lines(store: RunStore) -> list[str]:
+    """Return what the stages took beside their forecast, as far as both are known."""
+    run = store.rows("runs")[0]
+    expected, spent = (json.loads(run[name] or "{}") for name in ("forecast", "spent"))
+    stages = [name for name in expected if name in spent and name != "disk_bytes"]
+    if not stages:
+        return []
+    took = [_beside(name, spent[name]["seconds"], expected[name]["seconds"]) for name in stages]
+    both = [sum(of[name]["seconds"] for name in stages) for of in (spent, expected)]
+    gpu_hours = [sum(of[name]["gpu_hours"] for name in stages) for of in (spent, expected)]
+    disk = [show_bytes(of["disk_bytes"]) for of in (spent, expected) if "disk_bytes" in of]
+    words = [
+        *took, _beside("in all", *both),
+        *(["{:.2f} GPU-hours ({:.2f})".format(*gpu_hours)] if any(gpu_hours) else []),
+        *(["{} on disk ({})".format(*disk)] if len(disk) == 2 else []),
+    ]  # fmt: skip
+    return [f"took: {', '.join(words)}; forecasts in brackets"]
+
+
+def _beside(name: str, seconds: float, expected: float) -> str:
+    return f"{name} {show_seconds(seconds)} ({show_seconds(expected)})"
+
+
+def _tau(found: Agreement) -> str:
+    return f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _share(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{accuracy:.4f}"

@@ -1,0 +1,1 @@
+"""The numbers of a run: fields, ranges, methods, and what fits what."""

@@ -1,0 +1,299 @@
+"""The numbers of a run: typed, documented, read from a method's TOML file and from flags.
+
+The text under each field is its ``--help``; the settings of each stage are in
+``raynas.settings.stages``.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import tyro
+
+from raynas.costs.costs import Limits, parse_duration, parse_quantity
+from raynas.errors import UserError
+from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.ranges import refuse_odd_gpus, refuse_out_of_range
+from raynas.settings.stage_inputs import decides
+from raynas.settings.stages import (
+    INDICATOR_SCORES,
+    ZERO_COST_SCORES,
+    ImageSettings,
+    PretrainSettings,
+    RetrainSettings,
+    SearchSettings,
+)
+from raynas.storage.uris import shown_within
+
+Quantity = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N[k|M|G]",
+        instance_from_str=lambda args: parse_quantity(args[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+Duration = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N{ms|us|s}",
+        instance_from_str=lambda args: parse_duration(args[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [f"{value}ns"],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run's result; recorded with it and compared on resume."""
+
+    space: str = "small_mobile"
+    """Search space: a name in search_spaces/ or a path to a Python file with a SPACE."""
+    data: str = "digits"
+    """digits, cifar10, cifar100, fashion-mnist, a folder of class folders (with or without
+    train/ and val/), or a folder of Parquet files with image and label."""
+    method: str = "fair_saliency"
+    """Method: a name in launch/settings/ or a path to a TOML file of settings."""
+    max_macs: Quantity | None = None
+    """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
+    max_params: Quantity | None = None
+    """Most parameters, such as 3.5M; unset: no limit."""
+    max_latency: Duration | None = None
+    """Most time for a batch by the table of latencies, such as 12ms; unset: no limit."""
+    latency_table: str | None = None
+    """Table of latencies that launch/latency.py has measured, a path or URI."""
+    seed: int = 0
+    """Seed of everything random."""
+    check: int = 0
+    """Architectures to train briefly, to see how well the score ranks on these images; 0: none."""
+    check_epochs: int = 3
+    """Passes over the training images in each training of the check."""
+    images: ImageSettings = field(default_factory=ImageSettings)
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    differentiable: DifferentiableSettings = field(default_factory=DifferentiableSettings)
+    retrain: RetrainSettings = field(default_factory=RetrainSettings)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as one value; that of latency in nanoseconds."""
+        return Limits(self.max_macs, self.max_params, self.max_latency)
+
+    @property
+    def digest(self) -> str:
+        """Six letters that differ where the results do."""
+        flat = _flatten(json.loads(self.to_json()))
+        idle = not self.search.by_gates
+        deciding = {
+            name: value
+            for name, value in flat.items()
+            if name not in _FREE
+            and not (idle and name.startswith("differentiable."))
+            and (name, value) not in _LATER
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
+
+    @property
+    def num_winners(self) -> int:
+        """The most networks that are retrained: a differentiable search yields one a seed."""
+        if self.search.by_gates:
+            return min(self.retrain.top_k, self.differentiable.seeds)
+        return self.retrain.top_k
+
+    @property
+    def supernet(self) -> str:
+        """What decides the supernet, as text: runs that agree in it can share one."""
+        flat = _flatten(dataclasses.asdict(self))
+        return json.dumps({name: flat[name] for name in filter(decides_supernet, flat)})
+
+    def to_json(self) -> str:
+        """Return the settings as a JSON object, the form in which runs record them."""
+        return json.dumps(shown_within(dataclasses.asdict(self)), sort_keys=True)
+
+
+# Who computes and how safely, not what: these may change when a run is continued.
+_FREE = frozenset(
+    {
+        "images.in-memory",
+        "images.loader-workers",
+        "pretrain.workers",
+        "pretrain.gpus-per-worker",
+        "pretrain.transport",
+        "pretrain.recompute",
+        "pretrain.checkpoint-seconds",
+        "search.concurrent",
+        "retrain.max-failures",
+        "retrain.gpus-per-trial",
+        "retrain.concurrent",
+    }
+)
+
+
+# Defaults of settings that older runs did not have: their folders keep their names.
+_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)}
+
+
+def check(settings: Settings) -> None:
+    """Refuse numbers that cannot work, before anything starts.
+
+    Raises:
+        UserError: Names the setting, what it is and what it must be.
+    """
+    flat = _flatten(dataclasses.asdict(settings))
+    refuse_out_of_range(flat)
+    refuse_odd_gpus(flat)
+    pretrain, search = settings.pretrain, settings.search
+    _refuse_misfits(pretrain, search)
+    _refuse_other_gpus(settings.retrain)
+    _refuse_odd_seeds(settings)
+    _refuse_unfit_goals(settings)
+    _refuse_unmeasured(settings)
+    if pretrain.initialisation == "delta":
+        raise UserError(
+            "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
+            "function (ALGORITHMS 1.3), so it cannot rank them; use qr, shift or gaussian"
+        )
+
+
+def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
+    """Refuse samplings, scores and strategies that do not fit each other."""
+    indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
+    if (sampling == "fair_identity") != (indicator == "path") and sampling != "uniform":
+        raise UserError(
+            f"--pretrain.sampling {sampling} with --pretrain.layer-indicator {indicator}: the "
+            "identity path is trained by fair_identity and only there; use fair_identity with "
+            "path, fair with parallel or none, or uniform with any"
+        )
+    needs_layer = score in {"identity_ratio", "log_ratio", "additive"} or (
+        score in {"layer_weighted", "zscore"} and search.layer_weight_sign != 0
+    )
+    if indicator == "none" and needs_layer:
+        raise UserError(
+            f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
+            "is none; use bnnas or taylor, or path"
+        )
+    if search.by_gates:
+        return  # it has no score
+    if pretrain.epochs == 0 and score not in ZERO_COST_SCORES:
+        free = ", ".join(sorted(ZERO_COST_SCORES))
+        raise UserError(
+            f"--pretrain.epochs 0 with --search.score {score}: it is read off a pretrained "
+            f"supernet; raise --pretrain.epochs, or use one of {free}"
+        )
+    if search.strategy != "evolution" and score not in INDICATOR_SCORES:
+        raise UserError(
+            f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
+            f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
+        )
+
+
+def _refuse_unfit_goals(settings: Settings) -> None:
+    """Refuse several objectives where one is all that can be followed."""
+    search, scheduler = settings.search, settings.retrain.scheduler
+    if search.by_gates and settings.check:
+        raise UserError(
+            f"--check {settings.check} with --search differentiable: there is no score to check, "
+            "its gates learn while it trains; leave one of the two out"
+        )
+    if not search.goals:
+        return
+    objectives = f"--objectives {','.join(('score', *search.goals))}"
+    if search.by_gates:
+        raise UserError(
+            f"--search differentiable with {objectives}: a search ends in one network, not in a "
+            "front; give a limit such as --max-macs, or use --search evolution"
+        )
+    if search.strategy == "calibrated":
+        raise UserError(
+            f"--search calibrated with {objectives}: it learns what is most accurate within "
+            "limits, not a front; use --search evolution or exact, or a limit such as --max-macs"
+        )
+    if search.strategy == "exact" and (len(search.goals) > 1 or search.min_distance > 1):
+        raise UserError(
+            f"--search exact with {objectives} and --search.min-distance {search.min_distance}: an "
+            "exact front has one cost beside the score and keeps no distances; leave one of the "
+            "costs and the distance out, or use --search evolution"
+        )
+    if scheduler == "asha":
+        raise UserError(
+            f"--retrain.scheduler asha with {objectives}: it would stop the cheap networks of the "
+            "front for being less accurate; use fifo"
+        )
+
+
+def _refuse_unmeasured(settings: Settings) -> None:
+    """Refuse a limit of latency, or latency as an objective, without a table of latencies."""
+    if settings.latency_table is not None:
+        return
+    wants = {
+        "--max-latency": settings.max_latency is not None,
+        "--objectives latency": "latency" in settings.search.goals,
+    }
+    for flag in (flag for flag, is_wanted in wants.items() if is_wanted):
+        raise UserError(
+            f"{flag}: nobody has measured latencies for this search; measure them with python "
+            f"launch/latency.py --space {shlex.quote(settings.space)}, and give "
+            "--latency-table FILE"
+        )
+
+
+def _refuse_other_gpus(retrain: RetrainSettings) -> None:
+    """Refuse GPUs of a trial that its workers cannot have one each."""
+    gpus, workers = retrain.gpus_per_trial or 0.0, retrain.workers_per_trial
+    if gpus and workers is not None and workers != max(int(gpus), 1):
+        raise UserError(
+            f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
+            "wanted a GPU for each worker; leave one of the two out, or set both to the same"
+        )
+
+
+def _refuse_odd_seeds(settings: Settings) -> None:
+    """Refuse searches side by side whose seeds would leave the range of seeds."""
+    searches, first = settings.differentiable.seeds, settings.seed
+    if settings.search.by_gates and first + searches > 2**63:
+        raise UserError(
+            f"--differentiable.seeds {searches} with --seed {first}: the last seed would be "
+            f"{first + searches - 1}, wanted less than 2^63; lower --seed"
+        )
+
+
+def decides_supernet(name: str) -> bool:
+    """Return whether a setting decides what is pretrained: runs that agree in all can share it."""
+    return name not in _FREE and decides("pretraining", name)
+
+
+def differences(
+    recorded: str, settings: Settings, among: Callable[[str], bool] = lambda _: True
+) -> list[str]:
+    """Return a line ``name: recorded A, now B`` for every setting that differs and matters.
+
+    A setting that was not there when the run was recorded had its default.
+
+    Args:
+        recorded: The settings of a run, as ``to_json`` makes them.
+        settings: Those to compare with it.
+        among: Which settings to compare, by name.
+    """
+    new = _flatten(json.loads(settings.to_json()))
+    old = _flatten(json.loads(Settings().to_json())) | _flatten(json.loads(recorded))
+    pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - _FREE))]
+    return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key.replace('_', '-')}"
+        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat

@@ -1,0 +1,1 @@
+"""Search spaces as values: chains and cells, architectures, genotypes."""

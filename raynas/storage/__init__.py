@@ -1,0 +1,1 @@
+"""The run folder: files, schemas, lock, compaction, retries, URIs."""

@@ -1,0 +1,1 @@
+"""What scripts share: command line, progress, time left, tables of text, signals."""

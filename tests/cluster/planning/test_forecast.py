@@ -1,0 +1,251 @@
+"""What a run will take: arithmetic on speeds, and the speeds that a real probe finds."""
+
+import contextlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from rich.console import Console
+
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.forecast import forecast
+from raynas.cluster.planning.plan import Plan
+from raynas.cluster.planning.plan_text import forecast_line
+from raynas.cluster.planning.probe import (
+    ProbeError,
+    Speeds,
+    _certain_if_fails,
+    _everywhere,
+    probe,
+    seconds_of,
+)
+from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.run import Run
+from raynas.errors import StageError, UserError
+from raynas.settings.settings import Settings
+from raynas.storage.run_store import RunStore
+from raynas.terminal.progress_bars import Stages
+from tests.builders import shipped_cells
+from tests.cluster.planning.test_plan import (
+    CLUSTER,
+    SMALL,
+    by_gates,
+    plan,
+    pretrain,
+    search,
+    untrained,
+)
+from tests.data.samples import build_dataset
+
+SPEEDS = Speeds(
+    start=0.0, isometry=0.0, step=1.0, score=0.0, epochs=(1.0, 5.0), tests=(0.0, 0.0),
+    checkpoint_bytes=1000, network_bytes=4000,
+)  # fmt: skip
+
+
+def stages(settings: Settings, made: Plan | None = None, **speeds: Any) -> dict[str, Any]:
+    return forecast(made or plan(settings), settings, replace(SPEEDS, **speeds))
+
+
+class TestArithmetic:
+    def test_a_pretraining_takes_its_steps_the_isometry_and_the_start(self) -> None:
+        steps = plan(SMALL).num_steps
+
+        assert stages(SMALL)["pretrain"]["seconds"] == steps
+        slow = stages(SMALL, start=3.0, isometry=20.0, step=2.0)
+        assert slow["pretrain"]["seconds"] == 2 * steps + 23
+
+    def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
+        assert "pretrain" not in stages(untrained("random"), score=1.0)
+
+    def test_retraining_takes_epochs_in_waves_between_a_median_and_the_largest_network(
+        self,
+    ) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, epochs=10, top_k=3))
+        made = stages(settings, start=2.0)["retrain"]  # two at a time: two waves
+
+        assert made["low_seconds"] < 2 * 10 + 2 < made["seconds"] < 2 * 50 + 2 + 3
+        assert made["high_seconds"] > 2 * 50 + 2
+
+    def test_the_test_at_the_end_is_counted_once_a_trial(self) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=2))
+        without, slow = (stages(settings, tests=tests) for tests in ((0.0, 0.0), (8.0, 8.0)))
+
+        assert slow["retrain"]["seconds"] - without["retrain"]["seconds"] == pytest.approx(8)
+
+    def test_processes_start_once_or_with_every_wave_of_several_workers(self) -> None:
+        settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=4))
+        alone = plan(settings)
+        team = replace(alone, trial_size=TrialSize(workers=2))
+        seconds = {
+            name: stages(settings, made, start=start)["retrain"]["seconds"]
+            for name, made, start in (
+                ("none", alone, 0.0), ("alone", alone, 7.0), ("team", team, 7.0),
+            )
+        }  # fmt: skip
+
+        assert seconds["alone"] - seconds["none"] == pytest.approx(7)
+        assert seconds["team"] - seconds["none"] == pytest.approx(2 * 7)
+
+    def test_scores_by_trials_take_waves_and_no_more_than_there_are_architectures(self) -> None:
+        few = search(score="accuracy", generations=3, population=4)
+        all_of_them = search(score="naswot", generations=30, population=50)
+
+        assert stages(few, score=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
+        space = stages(all_of_them, score=10.0)["search"]["seconds"]
+        assert space == pytest.approx(24 * 10, abs=6)  # 48 architectures, two at a time
+
+    def test_differentiable_searches_take_epochs_in_waves_of_seeds(self) -> None:
+        settings = by_gates(seeds=3, epochs=5, batch=8)
+        made = plan(settings, space=shipped_cells())
+        found = stages(settings, made, gate_epoch=10.0, gates_bytes=100)
+
+        assert found["search"]["seconds"] == pytest.approx(2 * 5 * 10, abs=4)
+        assert found["search"]["written_bytes"] == 3 * 5 * 100
+        more = stages(settings, made, gate_epoch=10.0, gates_bytes=1100)
+        assert more["disk_bytes"] - found["disk_bytes"] == 3 * 1000
+
+    def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
+        settings = replace(SMALL, check=4, check_epochs=7)
+
+        assert stages(settings)["check"]["seconds"] == pytest.approx(2 * 7, abs=4)
+        assert "check" not in stages(SMALL)
+
+    def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
+        made = plan(SMALL, CLUSTER)
+        found = stages(SMALL, made, step=3600.0)
+
+        assert made.workers == 4
+        hours = made.num_steps
+        assert found["pretrain"]["gpu_hours"] == pytest.approx(4 * hours, rel=0.01)
+        assert stages(SMALL)["pretrain"]["gpu_hours"] == 0
+
+    @pytest.mark.parametrize("name", ["pretrain", "retrain"])
+    def test_checkpoints_are_counted_as_written(self, name: str) -> None:
+        assert stages(SMALL)[name]["written_bytes"] > 0
+
+    def test_more_checkpoints_write_more_but_keep_no_more(self) -> None:
+        often, seldom = (stages(pretrain(checkpoint_seconds=s), step=10.0) for s in (1, 10**6))
+
+        assert often["pretrain"]["written_bytes"] > seldom["pretrain"]["written_bytes"]
+        assert often["disk_bytes"] == seldom["disk_bytes"]
+
+    def test_every_stage_lies_within_its_range(self) -> None:
+        settings = replace(search(score="accuracy"), check=4)
+        made = stages(settings, score=0.5)
+
+        for stage in (made[name] for name in ("pretrain", "search", "check", "retrain")):
+            assert 0 < stage["low_seconds"] < stage["seconds"] < stage["high_seconds"] < math.inf
+
+
+class TestLine:
+    def test_a_person_reads_times_in_units_of_their_size_with_the_range(self) -> None:
+        stage = {"seconds": 150.0, "low_seconds": 100.0, "high_seconds": 7200.0,
+                 "gpu_hours": 0.0, "written_bytes": 3 * 2**20}  # fmt: skip
+        line = forecast_line({"pretrain": stage, "disk_bytes": 512.0})
+
+        assert line == (
+            "forecast  pretrain 2.5 min (100 s to 2.0 h), in all 100 s to 2.0 h, "
+            "3.0 MiB written, 0.5 KiB on disk at the end"
+        )
+        assert "2.5 GPU-hours" in forecast_line(
+            {"pretrain": stage | {"gpu_hours": 2.5}, "disk_bytes": 0.0}
+        )
+
+
+class TestProbe:
+    def test_the_first_call_is_not_measured(self) -> None:
+        seconds = iter([0.3, 0.0, 0.0, 0.0])
+
+        def work() -> None:
+            import time  # noqa: PLC0415 - only here
+
+            time.sleep(next(seconds))
+
+        assert seconds_of(work, most=3) < 0.1
+
+    @pytest.mark.cluster
+    def test_a_cluster_s_speeds_are_measured_where_the_run_will_work(
+        self, cluster: Resources
+    ) -> None:
+        batch = replace(SMALL.retrain, batch=12)
+        settings = replace(search(score="accuracy", recalibration_batches=1), retrain=batch)
+        made = plan(settings, cluster)
+        found = probe(made, build_dataset(), settings)
+
+        assert 0 < found.step < 10
+        assert 0 < found.start < 120
+        assert 0 < found.isometry < 60
+        assert 0 < found.score < 10
+        assert min(found.epochs) > 0
+        assert 0 < min(found.tests) < max(found.epochs)
+        assert found.network_bytes > 100
+        assert found.checkpoint_bytes > 100
+        assert forecast(made, settings, found)["retrain"]["seconds"] > 0
+
+    @pytest.mark.cluster
+    def test_the_speed_of_a_differentiable_search_is_measured(self, cluster: Resources) -> None:
+        settings = by_gates(cells=3, channels=4, batch=12, seeds=2)
+        made = plan(settings, cluster, space=shipped_cells())
+        found = probe(made, build_dataset(), settings)
+
+        assert 0 < found.gate_epoch < 60
+        assert found.gates_bytes > 1000
+        assert (found.step, found.score, found.isometry) == (0.0, 0.0, 0.0)
+
+    @pytest.mark.cluster
+    def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:
+        with pytest.raises(ProbeError, match=r"run the same command again(.|\n)*ip="):
+            _everywhere(broken, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
+        assert cluster
+
+    @pytest.mark.cluster
+    def test_what_would_fail_the_run_is_raised_as_the_run_would_raise_it(
+        self, cluster: Resources
+    ) -> None:
+        with pytest.raises(UserError) as caught:
+            _everywhere(refusing, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
+        assert str(caught.value) == "no such file"
+        assert cluster
+
+    def test_a_network_that_fails_is_no_reason_unless_another_one_fails_as_well(self) -> None:
+        with pytest.raises(ZeroDivisionError), _certain_if_fails(lambda: 1):
+            broken()
+        with pytest.raises(StageError, match="ZeroDivisionError"), _certain_if_fails(broken):
+            broken()
+
+
+def broken(*_: object) -> None:
+    """Fail as a bug does."""
+    raise ZeroDivisionError
+
+
+def refusing(*_: object) -> None:
+    """Fail by a person's mistake."""
+    raise UserError("no such file")
+
+
+class TestSpending:
+    def test_what_a_stage_takes_adds_up_over_drivers_that_were_stopped(
+        self, tmp_path: Path
+    ) -> None:
+        store = RunStore.create(str(tmp_path / "run"))
+        store.append("runs", [{"run": "run"}], part="run")
+        resources = Resources(nodes=1, cpus=1.0, gpus=2.0)
+        run = Run(store, SMALL, build_dataset(), plan(), resources, Stages(Console()))
+        with contextlib.suppress(KeyboardInterrupt), run.spending("pretrain", 2.0):
+            store.write_bytes("checkpoint", b"12345")
+            raise KeyboardInterrupt
+        first = json.loads(run.row["spent"])["pretrain"]
+        with run.spending("pretrain", 2.0):
+            store.write_bytes("checkpoint", b"123")
+        both = json.loads(run.row["spent"])["pretrain"]
+
+        assert first["written_bytes"] == 5
+        assert both["written_bytes"] == 8
+        assert both["seconds"] > first["seconds"] > 0
+        assert both["gpu_hours"] == pytest.approx(2 * both["seconds"] / 3600)

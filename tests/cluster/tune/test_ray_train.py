@@ -1,0 +1,140 @@
+"""Trials of several workers: their tables and files, a worker that is killed, and ASHA."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from raynas.cluster.planning.connection import Resources, ship_by_value
+from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.tune.ray_train import Report, trainable
+from raynas.cluster.tune.retrain_trials import retrain_trial
+from raynas.nets.subnet import subnet
+from raynas.settings.stages import RetrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.training.data_parallel_group import Team
+from raynas.training.evaluation import evaluate
+from tests.cluster.tune.test_retrain_trials import GOOD, SILENT, Experiment, begin, run
+from tests.launch.scripts import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+TWO = TrialSize(workers=2)
+
+
+def noted_trial(
+    config: dict[str, Any],
+    notes: Path,
+    victim: int | None,
+    team: Team,
+    report: Report,
+    **needs: Any,
+) -> None:
+    """Retrain and note each report; the victim is killed after the first one, once."""
+
+    def noted(found: dict[str, Any]) -> None:
+        (notes / f"{config['architecture']}-{team.rank}-{found['epoch']}-{os.getpid()}").touch()
+        report(found)
+        if team.rank == victim and not (notes / "killed").exists():
+            (notes / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    retrain_trial(config, **needs, team=team, report=noted)
+
+
+def run_together(experiment: Experiment, concurrent: int, victim: int | None = None) -> Path:
+    """Run the experiment's trials on two workers each; return the folder of their notes."""
+    notes = experiment.folder / "notes"
+    notes.mkdir()
+    ship_by_value(__name__)
+    work = trainable(
+        noted_trial, TWO, space=experiment.space, dataset=experiment.dataset,
+        settings=experiment.settings, store=experiment.store, gpus=0.0, notes=notes, victim=victim,
+    )  # fmt: skip
+    run(experiment, concurrent, work, TWO)
+    return notes
+
+
+def reports(notes: Path, architecture: str) -> list[tuple[int, int]]:
+    """Return worker and epoch of all reports."""
+    names = [path.name.split("-") for path in notes.glob(f"{architecture}-*")]
+    return sorted((int(rank), int(epoch)) for _, rank, epoch, _ in names)
+
+
+def processes(notes: Path, architecture: str) -> set[str]:
+    """Return the processes of a trial's workers."""
+    return {path.name.split("-")[-1] for path in notes.glob(f"{architecture}-*")}
+
+
+def is_there(process: str) -> bool:
+    """Return whether a process of that number runs."""
+    return Path(f"/proc/{process}").exists()
+
+
+@pytest.fixture(scope="module")
+def bereft(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Return an experiment of one trial, of which a worker was killed after the first epoch."""
+    assert cluster.cpus >= 2
+    retrain = RetrainSettings(top_k=1, epochs=3, batch=24, max_failures=1)
+    experiment = begin(tmp_path_factory.mktemp("bereft"), retrain)
+    run_together(experiment, 1, victim=1)
+    return experiment
+
+
+class TestKilledWorker:
+    def test_the_trial_goes_on_from_the_last_epoch_on_new_workers(self, bereft: Experiment) -> None:
+        notes = bereft.folder / "notes"
+
+        assert (notes / "killed").exists()
+        assert reports(notes, GOOD) == [(rank, epoch) for rank in (0, 1) for epoch in (1, 2, 3)]
+        assert len(processes(notes, GOOD)) == 4
+
+    def test_every_epoch_has_a_row_and_the_loss_falls(self, bereft: Experiment) -> None:
+        rows = bereft.trials(GOOD)
+
+        assert [row["epoch"] for row in rows] == [1, 2, 3]
+        assert rows[-1]["train_loss"] < 0.8 * rows[0]["train_loss"]
+        assert bereft.bar.shown[-1] == 3
+
+    def test_the_weights_give_the_recorded_test_accuracy(self, bereft: Experiment) -> None:
+        outcome = bereft.outcome(GOOD)
+        network = subnet(bereft.space, Architecture.parse(GOOD), 3, 3)
+        network.load_state_dict(
+            safetensors.torch.load(bereft.store.read_bytes(outcome["checkpoint"]))
+        )
+        found = evaluate(network, bereft.dataset.test, bereft.dataset, torch.device("cpu"))
+
+        assert (outcome["status"], outcome["epochs"], outcome["error"]) == ("finished", 3, None)
+        assert found.accuracy == outcome["test_accuracy"]
+
+    def test_nothing_of_ray_s_is_left_in_the_run_folder(self, bereft: Experiment) -> None:
+        files = [file for file in (bereft.folder / "run").rglob("*") if file.is_file()]
+
+        assert {file.suffix for file in files} == {".parquet", ".safetensors"}
+
+
+@pytest.mark.chaos
+def test_asha_stops_the_weaker_trial_s_workers_and_says_so(
+    cluster: Resources, tmp_path: Path
+) -> None:
+    del cluster
+    retrain = RetrainSettings(
+        top_k=2, epochs=30, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
+        asha_reduction=2,
+    )  # fmt: skip
+    folder = tmp_path / "asha"
+    folder.mkdir()
+    experiment = begin(folder, retrain)
+    notes = run_together(experiment, concurrent=1)
+    good, weak = experiment.outcome(GOOD), experiment.outcome(SILENT)
+
+    assert (good["status"], good["epochs"], good["rank"]) == ("finished", 30, 1)
+    assert (weak["status"], weak["rank"]) == ("stopped", 2)
+    assert weak["epochs"] < 30
+    assert weak["test_accuracy"] is weak["checkpoint"] is None
+    assert max(epoch for _, epoch in reports(notes, SILENT)) < 30
+    wait_until(lambda: not any(map(is_there, processes(notes, SILENT))))

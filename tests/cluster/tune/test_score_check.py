@@ -1,0 +1,229 @@
+"""The self-check: short trainings of networks from the lowest to the highest score."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from torch import nn
+
+from raynas.cluster.planning.connection import Resources, ship_by_value
+from raynas.cluster.planning.plan import make_plan
+from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.run import Run
+from raynas.cluster.tune import score_check
+from raynas.cluster.tune.score_check import check_score, spread
+from raynas.cluster.tune.searchers import ListSearcher
+from raynas.costs.costs import Limits
+from raynas.errors import StageError
+from raynas.nets.operations import MBConv
+from raynas.search.constrained_sampling import LegalSampler
+from raynas.search.indicators import AdditiveScorer, Array
+from raynas.settings.settings import Settings
+from raynas.settings.stages import PretrainSettings, RetrainSettings
+from raynas.spaces.chain import Architecture
+from raynas.storage.run_store import RunStore
+from raynas.terminal.progress_bars import Stages
+from raynas.training.retraining import Retraining
+from raynas.training.scoring import ProxyScore
+from tests.builders import build_costs, build_space
+from tests.data.samples import digits
+
+
+class Breakage(nn.Module):
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Any) -> Any:
+        if x.device.type != "meta":
+            raise ValueError("this operation is broken on purpose")
+        return self.whole(x)
+
+
+@dataclass(frozen=True)
+class Broken:
+    name: str = "broken"
+
+    def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        """Build what has costs, and raises as soon as it sees an image."""
+        return Breakage(MBConv(3, 1).build(in_channels, out_channels, stride))
+
+
+SPACE = build_space("RN", (MBConv(3, 1), MBConv(3, 2), Broken()))
+TABLE: list[Array] = [np.array([0.2, 0.3, -np.inf]), np.array([1.0, 2.0, -5.0])]
+CHOSEN = ["0-2", "0-0", "1-1"]  # of 0-2, 1-2, 0-0, 1-0, 0-1, 1-1; operation 2 is broken
+SETTINGS = Settings(
+    check=3,
+    check_epochs=1,
+    pretrain=PretrainSettings(layer_indicator="none", sampling="fair"),
+    retrain=RetrainSettings(top_k=1, epochs=9, batch=32, max_failures=0),
+)
+
+
+def build_run(folder: Path, settings: Settings = SETTINGS, cpus: float = 3.0) -> Run:
+    """Return a run on some digits, at the point where its search has ended."""
+    dataset, resources = digits(120, 60), Resources(nodes=1, cpus=cpus, gpus=0.0)
+    plan = make_plan(SPACE, dataset, settings, resources, None)
+    store = RunStore.create(str(folder))
+    store.append("runs", [{"run": "run"}], part="run")
+    return Run(store, settings, dataset, plan, resources, Stages(Console(file=io.StringIO())))
+
+
+def rows_of(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the table by architecture."""
+    rows = {row["architecture"]: row for row in run.store.rows("checks")}
+    assert len(rows) == len(run.store.rows("checks"))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def checked_run(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run whose check has ended."""
+    ship_by_value(__name__)  # its operations
+    run = build_run(tmp_path_factory.mktemp("checked") / "run", cpus=cluster.cpus)
+    check_score(run, TABLE)
+    return run
+
+
+@pytest.mark.cluster
+class TestCheck:
+    def test_networks_lie_at_even_ranks_from_the_lowest_to_the_highest_score(
+        self, checked_run: Run
+    ) -> None:
+        rows = rows_of(checked_run)
+
+        assert sorted(rows, key=lambda text: rows[text]["score"]) == CHOSEN
+        for text, row in rows.items():
+            assert row["score"] == AdditiveScorer(TABLE)([Architecture.parse(text)])[0]
+
+    def test_rows_of_what_was_trained_are_complete(self, checked_run: Run) -> None:
+        for text, row in rows_of(checked_run).items():
+            cost = checked_run.plan.costs.of(Architecture.parse(text))
+            assert (row["macs"], row["params"], row["depth"]) == (cost.macs, cost.params, 2)
+            if "2" in text:
+                continue
+            assert (row["status"], row["error"]) == ("finished", None)
+            assert row["seconds"] > 0
+            assert 0 <= row["val_accuracy"] <= 1
+
+    def test_a_row_s_numbers_are_those_of_this_process(self, checked_run: Run) -> None:
+        dataset, row = checked_run.dataset, rows_of(checked_run)["1-1"]
+        short = replace(SETTINGS.retrain, epochs=1)
+        training = Retraining(SPACE, Architecture((1, 1)), dataset, short, "auto", 0)
+        proxy = ProxyScore(SPACE, dataset, SETTINGS, "cpu", "naswot")
+
+        assert row["val_accuracy"] == training.run_epoch().val_accuracy
+        assert row["naswot"] == pytest.approx(proxy(Architecture((1, 1))), rel=1e-6)
+
+    def test_a_training_that_failed_is_recorded_with_its_error(self, checked_run: Run) -> None:
+        row = rows_of(checked_run)["0-2"]
+
+        assert row["status"] == "failed"
+        assert row["error"].endswith("ValueError: this operation is broken on purpose")
+        assert row["val_accuracy"] is row["naswot"] is row["seconds"] is None
+
+    def test_a_second_check_trains_nothing_but_what_failed(
+        self, checked_run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+
+        def pretended(_: Any, searcher: ListSearcher, *__: Any) -> None:
+            while (config := searcher.suggest(f"trial{len(asked)}")) != ListSearcher.FINISHED:
+                asked.append(config)
+                searcher.on_trial_complete(f"trial{len(asked) - 1}")
+
+        monkeypatch.setattr(score_check, "run_trials", pretended)
+        check_score(checked_run, TABLE)
+
+        assert asked == [{"architecture": "0-2"}]
+
+    def test_nothing_of_a_check_is_taken_for_an_outcome(self, checked_run: Run) -> None:
+        assert checked_run.store.rows("outcomes") == []
+        assert checked_run.store.rows("trials") == []
+
+
+class TestWithoutTrials:
+    def test_a_check_that_has_ended_starts_no_trial(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = build_run(tmp_path / "run")
+        rows = [{"architecture": text, "status": "finished"} for text in CHOSEN]
+        run.store.append("checks", rows, part="all")
+        monkeypatch.setattr(score_check, "run_trials", None)
+
+        check_score(run, TABLE)
+        assert len(run.store.rows("checks")) == 3
+
+    def test_a_check_that_ends_early_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(score_check, "run_trials", lambda *_: None)
+        monkeypatch.setattr(score_check.tune, "with_parameters", lambda *_, **__: None)
+
+        with pytest.raises(StageError, match="check: it ended early; run the same command again"):
+            check_score(build_run(tmp_path / "run"), TABLE)
+
+    def test_trainings_are_short_of_one_length_and_as_many_at_a_time_as_fit(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+        monkeypatch.setattr(score_check, "run_trials", lambda *given: asked.extend(given))
+        monkeypatch.setattr(score_check.tune, "with_parameters", lambda *_, **given: given)
+        settings = replace(SETTINGS, retrain=replace(SETTINGS.retrain, scheduler="asha"))
+        with pytest.raises(StageError):
+            check_score(build_run(tmp_path / "run", settings), TABLE)
+        given, _, _, short, size, concurrent = asked
+
+        assert given["settings"].retrain == short
+        assert (short.epochs, short.scheduler, size, concurrent) == (1, "fifo", TrialSize(), 3)
+
+    def test_networks_are_drawn_from_the_seed_within_the_limits(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(score_check, "_POOL", 30)
+        costs = build_costs((4,) * 5)
+        limits = Limits(max_macs=costs.largest.macs // 2)
+        sampler = LegalSampler(costs, limits)
+        table = [np.arange(4.0)] * 5
+        run: Any = SimpleNamespace(
+            settings=Settings(max_macs=limits.max_macs), plan=SimpleNamespace(sampler=sampler)
+        )
+        scores = score_check._scored(run, table)
+
+        assert 10 < len(scores) <= 30
+        assert all(sampler.allows(each) for each in scores)
+        assert all(score == sum(each) for each, score in scores.items())
+        assert scores == score_check._scored(run, table)  # the same ones when it goes on
+
+    def test_without_a_table_they_are_among_those_that_the_search_has_scored(
+        self, tmp_path: Path
+    ) -> None:
+        run = build_run(tmp_path / "run")
+        rows = [{"architecture": f"{i}-0", "score": i / 2} for i in range(3)]
+        run.store.append("architectures", rows, part="000000")
+
+        assert score_check._scored(run, None) == {Architecture((i, 0)): i / 2 for i in range(3)}
+
+
+class TestSpread:
+    @pytest.mark.parametrize(
+        ("count", "wanted"),
+        [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10))), (99, list(range(10)))],
+    )
+    def test_ranks_are_even_and_never_more_than_there_are(
+        self, count: int, wanted: list[int]
+    ) -> None:
+        scores = {Architecture((9 - i,)): float(i) ** 3 for i in (3, 9, 0, 5, 1, 8, 2, 7, 4, 6)}
+
+        assert spread(scores, count) == {Architecture((9 - i,)): float(i) ** 3 for i in wanted}
+
+    def test_what_has_no_finite_score_is_left_out(self) -> None:
+        scores = dict.fromkeys((Architecture((i,)) for i in range(3)), -np.inf)
+
+        assert spread(scores | {Architecture((7,)): 1.0}, 3) == {Architecture((7,)): 1.0}
+        assert spread(scores, 3) == {}

@@ -1,0 +1,227 @@
+"""Workers that train one network together: the same weights on each, and those of one worker."""
+
+import json
+import multiprocessing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import safetensors.torch
+import torch
+from torch import distributed, nn
+
+from raynas.data.batches import part_share
+from raynas.differentiable.search import GateSearch
+from raynas.settings.differentiable import PRDARTS
+from raynas.settings.stages import RetrainSettings
+from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace
+from raynas.training.checkpoints import read_metadata
+from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.retraining import Retraining
+from tests.builders import shipped_cells
+from tests.data.samples import build_dataset, tiny_space
+
+WORKERS = 2
+Trained = TypeVar("Trained", Retraining, GateSearch)
+PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.0)  # parts of 8 and 7 images
+# parts of 4 and 3 images, and a norm that all gradients have to be cut to
+GATES = replace(PRDARTS, cells=3, channels=8, epochs=3, batch=7, clip=0.5)
+USUAL = RetrainSettings(epochs=4, batch=16, dropout=0.3, ema_decay=0.9)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A stem or an operation without batch norm."""
+
+    name: str = "convolution"
+    out_channels: int = 8
+
+    def build(self, in_channels: int, out_channels: int = 8, stride: int = 1) -> nn.Module:
+        """Return the layer."""
+        return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1), nn.ReLU())
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A head without batch norm."""
+
+    def build(self, in_channels: int, num_classes: int) -> nn.Module:
+        """Return the head."""
+        linear = nn.Linear(in_channels, num_classes)
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+
+
+def without_batch_norms() -> SearchSpace:
+    """Return a space in which images of a batch do not influence each other."""
+    layer: Any = Convolution()
+    head: Any = Classifier()
+    blocks = tuple(ChoiceBlock((layer,), 8, 8, stride) for stride in (2, 1))
+    return SearchSpace("plain", layer, blocks, head, resolution=8)
+
+
+def plain(team: Team = ALONE) -> Retraining:
+    """Return a retraining whose result does not depend on the number of workers."""
+    path = Architecture((0, 0))
+    return Retraining(without_batch_norms(), path, build_dataset(), PLAIN, "none", 0, team=team)
+
+
+def usual(team: Team = ALONE) -> Retraining:
+    """Return a retraining with everything random switched on."""
+    path = Architecture((0, 1, 2))
+    return Retraining(tiny_space(), path, build_dataset(), USUAL, "crop_flip", 0, team=team)
+
+
+def search(team: Team = ALONE, warmup: int = 0, augment: str = "none") -> GateSearch:
+    """Return a search of two steps in each of three epochs."""
+    space, settings = replace(shipped_cells(), nodes=2), replace(GATES, warmup=warmup)
+    return GateSearch(space, build_dataset(count=24), settings, augment, 0, team=team)
+
+
+def train(subject: Trained, epochs: int) -> Trained:
+    """Train for so many epochs."""
+    for _ in range(epochs):
+        subject.run_epoch()
+    return subject
+
+
+def searched_at_rest(team: Team = ALONE) -> dict[str, torch.Tensor]:
+    """Return what six steps come to if batch norms do not look at their batches."""
+    subject = search(team)
+    subject._network.eval()
+    steps = [torch.stack(subject.step(number)) for number in range(6)]
+    return tensors(subject.to_bytes()) | {"steps": torch.stack(steps)}
+
+
+def work(rank: int, folder: Path) -> None:
+    """Be one of the workers; write what came of it."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORKERS
+    )
+    team = Team(rank, WORKERS)
+    norm = nn.BatchNorm2d(3)
+    norm(torch.full((4, 3, 2, 2), float(rank)))
+    team.average_statistics([norm], part_share(5, rank, WORKERS))
+    whole, again = train(usual(team), 2), usual(team)
+    again.restore(whole.to_bytes())
+    results = {
+        "plain": train(plain(team), 2).to_bytes(),
+        "whole": train(whole, 1).to_bytes(),
+        "again": train(again, 1).to_bytes(),
+        "search": train(search(team, warmup=1, augment="crop_flip"), 3).to_bytes(),
+        "rest": safetensors.torch.save(searched_at_rest(team)),
+        "norm": safetensors.torch.save(norm.state_dict()),
+    }
+    for name, content in results.items():
+        (folder / f"{name}-{rank}").write_bytes(content)
+    distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the workers, in processes of their own, have written their results."""
+    folder = tmp_path_factory.mktemp("team")
+    context = multiprocessing.get_context("spawn")
+    ranks = range(WORKERS)
+    workers = [context.Process(target=work, args=(rank, folder), daemon=True) for rank in ranks]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(240)
+        assert worker.exitcode == 0
+    return folder
+
+
+def tensors(content: bytes) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file."""
+    loaded: dict[str, torch.Tensor] = safetensors.torch.load(content)
+    return loaded
+
+
+def rows(content: bytes) -> list[dict[str, Any]]:
+    """Return what the epochs did, but for how long they took."""
+    history = json.loads(read_metadata(content)["history"])
+    return [{name: row[name] for name in row if name != "seconds"} for row in history]
+
+
+def test_two_workers_train_a_net_without_batch_norms_to_the_weights_of_one(folder: Path) -> None:
+    alone = train(plain(), 2).to_bytes()
+    start, one = tensors(plain().to_bytes()), tensors(alone)
+    two = tensors((folder / "plain-0").read_bytes())
+
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6)
+        if name.startswith("network."):
+            assert not torch.allclose(start[name], value, rtol=1e-2)
+    for mine, theirs in zip(rows(alone), rows((folder / "plain-0").read_bytes()), strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["plain", "whole", "search"])
+def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
+    folder: Path, name: str
+) -> None:
+    first, second = ((folder / f"{name}-{rank}").read_bytes() for rank in range(WORKERS))
+
+    assert rows(first) == rows(second)
+    for key, value in tensors(first).items():
+        assert torch.equal(value, tensors(second)[key]), key
+
+
+def test_two_workers_search_as_one_does_if_batch_norms_do_not_look_at_their_batches(
+    folder: Path,
+) -> None:
+    """Weights, gates, losses, accuracies and what the gates cost."""
+    one, start = searched_at_rest(), tensors(search().to_bytes())
+    for rank in range(WORKERS):
+        two = tensors((folder / f"rest-{rank}").read_bytes())
+
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-6)
+    assert all(not torch.equal(one[name], start[name]) for name in start if "parameters" in name)
+
+
+def test_workers_that_start_again_from_a_checkpoint_come_to_the_same_bits(folder: Path) -> None:
+    whole, again = ((folder / f"{name}-0").read_bytes() for name in ("whole", "again"))
+
+    assert rows(whole) == rows(again)
+    for key, value in tensors(whole).items():
+        assert torch.equal(value, tensors(again)[key]), key
+
+
+def test_running_statistics_are_the_mean_over_the_images_of_all_workers(folder: Path) -> None:
+    for rank in range(WORKERS):
+        norm = tensors((folder / f"norm-{rank}").read_bytes())
+        # each worker's mean, 0 or 1, counts a tenth by the batch norm's momentum; the second one
+        # has two of five images
+        assert torch.allclose(norm["running_mean"], torch.full((3,), 0.1 * 0.4))
+
+
+def test_a_worker_alone_needs_no_process_group() -> None:
+    loss, parameter = torch.tensor(2.0), nn.Parameter(torch.ones(1))
+    parameter.grad = torch.tensor([3.0])
+    ALONE.average_statistics([nn.BatchNorm2d(1)], 1.0)
+
+    assert ALONE.average_gradients([parameter], loss, 1.0) is loss
+    assert parameter.grad.item() == 3.0
+
+
+def test_each_worker_drops_out_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: dict[Team, int] = {}
+
+    def drawn(retraining: Retraining, step: int) -> torch.Tensor:
+        del step
+        seeds[retraining._team] = torch.initial_seed()
+        return torch.tensor(0.0)
+
+    monkeypatch.setattr(Retraining, "train_step", drawn)
+    monkeypatch.setattr(Team, "average_statistics", lambda *_: None)
+    first, second = Team(0, 2), Team(1, 2)
+    for team in (ALONE, first, second):
+        usual(team).run_epoch()
+
+    assert seeds[first] == seeds[ALONE]
+    assert seeds[second] != seeds[first]
