@@ -56,11 +56,14 @@ def draw(store: RunStore) -> Figure:
         ranks = _ranks(store)
         names = _draw_trials(loss, accuracy, trials, ranks)
         figure.legend(
-            [Line2D([], [], color=colour, linewidth=2) for colour in names.values()], names.keys(),
-            title="Rank and architecture", alignment="left", loc="outside lower left",
+            [Line2D([], [], color=colour, linewidth=2) for colour in names.values()],
+            names.keys(),
+            title="Rank and architecture",
+            alignment="left",
+            loc="outside lower left",
             ncols=1 + (max(map(len, names)) < 45),
             prop={"family": plot_style.MONOSPACE, "size": 8},
-        )  # fmt: skip
+        )
     return figure
 
 
@@ -68,9 +71,14 @@ def _draw_steps(axes: Axes, steps: pd.DataFrame) -> None:
     window = max(1, len(steps) // 50)
     smooth = steps["loss"].rolling(window, center=True, min_periods=1).mean()
     axes.plot(
-        steps["step"], steps["loss"], color=plot_style.SKY, linewidth=0.6, alpha=0.5,
-        label="every step", rasterized=True,
-    )  # fmt: skip
+        steps["step"],
+        steps["loss"],
+        color=plot_style.SKY,
+        linewidth=0.6,
+        alpha=0.5,
+        label="every step",
+        rasterized=True,
+    )
     axes.plot(
         steps["step"], smooth, color=plot_style.BLUE, linewidth=1.8, label=f"mean of {window} steps"
     )
@@ -126,12 +134,19 @@ def _draw_trials(
 def _draw_trial(loss: Axes, accuracy: Axes, trial: pd.DataFrame, colour: str) -> None:
     """Draw one trial; markers show one that has a single epoch so far."""
     for axes, column, dashes in (
-        (loss, "train_loss", "--"), (loss, "val_loss", "-"), (accuracy, "val_accuracy", "-"),
-    ):  # fmt: skip
+        (loss, "train_loss", "--"),
+        (loss, "val_loss", "-"),
+        (accuracy, "val_accuracy", "-"),
+    ):
         axes.plot(
-            trial["epoch"], trial[column], color=colour, linestyle=dashes, linewidth=1.4,
-            marker=".", markersize=3,
-        )  # fmt: skip
+            trial["epoch"],
+            trial[column],
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.4,
+            marker=".",
+            markersize=3,
+        )
 
 
 def _longest(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -156,8 +156,13 @@ def _draw_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
         colour, marker = _look(int(str(run)))
         for column, filling in zip(columns, ("none", colour), strict=True):
             axes.scatter(
-                rows[cost], rows[column], s=42, marker=marker, edgecolors=colour, c=filling,
-            )  # fmt: skip
+                rows[cost],
+                rows[column],
+                s=42,
+                marker=marker,
+                edgecolors=colour,
+                c=filling,
+            )
 
 
 def _label_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
@@ -177,9 +182,14 @@ def _label_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
         side = sides[int(np.argmax(np.minimum(room, 1.0)))]
         taken = np.vstack([taken, side])
         axes.annotate(
-            label, np.array(side) / _PANEL, xycoords="axes fraction", ha="center", va="center",
-            fontsize=8, path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
-        )  # fmt: skip
+            label,
+            np.array(side) / _PANEL,
+            xycoords="axes fraction",
+            ha="center",
+            va="center",
+            fontsize=8,
+            path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
+        )
 
 
 def _look(run: int) -> tuple[str, str]:
@@ -193,9 +203,14 @@ def _draw_fronts(axes: Axes, points: pd.DataFrame, cost: Kind) -> None:
     for column, dashes in (("val_accuracy", "--"), ("test_accuracy", "-")):
         front = pareto(points, column, _COLUMNS[cost])
         axes.step(
-            [*front[_COLUMNS[cost]], costs.max()], [*front[column], front[column].max()],
-            where="post", color=plot_style.BLACK, linestyle=dashes, linewidth=0.9, zorder=0.8,
-        )  # fmt: skip
+            [*front[_COLUMNS[cost]], costs.max()],
+            [*front[column], front[column].max()],
+            where="post",
+            color=plot_style.BLACK,
+            linestyle=dashes,
+            linewidth=0.9,
+            zorder=0.8,
+        )
 
 
 def _entries(stores: Sequence[RunStore]) -> list[Line2D]:

@@ -125,14 +125,23 @@ def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
     colour, _ = plot_style.line_look(index)
     step = max(1, len(spread) // _MOST_MARKERS)
     axes.fill_between(
-        spread.index, spread["min"], spread["max"], color=colour, alpha=0.15,
+        spread.index,
+        spread["min"],
+        spread["max"],
+        color=colour,
+        alpha=0.15,
         linewidth=4 if len(spread) == 1 else 0,  # or a single epoch has no band that is seen
-    )  # fmt: skip
+    )
     axes.plot(
-        spread.index, spread["mean"], color=colour, linewidth=1.5, markersize=4.5,
+        spread.index,
+        spread["mean"],
+        color=colour,
+        linewidth=1.5,
+        markersize=4.5,
         linestyle=plot_style.DASHES[index % len(plot_style.DASHES)],
-        marker=MARKERS[index % len(MARKERS)], markevery=(index * step // count, step),
-    )  # fmt: skip
+        marker=MARKERS[index % len(MARKERS)],
+        markevery=(index * step // count, step),
+    )
 
 
 @plot_style.drawing
@@ -155,8 +164,10 @@ def draw_heat(stores: Sequence[RunStore]) -> Figure:
     seed, epoch = best["seed"], best["epoch"]
     figure.suptitle(
         f"{plot_style.describe(store)}; search of seed {seed} after epoch {epoch}",
-        x=0.01, ha="left", fontsize=10,
-    )  # fmt: skip
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
     values = np.concatenate([grid.to_numpy().ravel() for grid in weights.values()])
     norm = Normalize(0, values.max())
     panels = figure.subplots(1, len(CELLS))
@@ -175,9 +186,14 @@ def _draw_cell(axes: Axes, grid: pd.DataFrame, norm: Normalize) -> None:
     axes.imshow(grid, cmap=_COLOURS, norm=norm, aspect="auto")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes.text(
-            column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7,
+            column,
+            row,
+            f"{value:.2f}".removeprefix("0"),
+            ha="center",
+            va="center",
+            fontsize=7,
             color="white" if norm(value) < 0.45 else "black",
-        )  # fmt: skip
+        )
     axes.set_xticks(range(grid.shape[1]), map(str, grid.columns), rotation=35, ha="right")
     axes.set_yticks(range(len(grid)), [f"{node}: {source}" for node, source in grid.index])
     axes.tick_params(length=0)
@@ -194,10 +210,15 @@ def _frame(axes: Axes, grid: pd.DataFrame, chosen: set[tuple[int, int, str]]) ->
         for column in (columns.index(name) for *at, name in chosen if at == [node, source]):
             axes.add_patch(
                 Rectangle(
-                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=plot_style.VERMILION,
-                    linewidth=2, zorder=3,
+                    (column - 0.5, row - 0.5),
+                    1,
+                    1,
+                    fill=False,
+                    edgecolor=plot_style.VERMILION,
+                    linewidth=2,
+                    zorder=3,
                 )
-            )  # fmt: skip
+            )
 
 
 def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
@@ -213,11 +234,15 @@ def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
         columns = ["val_accuracy", *(f"{cell}_{measure}" for cell in CELLS for measure in MEASURES)]
         spreads = whole[columns].astype(float).agg(["mean", "min", "max"])
         row = {
-            "run": name, "seeds": len(whole), "cut_short": short,
-            "epochs": int(searches["epoch"].max()), "seconds": float(searches["seconds"].sum()),
+            "run": name,
+            "seeds": len(whole),
+            "cut_short": short,
+            "epochs": int(searches["epoch"].max()),
+            "seconds": float(searches["seconds"].sum()),
             **{column: spreads[column].tolist() for column in columns},
-            "best_seed": None, "genotype": None,
-        }  # fmt: skip
+            "best_seed": None,
+            "genotype": None,
+        }
         if best is not None:
             row |= {"best_seed": int(best["seed"]), "genotype": str(best["genotype"])}
         found.append(row)
@@ -237,8 +262,11 @@ def print_runs(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     ]
     console.print(TextTable(columns, map(_cells, rows)))
     for row in (row for row in rows if row["genotype"]):
-        console.print(f"{row['run']}, seed {row['best_seed']}: {row['genotype']}", markup=False,
-                      soft_wrap=True)  # fmt: skip
+        console.print(
+            f"{row['run']}, seed {row['best_seed']}: {row['genotype']}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

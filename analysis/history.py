@@ -74,13 +74,23 @@ def _draw_run(axes: Axes, store: RunStore) -> None:
     for origin, group in rows.groupby("origin", sort=False):
         colour, marker = ORIGINS.get(str(origin), (plot_style.BLACK, "x"))
         axes.scatter(
-            group["order"], group["score"], s=14, c=colour, marker=marker, alpha=0.75,
-            linewidths=0 if marker != "x" else 1, label=str(origin),
-        )  # fmt: skip
+            group["order"],
+            group["score"],
+            s=14,
+            c=colour,
+            marker=marker,
+            alpha=0.75,
+            linewidths=0 if marker != "x" else 1,
+            label=str(origin),
+        )
     axes.step(
-        rows["order"], rows["score"].cummax(), where="post", color=plot_style.BLACK, linewidth=1.4,
+        rows["order"],
+        rows["score"].cummax(),
+        where="post",
+        color=plot_style.BLACK,
+        linewidth=1.4,
         label="best so far",
-    )  # fmt: skip
+    )
     axes.set_title(plot_style.describe(store))
     axes.set_xlabel("Architecture, in the order of scoring")
     axes.set_ylabel(f"Score ({_formula(store)}), higher is better")

@@ -134,22 +134,37 @@ def _draw_cells(axes: Axes, left: float, grid: Array, norm: Normalize) -> None:
     rows, columns = grid.shape
     axes.add_patch(
         Rectangle(
-            (left - 0.5, -0.5), columns, rows, facecolor="#F7F7F7", edgecolor="#BDBDBD",
-            hatch="////", linewidth=0,
+            (left - 0.5, -0.5),
+            columns,
+            rows,
+            facecolor="#F7F7F7",
+            edgecolor="#BDBDBD",
+            hatch="////",
+            linewidth=0,
         )
-    )  # fmt: skip
+    )
     axes.pcolormesh(
-        left - 0.5 + np.arange(columns + 1), np.arange(rows + 1) - 0.5, grid,
-        norm=norm, cmap=_COLOURS, edgecolors="white", linewidth=0.8,
-    )  # fmt: skip
+        left - 0.5 + np.arange(columns + 1),
+        np.arange(rows + 1) - 0.5,
+        grid,
+        norm=norm,
+        cmap=_COLOURS,
+        edgecolors="white",
+        linewidth=0.8,
+    )
     for (row, column), value in np.ndenumerate(grid):
         if np.isfinite(value):
             strongest = np.nanmin(grid[row]) < value == np.nanmax(grid[row])
             axes.text(
-                left + column, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
+                left + column,
+                row,
+                f"{value:.3f}",
+                ha="center",
+                va="center",
+                fontsize=8,
                 color="white" if norm(value) < 0.45 else "black",
                 fontweight="bold" if strongest else "normal",
-            )  # fmt: skip
+            )
 
 
 def _draw_steps(part: SubFigure, rows: pd.DataFrame, names: list[str]) -> None:

@@ -87,9 +87,15 @@ def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
         colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
         axes, spread = pair[int(not batch_norm)], isometry_by_layer(group)["spread"].max()
         axes.scatter(
-            group["layer"] + shift, group["phi"], s=14, c=colour, marker=marker, alpha=0.75,
-            linewidths=0, label=f"{name}, spread up to {spread:.3f}",
-        )  # fmt: skip
+            group["layer"] + shift,
+            group["phi"],
+            s=14,
+            c=colour,
+            marker=marker,
+            alpha=0.75,
+            linewidths=0,
+            label=f"{name}, spread up to {spread:.3f}",
+        )
     for axes in pair:
         axes.axhline(1, color=plot_style.GREY, linewidth=0.8, zorder=0)
         axes.set_xlabel("Layer")

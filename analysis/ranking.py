@@ -204,9 +204,12 @@ def draw(comparison: Comparison) -> Figure:
     for axes in panels[count:]:
         axes.set_visible(False)
     figure.colorbar(
-        ScalarMappable(norm, "viridis"), ax=list(panels), label="Depth (layers that are not 0)",
-        ticks=np.unique(depth), fraction=0.05,
-    ).minorticks_off()  # fmt: skip
+        ScalarMappable(norm, "viridis"),
+        ax=list(panels),
+        label="Depth (layers that are not 0)",
+        ticks=np.unique(depth),
+        fraction=0.05,
+    ).minorticks_off()
     if count < len(comparison.scores):
         figure.suptitle(f"The first {count} of {len(comparison.scores)} runs", x=0.01, ha="left")
     return figure
@@ -215,9 +218,16 @@ def draw(comparison: Comparison) -> Figure:
 def _draw_scores(axes: Axes, scores: Array, truth: Truth, norm: BoundaryNorm) -> None:
     """Draw one run's networks; the axis of accuracy spreads by the logarithm of the error."""
     axes.scatter(
-        scores, truth.accuracy, c=truth.depth, s=9, cmap="viridis", norm=norm, alpha=0.8,
-        linewidths=0, rasterized=True,
-    )  # fmt: skip
+        scores,
+        truth.accuracy,
+        c=truth.depth,
+        s=9,
+        cmap="viridis",
+        norm=norm,
+        alpha=0.8,
+        linewidths=0,
+        rasterized=True,
+    )
     axes.set_yscale(
         "function",
         functions=(
@@ -239,9 +249,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(arguments: Sequence[str] | None) -> None:
     options = tyro.cli(
-        Options, args=arguments, description=__doc__,
+        Options,
+        args=arguments,
+        description=__doc__,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )  # fmt: skip
+    )
     weights = None if options.path_bonus is None else parse_weights(options.path_bonus)
     stores = plot_style.open_runs(options.runs)
     content = read_content(options.truth)

@@ -97,8 +97,11 @@ def summarise(store: RunStore) -> Summary:
     run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
     outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
     notes = [
-        *interval_lines(outcomes), *search_lines(store), *gap_lines(store), *check_lines(store),
-    ]  # fmt: skip
+        *interval_lines(outcomes),
+        *search_lines(store),
+        *gap_lines(store),
+        *check_lines(store),
+    ]
     check = checked(store.rows("checks"))
     return Summary(run, _pretraining(store), _search(store), outcomes, notes, check)
 
@@ -128,9 +131,12 @@ def _search(store: RunStore) -> Search:
         return Search(0, 0, None, None, searches)
     best = rows.loc[rows["score"].idxmax()]
     return Search(
-        len(rows), rows["generation"].nunique(), float(best["score"]), best["architecture"],
+        len(rows),
+        rows["generation"].nunique(),
+        float(best["score"]),
+        best["architecture"],
         searches,
-    )  # fmt: skip
+    )
 
 
 def rendered(summary: Summary) -> Group:
@@ -225,9 +231,16 @@ def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
         **dict.fromkeys((*_ACCURACIES, *_BALANCED), lambda value: f"{100 * value:.2f}"),
     }
     names = [
-        "rank", "architecture", "score", "macs", "params", *_ACCURACIES,
-        *(_BALANCED if balanced else ()), "epochs", "status",
-    ]  # fmt: skip
+        "rank",
+        "architecture",
+        "score",
+        "macs",
+        "params",
+        *_ACCURACIES,
+        *(_BALANCED if balanced else ()),
+        "epochs",
+        "status",
+    ]
     return ["-" if row[name] is None else shown.get(name, str)(row[name]) for name in names]
 
 

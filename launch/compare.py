@@ -224,9 +224,12 @@ def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | Non
 
 
 _TRAINED = {
-    None: "nothing", "last_bn": "last batch norms", "all_bn": "all batch norms",
-    "all": "all weights", "gates": "weights and gates",
-}  # fmt: skip
+    None: "nothing",
+    "last_bn": "last batch norms",
+    "all_bn": "all batch norms",
+    "all": "all weights",
+    "gates": "weights and gates",
+}
 _COLUMNS: dict[str, tuple[Column, Callable[[float], str]]] = {
     "ms_per_step": (Column("ms/step", lesser=6), "{:.1f}".format),
     "ms_per_path": (Column("ms/path", lesser=4), "{:.1f}".format),

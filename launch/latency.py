@@ -115,9 +115,13 @@ def run(command: Command) -> None:
         raise UserError(f"--out {out}: wanted a file ending in .parquet")
     costs = cost_table(space, task.resolution, task.channels, task.num_classes)
     setup = Setup(
-        command.batch, task.channels, task.resolution, task.num_classes, command.threads,
+        command.batch,
+        task.channels,
+        task.resolution,
+        task.num_classes,
+        command.threads,
         command.device,
-    )  # fmt: skip
+    )
     nets = spread_networks(space, command.nets + command.held_out, command.seed)
     times = timed(command, space, nets, setup, make_console(stderr=command.json))
     measured = Measured(space, costs, nets, times, alike(space, setup))
@@ -168,9 +172,12 @@ def timed(
     if command.resource is None:
         with Stages(console) as stages:
             return measure(
-                space, nets, setup, command.repeats,
+                space,
+                nets,
+                setup,
+                command.repeats,
                 stages.stage("measure", command.repeats, "rounds"),
-            )  # fmt: skip
+            )
     with connected():
         ship_by_value(space_module_name(command.space))
         return measured_on(command.resource, space, nets, setup, command.repeats)
@@ -179,13 +186,23 @@ def timed(
 def facts_of(command: Command, space: SearchSpace, task: Task, times: Timings) -> dict[str, Any]:
     """Return how it was measured."""
     return {
-        "space": space.name, **vars(task), "batch": command.batch, "threads": command.threads,
-        "device": times.device, "kind": times.kind, "machine": times.machine,
-        "resource": command.resource, "repeats": command.repeats, "quantile": command.quantile,
-        "clock": times.clock, "waited": times.waited, "nets": command.nets,
-        "seed": command.seed, "versions": times.versions,
+        "space": space.name,
+        **vars(task),
+        "batch": command.batch,
+        "threads": command.threads,
+        "device": times.device,
+        "kind": times.kind,
+        "machine": times.machine,
+        "resource": command.resource,
+        "repeats": command.repeats,
+        "quantile": command.quantile,
+        "clock": times.clock,
+        "waited": times.waited,
+        "nets": command.nets,
+        "seed": command.seed,
+        "versions": times.versions,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
 
 
 def show(facts: dict[str, Any], rows: Rows) -> None:

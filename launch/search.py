@@ -95,11 +95,15 @@ def search(command: Command, console: Console) -> None:
     if not command.dry_run:
         outlive_output()
     with planned(
-        settings, store, console,
-        pretrained=command.pretrained, warm_start=command.from_, track=command.track,
+        settings,
+        store,
+        console,
+        pretrained=command.pretrained,
+        warm_start=command.from_,
+        track=command.track,
         probing=not command.skip_forecast and (command.dry_run or not recorded),
         verbose=command.verbose,
-    ) as run:  # fmt: skip
+    ) as run:
         if command.dry_run:
             return
         with reporting(store, METHODS, run.stages.print), begun(run):

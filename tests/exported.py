@@ -92,11 +92,17 @@ def build_run(
     store = RunStore.create(uri)
     chosen = Settings(space=space.name, **settings)
     facts = {
-        "classes": list(dataset.class_names), "channels": dataset.channels,
-        "resolution": dataset.resolution, "train": len(dataset.train), "val": len(dataset.val),
-        "test": len(dataset.test), "skipped": [], "class_counts": dataset.class_counts,
-        "mean": dataset.mean.tolist(), "std": dataset.std.tolist(),
-    }  # fmt: skip
+        "classes": list(dataset.class_names),
+        "channels": dataset.channels,
+        "resolution": dataset.resolution,
+        "train": len(dataset.train),
+        "val": len(dataset.val),
+        "test": len(dataset.test),
+        "skipped": [],
+        "class_counts": dataset.class_counts,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+    }
     row = run_row(store.name, chosen, facts) | {"started": datetime(2026, 3, 1, tzinfo=UTC)}
     store.append("runs", [row], "run")
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)

@@ -56,10 +56,15 @@ def write_truth(folder: Path, table: Mapping[str, Any]) -> str:
 
 
 def build_run(
-    folder: Path, table: Array | None = None, *, score: str = "taylor", seed: int = 0,
-    scored: Mapping[Architecture, float | None] | None = None, space: str = "nas_bench_macro",
+    folder: Path,
+    table: Array | None = None,
+    *,
+    score: str = "taylor",
+    seed: int = 0,
+    scored: Mapping[Architecture, float | None] | None = None,
+    space: str = "nas_bench_macro",
     settings: Settings | None = None,
-) -> RunStore:  # fmt: skip
+) -> RunStore:
     """Write a run whose first-order importance is a table, and whose search scored something."""
     store = RunStore.create(str(folder))
     search: Any = {"score": score}
@@ -70,9 +75,13 @@ def build_run(
         search=SearchSettings(**search),
     )
     row = {
-        "run": store.name, "space": space, "settings": told.to_json(), "method": told.method,
-        "seed": seed, "started": datetime(2026, 3, 1, tzinfo=UTC),
-    }  # fmt: skip
+        "run": store.name,
+        "space": space,
+        "settings": told.to_json(),
+        "method": told.method,
+        "seed": seed,
+        "started": datetime(2026, 3, 1, tzinfo=UTC),
+    }
     store.append("runs", [row], "run")
     if table is not None:
         store.append("indicators", indicator_rows(table), "000")
@@ -86,12 +95,16 @@ def indicator_rows(table: Array, step: int = 9) -> list[dict[str, Any]]:
     names = ("k3e3", "k5e6")
     return [
         {
-            "step": step, "layer": layer, "candidate": candidate, "kind": "taylor", "value": value,
+            "step": step,
+            "layer": layer,
+            "candidate": candidate,
+            "kind": "taylor",
+            "value": value,
             "operation": (("conv1x1" if layer in REDUCTIONS else "identity"), *names)[candidate],
         }
         for layer, values in enumerate(table)
         for candidate, value in enumerate(values)
-    ]  # fmt: skip
+    ]
 
 
 def gate_rows(ratio: float = 2.0, step: int = 9) -> list[dict[str, Any]]:

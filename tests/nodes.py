@@ -54,10 +54,12 @@ class Nodes:
         self._nodes: list[subprocess.Popen[bytes]] = []
         (folder / "home").mkdir()
         self._head = self._start(
-            "--head", "--num-cpus=0", f"--port={self.address.rpartition(':')[2]}",
+            "--head",
+            "--num-cpus=0",
+            f"--port={self.address.rpartition(':')[2]}",
             f"--dashboard-port={self.dashboard.rpartition(':')[2]}",
             f"--ray-client-server-port={free_port()}",
-        )  # fmt: skip
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the environment of nodes; raynas is not to be found in it."""
@@ -109,13 +111,24 @@ class Nodes:
         with (own / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
-                    *wrapper, self.python, *RAY, "start", "--block", f"--node-ip-address={HOST}",
+                    *wrapper,
+                    self.python,
+                    *RAY,
+                    "start",
+                    "--block",
+                    f"--node-ip-address={HOST}",
                     f"--dashboard-agent-listen-port={free_port()}",
-                    "--min-worker-port=0", "--max-worker-port=0",  # whatever is free
-                    "--object-store-memory=100000000", f"--temp-dir={own}", *flags,
+                    "--min-worker-port=0",
+                    "--max-worker-port=0",  # whatever is free
+                    "--object-store-memory=100000000",
+                    f"--temp-dir={own}",
+                    *flags,
                 ],
-                cwd=self.folder / "home", env=self.environment(), stdout=log, stderr=log,
-            )  # fmt: skip
+                cwd=self.folder / "home",
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+            )
         deadline = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(ServerUnavailable, RayStateApiException):  # it starts

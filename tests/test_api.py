@@ -56,10 +56,25 @@ wilson(correct_share, images)
 """How each is called, at least: further arguments may follow, these may not go or move."""
 
 TYPES = {
-    "Dataset", "DifferentiableSettings", "Head", "ImageSettings", "Indicators", "Operation",
-    "Options", "Plan", "Pretraining", "PretrainSettings", "RetrainSettings", "Run",
-    "SearchSettings", "StageError", "Stem", "Supernet", "UserError", "Winners",
-}  # fmt: skip
+    "Dataset",
+    "DifferentiableSettings",
+    "Head",
+    "ImageSettings",
+    "Indicators",
+    "Operation",
+    "Options",
+    "Plan",
+    "Pretraining",
+    "PretrainSettings",
+    "RetrainSettings",
+    "Run",
+    "SearchSettings",
+    "StageError",
+    "Stem",
+    "Supernet",
+    "UserError",
+    "Winners",
+}
 """What is held and not called, but for their fields by name."""
 
 

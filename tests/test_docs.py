@@ -26,8 +26,10 @@ def test_the_reference_is_built_without_a_warning(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("paths: [..]", f"paths: ['{ROOT}']"))
     built = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(file)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert built.returncode == 0, built.stdout + built.stderr
     assert "No issues found" in built.stdout + built.stderr

@@ -68,8 +68,13 @@ def test_the_paper_space_has_20_layers_of_6_candidates_3_1() -> None:
     assert (space.num_layers, {block.size for block in space.blocks}) == (20, {6})
     assert space.size == 6**20
     assert [c.name for c in space.blocks[0].candidates] == [
-        "k3e3", "k3e6", "k5e3", "k5e6", "k7e3", "k7e6",
-    ]  # fmt: skip
+        "k3e3",
+        "k3e6",
+        "k5e3",
+        "k5e6",
+        "k7e3",
+        "k7e6",
+    ]
 
 
 def test_the_paper_space_has_15_normal_layers_and_its_widths_change_at_0_4_8_12_16_3_1() -> None:

@@ -24,9 +24,13 @@ def test_onnxruntime_leaves_nothing_in_the_home_directory_where_raynas_is_import
 ) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in telemetry._OFF}
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT], cwd=ROOT, env=environment | {"HOME": str(tmp_path)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", IMPORT],
+        cwd=ROOT,
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
     assert done.stdout.split() == list(telemetry._OFF.values())
     assert list(tmp_path.rglob("*onnxruntime*")) == []

@@ -109,10 +109,13 @@ def _ranked(
     score = "calibrated" if settings.strategy == "calibrated" else settings.score_words
     label = f"{run['method']}, {score}"
     return _Ranked(
-        f"{run['run'] or store.name}: {label}, seed {run['seed']}", label, _setup(run), store.uri,
+        f"{run['run'] or store.name}: {label}, seed {run['seed']}",
+        label,
+        _setup(run),
+        store.uri,
         settings.score not in INDICATOR_SCORES,
         recorded_scores(store, settings, truth.architectures),
-    )  # fmt: skip
+    )
 
 
 def _setup(run: dict[str, Any]) -> str:

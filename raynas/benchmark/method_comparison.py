@@ -23,9 +23,17 @@ from raynas.storage.uris import shown
 
 Row = dict[str, Any]
 MEASURES = (
-    "ms_per_step", "ms_per_path", "pretrain_seconds", "search_seconds", "tau",
-    "best_val_accuracy", "best_test_accuracy", "true_accuracy", "regret", "macs",
-)  # fmt: skip
+    "ms_per_step",
+    "ms_per_path",
+    "pretrain_seconds",
+    "search_seconds",
+    "tau",
+    "best_val_accuracy",
+    "best_test_accuracy",
+    "true_accuracy",
+    "regret",
+    "macs",
+)
 _UNEXPLAINED = "it ended early"
 
 
@@ -53,12 +61,16 @@ def run_row(
     is_finished = run.get("finished") is not None
     why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
     row = {
-        "method": settings.method, "seed": settings.seed, "space": settings.space,
-        "data": shown(settings.data), "run": store.uri,
+        "method": settings.method,
+        "seed": settings.seed,
+        "space": settings.space,
+        "data": shown(settings.data),
+        "run": store.uri,
         "score": None if settings.search.by_gates else settings.search.score,
-        "status": "finished" if is_finished else "failed", "error": why,
+        "status": "finished" if is_finished else "failed",
+        "error": why,
         "search_seconds": run.get("search_seconds"),
-    }  # fmt: skip
+    }
     row |= _pretraining(store, settings) | _best(outcomes, settings, truth)
     return row | (_tau(store, settings, truth) if is_finished else {})
 
@@ -70,9 +82,11 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
         by_gates = settings.search.by_gates
         return {"pretrain_seconds": 0.0} | ({"trainable": "gates"} if by_gates else {})
     found: Row = {
-        "initialisation": pretrain.initialisation, "trainable": pretrain.trainable,
-        "sampling": pretrain.sampling, "layer_indicator": pretrain.layer_indicator,
-    }  # fmt: skip
+        "initialisation": pretrain.initialisation,
+        "trainable": pretrain.trainable,
+        "sampling": pretrain.sampling,
+        "layer_indicator": pretrain.layer_indicator,
+    }
     steps = store.table("steps", ["seconds", "images_per_second"])
     if not steps.num_rows:
         return found
@@ -80,8 +94,10 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
     paths = steps["images_per_second"][0].as_py() * seconds[0] / pretrain.batch
     ms = 1000 * float(np.median(seconds))
     return found | {
-        "ms_per_step": ms, "ms_per_path": ms / round(paths), "pretrain_seconds": math.fsum(seconds),
-    }  # fmt: skip
+        "ms_per_step": ms,
+        "ms_per_path": ms / round(paths),
+        "pretrain_seconds": math.fsum(seconds),
+    }
 
 
 def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> Row:

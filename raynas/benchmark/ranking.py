@@ -127,9 +127,11 @@ def _first_choice(budget: str, scores: Array, accuracy: Array) -> Measures:
 def yardsticks(truth: Truth, seed: int = 0) -> dict[str, Estimate]:
     """Return the trivial scores: what needs no training and any indicator must beat."""
     trivial = {
-        "depth": truth.depth, "sum of choices": truth.codes, "MACs": truth.macs,
+        "depth": truth.depth,
+        "sum of choices": truth.codes,
+        "MACs": truth.macs,
         "params": truth.params,
-    }  # fmt: skip
+    }
     rng = random_numbers(seed, Stream.RANDOM_TABLES)
     draws = [measure(random_scores(truth, rng), truth) for _ in range(_DRAWS)]
     found = {name: Estimate(measure(values, truth)) for name, values in trivial.items()}

@@ -57,10 +57,15 @@ class Truth:
         """Return what is said of some keys: the networks that one of them describes."""
         kept, network = np.unique(self.network[keys], return_inverse=True)
         return Truth(
-            tuple(compress(self.architectures, keys)), network, self.accuracy[kept],
-            self.repeats[kept], self.depth[kept], self.codes[kept], self.macs[kept],
+            tuple(compress(self.architectures, keys)),
+            network,
+            self.accuracy[kept],
+            self.repeats[kept],
+            self.depth[kept],
+            self.codes[kept],
+            self.macs[kept],
             self.params[kept],
-        )  # fmt: skip
+        )
 
 
 class _Record(NamedTuple):
@@ -105,10 +110,15 @@ def read_truth(content: bytes, where: str) -> Truth:
     trainings = zip(*(record.trainings for record in index), strict=False)  # as many as all have
     choices = np.array(architectures)
     return Truth(
-        architectures, network, accuracy, np.array(list(trainings)).T,
-        _merged(network, (choices != 0).sum(axis=1)), _merged(network, choices.sum(axis=1)),
-        macs, params,
-    )  # fmt: skip
+        architectures,
+        network,
+        accuracy,
+        np.array(list(trainings)).T,
+        _merged(network, (choices != 0).sum(axis=1)),
+        _merged(network, choices.sum(axis=1)),
+        macs,
+        params,
+    )
 
 
 def _merged(network: npt.NDArray[np.int64], values: npt.ArrayLike) -> Array:

@@ -45,9 +45,14 @@ def _begun(run: Run) -> Pretraining:
         )
         store.append("isometry", rows, part="initial")
     state = Pretraining(
-        plan.chain, frozen.segments, frozen.vector, settings.pretrain, settings.seed,
-        plan.num_steps, plan.num_shards,
-    )  # fmt: skip
+        plan.chain,
+        frozen.segments,
+        frozen.vector,
+        settings.pretrain,
+        settings.seed,
+        plan.num_steps,
+        plan.num_shards,
+    )
     if store.has(CHECKPOINT):
         state.restore(store.read_bytes(CHECKPOINT))
     return state

@@ -41,10 +41,15 @@ def retrain(run: Run, winners: Winners) -> None:
 
     recorder = TrialRecorder(run.store, each, advance, take_in, plan.concurrent)
     work = trainable(
-        on_fit_nodes(retrain_trial, run.demands), plan.trial_size, space=plan.space,
-        dataset=run.dataset, settings=settings, store=run.store, gpus=plan.trial_size.gpus,
+        on_fit_nodes(retrain_trial, run.demands),
+        plan.trial_size,
+        space=plan.space,
+        dataset=run.dataset,
+        settings=settings,
+        store=run.store,
+        gpus=plan.trial_size.gpus,
         earlier=run.earlier.training if run.earlier else None,
-    )  # fmt: skip
+    )
     searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
     known = known_epochs(run.store, "trials", "architecture")
     with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):

@@ -142,11 +142,13 @@ def begin(run: Run) -> None:
     if run.pretrained:
         take_over(run.store, run.pretrained, run.settings)
     row = rows.run_row(run.store.name, run.settings, run.plan.facts) | {
-        "nodes": run.resources.nodes, "cpus": run.resources.cpus, "gpus": run.resources.gpus,
+        "nodes": run.resources.nodes,
+        "cpus": run.resources.cpus,
+        "gpus": run.resources.gpus,
         "pretrained": run.pretrained.uri if run.pretrained else None,
         "warm_start": run.earlier.source.uri if run.earlier else None,
         "forecast": json.dumps(run.expected) if run.expected else None,
-    }  # fmt: skip
+    }
     write_run(run.store, row)
 
 

@@ -134,10 +134,18 @@ def planned(
         if options.get("probing", not recorded):
             expected = _forecast(plan, dataset, settings, stages)
         yield Run(
-            store, settings, dataset, plan, resources, stages, recorded, expected,
-            supernet or (earlier.pretraining if earlier else None), earlier,
+            store,
+            settings,
+            dataset,
+            plan,
+            resources,
+            stages,
+            recorded,
+            expected,
+            supernet or (earlier.pretraining if earlier else None),
+            earlier,
             tracking(track, store, stages.print),
-        )  # fmt: skip
+        )
 
 
 def load(settings: Settings) -> tuple[Space, Dataset]:

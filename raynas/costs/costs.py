@@ -62,8 +62,10 @@ class Limits:
     def given(self) -> dict[Kind, int]:
         """The limits that there are."""
         limits: tuple[tuple[Kind, int | None], ...] = (
-            ("macs", self.max_macs), ("params", self.max_params), ("latency", self.max_latency),
-        )  # fmt: skip
+            ("macs", self.max_macs),
+            ("params", self.max_params),
+            ("latency", self.max_latency),
+        )
         return {kind: limit for kind, limit in limits if limit is not None}
 
     def allow(self, cost: Cost) -> bool:

@@ -118,8 +118,10 @@ class LatencyTable:
                 if row["macs"] != macs:
                     raise self._misfit(
                         f"its {row['operation']} of layer {layer} had {row['macs']:,} MACs, now "
-                        f"it has {macs:,}", space, task,
-                    )  # fmt: skip
+                        f"it has {macs:,}",
+                        space,
+                        task,
+                    )
             latency.append(tuple(_nanoseconds(row) for row in found))
         fixed = next(row for row in self.rows if row["candidate"] is None)
         return replace(

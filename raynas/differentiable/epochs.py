@@ -122,11 +122,12 @@ def cell_gates(
     return CellGates(
         _table(alpha),
         _table(cell_weights(space, parameters, cell)),
-        None if temperature is None
+        None
+        if temperature is None
         else _table(open_probability(alpha, temperature, settings.low, settings.high)),
         skip_share(nodes, {names[column] for column in groups.skip}),
         path_depth(nodes, {names[column] for column in groups.parametric}),
-    )  # fmt: skip
+    )
 
 
 def epoch_row(epoch: SearchEpoch) -> dict[str, Any]:
@@ -149,15 +150,19 @@ def gate_rows(epoch: SearchEpoch, space: CellSpace) -> list[dict[str, Any]]:
     """
     return [
         {
-            "epoch": epoch.epoch, "cell": cell, "source": source, "node": node,
-            "operation": operation.name, "alpha": gates.alpha[row][column],
+            "epoch": epoch.epoch,
+            "cell": cell,
+            "source": source,
+            "node": node,
+            "operation": operation.name,
+            "alpha": gates.alpha[row][column],
             "weight": gates.weights[row][column],
             "probability": gates.probabilities[row][column] if gates.probabilities else None,
         }
         for cell, gates in zip(CELLS, (epoch.normal, epoch.reduction), strict=True)
         for row, (source, node) in enumerate(space.edges)
         for column, operation in enumerate(space.operations)
-    ]  # fmt: skip
+    ]
 
 
 def to_json(epochs: Sequence[SearchEpoch]) -> str:

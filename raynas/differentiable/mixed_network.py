@@ -100,11 +100,13 @@ class MixedCell(nn.Module):
         self.preprocessing = Preprocessing(place)
         self.edges = nn.ModuleList(
             MixedOperation(
-                space, settings, place.channels,
+                space,
+                settings,
+                place.channels,
                 stride_of(source, is_reduction=place.is_reduction),
             )
             for source, _ in space.edges
-        )  # fmt: skip
+        )
         _remove_scales_(self)
 
     def forward(self, states: States, mixture: Mixture, columns: Sequence[Sequence[int]]) -> States:

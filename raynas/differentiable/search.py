@@ -83,13 +83,18 @@ class GateSearch:
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self.parameters = first_parameters(space, settings, self._generator(Stream.FIRST_GATES))
         self._weights_step = torch.optim.SGD(
-            self._network.parameters(), settings.learning_rate, settings.momentum,
-            weight_decay=settings.weight_decay, nesterov=settings.nesterov,
-        )  # fmt: skip
+            self._network.parameters(),
+            settings.learning_rate,
+            settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.nesterov,
+        )
         self._gates_step = torch.optim.Adam(
-            self.parameters.values(), settings.gate_rate, (0.5, 0.999),
+            self.parameters.values(),
+            settings.gate_rate,
+            (0.5, 0.999),
             weight_decay=settings.gate_decay,
-        )  # fmt: skip
+        )
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
         first, second = halves(dataset, seed)
         self._loaders = [

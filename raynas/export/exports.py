@@ -177,8 +177,12 @@ class Exports:
             **{name: outcome[name] for name in ("macs", "params")},
             "layers": [
                 {
-                    "name": part.name, "operation": part.operation, "input": part.arriving,
-                    "output": part.leaving, "macs": part.cost.macs, "params": part.cost.params,
+                    "name": part.name,
+                    "operation": part.operation,
+                    "input": part.arriving,
+                    "output": part.leaving,
+                    "macs": part.cost.macs,
+                    "params": part.cost.params,
                 }
                 for part in parts
             ],
@@ -206,7 +210,7 @@ class Exports:
             "weights_bytes": len(files["weights"]),
             "bytes": {_FILES[name]: len(content) for name, content in files.items()},
             "made_of": self._made_of(outcome),
-        }  # fmt: skip
+        }
 
     def _genotype(self, outcome: Row) -> str | None:
         """Return what is in the cells of a network, for people; None: it has none."""

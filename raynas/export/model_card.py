@@ -168,11 +168,15 @@ def _architecture(config: Config) -> Iterator[str]:
     yield ""
     rows = [
         (
-            layer["name"], layer["operation"], _shape(layer["input"]), _shape(layer["output"]),
-            show_quantity(layer["macs"]), show_quantity(layer["params"]),
+            layer["name"],
+            layer["operation"],
+            _shape(layer["input"]),
+            _shape(layer["output"]),
+            show_quantity(layer["macs"]),
+            show_quantity(layer["params"]),
         )
         for layer in config["layers"]
-    ]  # fmt: skip
+    ]
     yield from _table(("part", "operation", "input", "output", "MACs", "parameters"), rows)
     if config.get("genotype"):
         yield ""

@@ -158,7 +158,7 @@ def _after_imports(source: str) -> str:
 
 def _for_readers(source: str) -> str:
     """Return a source without what is said to formatters and linters only."""
-    return re.sub(r"  # (fmt: skip|noqa: \w+$)|(?<=# )noqa: \w+ - ", "", source, flags=re.MULTILINE)
+    return re.sub(r"  # (noqa: \w+$)|(?<=# )noqa: \w+ - ", "", source, flags=re.MULTILINE)
 
 
 def _names(*sources: str) -> set[str]:

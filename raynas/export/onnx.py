@@ -47,9 +47,14 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter, about itself
             program = torch.onnx.export(
-                _lighter(network), (images,), dynamo=True, verbose=False, input_names=["images"],
-                output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
-            )  # fmt: skip
+                _lighter(network),
+                (images,),
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
     except Exception as error:  # whatever the exporter meets in a person's operations
         reason = error.__cause__ or error  # the exporter's own words tell of its steps, in colours
         why = (str(reason).strip().splitlines() or ["it says no more"])[0]

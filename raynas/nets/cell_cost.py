@@ -81,8 +81,9 @@ def _side_after(place: CellPlace, side: int) -> int:
 def _preprocessing(place: CellPlace, side: int) -> Cost:
     before = 2 * side if place.follows_reduction else side  # 2 side - 1 costs the same
     states = (
-        torch.empty(1, place.before, before, before), torch.empty(1, place.last, side, side),
-    )  # fmt: skip
+        torch.empty(1, place.before, before, before),
+        torch.empty(1, place.last, side, side),
+    )
     return measure(Preprocessing(place), states)[0]
 
 

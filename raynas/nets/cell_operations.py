@@ -167,7 +167,13 @@ def _separable(
     in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int
 ) -> Iterable[nn.Module]:
     depthwise = nn.Conv2d(
-        in_channels, in_channels, kernel, stride, dilation * (kernel // 2), dilation,
-        groups=in_channels, bias=False,
-    )  # fmt: skip
+        in_channels,
+        in_channels,
+        kernel,
+        stride,
+        dilation * (kernel // 2),
+        dilation,
+        groups=in_channels,
+        bias=False,
+    )
     return nn.ReLU(), depthwise, conv(in_channels, out_channels), nn.BatchNorm2d(out_channels)

@@ -141,9 +141,16 @@ def measure(
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     waited = max(float(np.median(walls / seconds)) - 1, 0.0)
     return Timings(
-        seconds[0], candidates, seconds[first:], clock.name, waited, kind, device_name(kind),
-        platform.node(), versions,
-    )  # fmt: skip
+        seconds[0],
+        candidates,
+        seconds[first:],
+        clock.name,
+        waited,
+        kind,
+        device_name(kind),
+        platform.node(),
+        versions,
+    )
 
 
 class _Parts:

@@ -67,19 +67,23 @@ def fitted(measured: Measured, quantile: float, held_out: int) -> tuple[Rows, Ro
             where a tiny space has no more.
     """
     counts, isolated, whole = (
-        measured.counts(), measured.isolated(quantile), measured.whole(quantile),
-    )  # fmt: skip
+        measured.counts(),
+        measured.isolated(quantile),
+        measured.whole(quantile),
+    )
     known = max(len(whole) - held_out, len(whole) // 2)
     latency = fit(counts[:known], isolated, whole[:known])
     nets = [
         {
-            "architecture": str(net), "held_out": place >= known,
-            "macs": measured.costs.of(net).macs, "measured_ms": float(whole[place]),
+            "architecture": str(net),
+            "held_out": place >= known,
+            "macs": measured.costs.of(net).macs,
+            "measured_ms": float(whole[place]),
             "predicted_ms": float(counts[place] @ latency),
             "isolated_ms": float(counts[place] @ isolated),
         }
         for place, net in enumerate(measured.nets)
-    ]  # fmt: skip
+    ]
     return _rows(measured, latency, isolated), nets
 
 
@@ -87,18 +91,24 @@ def _rows(measured: Measured, latency: Array, isolated: Array) -> Rows:
     """Return a row for each candidate of each layer, and the last one for the ends."""
     rows: Rows = [
         {
-            "layer": layer, "candidate": choice, "operation": candidate.name,
+            "layer": layer,
+            "candidate": choice,
+            "operation": candidate.name,
             "macs": measured.costs.macs[layer][choice],
             "latency_ms": float(latency[1 + measured.numbers[layer][choice]]),
             "isolated_ms": float(isolated[1 + measured.numbers[layer][choice]]),
         }
         for layer, block in enumerate(measured.space.blocks)
         for choice, candidate in enumerate(block.candidates)
-    ]  # fmt: skip
+    ]
     ends = {
-        "layer": None, "candidate": None, "operation": ENDS, "macs": measured.costs.fixed.macs,
-        "latency_ms": float(latency[0]), "isolated_ms": float(isolated[0]),
-    }  # fmt: skip
+        "layer": None,
+        "candidate": None,
+        "operation": ENDS,
+        "macs": measured.costs.fixed.macs,
+        "latency_ms": float(latency[0]),
+        "isolated_ms": float(isolated[0]),
+    }
     return [*rows, ends]
 
 

@@ -115,30 +115,44 @@ def isometry_rows(
 def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Rows:
     """Return block and layer indicators after a step; what does not exist has no row."""
     blocks = [
-        {"step": step, **place, "kind": kind,
-         "value": float(values[place["layer"]][place["candidate"]])}
+        {
+            "step": step,
+            **place,
+            "kind": kind,
+            "value": float(values[place["layer"]][place["candidate"]]),
+        }
         for kind, values in (
             ("block", indicators.block),
             ("taylor", indicators.taylor),
             ("saliency", indicators.saliency),
         )
         for place in _candidates(space)
-    ]  # fmt: skip
+    ]
     layers = [
-        {"step": step, "layer": layer, "candidate": None, "operation": "identity",
-         "kind": "layer", "value": float(value)}
+        {
+            "step": step,
+            "layer": layer,
+            "candidate": None,
+            "operation": "identity",
+            "kind": "layer",
+            "value": float(value),
+        }
         for layer, value in enumerate(indicators.layer)
-    ]  # fmt: skip
+    ]
     return [row for row in (*blocks, *layers) if np.isfinite(row["value"])]
 
 
 def calibrated_rows(space: SearchSpace, table: Sequence[Array], step: int) -> Rows:
     """Return what a calibrated search believes that each candidate adds to a score."""
     rows = [
-        {"step": step, **place, "kind": "calibrated",
-         "value": float(table[place["layer"]][place["candidate"]])}
+        {
+            "step": step,
+            **place,
+            "kind": "calibrated",
+            "value": float(table[place["layer"]][place["candidate"]]),
+        }
         for place in _candidates(space)
-    ]  # fmt: skip
+    ]
     return [row for row in rows if np.isfinite(row["value"])]
 
 

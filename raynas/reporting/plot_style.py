@@ -23,8 +23,13 @@ from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown, split
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+)
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 GREY, FAINT, BLACK = "#767676", "#D9D9D9", "#000000"
 Dashes = Literal["-", "--", "-.", ":"]

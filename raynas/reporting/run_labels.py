@@ -28,12 +28,17 @@ def name_runs(stores: Sequence[RunStore], methods: Path) -> list[str]:
     found = [(str(run["method"]), _flat_settings(run["settings"])) for run in runs]
     return [
         ", ".join(
-            [method, *_differences(
-                settings, _usual(method, methods), [each for name, each in found if name == method]
-            )]
+            [
+                method,
+                *_differences(
+                    settings,
+                    _usual(method, methods),
+                    [each for name, each in found if name == method],
+                ),
+            ]
         )
         for method, settings in found
-    ]  # fmt: skip
+    ]
 
 
 def _flat_settings(text: str | None) -> dict[str, Any]:

@@ -25,9 +25,12 @@ def print_report(store: RunStore, console: Console) -> None:
     outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
     console.print(_outcomes_table(store, outcomes))
     said = (
-        interval_lines(outcomes), search_lines(store), gap_lines(store), check_lines(store),
+        interval_lines(outcomes),
+        search_lines(store),
+        gap_lines(store),
+        check_lines(store),
         spent_lines(store),
-    )  # fmt: skip
+    )
     for line in chain(*said):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for row in outcomes:
@@ -72,14 +75,18 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
     val, test, *balanced = accuracies
     rows = [
         (
-            str(row["rank"]), row["architecture"], f"{row['score']:.3f}",
-            show_quantity(row["macs"]), show_quantity(row["params"]),
+            str(row["rank"]),
+            row["architecture"],
+            f"{row['score']:.3f}",
+            show_quantity(row["macs"]),
+            show_quantity(row["params"]),
             *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
             *(_share(row[column]) for column in accuracies.values()),
-            str(row["epochs"]), row["status"],
+            str(row["epochs"]),
+            row["status"],
         )
         for row in outcomes
-    ]  # fmt: skip
+    ]
     columns = outcome_columns(val, test, tuple(balanced), bool(latencies))
     return TextTable(columns, rows, f"Outcomes of {store.name}")
 
@@ -143,10 +150,11 @@ def spent_lines(store: RunStore) -> list[str]:
     gpu_hours = [sum(of[name]["gpu_hours"] for name in stages) for of in (spent, expected)]
     disk = [show_bytes(of["disk_bytes"]) for of in (spent, expected) if "disk_bytes" in of]
     words = [
-        *took, _beside("in all", *both),
+        *took,
+        _beside("in all", *both),
         *(["{:.2f} GPU-hours ({:.2f})".format(*gpu_hours)] if any(gpu_hours) else []),
         *(["{} on disk ({})".format(*disk)] if len(disk) == 2 else []),
-    ]  # fmt: skip
+    ]
     return [f"took: {', '.join(words)}; forecasts in brackets"]
 
 

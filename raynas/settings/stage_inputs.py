@@ -10,55 +10,132 @@ Part = Literal["pretraining", "scores", "checks", "trainings", "searches"]
 """What of a run another one may take over."""
 
 GROUPS: Mapping[str, frozenset[str]] = {
-    "task": frozenset({
-        "space", "data", "seed", "images.resolution", "images.share", "images.val-fraction",
-        "images.test-fraction", "images.augment", "images.max-corrupt", "images.parts",
-        "images.bits",
-    }),
-    "supernet": frozenset({
-        "pretrain.epochs", "pretrain.batch", "pretrain.trainable", "pretrain.layer-indicator",
-        "pretrain.sampling", "pretrain.extra", "pretrain.optimiser", "pretrain.learning-rate",
-        "pretrain.classifier-rate", "pretrain.momentum", "pretrain.weight-decay",
-        "pretrain.schedule", "pretrain.label-smoothing", "pretrain.clip", "pretrain.shards",
-        "pretrain.cpus-per-worker", "pretrain.records",
-    }),
+    "task": frozenset(
+        {
+            "space",
+            "data",
+            "seed",
+            "images.resolution",
+            "images.share",
+            "images.val-fraction",
+            "images.test-fraction",
+            "images.augment",
+            "images.max-corrupt",
+            "images.parts",
+            "images.bits",
+        }
+    ),
+    "supernet": frozenset(
+        {
+            "pretrain.epochs",
+            "pretrain.batch",
+            "pretrain.trainable",
+            "pretrain.layer-indicator",
+            "pretrain.sampling",
+            "pretrain.extra",
+            "pretrain.optimiser",
+            "pretrain.learning-rate",
+            "pretrain.classifier-rate",
+            "pretrain.momentum",
+            "pretrain.weight-decay",
+            "pretrain.schedule",
+            "pretrain.label-smoothing",
+            "pretrain.clip",
+            "pretrain.shards",
+            "pretrain.cpus-per-worker",
+            "pretrain.records",
+        }
+    ),
     "initialisation": frozenset({"pretrain.initialisation"}),  # also of naswot in a check
-    "scoring": frozenset({
-        "search.score", "search.recalibration-batches", "search.score-images",
-    }),
-    "gates": frozenset({
-        "search.strategy", "differentiable.gates", "differentiable.genotype",
-        "differentiable.cells", "differentiable.channels", "differentiable.epochs",
-        "differentiable.batch", "differentiable.warmup", "differentiable.learning-rate",
-        "differentiable.last-rate", "differentiable.momentum", "differentiable.nesterov",
-        "differentiable.weight-decay", "differentiable.clip", "differentiable.gate-rate",
-        "differentiable.gate-decay", "differentiable.low", "differentiable.high",
-        "differentiable.first-temperature", "differentiable.last-temperature",
-        "differentiable.open-gates", "differentiable.operation-dropout",
-        "differentiable.skip-weight", "differentiable.group-weight",
-        "differentiable.path-weight", "differentiable.free-share", "differentiable.pooling",
-        "differentiable.partial", "differentiable.edge-weights", "differentiable.pooling-norm",
-        "differentiable.last-norm",
-    }),
+    "scoring": frozenset(
+        {
+            "search.score",
+            "search.recalibration-batches",
+            "search.score-images",
+        }
+    ),
+    "gates": frozenset(
+        {
+            "search.strategy",
+            "differentiable.gates",
+            "differentiable.genotype",
+            "differentiable.cells",
+            "differentiable.channels",
+            "differentiable.epochs",
+            "differentiable.batch",
+            "differentiable.warmup",
+            "differentiable.learning-rate",
+            "differentiable.last-rate",
+            "differentiable.momentum",
+            "differentiable.nesterov",
+            "differentiable.weight-decay",
+            "differentiable.clip",
+            "differentiable.gate-rate",
+            "differentiable.gate-decay",
+            "differentiable.low",
+            "differentiable.high",
+            "differentiable.first-temperature",
+            "differentiable.last-temperature",
+            "differentiable.open-gates",
+            "differentiable.operation-dropout",
+            "differentiable.skip-weight",
+            "differentiable.group-weight",
+            "differentiable.path-weight",
+            "differentiable.free-share",
+            "differentiable.pooling",
+            "differentiable.partial",
+            "differentiable.edge-weights",
+            "differentiable.pooling-norm",
+            "differentiable.last-norm",
+        }
+    ),
     "trial": frozenset({"retrain.cpus-per-trial", "retrain.workers-per-trial"}),
-    "training": frozenset({
-        "retrain.batch", "retrain.learning-rate", "retrain.momentum", "retrain.weight-decay",
-        "retrain.label-smoothing", "retrain.clip", "retrain.dropout", "retrain.drop-path",
-        "retrain.ema-decay",
-    }),
+    "training": frozenset(
+        {
+            "retrain.batch",
+            "retrain.learning-rate",
+            "retrain.momentum",
+            "retrain.weight-decay",
+            "retrain.label-smoothing",
+            "retrain.clip",
+            "retrain.dropout",
+            "retrain.drop-path",
+            "retrain.ema-decay",
+        }
+    ),
     "epochs": frozenset({"retrain.epochs"}),
     "check": frozenset({"check-epochs"}),
     # which networks are looked at, and how far, not what comes of one
-    "choosing": frozenset({
-        "method", "max-macs", "max-params", "max-latency", "latency-table", "check",
-        "search.layer-weight-sign", "search.identity-weight", "search.path-bonus",
-        "search.generations", "search.population", "search.parents", "search.breeding",
-        "search.objectives", "search.selection", "search.mutations", "search.crossovers",
-        "search.mutation-probability", "search.min-distance", "differentiable.seeds",
-        "differentiable.scheduler", "retrain.top-k", "retrain.scheduler",
-        "retrain.asha-grace-epochs", "retrain.asha-reduction",
-    }),
-}  # fmt: skip
+    "choosing": frozenset(
+        {
+            "method",
+            "max-macs",
+            "max-params",
+            "max-latency",
+            "latency-table",
+            "check",
+            "search.layer-weight-sign",
+            "search.identity-weight",
+            "search.path-bonus",
+            "search.generations",
+            "search.population",
+            "search.parents",
+            "search.breeding",
+            "search.objectives",
+            "search.selection",
+            "search.mutations",
+            "search.crossovers",
+            "search.mutation-probability",
+            "search.min-distance",
+            "differentiable.seeds",
+            "differentiable.scheduler",
+            "retrain.top-k",
+            "retrain.scheduler",
+            "retrain.asha-grace-epochs",
+            "retrain.asha-reduction",
+        }
+    ),
+}
 """Every setting by its flag, in one group each, but for those that decide no result."""
 
 _DECIDE: Mapping[Part, frozenset[str]] = {

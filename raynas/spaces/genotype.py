@@ -14,9 +14,13 @@ from raynas.errors import UserError
 
 _FORM = "normal: sep3(0) skip_connect(1) | ...; reduction: maxpool3(0) sep5(1) | ..."
 _PUBLISHED = {
-    "sep_conv_3x3": "sep3", "sep_conv_5x5": "sep5", "dil_conv_3x3": "dil3", "dil_conv_5x5": "dil5",
-    "avg_pool_3x3": "avgpool3", "max_pool_3x3": "maxpool3",
-}  # fmt: skip
+    "sep_conv_3x3": "sep3",
+    "sep_conv_5x5": "sep5",
+    "dil_conv_3x3": "dil3",
+    "dil_conv_5x5": "dil5",
+    "avg_pool_3x3": "avgpool3",
+    "max_pool_3x3": "maxpool3",
+}
 
 
 class Input(NamedTuple):

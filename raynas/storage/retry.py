@@ -20,9 +20,12 @@ _FINAL = {
     errno.ENAMETOOLONG: "choose a shorter path",
 }
 _FINAL_CODES = (
-    "ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT",
+    "ACCESS_DENIED",
+    "NO_SUCH_BUCKET",
+    "INVALID_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT",
     "allow_bucket_creation",  # Arrow's own words where there is no such bucket
-)  # fmt: skip
+)
 _Found = TypeVar("_Found")
 
 

@@ -17,14 +17,31 @@ _URI = re.compile(rf"""\A{_SCHEME}\S*|{_SCHEME}(?:[^\s"'<>]|["'<>](?![\s,.:;)\]}
 # What has digits for a password is a port. A question mark in a password should have been %3F.
 _PASSWORD = re.compile(r"(?<=://)[^\s/?:#]*:(?!\d+(?:[/?#]|$))(?:[^\s?]*|[^\s=&]*)@")
 _OPTION = re.compile(r"(?<=[?&#])([^=&#?]+)=([^&]*?)(?=&|[).,:;]*$)")
-_HARMLESS = frozenset({
-    "allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open", "background_writes",
-    "blob_storage_authority", "blob_storage_scheme", "check_directory_existence_before_creation",
-    "default_block_size", "buffer_size", "dfs_storage_authority", "dfs_storage_scheme",
-    "endpoint_override", "force_virtual_addressing", "project_id", "region", "replication",
-    "retry_limit_seconds", "scheme", "smart_defaults", "tls_ca_file_path",
-    "tls_verify_certificates",
-})  # fmt: skip
+_HARMLESS = frozenset(
+    {
+        "allow_bucket_creation",
+        "allow_bucket_deletion",
+        "allow_delayed_open",
+        "background_writes",
+        "blob_storage_authority",
+        "blob_storage_scheme",
+        "check_directory_existence_before_creation",
+        "default_block_size",
+        "buffer_size",
+        "dfs_storage_authority",
+        "dfs_storage_scheme",
+        "endpoint_override",
+        "force_virtual_addressing",
+        "project_id",
+        "region",
+        "replication",
+        "retry_limit_seconds",
+        "scheme",
+        "smart_defaults",
+        "tls_ca_file_path",
+        "tls_verify_certificates",
+    }
+)
 """Options that may be shown: an unknown one may be a key, whatever its name."""
 _AT = re.compile(r"@|%(?:25)*40")  # an endpoint may hold a password, quoted as often as it likes
 _IN_URIS = "/:@?&=%!$'()*+,;~"  # what need not be quoted there

@@ -132,9 +132,12 @@ def with_flags(default: _Flags, argv: Sequence[str], description: str | None) ->
         refuse_foreign_letters(word, "flags:")
     words = [_in_full(word) for word in argv]
     return tyro.cli(
-        type(default), args=words, default=default, description=description,
+        type(default),
+        args=words,
+        default=default,
+        description=description,
         config=(tyro.conf.FlagCreatePairsOff,),
-    )  # fmt: skip
+    )
 
 
 def words_for(settings: type, name: str, value: Any) -> list[str]:

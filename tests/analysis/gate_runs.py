@@ -30,9 +30,13 @@ def begin_gates(folder: Path, settings: Settings, seed: int = 0) -> RunStore:
     """Return the folder of a run that has begun."""
     store = RunStore.create(str(folder))
     row = {
-        "run": store.name, "space": settings.space, "method": settings.method, "seed": seed,
-        "settings": settings.to_json(), "started": STARTED,
-    }  # fmt: skip
+        "run": store.name,
+        "space": settings.space,
+        "method": settings.method,
+        "seed": seed,
+        "settings": settings.to_json(),
+        "started": STARTED,
+    }
     store.append("runs", [row], "run")
     return store
 
@@ -79,13 +83,19 @@ def invented_epochs(
         )
         found.append(
             SearchEpoch(
-                epoch=epoch, temperature=temperature, learning_rate=0.025 * (1 - share),
-                train_loss=2.3 - share, val_loss=2.3 - 0.9 * share,
-                val_accuracy=0.1 + 0.6 * share + 0.01 * seed, penalty=0.0,
-                genotype=str(derived(SPACE, alphas, own)), normal=normal, reduction=reduction,
+                epoch=epoch,
+                temperature=temperature,
+                learning_rate=0.025 * (1 - share),
+                train_loss=2.3 - share,
+                val_loss=2.3 - 0.9 * share,
+                val_accuracy=0.1 + 0.6 * share + 0.01 * seed,
+                penalty=0.0,
+                genotype=str(derived(SPACE, alphas, own)),
+                normal=normal,
+                reduction=reduction,
                 seconds=2.0,
             )
-        )  # fmt: skip
+        )
     return found
 
 

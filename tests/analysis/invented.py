@@ -51,15 +51,25 @@ class InventedRun:
     def start(self, finished: datetime | None = None) -> None:
         """Write the row of the run."""
         settings = Settings(
-            space="mobilenet_v2", seed=self.seed, max_macs=330_000_000,
+            space="mobilenet_v2",
+            seed=self.seed,
+            max_macs=330_000_000,
             search=SearchSettings(score="identity_ratio"),
-        )  # fmt: skip
+        )
         row = {
-            "run": self.store.name, "space": "mobilenet_v2", "settings": settings.to_json(),
-            "method": "fair_isometry", "seed": self.seed, "git_commit": "0" * 40,
+            "run": self.store.name,
+            "space": "mobilenet_v2",
+            "settings": settings.to_json(),
+            "method": "fair_isometry",
+            "seed": self.seed,
+            "git_commit": "0" * 40,
             "versions": '{"raynas": "0.1.0", "ray": "2.60.0", "torch": "2.9.1"}',
-            "started": STARTED, "finished": finished, "nodes": 2, "cpus": 16.0, "gpus": 1.0,
-        }  # fmt: skip
+            "started": STARTED,
+            "finished": finished,
+            "nodes": 2,
+            "cpus": 16.0,
+            "gpus": 1.0,
+        }
         self.store.append("runs", [row], "run")
 
     def pretrain(self, steps: int | None = None) -> None:
@@ -69,12 +79,16 @@ class InventedRun:
         losses = 1.1 + 1.2 * np.exp(-4 * progress) + self.rng.normal(0, 0.08, count)
         rows = [
             {
-                "step": step, "epoch": 20 * step / total, "loss": loss, "seconds": 0.25,
+                "step": step,
+                "epoch": 20 * step / total,
+                "loss": loss,
+                "seconds": 0.25,
                 "learning_rate": 0.005 * (1 + np.cos(np.pi * step / total)),
-                "images_per_second": 256.0, "workers": 8,
+                "images_per_second": 256.0,
+                "workers": 8,
             }
             for step, loss in enumerate(losses)
-        ]  # fmt: skip
+        ]
         for first in range(0, count, 500):
             self.store.append("steps", rows[first : first + 500], f"{first:08}")
 
@@ -93,15 +107,20 @@ class InventedRun:
         rng = np.random.default_rng(self.seed)  # its own, so that the other tables stay the same
         rows = [
             {
-                "layer": layer, "candidate": i, "operation": OPERATIONS[i], "phi": phi,
-                "varphi": phi**2, "output_variance": 1.0, "initialisation": weights,
+                "layer": layer,
+                "candidate": i,
+                "operation": OPERATIONS[i],
+                "phi": phi,
+                "varphi": phi**2,
+                "output_variance": 1.0,
+                "initialisation": weights,
                 "batch_norm": batch_norm,
             }
             for weights, batch_norm, deviation in VARIANTS
             for layer in range(self.size.layers)
             for i in range(6 if layer in REDUCTIONS else 7)
             for phi in [float(np.exp(rng.normal(0, deviation)))]
-        ]  # fmt: skip
+        ]
         self.store.append("isometry", rows, "initial")
 
     def record_indicators(self) -> None:
@@ -118,11 +137,15 @@ class InventedRun:
                     named.append((None, "identity", "layer", values[6] - 0.2 * share))
                 rows += [
                     {
-                        "step": round(share * (size.steps - 1)), "layer": layer, "candidate": i,
-                        "operation": operation, "kind": kind, "value": value,
+                        "step": round(share * (size.steps - 1)),
+                        "layer": layer,
+                        "candidate": i,
+                        "operation": operation,
+                        "kind": kind,
+                        "value": value,
                     }
                     for i, operation, kind, value in named
-                ]  # fmt: skip
+                ]
             self.store.append("indicators", rows, f"{record:04}")
 
     def search(self, generations: int | None = None) -> None:
@@ -143,11 +166,15 @@ class InventedRun:
         lift = 0.0 if origin == "random" else 1.5 * (1 - np.exp(-generation / 6))
         text = "-".join(map(str, choices))
         return {
-            "order": order, "generation": generation, "architecture": text, "origin": origin,
+            "order": order,
+            "generation": generation,
+            "architecture": text,
+            "origin": origin,
             "parents": "" if origin == "random" else " ".join([text] * (1 + (place >= 0.5))),
-            "score": 20 + lift + self.rng.normal(0, 0.35), "params": 3_000_000 + order,
+            "score": 20 + lift + self.rng.normal(0, 0.35),
+            "params": 3_000_000 + order,
             "macs": 250_000_000 + int(choices.sum()) * 1_000_000 + 111_111,
-        }  # fmt: skip
+        }
 
     def retrain(self) -> None:
         """Write trials and outcomes of the best, one stopped and one failed."""
@@ -169,24 +196,31 @@ class InventedRun:
         level, noise = 0.95 - 0.012 * rank, self.rng.normal(0, 0.006, count)
         return [
             {
-                "trial": f"trial-{rank}", "architecture": architecture, "epoch": epoch,
+                "trial": f"trial-{rank}",
+                "architecture": architecture,
+                "epoch": epoch,
                 "train_loss": 0.5 + 1.8 * np.exp(-epoch / 5) + 0.02 * rank,
                 "val_loss": 0.62 + 1.6 * np.exp(-epoch / 5) + 0.03 * rank + noise[epoch - 1],
                 "val_accuracy": level - 0.5 * np.exp(-epoch / 4) + noise[epoch - 1],
-                "seconds": 31.5, "learning_rate": 0.025 * (1 + np.cos(np.pi * epoch / count)),
+                "seconds": 31.5,
+                "learning_rate": 0.025 * (1 + np.cos(np.pi * epoch / count)),
             }
             for epoch in range(1, count + 1)
-        ]  # fmt: skip
+        ]
 
     def _outcome(
         self, row: Row, rank: int, status: str, val: float | None, test: float | None
     ) -> Row:
         kept = {name: row[name] for name in ("architecture", "score", "macs", "params")}
         return kept | {
-            "rank": rank, "val_accuracy": val, "test_accuracy": test, "status": status,
+            "rank": rank,
+            "val_accuracy": val,
+            "test_accuracy": test,
+            "status": status,
             "epochs": self.size.epochs if status == "finished" else 3,
-            "error": None, "checkpoint": f"models/{rank}.safetensors",
-        }  # fmt: skip
+            "error": None,
+            "checkpoint": f"models/{rank}.safetensors",
+        }
 
     def finish(self) -> "InventedRun":
         """Write everything."""

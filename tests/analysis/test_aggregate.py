@@ -34,12 +34,16 @@ def test_the_file_holds_every_outcome_of_every_run_with_its_keys(
     assert joined.column_names == [*KEYS, *SCHEMAS["outcomes"].names]
     wanted = [
         {
-            "folder": run.store.uri, "run": run.store.name, "space": "mobilenet_v2",
-            "method": "fair_isometry", "seed": run.seed,
-        } | row
+            "folder": run.store.uri,
+            "run": run.store.name,
+            "space": "mobilenet_v2",
+            "method": "fair_isometry",
+            "seed": run.seed,
+        }
+        | row
         for run in two_runs
         for row in run.store.rows("outcomes")
-    ]  # fmt: skip
+    ]
     assert joined.to_pylist() == wanted
 
 

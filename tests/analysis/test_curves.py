@@ -24,11 +24,16 @@ def heights(axes: Axes) -> list[list[float]]:
 def epochs(trial: str, architecture: str, accuracies: list[float]) -> list[Row]:
     return [
         {
-            "trial": trial, "architecture": architecture, "epoch": epoch, "train_loss": 9.0 - epoch,
-            "val_loss": 10.0 - epoch, "val_accuracy": accuracy, "learning_rate": 0.1 / epoch,
+            "trial": trial,
+            "architecture": architecture,
+            "epoch": epoch,
+            "train_loss": 9.0 - epoch,
+            "val_loss": 10.0 - epoch,
+            "val_accuracy": accuracy,
+            "learning_rate": 0.1 / epoch,
         }
         for epoch, accuracy in enumerate(accuracies, 1)
-    ]  # fmt: skip
+    ]
 
 
 def test_pretraining_shows_every_loss_and_a_running_mean(full_run: InventedRun) -> None:

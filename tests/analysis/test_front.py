@@ -17,9 +17,13 @@ def outcome(
     rank: int, macs: int, val: float | None, test: float | None = None, status: str = "finished"
 ) -> Row:
     return {
-        "rank": rank, "architecture": f"{rank}-0", "macs": macs, "val_accuracy": val,
-        "test_accuracy": test, "status": status,
-    }  # fmt: skip
+        "rank": rank,
+        "architecture": f"{rank}-0",
+        "macs": macs,
+        "val_accuracy": val,
+        "test_accuracy": test,
+        "status": status,
+    }
 
 
 def panel(run: InventedRun, rows: list[Row]) -> Axes:
@@ -187,8 +191,9 @@ def test_a_run_of_several_costs_has_a_panel_for_each(invent: Callable[..., Inven
     figure = front.draw([run.store])
 
     assert [axes.get_xlabel() for axes in figure.axes[:2]] == [
-        "Parameters", "Multiply-adds of one image (MACs)",
-    ]  # fmt: skip
+        "Parameters",
+        "Multiply-adds of one image (MACs)",
+    ]
     assert len(figure.axes) == 3
 
 

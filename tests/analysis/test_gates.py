@@ -42,11 +42,20 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunStore, list[l
 def rows_of(seed: int, skips: list[float], status: str | None = "finished") -> list[gates.Row]:
     """Return the rows of a search whose normal cells have that share of skip connections."""
     rows: list[gates.Row] = [
-        {"seed": seed, "epoch": epoch, "val_loss": 1.0, "val_accuracy": share, "seconds": 2.0,
-         "genotype": GENOTYPE, "normal_skip_share": share, "normal_path_depth": 1.5,
-         "reduction_skip_share": 0.0, "reduction_path_depth": 2.0}
+        {
+            "seed": seed,
+            "epoch": epoch,
+            "val_loss": 1.0,
+            "val_accuracy": share,
+            "seconds": 2.0,
+            "genotype": GENOTYPE,
+            "normal_skip_share": share,
+            "normal_path_depth": 1.5,
+            "reduction_skip_share": 0.0,
+            "reduction_path_depth": 2.0,
+        }
         for epoch, share in enumerate(skips, 1)
-    ]  # fmt: skip
+    ]
     rows[-1]["status"] = status
     return rows
 

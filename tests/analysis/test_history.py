@@ -45,8 +45,13 @@ def test_the_six_known_origins_differ_in_colour_and_in_marker() -> None:
     colours, markers = zip(*history.ORIGINS.values(), strict=True)
 
     assert set(history.ORIGINS) == {
-        "random", "mutation", "crossover", "exact", "given", "differentiable",
-    }  # fmt: skip
+        "random",
+        "mutation",
+        "crossover",
+        "exact",
+        "given",
+        "differentiable",
+    }
     assert len(set(colours)) == len(set(markers)) == 6
 
 

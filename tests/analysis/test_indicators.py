@@ -14,9 +14,13 @@ from tests.analysis.invented import InventedRun, Row, Size
 
 def block(layer: int, candidate: int, value: float, operation: str = "k3e3", step: int = 0) -> Row:
     return {
-        "step": step, "layer": layer, "candidate": candidate, "operation": operation,
-        "kind": "block", "value": value,
-    }  # fmt: skip
+        "step": step,
+        "layer": layer,
+        "candidate": candidate,
+        "operation": operation,
+        "kind": "block",
+        "value": value,
+    }
 
 
 def layer_indicator(layer: int, value: float, step: int = 0) -> Row:

@@ -13,9 +13,14 @@ from tests.analysis.invented import InventedRun, Row
 
 def row(layer: int, candidate: int, phi: float, **more: object) -> Row:
     return {
-        "layer": layer, "candidate": candidate, "operation": f"op{candidate}", "phi": phi,
-        "varphi": 10 * phi, "initialisation": "qr", "batch_norm": True,
-    } | more  # fmt: skip
+        "layer": layer,
+        "candidate": candidate,
+        "operation": f"op{candidate}",
+        "phi": phi,
+        "varphi": 10 * phi,
+        "initialisation": "qr",
+        "batch_norm": True,
+    } | more
 
 
 def measured(run: InventedRun, rows: list[Row]) -> InventedRun:
@@ -37,9 +42,13 @@ def test_a_layer_has_its_medians_and_the_spread_of_phi_over_candidates(
     (found,) = isometry.isometry_by_layer(isometry.read(run.store)).to_dict("records")
 
     assert found == {
-        "initialisation": "qr", "batch_norm": True, "layer": 3, "phi": 2.0, "varphi": 20.0,
+        "initialisation": "qr",
+        "batch_norm": True,
+        "layer": 3,
+        "phi": 2.0,
+        "varphi": 20.0,
         "spread": pytest.approx((14 / 3) ** 0.5 / 3),
-    }  # fmt: skip
+    }
 
 
 def test_identities_do_not_count(invent: Callable[..., InventedRun]) -> None:
@@ -76,8 +85,9 @@ def test_weights_are_kept_apart_and_batch_norms_have_a_panel_of_their_own(
     assert left == [[[pytest.approx(3.86), 1.0]], [[pytest.approx(4.14), 3.0]]]
     assert right == [[[pytest.approx(3.86), 2.0]], [[pytest.approx(4.14), 4.0]]]
     assert [axes.get_title(loc="left").splitlines()[-1] for axes in panels] == [
-        "with batch norms", "without batch norms",
-    ]  # fmt: skip
+        "with batch norms",
+        "without batch norms",
+    ]
 
 
 def test_the_printed_table_has_a_row_a_layer_medians_and_maxima_and_then_the_path(

@@ -237,9 +237,12 @@ def test_there_is_a_panel_per_run_up_to_six(tmp_path: Path, truth: str) -> None:
     ],
 )
 def test_a_bad_truth_file_is_one_sentence_and_exit_code_2(
-    content: str | None, complaint: str, run: RunStore, tmp_path: Path,
+    content: str | None,
+    complaint: str,
+    run: RunStore,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     path = tmp_path / "bad.json"
     if content is not None:
         path.write_text(content, encoding="utf-8")

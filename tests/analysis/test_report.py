@@ -72,14 +72,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> InventedRun:
     """Return a run that has something in every section of its report."""
     run = InventedRun(tmp_path_factory.mktemp("page") / "run-a", 0, Size()).finish()
     checks = [
-        {"architecture": str(at), "score": float(at), "depth": at, "macs": 9 - at, "params": 1,
-         "naswot": float(at), "val_accuracy": at / 9, "seconds": 1.0, "status": "finished",
-         "error": None}
+        {
+            "architecture": str(at),
+            "score": float(at),
+            "depth": at,
+            "macs": 9 - at,
+            "params": 1,
+            "naswot": float(at),
+            "val_accuracy": at / 9,
+            "seconds": 1.0,
+            "status": "finished",
+            "error": None,
+        }
         for at in range(8)
-    ]  # fmt: skip
+    ]
     run.store.append("checks", checks, "checks")
-    stage = {"seconds": 60.0, "low_seconds": 40.0, "high_seconds": 90.0, "gpu_hours": 0.0,
-             "written_bytes": 1e6}  # fmt: skip
+    stage = {
+        "seconds": 60.0,
+        "low_seconds": 40.0,
+        "high_seconds": 90.0,
+        "gpu_hours": 0.0,
+        "written_bytes": 1e6,
+    }
     for seed in (0, 1):
         searched = invented_epochs(load_method("prdarts", METHODS), seed, 8)
         write_search(run.store, seed, searched)
@@ -134,9 +148,21 @@ def test_every_section_is_there_and_the_answer_is_first(opened: Chrome, run: Inv
     answer = opened.find_element(By.CLASS_NAME, "answer").text
 
     assert found[1:] == [
-        "outcomes", "front", "gates", "weights", "search", "indicators", "fairness", "isometry",
-        "check", "training", "times", "failures", "settings", "about",
-    ]  # fmt: skip
+        "outcomes",
+        "front",
+        "gates",
+        "weights",
+        "search",
+        "indicators",
+        "fairness",
+        "isometry",
+        "check",
+        "training",
+        "times",
+        "failures",
+        "settings",
+        "about",
+    ]
     assert best["architecture"] in answer
     assert f"{100 * best['test_accuracy']:.2f}" in answer
 
@@ -193,8 +219,11 @@ def test_figures_are_told_in_words_and_data_and_letters_are_legible_on_a_phone(
 ) -> None:
     browser.emulate(chrome, 360)
     chrome.get(page)
-    charts = [each for each in chrome.find_elements(By.CSS_SELECTOR, "figure svg.chart")
-              if each.is_displayed()]  # fmt: skip
+    charts = [
+        each
+        for each in chrome.find_elements(By.CSS_SELECTOR, "figure svg.chart")
+        if each.is_displayed()
+    ]
     script = (
         "const e = arguments[0];"
         "return 12 * e.getBoundingClientRect().width / e.viewBox.baseVal.width"
@@ -237,8 +266,13 @@ def test_it_prints_without_what_only_a_screen_can_do(opened: Chrome) -> None:
 
     assert pdf.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 12
-    assert shown == {"nav": False, ".wide svg": True, ".narrow svg": False,
-                     "#outcomes table": True, "summary": False}  # fmt: skip
+    assert shown == {
+        "nav": False,
+        ".wide svg": True,
+        ".narrow svg": False,
+        "#outcomes table": True,
+        "summary": False,
+    }
 
 
 def test_hostile_names_are_shown_and_do_nothing(chrome: Chrome, tmp_path: Path) -> None:

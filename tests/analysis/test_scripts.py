@@ -31,8 +31,17 @@ from tests.macro import EVERY, build_table, build_truth, write_truth
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (
-    aggregate, curves, front, gates, history, indicators, isometry, ranking, report, summary,
-)  # fmt: skip
+    aggregate,
+    curves,
+    front,
+    gates,
+    history,
+    indicators,
+    isometry,
+    ranking,
+    report,
+    summary,
+)
 FIGURES = (curves, front, history, indicators)
 
 
@@ -93,9 +102,13 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
     ]
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, json.dumps([list(map(name_of, SCRIPTS)), commands])],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     printed, imported = json.loads(done.stdout)
     return Elsewhere(folder, printed, done.stderr, imported)
@@ -138,8 +151,9 @@ def test_summary_and_aggregate_work_from_any_folder(elsewhere: Elsewhere) -> Non
     assert "fair_isometry, seed 0" in summarised
     assert code == 0
     assert elsewhere.printed["aggregate"] == [
-        f"4 rows of outcomes from 1 run: {elsewhere.folder / 'all.parquet'}\n", 0,
-    ]  # fmt: skip
+        f"4 rows of outcomes from 1 run: {elsewhere.folder / 'all.parquet'}\n",
+        0,
+    ]
     assert elsewhere.errors == ""
 
 

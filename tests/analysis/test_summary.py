@@ -38,21 +38,45 @@ def known_run(young_run: InventedRun) -> InventedRun:
 
 OUTCOMES: list[Row] = [
     {
-        "rank": 1, "architecture": "1-1", "score": 3.5, "macs": 330_000_000, "params": 3_500_000,
-        "val_accuracy": 0.9375, "test_accuracy": 0.925, "epochs": 20, "status": "finished",
-        "error": None, "checkpoint": "models/1.safetensors",
+        "rank": 1,
+        "architecture": "1-1",
+        "score": 3.5,
+        "macs": 330_000_000,
+        "params": 3_500_000,
+        "val_accuracy": 0.9375,
+        "test_accuracy": 0.925,
+        "epochs": 20,
+        "status": "finished",
+        "error": None,
+        "checkpoint": "models/1.safetensors",
     },
     {
-        "rank": 2, "architecture": "2-1", "score": float("nan"), "macs": 47_000, "params": 950,
-        "val_accuracy": 0.5, "test_accuracy": None, "epochs": 3, "status": "stopped",
-        "error": None, "checkpoint": None,
+        "rank": 2,
+        "architecture": "2-1",
+        "score": float("nan"),
+        "macs": 47_000,
+        "params": 950,
+        "val_accuracy": 0.5,
+        "test_accuracy": None,
+        "epochs": 3,
+        "status": "stopped",
+        "error": None,
+        "checkpoint": None,
     },
     {
-        "rank": None, "architecture": "0-1", "score": 1.0, "macs": 1_000, "params": 1_000,
-        "val_accuracy": None, "test_accuracy": None, "epochs": None, "status": "failed",
-        "error": "Traceback\n  File x\nRuntimeError: [red]out of memory\n", "checkpoint": None,
+        "rank": None,
+        "architecture": "0-1",
+        "score": 1.0,
+        "macs": 1_000,
+        "params": 1_000,
+        "val_accuracy": None,
+        "test_accuracy": None,
+        "epochs": None,
+        "status": "failed",
+        "error": "Traceback\n  File x\nRuntimeError: [red]out of memory\n",
+        "checkpoint": None,
     },
-]  # fmt: skip
+]
 
 
 def ledger(updates: dict[int, tuple[int, int]]) -> list[Row]:
@@ -149,9 +173,14 @@ def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
     unknown = dict.fromkeys(SCHEMAS["checks"].names)
     for at in range(4):
         row = {
-            "architecture": str(at), "score": at, "depth": 1, "macs": -at, "naswot": at,
-            "val_accuracy": at / 4, "status": "finished",
-        }  # fmt: skip
+            "architecture": str(at),
+            "score": at,
+            "depth": 1,
+            "macs": -at,
+            "naswot": at,
+            "val_accuracy": at / 4,
+            "status": "finished",
+        }
         known_run.store.append("checks", [unknown | row], str(at))
     text = printed(known_run, capsys)
     told = json.loads(printed(known_run, capsys, "--json"))
@@ -172,21 +201,31 @@ def test_json_is_one_object_with_the_numbers_of_the_tables(
     assert set(told) == {"run", "pretraining", "search", "outcomes", "notes", "check"}
     run = told["run"]
     assert (run["run"], run["space"], run["method"], run["seed"], run["seconds"]) == (
-        "young", "mobilenet_v2", "fair_isometry", 0, 90.0,
-    )  # fmt: skip
+        "young",
+        "mobilenet_v2",
+        "fair_isometry",
+        0,
+        90.0,
+    )
     assert (run["started"], run["versions"]["ray"]) == ("2026-03-01T12:00:00+00:00", "2.60.0")
     assert run["settings"]["search"]["score"] == "identity_ratio"
     assert told["pretraining"] == {
-        "steps": 3, "first_loss": 2.5, "last_loss": 1.25, "seconds": 1.5,
+        "steps": 3,
+        "first_loss": 2.5,
+        "last_loss": 1.25,
+        "seconds": 1.5,
         "updates": [
             {"layers": [1, 2], "least": 5, "most": 5},
             {"layers": [0, 3], "least": 6, "most": 7},
         ],
-    }  # fmt: skip
+    }
     assert told["search"] == {
-        "scored": 3, "generations": 2, "best_score": 3.5, "best_architecture": "1-1",
+        "scored": 3,
+        "generations": 2,
+        "best_score": 3.5,
+        "best_architecture": "1-1",
         "searches": [],
-    }  # fmt: skip
+    }
     rows = [OUTCOMES[0], OUTCOMES[1] | {"score": None}, OUTCOMES[2]]
     unknown = dict.fromkeys(SCHEMAS["outcomes"].names)
     assert told["outcomes"] == [unknown | row for row in rows]
@@ -220,8 +259,12 @@ def test_the_json_of_a_run_that_has_only_started_holds_nulls_and_no_rows(
     assert told["run"]["finished"] is None
     assert told["run"]["seconds"] is None
     assert told["pretraining"] == {
-        "steps": 0, "first_loss": None, "last_loss": None, "seconds": 0.0, "updates": [],
-    }  # fmt: skip
+        "steps": 0,
+        "first_loss": None,
+        "last_loss": None,
+        "seconds": 0.0,
+        "updates": [],
+    }
     assert told["search"]["scored"] == 0
     assert told["outcomes"] == []
 
@@ -286,9 +329,11 @@ class TestFollow:
         assert capsys.readouterr().out == "stopped: pretraining has not begun\n"
 
     def test_changes_are_told_until_ctrl_c_which_leaves_quietly(
-        self, young_run: InventedRun, capsys: pytest.CaptureFixture[str],
+        self,
+        young_run: InventedRun,
+        capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
-    ) -> None:  # fmt: skip
+    ) -> None:
         young_run.store.write_bytes("lock.json", b"{}")  # of whom, nobody knows
         moments = iter([lambda: young_run.pretrain(7), lambda: None])
 

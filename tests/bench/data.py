@@ -94,10 +94,15 @@ def report(
         loader.close()
     consumed = per_second(command, step)
     figures: dict[str, float | int | str] = {
-        "data": command.data, "space": command.space, "device": command.device,
-        "images": len(held.train), "batch": command.batch, "resolution": held.resolution,
-        "paths": command.paths, "loader_workers": command.loader_workers,
-    }  # fmt: skip
+        "data": command.data,
+        "space": command.space,
+        "device": command.device,
+        "images": len(held.train),
+        "batch": command.batch,
+        "resolution": held.resolution,
+        "paths": command.paths,
+        "loader_workers": command.loader_workers,
+    }
     figures |= {f"{name}_images_per_s": round(value) for name, value in arriving.items()}
     figures["consumed_images_per_s"] = round(consumed)
     for kind, made in batches.items():

@@ -75,9 +75,13 @@ def measured(
 ) -> dict[str, float]:
     """Return the figures of a method."""
     settings = replace(
-        settings, cells=command.cells, channels=command.channels, batch=command.batch,
-        epochs=10, warmup=0,
-    )  # fmt: skip
+        settings,
+        cells=command.cells,
+        channels=command.channels,
+        batch=command.batch,
+        epochs=10,
+        warmup=0,
+    )
     dataset = build_dataset(4 * command.batch, command.resolution, classes=10)
     searches = {}
     for kind in KINDS:

@@ -163,10 +163,13 @@ def pretrained(
 ) -> tuple[Sums, npt.NDArray[np.int64], list[Norm]]:
     """Pretrain and return the sums, the path of each update, and the norms."""
     settings = replace(
-        PretrainSettings(), initialisation=command.initialisation, optimiser=command.optimiser,
-        learning_rate=command.learning_rate, layer_indicator=command.layer_indicator,
+        PretrainSettings(),
+        initialisation=command.initialisation,
+        optimiser=command.optimiser,
+        learning_rate=command.learning_rate,
+        layer_indicator=command.layer_indicator,
         sampling="fair_identity" if command.layer_indicator == "path" else "fair",
-    )  # fmt: skip
+    )
     images = ImageSettings(share=command.share)
     dataset = load_dataset(command.data, images, seed, space.resolution)
     recorder = Recorder(space, dataset, settings, seed)
@@ -210,8 +213,10 @@ class Recorder:
     def sums(self) -> Sums:
         """Return everything that was kept."""
         rows = np.array(self._rows)
-        sizes = [(norm.gamma.positions**0.5, norm.gamma.stop - norm.gamma.start, norm.is_last)
-                 for norm in self.norms]  # fmt: skip
+        sizes = [
+            (norm.gamma.positions**0.5, norm.gamma.stop - norm.gamma.start, norm.is_last)
+            for norm in self.norms
+        ]
         side, channels, is_last = np.array(sizes, dtype=np.float64).T
         gamma, beta, gamma_square, slope_square = np.moveaxis(rows, 2, 0)
         return Sums(gamma, beta, gamma_square, slope_square, side, channels, is_last)

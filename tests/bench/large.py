@@ -105,9 +105,12 @@ def make_searcher(
     least, most = costs.smallest, costs.largest
     limits = Limits((least.macs + most.macs) // 2, (least.params + most.params) // 2)
     settings = SearchSettings(
-        generations=architectures // _POPULATION, population=_POPULATION, parents=50,
-        mutations=200, crossovers=200,
-    )  # fmt: skip
+        generations=architectures // _POPULATION,
+        population=_POPULATION,
+        parents=50,
+        mutations=200,
+        crossovers=200,
+    )
     rng = random_numbers(0, Stream.BENCH, Use.INDICATORS)
     scorer = AdditiveScorer([rng.random(block.size) for block in space.blocks])
     evolution = Evolution(LegalSampler(costs, limits), settings, 0)
@@ -154,8 +157,14 @@ def retrain(store: RunStore, architectures: int, trials: int) -> dict[str, Any]:
 def at_once(config: dict[str, Any]) -> None:
     """End a trial as if it had trained for an epoch."""
     accuracy = sum(map(int, config["architecture"].split("-"))) / 200
-    epoch = {"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy,
-             "seconds": 0.0, "learning_rate": 0.1}  # fmt: skip
+    epoch = {
+        "epoch": 1,
+        "train_loss": 1.0,
+        "val_loss": 1.0,
+        "val_accuracy": accuracy,
+        "seconds": 0.0,
+        "learning_rate": 0.1,
+    }
     found = {"epoch": 1, "val_accuracy": accuracy, "test_accuracy": accuracy}
     tune.report(found | {"history": [epoch]})
 

@@ -67,9 +67,11 @@ def main() -> None:
     values["macs"] = np.array([float(table[key]["flops"]) for key in keys])
     values["params"] = np.array([float(table[key]["params"]) for key in keys])
     figures: dict[str, Any] = {
-        "networks": command.networks, "initialisation": command.initialisation,
-        "batch": command.batch, "seed": command.seed,
-    }  # fmt: skip
+        "networks": command.networks,
+        "initialisation": command.initialisation,
+        "batch": command.batch,
+        "seed": command.seed,
+    }
     print(f"{'score':<10} {'tau':>7} {'within':>7} {'ms':>6}")
     for name, scores in values.items():
         tau, within = rank(scores, accuracies), rank_within(scores, accuracies, depths)

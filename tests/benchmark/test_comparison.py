@@ -80,8 +80,9 @@ def test_a_run_from_before_a_setting_was_there_is_a_repetition_of_one_with_its_d
 def test_runs_of_other_settings_are_no_repetitions(tmp_path: Path) -> None:
     longer = Settings(pretrain=PretrainSettings(epochs=40))
     stores = [
-        build_run(tmp_path / "a", TABLE), build_run(tmp_path / "b", TABLE, seed=1, settings=longer)
-    ]  # fmt: skip
+        build_run(tmp_path / "a", TABLE),
+        build_run(tmp_path / "b", TABLE, seed=1, settings=longer),
+    ]
 
     assert names(compared(*stores), "mean") == []
 

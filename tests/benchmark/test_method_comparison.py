@@ -17,9 +17,10 @@ from raynas.storage.run_store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled
 
 SETTINGS = Settings(
-    space="nas_bench_macro", pretrain=PretrainSettings(batch=32),
+    space="nas_bench_macro",
+    pretrain=PretrainSettings(batch=32),
     search=SearchSettings(score="taylor"),
-)  # fmt: skip
+)
 KEYS = sampled(60)
 TABLE = build_table()
 
@@ -46,10 +47,17 @@ def add_steps(store: RunStore, seconds: list[float], paths: int) -> None:
 def outcome(architecture: Architecture, rank: int, status: str = "finished") -> dict[str, Any]:
     accuracy = None if status == "failed" else 0.9 - 0.1 * rank
     return {
-        "rank": rank, "architecture": str(architecture), "score": 1.0, "macs": 100 * rank,
-        "params": 10 * rank, "val_accuracy": accuracy, "test_accuracy": accuracy,
-        "epochs": 2, "status": status, "error": "it broke" if status == "failed" else None,
-    }  # fmt: skip
+        "rank": rank,
+        "architecture": str(architecture),
+        "score": 1.0,
+        "macs": 100 * rank,
+        "params": 10 * rank,
+        "val_accuracy": accuracy,
+        "test_accuracy": accuracy,
+        "epochs": 2,
+        "status": status,
+        "error": "it broke" if status == "failed" else None,
+    }
 
 
 def test_times_are_medians_of_steps_and_paths_and_the_sum_of_all_steps(tmp_path: Path) -> None:
@@ -145,11 +153,17 @@ def test_tau_of_another_score_is_taken_over_what_was_visited_and_said_to_be_bias
 def test_without_a_truth_that_knows_enough_networks_tau_is_the_check_s(tmp_path: Path) -> None:
     checks = [
         {
-            "architecture": str(n), "score": float(n), "depth": n, "macs": n, "params": n,
-            "naswot": 1.0, "val_accuracy": n / 10, "status": "finished",
+            "architecture": str(n),
+            "score": float(n),
+            "depth": n,
+            "macs": n,
+            "params": n,
+            "naswot": 1.0,
+            "val_accuracy": n / 10,
+            "status": "finished",
         }
         for n in range(5)
-    ]  # fmt: skip
+    ]
     settings = replace(SETTINGS, search=SearchSettings(score="naswot"))
     store = finish(build_run(tmp_path, score="naswot", scored={KEYS[0]: 1.0}))
     store.append("checks", checks, "all")

@@ -26,9 +26,11 @@ def score(table: Array, truth: Truth) -> Array:
 def four_networks() -> Truth:
     """Return networks of 30, 40, 60 and 90 M MACs, of which the third is the best."""
     table = {
-        "001": record(80.0, macs=30_000_000), "011": record(85.0, macs=40_000_000),
-        "111": record(95.0, macs=60_000_000), "112": record(90.0, macs=90_000_000),
-    }  # fmt: skip
+        "001": record(80.0, macs=30_000_000),
+        "011": record(85.0, macs=40_000_000),
+        "111": record(95.0, macs=60_000_000),
+        "112": record(90.0, macs=90_000_000),
+    }
     return read_truth(json.dumps(table).encode(), "four")
 
 
@@ -126,10 +128,17 @@ def test_regret_is_what_the_first_choice_under_a_limit_lacks() -> None:
     first = {name: value for name, value in found.items() if not name.startswith("regret3")}
 
     assert first == {
-        "accuracy_40M": 85.0, "regret_40M": 0.0, "accuracy_50M": 85.0, "regret_50M": 0.0,
-        "accuracy_60M": 85.0, "regret_60M": 10.0, "accuracy_70M": 85.0, "regret_70M": 10.0,
-        "accuracy_any": 90.0, "regret_any": 5.0,
-    }  # fmt: skip
+        "accuracy_40M": 85.0,
+        "regret_40M": 0.0,
+        "accuracy_50M": 85.0,
+        "regret_50M": 0.0,
+        "accuracy_60M": 85.0,
+        "regret_60M": 10.0,
+        "accuracy_70M": 85.0,
+        "regret_70M": 10.0,
+        "accuracy_any": 90.0,
+        "regret_any": 5.0,
+    }
 
 
 def test_regret_of_three_is_what_the_best_of_the_first_three_lacks() -> None:

@@ -62,9 +62,12 @@ def seat() -> list[str]:
 
 
 def seated_trial(
-    config: dict[str, Any], folder: Path, wait_for: int,
-    team: Team = ALONE, report: Report = tune.report,
-) -> None:  # fmt: skip
+    config: dict[str, Any],
+    folder: Path,
+    wait_for: int,
+    team: Team = ALONE,
+    report: Report = tune.report,
+) -> None:
     """Write where this worker is, and stay until the trials that fit beside it are there too."""
     (folder / f"{config['architecture']}-{team.rank}").write_text(json.dumps(seat()))
     until = time.monotonic() + _PATIENCE

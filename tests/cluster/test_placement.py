@@ -23,14 +23,20 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("seats")
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as sockets:
         environment = os.environ | {
-            "HOME": str(tmp_path_factory.mktemp("home")), "RAY_TMPDIR": sockets,
+            "HOME": str(tmp_path_factory.mktemp("home")),
+            "RAY_TMPDIR": sockets,
             "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+        }
         environment.pop("RAY_ADDRESS", None)
         done = subprocess.run(
             [sys.executable, "-m", "tests.cluster.placing", str(folder)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=500,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=500,
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return answer

@@ -111,10 +111,15 @@ def test_a_quantity_is_shown_with_a_letter_and_at_most_three_decimals(
 @pytest.mark.parametrize(
     ("text", "nanoseconds"),
     [
-        ("12ms", 12_000_000), ("0.5s", 500_000_000), ("800us", 800_000), ("1.5 ms", 1_500_000),
-        ("7µs", 7000), ("90ns", 90), ("1e-3s", 1_000_000),
+        ("12ms", 12_000_000),
+        ("0.5s", 500_000_000),
+        ("800us", 800_000),
+        ("1.5 ms", 1_500_000),
+        ("7µs", 7000),
+        ("90ns", 90),
+        ("1e-3s", 1_000_000),
     ],
-)  # fmt: skip
+)
 def test_durations_are_read_with_their_unit_as_whole_nanoseconds(
     text: str, nanoseconds: int
 ) -> None:

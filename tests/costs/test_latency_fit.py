@@ -42,10 +42,12 @@ def test_with_noise_sums_come_nearer_to_new_networks_than_isolated_latencies_do(
     for seed in range(100):
         counts, isolated, _, measured = planted(seed, 60, noise=0.03)
         found = fit(counts[:40], isolated, measured[:40])
-        medians.append([
-            np.median(np.abs(relative_errors(counts[40:] @ each, measured[40:])))
-            for each in (found, isolated)
-        ])  # fmt: skip
+        medians.append(
+            [
+                np.median(np.abs(relative_errors(counts[40:] @ each, measured[40:])))
+                for each in (found, isolated)
+            ]
+        )
     fitted, by_isolated = np.array(medians).T
 
     assert fitted.max() < 0.05

@@ -20,9 +20,17 @@ TASK = Task(3, 8, 3)
 PLAIN = build_space("RN")
 SPACE = PLAIN.with_identity(Identity())
 FACTS = {
-    "space": "tiny", **vars(TASK), "batch": 1, "threads": 1, "kind": "cpu", "device": "a chip",
-    "measured": "2026-11-22T10:00:00", "median_error": 0.012, "max_error": 0.051, "held_out": 20,
-}  # fmt: skip
+    "space": "tiny",
+    **vars(TASK),
+    "batch": 1,
+    "threads": 1,
+    "kind": "cpu",
+    "device": "a chip",
+    "measured": "2026-11-22T10:00:00",
+    "median_error": 0.012,
+    "max_error": 0.051,
+    "held_out": 20,
+}
 
 
 def costs_of(space: SearchSpace, task: Task = TASK) -> CostTable:
@@ -34,13 +42,16 @@ def rows_of(space: SearchSpace = SPACE) -> list[dict[str, Any]]:
     macs = costs_of(space).macs
     rows: list[dict[str, Any]] = [
         {
-            "layer": layer, "candidate": choice, "operation": candidate.name,
-            "macs": macs[layer][choice], "latency_ms": 10 * layer + choice + 0.25,
+            "layer": layer,
+            "candidate": choice,
+            "operation": candidate.name,
+            "macs": macs[layer][choice],
+            "latency_ms": 10 * layer + choice + 0.25,
             "isolated_ms": 1.0,
         }
         for layer, block in enumerate(space.blocks)
         for choice, candidate in enumerate(block.candidates)
-    ]  # fmt: skip
+    ]
     ends = {"operation": "stem and head", "macs": 0, "latency_ms": 100.0, "isolated_ms": 1.0}
     return [*rows, ends]
 
@@ -57,8 +68,9 @@ def test_a_table_gives_whole_nanoseconds_to_candidates_by_their_names(tmp_path: 
     fewer = table.added_to(costs_of(PLAIN), PLAIN, TASK)
 
     assert costs.latency == (
-        (250_000, 1_250_000, 2_250_000), (10_250_000, 11_250_000, 12_250_000, 13_250_000),
-    )  # fmt: skip
+        (250_000, 1_250_000, 2_250_000),
+        (10_250_000, 11_250_000, 12_250_000, 13_250_000),
+    )
     assert fewer.latency == (costs.latency[0], costs.latency[1][:3])
     assert costs.of((1, 3)).latency == 100_000_000 + 1_250_000 + 13_250_000
     assert (costs.macs, costs.params) == (costs_of(SPACE).macs, costs_of(SPACE).params)

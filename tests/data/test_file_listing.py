@@ -19,10 +19,24 @@ from raynas.settings.stages import ImageSettings
 from tests.data.samples import numbered_tree
 
 LEFT = (
-    "@eaDir", "@EADIR", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found",
-    "#recycle", "@Recycle", ".thumbs", ".thumbnails", ".Trash-1000", ".@__thumb", ".DS_Store",
-    ".ipynb_checkpoints", "._1.png", "FOUND.000", "RECYCLER",
-)  # fmt: skip
+    "@eaDir",
+    "@EADIR",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "__MACOSX",
+    "lost+found",
+    "#recycle",
+    "@Recycle",
+    ".thumbs",
+    ".thumbnails",
+    ".Trash-1000",
+    ".@__thumb",
+    ".DS_Store",
+    ".ipynb_checkpoints",
+    "._1.png",
+    "FOUND.000",
+    "RECYCLER",
+)
 
 
 def made(root: Path, *files: str) -> Path:

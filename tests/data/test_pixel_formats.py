@@ -138,9 +138,17 @@ class TestRotation:
     @pytest.mark.parametrize("ending", ["jpeg", "png", "webp", "tiff"])
     @pytest.mark.parametrize(
         ("orientation", "corner"),
-        [(1, (0, 0)), (2, (0, -1)), (3, (-1, -1)), (4, (-1, 0)), (5, (0, 0)), (6, (0, -1)),
-         (7, (-1, -1)), (8, (-1, 0))],
-    )  # fmt: skip
+        [
+            (1, (0, 0)),
+            (2, (0, -1)),
+            (3, (-1, -1)),
+            (4, (-1, 0)),
+            (5, (0, 0)),
+            (6, (0, -1)),
+            (7, (-1, -1)),
+            (8, (-1, 0)),
+        ],
+    )
     def test_all_eight_orientations_put_the_first_corner_where_it_belongs(
         self, ending: str, orientation: int, corner: tuple[int, int]
     ) -> None:

@@ -41,9 +41,14 @@ class TestWords:
 class TestWarnings:
     @pytest.mark.parametrize(
         ("space", "side", "own"),
-        [("small_mobile", 8, 8), ("mobilenet_v2", 224, 355), ("nas_bench_macro", 32, 32),
-         ("mobilenet_v2", 64, 40), ("small_mobile", 64, 4000)],
-    )  # fmt: skip
+        [
+            ("small_mobile", 8, 8),
+            ("mobilenet_v2", 224, 355),
+            ("nas_bench_macro", 32, 32),
+            ("mobilenet_v2", 64, 40),
+            ("small_mobile", 64, 4000),
+        ],
+    )
     def test_what_fits_is_not_talked_about(self, space: str, side: int, own: int) -> None:
         assert size_warnings(shipped_space(space), dataset(side, own, own, own), None) == []
 

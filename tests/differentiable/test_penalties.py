@@ -74,9 +74,13 @@ class TestGroups:
 
     def test_terms_are_the_mean_of_the_normal_and_the_reduction_cell(self) -> None:
         normal = cell(
-            (0, SKIP, 0.9), (1, SKIP, 0.5), (2, AVERAGE, 0.2), (3, MAX, 0.6), (2, NONE, 0.3),
+            (0, SKIP, 0.9),
+            (1, SKIP, 0.5),
+            (2, AVERAGE, 0.2),
+            (3, MAX, 0.6),
+            (2, NONE, 0.3),
             (3, DIL3, 0.5),
-        )  # fmt: skip
+        )
         reduction = cell((0, SKIP, 0.3), (2, SEP5, 0.8))
 
         values = found(normal, reduction)

@@ -195,8 +195,9 @@ class TestReports:
         assert begin("darts").run_epoch().normal.probabilities is None
 
     def test_weights_of_a_genotype_are_softmaxes_over_operations_and_edges(self) -> None:
-        plain, weighed = (torch.tensor(begin(name).run_epoch().normal.weights) for name in
-                          ("darts", "pcdarts"))  # fmt: skip
+        plain, weighed = (
+            torch.tensor(begin(name).run_epoch().normal.weights) for name in ("darts", "pcdarts")
+        )
 
         assert torch.allclose(plain.sum(dim=1), torch.ones(5))
         assert torch.allclose(weighed[:2].sum(), torch.ones(()))
@@ -206,10 +207,11 @@ class TestReports:
         epoch = begin().run_epoch()
         rows = gate_rows(epoch, SPACE)
         row = next(
-            row for row in rows
+            row
+            for row in rows
             if (row["cell"], row["source"], row["node"], row["operation"])
             == ("reduction", 2, 1, "dil3")
-        )  # fmt: skip
+        )
 
         assert len(rows) == 2 * 5 * 8
         assert row["epoch"] == 1

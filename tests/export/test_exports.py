@@ -72,9 +72,13 @@ def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
 def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     """Return a run of two networks whose finished one was exported, as its end does it."""
     store = build_run(
-        str(tmp_path_factory.mktemp("runs") / "run"), SPACE, [FIRST], stopped=[SECOND],
-        data="/home/somebody/secret place/pictures", max_macs=500_000,
-    )  # fmt: skip
+        str(tmp_path_factory.mktemp("runs") / "run"),
+        SPACE,
+        [FIRST],
+        stopped=[SECOND],
+        data="/home/somebody/secret place/pictures",
+        max_macs=500_000,
+    )
     said: list[str] = []
     export_finished(store, SPACE, named_dataset(), said.append)
     assert said == [f"export: 1 to take home in {store.uri}/exports, see README.md there"]
@@ -132,9 +136,11 @@ class TestFiles:
         assert config["preprocessing"]["mean"] == named_dataset().mean.tolist()
         assert config["input"]["shape"] == ["N", 1, 8, 8]
         assert config["accuracy"]["test"] == {
-            "accuracy": 0.875, "interval": list(wilson(0.875, 24)), "images": 24,
+            "accuracy": 0.875,
+            "interval": list(wilson(0.875, 24)),
+            "images": 24,
             "balanced_accuracy": 0.8,
-        }  # fmt: skip
+        }
         assert sum(layer["macs"] for layer in config["layers"]) == config["macs"] == row["macs"]
         assert config["params"] == row["params"]
 
@@ -145,8 +151,12 @@ class TestFiles:
 
     def test_nothing_hidden_or_half_written_is_left(self, store: RunStore) -> None:
         assert sorted(path.name for path in folder_of(store).iterdir()) == [
-            "README.md", "config.json", "model.onnx", "model.py", "weights.safetensors",
-        ]  # fmt: skip
+            "README.md",
+            "config.json",
+            "model.onnx",
+            "model.py",
+            "weights.safetensors",
+        ]
 
 
 class TestMakingThemOnce:
@@ -296,8 +306,11 @@ def test_a_run_in_s3_is_exported_there(bucket: str, without_onnx: None) -> None:
     files = Folder(f"{bucket}/exports/{SECOND}")
 
     assert sorted(files.list_files("")) == [
-        "README.md", "config.json", "model.py", "weights.safetensors",
-    ]  # fmt: skip
+        "README.md",
+        "config.json",
+        "model.py",
+        "weights.safetensors",
+    ]
     assert json.loads(files.read_bytes("config.json"))["architecture"] == SECOND
     assert said[-1] == f"export: 1 to take home in {bucket}/exports, see README.md there"
 
@@ -315,8 +328,12 @@ def test_a_network_of_cells_is_exported_with_its_genotype(tmp_path: Path) -> Non
     assert config["checks"]["module"] == 0
     assert config["genotype"] == row["genotype"] == str(space.genotype(space.parse(architecture)))
     assert [layer["operation"] for layer in config["layers"][1:-1]] == [
-        "normal", "reduction", "normal", "reduction", "normal",
-    ]  # fmt: skip
+        "normal",
+        "reduction",
+        "normal",
+        "reduction",
+        "normal",
+    ]
     assert f"    {row['genotype'].split('; ')[1]}\n" in card.read_text()
 
 

@@ -24,9 +24,15 @@ def test_parts_are_named_by_layer_and_operation_and_cost_what_the_whole_costs(
     whole = cost_table(space, 16, 3, 10).of(chosen)
 
     assert [part.name for part in parts] == [
-        "stem", "layer00_k3e2", "layer01_identity", "layer02_k5e2", "layer03_k5e4",
-        "layer04_k3e4", "layer05_identity", "head",
-    ]  # fmt: skip
+        "stem",
+        "layer00_k3e2",
+        "layer01_identity",
+        "layer02_k5e2",
+        "layer03_k5e4",
+        "layer04_k3e4",
+        "layer05_identity",
+        "head",
+    ]
     assert sum(part.cost.macs for part in parts) == whole.macs
     assert sum(part.cost.params for part in parts) == whole.params
 

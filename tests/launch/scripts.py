@@ -18,12 +18,31 @@ from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
 
 TINY = (
-    "--skip-forecast", "--no-export",
-    "--pretrain.epochs", "1", "--pretrain.batch", "32", "--pretrain.checkpoint-seconds", "0.02",
-    "--search.generations", "2", "--search.population", "6", "--search.parents", "3",
-    "--search.mutations", "2", "--search.crossovers", "2",
-    "--retrain.top-k", "2", "--retrain.epochs", "2", "--retrain.batch", "32",
-)  # fmt: skip
+    "--skip-forecast",
+    "--no-export",
+    "--pretrain.epochs",
+    "1",
+    "--pretrain.batch",
+    "32",
+    "--pretrain.checkpoint-seconds",
+    "0.02",
+    "--search.generations",
+    "2",
+    "--search.population",
+    "6",
+    "--search.parents",
+    "3",
+    "--search.mutations",
+    "2",
+    "--search.crossovers",
+    "2",
+    "--retrain.top-k",
+    "2",
+    "--retrain.epochs",
+    "2",
+    "--retrain.batch",
+    "32",
+)
 # of a probe that nobody made
 SPEEDS = Speeds(2.0, 1.0, 0.1, 0.0, (1.0, 3.0), (0.5, 0.6), 1000, 4000)
 SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so

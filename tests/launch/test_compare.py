@@ -29,12 +29,35 @@ from tests.launch.scripts import (
 compare = load_script("compare")
 CELLS = ["fair_taylor", "fair_saliency", "broken", "random"]
 LIGHT = (
-    "--images.share", "0.3", "--pretrain.epochs", "1", "--pretrain.batch", "32",
-    "--pretrain.workers", "1", "--pretrain.checkpoint-seconds", "0.02",
-    "--search.generations", "1", "--search.population", "4", "--search.parents", "2",
-    "--search.mutations", "1", "--search.crossovers", "1", "--search.concurrent", "1",
-    "--retrain.top-k", "1", "--retrain.epochs", "1", "--retrain.batch", "32",
-)  # fmt: skip
+    "--images.share",
+    "0.3",
+    "--pretrain.epochs",
+    "1",
+    "--pretrain.batch",
+    "32",
+    "--pretrain.workers",
+    "1",
+    "--pretrain.checkpoint-seconds",
+    "0.02",
+    "--search.generations",
+    "1",
+    "--search.population",
+    "4",
+    "--search.parents",
+    "2",
+    "--search.mutations",
+    "1",
+    "--search.crossovers",
+    "1",
+    "--search.concurrent",
+    "1",
+    "--retrain.top-k",
+    "1",
+    "--retrain.epochs",
+    "1",
+    "--retrain.batch",
+    "32",
+)
 BROKEN = """
 [pretrain]
 learning-rate = 1e30
@@ -109,8 +132,11 @@ class TestMatrix:
         assert end.errors == "error: 1 of 4 runs failed; the same command tries them again\n"
         assert set(rows) == set(CELLS)
         assert [rows[name]["status"] for name in CELLS] == [
-            "finished", "finished", "failed", "finished",
-        ]  # fmt: skip
+            "finished",
+            "finished",
+            "failed",
+            "finished",
+        ]
         assert "the loss is" in rows["broken"]["error"]
         assert rows["random"]["trainable"] is None
         assert rows["random"]["pretrain_seconds"] == 0.0

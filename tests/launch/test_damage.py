@@ -18,9 +18,18 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one m
 
 search = load_script("search")
 FLAGS = (
-    *TINY, "--images.share", "0.2", "--check", "2", "--check-epochs", "1",
-    "--search", "calibrated", "--retrain.concurrent", "1",  # which learns in the order of ends
-)  # fmt: skip
+    *TINY,
+    "--images.share",
+    "0.2",
+    "--check",
+    "2",
+    "--check-epochs",
+    "1",
+    "--search",
+    "calibrated",
+    "--retrain.concurrent",
+    "1",  # which learns in the order of ends
+)
 BY_GATES = {"gates", "search_epochs"}  # which the tests of differentiable searches lose
 DAMAGES = ("missing", "empty", "cut off")
 

@@ -35,11 +35,25 @@ class TestText:
             "small_mobile: 6 layers, 4,096 networks, for images of 1 x 8 x 8 and 10 classes"
         )
         assert lines[2].split() == [
-            "0", "reduction", "16", "->", "24", "2", "0:k3e2", "1:k3e4", "2:k5e2", "3:k5e4",
-        ]  # fmt: skip
+            "0",
+            "reduction",
+            "16",
+            "->",
+            "24",
+            "2",
+            "0:k3e2",
+            "1:k3e4",
+            "2:k5e2",
+            "3:k5e4",
+        ]
         assert [line.split()[1] for line in lines[2:8]] == [
-            "reduction", "normal", "normal", "reduction", "normal", "normal",
-        ]  # fmt: skip
+            "reduction",
+            "normal",
+            "normal",
+            "reduction",
+            "normal",
+            "normal",
+        ]
         assert lines[8] == "MACs: 308,160 (308.16k) to 651,648 (651.648k)"
         assert "10,000 networks" in lines[10]
 
@@ -93,9 +107,14 @@ class TestText:
             "reduce_concat=range(2, 6))"
         )
         _, output, _ = run(
-            "--space", "darts_cells", "--architecture", published, "--architecture",
-            "64-109-255-155-11-85-82-258", "--json",
-        )  # fmt: skip
+            "--space",
+            "darts_cells",
+            "--architecture",
+            published,
+            "--architecture",
+            "64-109-255-155-11-85-82-258",
+            "--json",
+        )
         first, second = map(json.loads, output.splitlines())
 
         assert first == second
@@ -119,9 +138,12 @@ class TestJson:
         assert space["input"] == [1, 8, 8]
         assert len(space["layers"]) == 6
         assert space["layers"][3] == {
-            "kind": "reduction", "in_channels": 24, "out_channels": 48, "stride": 2,
+            "kind": "reduction",
+            "in_channels": 24,
+            "out_channels": 48,
+            "stride": 2,
             "candidates": ["k3e2", "k3e4", "k5e2", "k5e4"],
-        }  # fmt: skip
+        }
         assert space["min_macs"] == 308_160
         assert space["with_identity"]["size"] == 10_000
         assert space["with_identity"]["min_macs"] < space["min_macs"]
@@ -133,14 +155,25 @@ class TestJson:
         path = tmp_path / "some.txt"
         path.write_text("1-1-1-1-1-1\n\n2 2 2 2 2 2\n0,-1,-1,0,-1,-1\n")
         _, output, _ = run(
-            "--space", "small_mobile", "--architecture", "0-0-0-0-0-0", "--architecture",
-            "333333", "--architectures", str(path), "--json",
-        )  # fmt: skip
+            "--space",
+            "small_mobile",
+            "--architecture",
+            "0-0-0-0-0-0",
+            "--architecture",
+            "333333",
+            "--architectures",
+            str(path),
+            "--json",
+        )
         rows = [json.loads(line) for line in output.splitlines()]
 
         assert [row["architecture"] for row in rows] == [
-            "0-0-0-0-0-0", "3-3-3-3-3-3", "1-1-1-1-1-1", "2-2-2-2-2-2", "0-4-4-0-4-4",
-        ]  # fmt: skip
+            "0-0-0-0-0-0",
+            "3-3-3-3-3-3",
+            "1-1-1-1-1-1",
+            "2-2-2-2-2-2",
+            "0-4-4-0-4-4",
+        ]
         assert all(row.keys() == {"architecture", "macs", "params"} for row in rows)
 
 
@@ -181,11 +214,13 @@ class TestCosts:
             ("shufflenet_v2", "2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3", 322_918_720, 3_558_464),
             # BN-NAS's published network: 473.5M, with 1.7M additions
             (
-                "mobilenet_v2_bnnas", "3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2",
-                471_822_240, 5_228_536,
+                "mobilenet_v2_bnnas",
+                "3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2",
+                471_822_240,
+                5_228_536,
             ),
         ],
-    )  # fmt: skip
+    )
     def test_costs_of_published_networks_are_the_published_ones(
         self, run: Any, space: str, architecture: str, macs: int, params: int
     ) -> None:

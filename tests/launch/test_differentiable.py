@@ -31,11 +31,26 @@ pytestmark = pytest.mark.cluster
 search = load_script("search")
 EPOCHS, SEEDS = 2, (0, 1)
 TINY = (
-    "--method", "prdarts", "--images.share", "0.1", "--no-export", "--retrain.epochs", "1",
-    "--retrain.batch", "32", "--differentiable.cells", "3", "--differentiable.channels", "4",
-    "--differentiable.batch", "32", "--differentiable.epochs", str(EPOCHS),
-    "--differentiable.seeds", str(len(SEEDS)),
-)  # fmt: skip
+    "--method",
+    "prdarts",
+    "--images.share",
+    "0.1",
+    "--no-export",
+    "--retrain.epochs",
+    "1",
+    "--retrain.batch",
+    "32",
+    "--differentiable.cells",
+    "3",
+    "--differentiable.channels",
+    "4",
+    "--differentiable.batch",
+    "32",
+    "--differentiable.epochs",
+    str(EPOCHS),
+    "--differentiable.seeds",
+    str(len(SEEDS)),
+)
 SPACE = shipped_cells()
 GATES = 2 * len(SPACE.edges) * len(SPACE.operations)  # of an epoch
 
@@ -146,9 +161,13 @@ def test_a_search_whose_process_is_killed_is_tried_again_from_its_last_epoch(
     folder, killed, record = tmp_path / "run", [], GateRecorder.on_trial_result
 
     def killing(
-        recorder: GateRecorder, iteration: int, trials: list[Any], trial: Any,
-        result: dict[str, Any], **info: Any,
-    ) -> None:  # fmt: skip
+        recorder: GateRecorder,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
         record(recorder, iteration, trials, trial, result, **info)
         if not killed:
             killed.append(result["pid"])
@@ -180,9 +199,15 @@ def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
     rows = whole.rows("search_epochs")
     first, second = (row["val_accuracy"] for row in rows if row["epoch"] == 1)
     flags = (
-        "--differentiable.scheduler", "asha", "--retrain.asha-grace-epochs", "1",
-        "--retrain.asha-reduction", "2", "--search.concurrent", "1",
-    )  # fmt: skip
+        "--differentiable.scheduler",
+        "asha",
+        "--retrain.asha-grace-epochs",
+        "1",
+        "--retrain.asha-reduction",
+        "2",
+        "--search.concurrent",
+        "1",
+    )
     ended = run(cluster, tmp_path / "run", *flags)
 
     assert second < first  # at other numbers this test says nothing: choose another seed

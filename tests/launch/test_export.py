@@ -269,11 +269,14 @@ class TestPredict:
 
         assert code == 0
         assert [Path(line.split(":")[0]).name for line in output.splitlines()] == [
-            "china.jpg", "flower.png",
-        ]  # fmt: skip
+            "china.jpg",
+            "flower.png",
+        ]
         assert [Path(line.split(":")[0]).name for line in errors.splitlines()] == [
-            "notes.txt", "cut.jpg", "gone.jpg",
-        ]  # fmt: skip
+            "notes.txt",
+            "cut.jpg",
+            "gone.jpg",
+        ]
         assert all("cannot be read (" in line for line in errors.splitlines())
 
     def test_it_fails_only_where_nothing_could_be_read(

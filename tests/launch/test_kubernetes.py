@@ -26,11 +26,15 @@ RUNTIME = ROOT / "launch" / "runtime_env.yaml"
 TEXTS = {str: str}  # a map of texts to texts
 QUANTITIES = {"cpu": str, "memory": str, "nvidia.com/gpu": str, "ephemeral-storage": str}
 CONTAINER = {
-    "name": str, "image": str, "imagePullPolicy": str, "command": [str], "args": [str],
+    "name": str,
+    "image": str,
+    "imagePullPolicy": str,
+    "command": [str],
+    "args": [str],
     "resources": {"requests": QUANTITIES, "limits": QUANTITIES},
     "env": [{"name": str, "value": str}],
     "volumeMounts": [{"name": str, "mountPath": str, "subPath": str, "readOnly": bool}],
-}  # fmt: skip
+}
 POD = {
     "metadata": {"labels": TEXTS, "annotations": TEXTS},
     "spec": {
@@ -48,32 +52,62 @@ POD = {
     },
 }
 HEAD = {
-    "template": POD, "headService": dict, "enableIngress": bool, "rayStartParams": TEXTS,
+    "template": POD,
+    "headService": dict,
+    "enableIngress": bool,
+    "rayStartParams": TEXTS,
     "serviceType": str,
-}  # fmt: skip
+}
 WORKERS = {
-    "suspend": bool, "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int,
-    "idleTimeoutSeconds": int, "rayStartParams": TEXTS, "template": POD,
-    "scaleStrategy": {"workersToDelete": [str]}, "numOfHosts": int,
-}  # fmt: skip
+    "suspend": bool,
+    "groupName": str,
+    "replicas": int,
+    "minReplicas": int,
+    "maxReplicas": int,
+    "idleTimeoutSeconds": int,
+    "rayStartParams": TEXTS,
+    "template": POD,
+    "scaleStrategy": {"workersToDelete": [str]},
+    "numOfHosts": int,
+}
 CLUSTER = {
-    "suspend": bool, "managedBy": str, "autoscalerOptions": dict, "headServiceAnnotations": TEXTS,
-    "enableInTreeAutoscaling": bool, "gcsFaultToleranceOptions": dict, "headGroupSpec": HEAD,
-    "rayVersion": str, "workerGroupSpecs": [WORKERS],
-}  # fmt: skip
+    "suspend": bool,
+    "managedBy": str,
+    "autoscalerOptions": dict,
+    "headServiceAnnotations": TEXTS,
+    "enableInTreeAutoscaling": bool,
+    "gcsFaultToleranceOptions": dict,
+    "headGroupSpec": HEAD,
+    "rayVersion": str,
+    "workerGroupSpecs": [WORKERS],
+}
 SPEC = {
-    "activeDeadlineSeconds": int, "backoffLimit": int, "rayClusterSpec": CLUSTER,
-    "submitterPodTemplate": POD, "metadata": TEXTS, "clusterSelector": TEXTS,
-    "submitterConfig": {"backoffLimit": int}, "managedBy": str, "deletionPolicy": str,
-    "entrypoint": str, "runtimeEnvYAML": str, "jobId": str, "submissionMode": str,
-    "entrypointResources": str, "entrypointNumCpus": float, "entrypointNumGpus": float,
-    "ttlSecondsAfterFinished": int, "shutdownAfterJobFinishes": bool, "suspend": bool,
-}  # fmt: skip
+    "activeDeadlineSeconds": int,
+    "backoffLimit": int,
+    "rayClusterSpec": CLUSTER,
+    "submitterPodTemplate": POD,
+    "metadata": TEXTS,
+    "clusterSelector": TEXTS,
+    "submitterConfig": {"backoffLimit": int},
+    "managedBy": str,
+    "deletionPolicy": str,
+    "entrypoint": str,
+    "runtimeEnvYAML": str,
+    "jobId": str,
+    "submissionMode": str,
+    "entrypointResources": str,
+    "entrypointNumCpus": float,
+    "entrypointNumGpus": float,
+    "ttlSecondsAfterFinished": int,
+    "shutdownAfterJobFinishes": bool,
+    "suspend": bool,
+}
 RAY_JOB = {
-    "apiVersion": str, "kind": str,
+    "apiVersion": str,
+    "kind": str,
     "metadata": {"name": str, "namespace": str, "labels": TEXTS, "annotations": TEXTS},
     "spec": SPEC,
-}  # fmt: skip
+}
 REQUIRED = {  # fields without omitempty
     "headGroupSpec": {"template", "rayStartParams"},
     "workerGroupSpecs": {"groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"},

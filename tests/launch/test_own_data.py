@@ -18,9 +18,16 @@ from tests.launch.scripts import TINY, Ended, Launcher, rows_of
 pytestmark = pytest.mark.cluster
 
 QUICK = (
-    *TINY, "--search", "exact", "--pretrain.batch", "16", "--retrain.batch", "16",
-    "--retrain.top-k", "1",
-)  # fmt: skip
+    *TINY,
+    "--search",
+    "exact",
+    "--pretrain.batch",
+    "16",
+    "--retrain.batch",
+    "16",
+    "--retrain.top-k",
+    "1",
+)
 
 
 def facts_of(run: Path) -> dict[str, Any]:
@@ -58,11 +65,12 @@ class TestOddFiles:
         assert end.code == 0, end.errors
         assert end.errors == ""
         for words in (
-            "3 x 28 x 28", "images of 30 to 48 pixels (half above 40), cut to squares and resized",
+            "3 x 28 x 28",
+            "images of 30 to 48 pixels (half above 40), cut to squares and resized",
             "37 (rare) to 80 images (usual), so look at balanced accuracy, too",
             "1 images that cannot be read: usual/broken.jpg",
             "files that are no images by their endings: 1 heic",
-        ):  # fmt: skip
+        ):
             assert words in end.output
 
     def test_both_accuracies_and_the_test_s_size_are_recorded_and_printed(

@@ -336,11 +336,29 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
         },
     )
     (tmp_path / "images" / "class0" / "broken.png").write_text("no image")
-    run, flags = tmp_path / "run", [
-        "--space", str(tmp_path / "mine.py"), "--data", data, "--method", "fair_isometry",
-        "--pretrain.batch", "16", "--pretrain.epochs", "1", "--retrain.top-k", "1",
-        "--retrain.epochs", "1", "--max-params", "2k", "--images.augment", "crop_flip",
-    ]  # fmt: skip
+    run, flags = (
+        tmp_path / "run",
+        [
+            "--space",
+            str(tmp_path / "mine.py"),
+            "--data",
+            data,
+            "--method",
+            "fair_isometry",
+            "--pretrain.batch",
+            "16",
+            "--pretrain.epochs",
+            "1",
+            "--retrain.top-k",
+            "1",
+            "--retrain.epochs",
+            "1",
+            "--max-params",
+            "2k",
+            "--images.augment",
+            "crop_flip",
+        ],
+    )
     end = launcher.run(run, *flags)
 
     assert end.code == 0, end.errors
@@ -359,8 +377,11 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
     assert outcome["params"] <= 2000
     assert row["method"] == "fair_isometry"
     assert {row["operation"] for row in rows_of(run, "ledger")} == {
-        "plain1", "plain3", "k3e2", "identity",
-    }  # fmt: skip
+        "plain1",
+        "plain3",
+        "k3e2",
+        "identity",
+    }
     assert all(row["params"] <= 2000 for row in rows_of(run, "architectures"))
 
 

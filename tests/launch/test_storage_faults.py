@@ -71,8 +71,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     try:
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", HOLD, tmp_path / "disk"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     except FileNotFoundError:
         pytest.skip("there is no unshare to give a process its own mounts")
     with running(process):

@@ -33,11 +33,30 @@ pytestmark = pytest.mark.cluster
 search = load_script("search")
 
 TINY = (
-    "--images.share", "0.2", "--pretrain.batch", "32", "--no-export",
-    "--search.population", "3", "--search.generations", "2", "--search.parents", "2",
-    "--search.mutations", "1", "--search.crossovers", "1", "--search.concurrent", "2",
-    "--retrain.top-k", "1", "--retrain.epochs", "1", "--retrain.batch", "32",
-)  # fmt: skip
+    "--images.share",
+    "0.2",
+    "--pretrain.batch",
+    "32",
+    "--no-export",
+    "--search.population",
+    "3",
+    "--search.generations",
+    "2",
+    "--search.parents",
+    "2",
+    "--search.mutations",
+    "1",
+    "--search.crossovers",
+    "1",
+    "--search.concurrent",
+    "2",
+    "--retrain.top-k",
+    "1",
+    "--retrain.epochs",
+    "1",
+    "--retrain.batch",
+    "32",
+)
 
 ONE = ("--search.generations", "1")
 SHORT = ("--pretrain.epochs", "0.2")
@@ -119,10 +138,25 @@ def test_a_calibrated_search_that_was_interrupted_goes_on_and_proposes_nothing_t
 ) -> None:
     run = tmp_path / "run"
     flags = [
-        "--run", str(run), *TINY, *SHORT, "--search", "calibrated", "--retrain.top-k", "3",
-        "--retrain.epochs", "2", "--retrain.scheduler", "asha", "--retrain.asha-grace-epochs", "1",
-        "--retrain.asha-reduction", "2", "--retrain.concurrent", "1",
-    ]  # fmt: skip
+        "--run",
+        str(run),
+        *TINY,
+        *SHORT,
+        "--search",
+        "calibrated",
+        "--retrain.top-k",
+        "3",
+        "--retrain.epochs",
+        "2",
+        "--retrain.scheduler",
+        "asha",
+        "--retrain.asha-grace-epochs",
+        "1",
+        "--retrain.asha-reduction",
+        "2",
+        "--retrain.concurrent",
+        "1",
+    ]
     append = RunStore.append
 
     def observed(store: RunStore, table: str, *rest: Any, **more: Any) -> None:
@@ -187,9 +221,17 @@ def test_an_evolution_scored_by_trials_goes_on_after_an_interruption_and_scores_
 ) -> None:
     run, method = tmp_path / "run", "on_trial_complete"
     flags = [
-        "--run", str(run), "--method", "spos", *TINY, *SHORT, "--search.score-images", "40",
-        "--search.recalibration-batches", "1",
-    ]  # fmt: skip
+        "--run",
+        str(run),
+        "--method",
+        "spos",
+        *TINY,
+        *SHORT,
+        "--search.score-images",
+        "40",
+        "--search.recalibration-batches",
+        "1",
+    ]
     monkeypatch.setattr(searchers, "_RECORD_SECONDS", 0.0)
     monkeypatch.setattr(outcomes, "_STATE_SECONDS", 0.0)
     monkeypatch.setattr(outcomes, "_STATE_SHARE", math.inf)
@@ -266,19 +308,30 @@ def latencies(path: Path, scale: float = 1.0) -> str:
     costs = cost_table(space, 8, 1, 10)
     rows: list[dict[str, Any]] = [
         {
-            "layer": layer, "candidate": choice, "operation": candidate.name,
+            "layer": layer,
+            "candidate": choice,
+            "operation": candidate.name,
             "macs": costs.macs[layer][choice],
             "latency_ms": scale * costs.macs[layer][choice] / 1e6,
         }
         for layer, block in enumerate(space.blocks)
         for choice, candidate in enumerate(block.candidates)
-    ]  # fmt: skip
+    ]
     ends = {"macs": costs.fixed.macs, "latency_ms": scale * costs.fixed.macs / 1e6}
     facts = {
-        "space": "small_mobile", "channels": 1, "resolution": 8, "num_classes": 10, "batch": 1,
-        "threads": 1, "kind": "cpu", "device": "a chip", "measured": "2026-11-22T10:00:00",
-        "median_error": 0.01, "max_error": 0.02, "held_out": 20,
-    }  # fmt: skip
+        "space": "small_mobile",
+        "channels": 1,
+        "resolution": 8,
+        "num_classes": 10,
+        "batch": 1,
+        "threads": 1,
+        "kind": "cpu",
+        "device": "a chip",
+        "measured": "2026-11-22T10:00:00",
+        "median_error": 0.01,
+        "max_error": 0.02,
+        "held_out": 20,
+    }
     place, _ = write(str(path), [*rows, ends], [], facts)
     return place
 
@@ -289,9 +342,21 @@ def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     """Trained are points that nothing dominates; the run's own copy of the table continues it."""
     run, table = tmp_path / "run", latencies(tmp_path / "t.parquet")
     flags = [
-        "--run", str(run), *TINY, *SHORT, "--search", "exact", "--objectives", "score,latency",
-        "--latency-table", table, "--max-latency", "0.4ms", "--retrain.top-k", "3",
-    ]  # fmt: skip
+        "--run",
+        str(run),
+        *TINY,
+        *SHORT,
+        "--search",
+        "exact",
+        "--objectives",
+        "score,latency",
+        "--latency-table",
+        table,
+        "--max-latency",
+        "0.4ms",
+        "--retrain.top-k",
+        "3",
+    ]
     assert search.main(flags) == 0
     output = capsys.readouterr().out
 

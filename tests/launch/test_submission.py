@@ -44,9 +44,13 @@ class Cluster:
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         address = {"RAY_ADDRESS": self.nodes.dashboard, "RAY_AUTH_MODE": "disabled"}
         return subprocess.Popen(
-            [*words], cwd=self.checkout, env=os.environ | address | {"PATH": programs},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [*words],
+            cwd=self.checkout,
+            env=os.environ | address | {"PATH": programs},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def package(self) -> Path:
         """Return the folder that a node has unpacked."""
@@ -125,10 +129,25 @@ def test_latencies_are_measured_on_the_node_that_a_custom_resource_names(
 ) -> None:
     table = tmp_path / "phone.parquet"
     words = [
-        "ray", "job", "submit", "--working-dir", ".", "--", "python", "launch/latency.py",
-        "--resource", DEVICE, "--nets", "10", "--held-out", "4", "--repeats", "2",
-        "--out", str(table),
-    ]  # fmt: skip
+        "ray",
+        "job",
+        "submit",
+        "--working-dir",
+        ".",
+        "--",
+        "python",
+        "launch/latency.py",
+        "--resource",
+        DEVICE,
+        "--nets",
+        "10",
+        "--held-out",
+        "4",
+        "--repeats",
+        "2",
+        "--out",
+        str(table),
+    ]
     end = ended(cluster.start(words))
 
     assert end.code == 0, end.output + end.errors

@@ -49,8 +49,15 @@ def test_a_skip_connection_that_halves_the_resolution_has_weights() -> None:
 
 def test_operations_stand_in_the_order_of_pr_darts() -> None:
     assert [operation.name for operation in shipped_cells("darts_cells").operations] == [
-        "none", "skip_connect", "sep3", "sep5", "dil3", "dil5", "avgpool3", "maxpool3",
-    ]  # fmt: skip
+        "none",
+        "skip_connect",
+        "sep3",
+        "sep5",
+        "dil3",
+        "dil5",
+        "avgpool3",
+        "maxpool3",
+    ]
 
 
 def test_no_operation_changes_its_input() -> None:

@@ -117,9 +117,14 @@ def test_parts_are_named_by_cells_and_cost_what_the_whole_costs() -> None:
     whole = shipped_costs("darts_cells_small").of(architecture)
 
     assert [part.name for part in parts] == [
-        "stem", "cell00_normal", "cell01_reduction", "cell02_normal", "cell03_reduction",
-        "cell04_normal", "head",
-    ]  # fmt: skip
+        "stem",
+        "cell00_normal",
+        "cell01_reduction",
+        "cell02_normal",
+        "cell03_reduction",
+        "cell04_normal",
+        "head",
+    ]
     assert [part.leaving for part in parts[:3]] == [(24, 8, 8), (32, 8, 8), (64, 4, 4)]
     assert parts[2].arriving == (32, 8, 8)
     assert sum(part.cost.macs for part in parts) == whole.macs

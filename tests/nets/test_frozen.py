@@ -182,9 +182,18 @@ def test_each_candidate_and_each_normal_layer_has_one_indicator_scale(
 
     assert {s.role for s in frozen.segments if s.is_indicator} == {"gamma"}
     assert marked == [
-        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, third), (3, 0), (3, 1), (3, 2),
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (1, third),
+        (3, 0),
+        (3, 1),
+        (3, 2),
         (3, third),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("trained_set", SETS)

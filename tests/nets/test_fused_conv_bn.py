@@ -16,9 +16,13 @@ ACTIVATIONS = [nn.ReLU, nn.ReLU6, None]
 
 
 def build_row(
-    activation: type[nn.Module] | None, in_channels: int = 4, out_channels: int = 6,
-    kernel: int = 3, stride: int = 1, groups: int = 1,
-) -> nn.ModuleList:  # fmt: skip
+    activation: type[nn.Module] | None,
+    in_channels: int = 4,
+    out_channels: int = 6,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.ModuleList:
     conv = nn.Conv2d(
         in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
     )

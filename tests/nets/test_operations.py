@@ -60,9 +60,16 @@ def test_operations_have_names_of_their_own() -> None:
     names = [operation.name for operation in [*OPERATIONS, Identity()]]
 
     assert names == [
-        "k3e1", "k5e3", "k7e6", "downsample", "shuffle3", "shuffle5", "shuffle7", "xception",
+        "k3e1",
+        "k5e3",
+        "k7e6",
+        "downsample",
+        "shuffle3",
+        "shuffle5",
+        "shuffle7",
+        "xception",
         "identity",
-    ]  # fmt: skip
+    ]
 
 
 def test_two_builds_share_no_weights() -> None:
@@ -76,9 +83,15 @@ def test_an_mbconv_is_eight_parts_and_expands_its_input_width() -> None:
     assert isinstance(module, nn.Sequential)
 
     assert [type(part) for part in module] == [
-        nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Conv2d,
+        nn.Conv2d,
         nn.BatchNorm2d,
-    ]  # fmt: skip
+        nn.ReLU6,
+        nn.Conv2d,
+        nn.BatchNorm2d,
+        nn.ReLU6,
+        nn.Conv2d,
+        nn.BatchNorm2d,
+    ]
     assert shapes(module) == [(12, 4, 1, 1), (12, 1, 5, 5), (10, 12, 1, 1)]
     assert not any(part.bias is not None for part in module if isinstance(part, nn.Conv2d))
 
@@ -167,13 +180,23 @@ def test_at_stride_two_the_whole_input_goes_through_projection_and_branch(
 def test_the_branches_have_the_published_widths() -> None:
     assert shapes(Shuffle(7).build(16, 16, 1)) == [(8, 8, 1, 1), (8, 1, 7, 7), (8, 8, 1, 1)]
     assert shapes(ShuffleXception().build(16, 16, 1)) == [
-        (8, 1, 3, 3), (8, 8, 1, 1), (8, 1, 3, 3), (8, 8, 1, 1), (8, 1, 3, 3), (8, 8, 1, 1),
-    ]  # fmt: skip
+        (8, 1, 3, 3),
+        (8, 8, 1, 1),
+        (8, 1, 3, 3),
+        (8, 8, 1, 1),
+        (8, 1, 3, 3),
+        (8, 8, 1, 1),
+    ]
     strided = ShuffleXception().build(16, 64, 2)
     assert isinstance(strided, ShuffleBlock)
     assert shapes(strided.branch) == [
-        (16, 1, 3, 3), (32, 16, 1, 1), (32, 1, 3, 3), (32, 32, 1, 1), (32, 1, 3, 3), (48, 32, 1, 1),
-    ]  # fmt: skip
+        (16, 1, 3, 3),
+        (32, 16, 1, 1),
+        (32, 1, 3, 3),
+        (32, 32, 1, 1),
+        (32, 1, 3, 3),
+        (48, 32, 1, 1),
+    ]
 
 
 def test_a_downsample_is_a_convolution_and_a_batch_norm() -> None:

@@ -104,9 +104,12 @@ def test_naswot_counts_the_signs_that_two_images_share(activation: nn.Module) ->
 def test_naswot_adds_the_counts_of_all_activations() -> None:
     """The first sees the signs +++, +-- and ---, the second ++, +0 and 00; 0 counts as -."""
     network = nn.Sequential(
-        nn.Flatten(), linear([[1, 0], [0, 1], [1, 3]]), nn.ReLU(inplace=True),
-        linear([[1, 1, 1], [0, 1, 1]]), nn.ReLU6(inplace=True),
-    )  # fmt: skip
+        nn.Flatten(),
+        linear([[1, 0], [0, 1], [1, 3]]),
+        nn.ReLU(inplace=True),
+        linear([[1, 1, 1], [0, 1, 1]]),
+        nn.ReLU6(inplace=True),
+    )
     images = pixels([[9, 9], [1, -2], [-1, -1]])
     signs = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]], dtype=float)
     kernel = signs @ signs.T + (1 - signs) @ (1 - signs).T

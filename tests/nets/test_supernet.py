@@ -104,8 +104,15 @@ def test_candidates_are_listed_layer_by_layer_in_the_order_of_their_indices(
     listed = list(supernet.candidates())
 
     assert [(layer, choice) for layer, choice, _ in listed] == [
-        (0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1), (2, 2), (2, 3),
-    ]  # fmt: skip
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+        (2, 3),
+    ]
     assert all(module is supernet.candidate(layer, choice) for layer, choice, module in listed)
 
 

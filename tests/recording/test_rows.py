@@ -120,11 +120,17 @@ class TestPretrainingRows:
 
         assert rows == [
             {
-                "layer": 1, "candidate": 2, "operation": "k3e2", "phi": 1.0, "varphi": 0.5,
-                "largest_singular_value": 2.0, "output_variance": 0.25,
-                "initialisation": "shift", "batch_norm": False,
+                "layer": 1,
+                "candidate": 2,
+                "operation": "k3e2",
+                "phi": 1.0,
+                "varphi": 0.5,
+                "largest_singular_value": 2.0,
+                "output_variance": 0.25,
+                "initialisation": "shift",
+                "batch_norm": False,
             }
-        ]  # fmt: skip
+        ]
 
 
 def test_architecture_rows_fit_the_table_and_read_back_what_was_scored(tmp_path: Path) -> None:
@@ -157,9 +163,12 @@ class TestRanks:
         ranked = table_rows.ranked_outcomes(rows)
 
         assert [(row["status"], row["val_accuracy"]) for row in ranked] == [
-            ("finished", 0.7), ("finished", 0.5), ("stopped", 0.9), ("failed", 0.8),
+            ("finished", 0.7),
+            ("finished", 0.5),
+            ("stopped", 0.9),
+            ("failed", 0.8),
             ("failed", None),
-        ]  # fmt: skip
+        ]
         assert [row["rank"] for row in ranked] == [1, 2, 3, 4, 5]
 
     def test_equal_accuracies_are_ranked_by_score(self) -> None:

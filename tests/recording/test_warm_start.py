@@ -34,8 +34,10 @@ def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> R
     store.append("architectures", [{"architecture": "0-0", "score": 0.5}], "000")
     store.append("trials", [{"architecture": "0-0", "epoch": 1}], "0-0")
     store.append("outcomes", [{"architecture": "0-0", "macs": 25, "params": params}], "outcomes")
-    rows = [{"architecture": text, "status": status, "score": 0.1, "val_accuracy": 0.9}
-            for text, status in (("0-1", "finished"), ("1-1", "failed"))]  # fmt: skip
+    rows = [
+        {"architecture": text, "status": status, "score": 0.1, "val_accuracy": 0.9}
+        for text, status in (("0-1", "finished"), ("1-1", "failed"))
+    ]
     store.append("checks", rows, "all")
     store.write_bytes(CHECKPOINT, safetensors.torch.save({}))
     return store

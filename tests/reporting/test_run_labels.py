@@ -29,8 +29,10 @@ def test_runs_of_a_method_are_told_apart_by_what_differs_from_it_whatever_comes_
     ]
 
     assert name_runs(runs, METHODS) == [
-        "prdarts, path-weight 0", "prdarts", "prdarts, group-weight 0.25, skip-weight 0",
-    ]  # fmt: skip
+        "prdarts, path-weight 0",
+        "prdarts",
+        "prdarts, group-weight 0.25, skip-weight 0",
+    ]
 
 
 def test_seeds_and_their_number_do_not_count(tmp_path: Path) -> None:

@@ -26,12 +26,16 @@ CHECKED = {"architecture": "1-0", "score": 1.0}
         ({"steps": [STEP] * 3}, "pretraining is at step 3 of 200"),
         ({"steps": [STEP], "checks": [CHECKED]}, "the self-check has trained 1 of 0 networks"),
         ({"checks": [CHECKED], "architectures": [SCORED]}, "the search has scored 1 architectures"),
-        ({"architectures": [SCORED], "trials": [EPOCH] * 2},
-         "0 of 3 networks are retrained, after 2 epochs in all"),
-        ({"outcomes": [outcome(1), outcome(2, status="failed")], "trials": [EPOCH]},
-         "2 of 3 networks are retrained, 1 of them failed, after 1 epochs in all"),
+        (
+            {"architectures": [SCORED], "trials": [EPOCH] * 2},
+            "0 of 3 networks are retrained, after 2 epochs in all",
+        ),
+        (
+            {"outcomes": [outcome(1), outcome(2, status="failed")], "trials": [EPOCH]},
+            "2 of 3 networks are retrained, 1 of them failed, after 1 epochs in all",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_words_tell_the_stage_that_came_last(
     tables: dict[str, list[dict[str, Any]]], words: str, tmp_path: Path
 ) -> None:
@@ -49,27 +53,41 @@ def at(seed: int, epoch: int, status: str | None = None) -> dict[str, Any]:
     ("tables", "words"),
     [
         ({}, "the search has not begun"),
-        ({"search_epochs": [at(0, 12), at(1, 12), at(2, 12), at(2, 11)]},
-         "the search is at epoch 12 of 50, 3 seeds"),
-        ({"search_epochs": [at(0, 12), at(1, 10)]},
-         "the search is at epoch 10 to 12 of 50, 2 of 3 seeds"),
-        ({"search_epochs": [at(0, 50, "finished"), at(1, 0, "failed"), at(2, 30)]},
-         "the search is at epoch 30 of 50, 1 of 3 seeds, 2 ended"),
-        ({"search_epochs": [at(seed, 50, "finished") for seed in range(3)]},
-         "the search has ended for 3 seeds"),
-        ({"search_epochs": [at(0, 50)], "architectures": [SCORED] * 3},
-         "the search has found 3 architectures"),
-        ({"architectures": [SCORED], "trials": [EPOCH]},
-         "0 of 3 networks are retrained, after 1 epochs in all"),
+        (
+            {"search_epochs": [at(0, 12), at(1, 12), at(2, 12), at(2, 11)]},
+            "the search is at epoch 12 of 50, 3 seeds",
+        ),
+        (
+            {"search_epochs": [at(0, 12), at(1, 10)]},
+            "the search is at epoch 10 to 12 of 50, 2 of 3 seeds",
+        ),
+        (
+            {"search_epochs": [at(0, 50, "finished"), at(1, 0, "failed"), at(2, 30)]},
+            "the search is at epoch 30 of 50, 1 of 3 seeds, 2 ended",
+        ),
+        (
+            {"search_epochs": [at(seed, 50, "finished") for seed in range(3)]},
+            "the search has ended for 3 seeds",
+        ),
+        (
+            {"search_epochs": [at(0, 50)], "architectures": [SCORED] * 3},
+            "the search has found 3 architectures",
+        ),
+        (
+            {"architectures": [SCORED], "trials": [EPOCH]},
+            "0 of 3 networks are retrained, after 1 epochs in all",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_search_by_gates_tells_its_epochs_and_seeds_which_are_what_is_retrained(
     tables: dict[str, list[dict[str, Any]]], words: str, tmp_path: Path
 ) -> None:
     by_gates = Settings(
-        pretrain=PretrainSettings(epochs=0), search=SearchSettings(strategy="differentiable"),
-        differentiable=DifferentiableSettings(epochs=50, seeds=3), retrain=RetrainSettings(top_k=5),
-    )  # fmt: skip
+        pretrain=PretrainSettings(epochs=0),
+        search=SearchSettings(strategy="differentiable"),
+        differentiable=DifferentiableSettings(epochs=50, seeds=3),
+        retrain=RetrainSettings(top_k=5),
+    )
     store = make_run(tmp_path, finished=False, settings=by_gates, **tables)
 
     assert progress(store).words == words

@@ -25,18 +25,31 @@ def store_with(folder: Path, **tables: list[dict[str, Any]]) -> RunStore:
 def outcome(rank: int, **values: Any) -> dict[str, Any]:
     """Return a row of the table ``outcomes``."""
     row = {
-        "rank": rank, "architecture": f"{rank}-0", "score": 1.5, "macs": 12_300, "params": 456,
-        "val_accuracy": 0.75, "test_accuracy": 0.7251, "epochs": 3, "status": "finished",
-    }  # fmt: skip
+        "rank": rank,
+        "architecture": f"{rank}-0",
+        "score": 1.5,
+        "macs": 12_300,
+        "params": 456,
+        "val_accuracy": 0.75,
+        "test_accuracy": 0.7251,
+        "epochs": 3,
+        "status": "finished",
+    }
     return row | values
 
 
 def check(number: int) -> dict[str, Any]:
     """Return a row of the table ``checks`` in which all but MACs follow accuracy."""
     return {
-        "architecture": str(number), "score": float(number), "depth": number, "macs": 100 - number,
-        "params": 1, "naswot": float(number), "val_accuracy": number / 10, "status": "finished",
-    }  # fmt: skip
+        "architecture": str(number),
+        "score": float(number),
+        "depth": number,
+        "macs": 100 - number,
+        "params": 1,
+        "naswot": float(number),
+        "val_accuracy": number / 10,
+        "status": "finished",
+    }
 
 
 def printed(store: RunStore, capsys: pytest.CaptureFixture[str]) -> str:

@@ -199,8 +199,11 @@ class TestEvidence:
 def test_the_posterior_is_that_of_a_ridge_regression(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one scale left, the mean solves (P + X'WX) w = X'Wr with the offset unpenalised."""
     for name, values in {
-        "_POWERS": (-1,), "_SCALES": (2.0,), "_DEPARTURES": (0.5,), "_NOISES": (0.4,)
-    }.items():  # fmt: skip
+        "_POWERS": (-1,),
+        "_SCALES": (2.0,),
+        "_DEPARTURES": (0.5,),
+        "_NOISES": (0.4,),
+    }.items():
         monkeypatch.setattr(posterior, name, values)
     rng = np.random.default_rng(0)
     x, accuracy = rng.normal(size=(9, 4)), rng.uniform(0.6, 0.9, 9)

@@ -238,8 +238,13 @@ def test_a_front_of_as_many_points_as_there_are_is_the_whole_front() -> None:
 
 @many
 @given(
-    SIZES, SEEDS, SHARES, LEVELS, st.integers(1, 6), st.sampled_from(KINDS),
-)  # fmt: skip
+    SIZES,
+    SEEDS,
+    SHARES,
+    LEVELS,
+    st.integers(1, 6),
+    st.sampled_from(KINDS),
+)
 def test_points_of_an_exact_front_are_undominated_evenly_budgeted_and_end_where_it_ends(
     sizes: list[int], seed: int, share: float | None, levels: int, k: int, kind: Kind
 ) -> None:

@@ -94,16 +94,18 @@ SKIPPABLE = build_space("RN", identity=True)
         (SKIPPABLE, with_bonus(BARE, score="bnnas"), "use path, and --pretrain.sampling fair_id"),
         (SKIPPABLE, with_bonus(score="accuracy"), "is no sum over layers to add it to; use one of"),
         (
-            SKIPPABLE, with_bonus(PretrainSettings(epochs=0), score="naswot"),
+            SKIPPABLE,
+            with_bonus(PretrainSettings(epochs=0), score="naswot"),
             "--search.score naswot is no sum over layers to add it to; use one of bnnas",
         ),
         (shipped_cells(), with_bonus(), "are no layers to be skipped; use a space such as"),
         (
-            shipped_cells(), with_bonus(strategy="differentiable"),
+            shipped_cells(),
+            with_bonus(strategy="differentiable"),
             "path term of its own; use --differentiable.path-weight, or leave it at 0",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_path_bonus_that_could_change_nothing_is_refused_with_what_fits(
     space: Space, settings: Settings, hint: str
 ) -> None:

@@ -259,8 +259,10 @@ def test_every_differing_setting_has_a_line() -> None:
     old, new = Settings(), Settings(seed=1, space="other", retrain=RetrainSettings(top_k=9))
 
     assert [line.partition(":")[0] for line in differences(old.to_json(), new)] == [
-        "retrain.top-k", "seed", "space",
-    ]  # fmt: skip
+        "retrain.top-k",
+        "seed",
+        "space",
+    ]
 
 
 def test_a_setting_that_the_record_does_not_know_yet_had_its_default() -> None:
@@ -430,10 +432,12 @@ class TestObjectives:
     @pytest.mark.parametrize(
         ("objectives", "goals"),
         [
-            ("score", ()), ("score,macs", ("macs",)), ("score, latency", ("latency",)),
+            ("score", ()),
+            ("score,macs", ("macs",)),
+            ("score, latency", ("latency",)),
             ("score,params,macs", ("params", "macs")),
         ],
-    )  # fmt: skip
+    )
     def test_they_name_the_costs_beside_the_score_in_their_order(
         self, objectives: str, goals: tuple[str, ...]
     ) -> None:
@@ -463,17 +467,19 @@ class TestObjectives:
         [
             (SearchSettings(strategy="calibrated", objectives="score,macs"), {}, "not a front"),
             (
-                SearchSettings(strategy="exact", objectives="score,macs,params"), {},
+                SearchSettings(strategy="exact", objectives="score,macs,params"),
+                {},
                 "one cost beside the score",
             ),
             (
-                SearchSettings(strategy="exact", objectives="score,macs", min_distance=2), {},
+                SearchSettings(strategy="exact", objectives="score,macs", min_distance=2),
+                {},
                 "keeps no distances",
             ),
             (SearchSettings(objectives="score,macs"), {"scheduler": "asha"}, "use fifo"),
             (SearchSettings(objectives="score,latency"), {}, "--latency-table FILE"),
         ],
-    )  # fmt: skip
+    )
     def test_what_cannot_follow_several_refuses_them(
         self, search: SearchSettings, retrain: dict[str, Any], hint: str
     ) -> None:

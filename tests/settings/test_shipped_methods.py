@@ -91,8 +91,10 @@ def test_a_differentiable_method_ends_in_a_network_of_the_space_that_its_file_na
 
 def test_the_published_numbers_of_differentiable_methods_are_those_of_their_files() -> None:
     assert {method: LOADED[method].differentiable for method in BY_GATES} == {
-        "prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS,
-    }  # fmt: skip
+        "prdarts": PRDARTS,
+        "darts": DARTS,
+        "pcdarts": PCDARTS,
+    }
 
 
 def test_methods_that_do_not_pretrain_are_those_whose_score_needs_no_supernet() -> None:

@@ -60,8 +60,14 @@ class TestArchitectures:
     def test_a_node_reads_every_earlier_state_and_may_read_one_twice(self) -> None:
         names = [pair.name for pair in TINY.blocks[0].candidates]
 
-        assert names == ["a(0)+b(0)", "a(0)+a(1)", "a(0)+b(1)", "b(0)+a(1)", "b(0)+b(1)",
-                         "a(1)+b(1)"]  # fmt: skip
+        assert names == [
+            "a(0)+b(0)",
+            "a(0)+a(1)",
+            "a(0)+b(1)",
+            "b(0)+a(1)",
+            "b(0)+b(1)",
+            "a(1)+b(1)",
+        ]
         assert len(SPACE.edges) == 14
 
     def test_published_genotypes_go_by_their_names(self) -> None:

@@ -159,10 +159,15 @@ def test_a_space_imports_values_and_operations_only(name: str) -> None:
     tree = ast.parse((SPACES / f"{name}.py").read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     allowed = {
-        "dataclasses", "torch", "raynas.spaces.chain", "raynas.spaces.cells",
+        "dataclasses",
+        "torch",
+        "raynas.spaces.chain",
+        "raynas.spaces.cells",
         "raynas.spaces.genotype",
-        "raynas.nets.stems_heads", "raynas.nets.operations", "raynas.nets.cell_operations",
-    }  # fmt: skip
+        "raynas.nets.stems_heads",
+        "raynas.nets.operations",
+        "raynas.nets.cell_operations",
+    }
 
     assert imported <= allowed
 

@@ -101,9 +101,14 @@ def beating(store: RunStore, lock: dict[str, Any]) -> Iterator[None]:
 def holding(store: RunStore) -> "subprocess.Popen[str]":
     """Return a process that holds the lock until its standard input is closed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, store.uri], cwd=ROOT, env=os.environ | {"PYTHONPATH": "."},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLD, store.uri],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "."},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     return process

@@ -173,8 +173,10 @@ def test_images_there_may_lie_in_class_folders_or_in_one_parquet_file(objects: S
 
     assert tree.class_names == one.class_names == ("cat", "dog")
     assert [(image.label, image.split) for image in tree.images] == [
-        (0, "train"), (1, "train"), (1, "val"),
-    ]  # fmt: skip
+        (0, "train"),
+        (1, "train"),
+        (1, "val"),
+    ]
     assert tree.images[0].open().getpixel((0, 0)) == 7
     with pytest.raises(UserError, match=r"it is a file; wanted a folder"):
         open_source(objects.uri("tree/train/cat/a.png"))

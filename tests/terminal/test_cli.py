@@ -96,9 +96,12 @@ class TestSigterm:
     ) -> None:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            [sys.executable, "-c", WORK], env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", WORK],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         with running(process):
             assert process.stdout
             assert process.stdout.readline() == "at work\n"

@@ -105,9 +105,13 @@ class TestWhatLearns:
 
     def test_the_classifier_learns_at_a_rate_of_its_own(self) -> None:
         settings = small_pretraining(
-            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=0.5,
-            classifier_rate=0.125, clip=0.0,
-        )  # fmt: skip
+            optimiser="sgd",
+            momentum=0.0,
+            schedule="constant",
+            learning_rate=0.5,
+            classifier_rate=0.125,
+            clip=0.0,
+        )
         state = begin_pretraining(settings, build_space("NN"))
         before = state.vector.clone()
         train(state, ones(state), 1)
@@ -143,9 +147,14 @@ class TestSums:
     @pytest.mark.parametrize("batch", [12, 14])  # shards of 4, 4, 4 and of 5, 5, 4 images
     def test_a_step_is_the_sum_over_paths_of_the_mean_over_images(self, batch: int) -> None:
         settings = small_pretraining(
-            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=0.25,
-            classifier_rate=0.25, clip=0.0, batch=batch,
-        )  # fmt: skip
+            optimiser="sgd",
+            momentum=0.0,
+            schedule="constant",
+            learning_rate=0.25,
+            classifier_rate=0.25,
+            clip=0.0,
+            batch=batch,
+        )
         state = begin_pretraining(settings, num_steps=1, num_shards=3)
         images = [len(np.arange(batch)[shard::3]) for shard in range(3)]
         before, pretended = state.vector.numpy().copy(), Pretended(state.segments)
@@ -160,9 +169,13 @@ class TestSums:
 
     def test_gradients_are_clipped_by_value_after_they_are_summed(self) -> None:
         settings = small_pretraining(
-            optimiser="sgd", momentum=0.0, schedule="constant", learning_rate=1.0,
-            classifier_rate=1.0, clip=2.5,
-        )  # fmt: skip
+            optimiser="sgd",
+            momentum=0.0,
+            schedule="constant",
+            learning_rate=1.0,
+            classifier_rate=1.0,
+            clip=2.5,
+        )
         state = begin_pretraining(settings, build_space("NN"), num_steps=1)
         before = state.vector.clone()
         train(state, ones(state))

@@ -44,9 +44,13 @@ def settings(trainable: Any = WEIGHTS, **search: Any) -> Settings:
         score="accuracy", recalibration_batches=BATCHES, score_images=37, generations=2
     )
     pretrain = PretrainSettings(
-        batch=16, trainable=trainable, layer_indicator="none", sampling="fair",
-        learning_rate=0.01, classifier_rate=0.01,
-    )  # fmt: skip
+        batch=16,
+        trainable=trainable,
+        layer_indicator="none",
+        sampling="fair",
+        learning_rate=0.01,
+        classifier_rate=0.01,
+    )
     images = ImageSettings(augment="crop")
     return Settings(images=images, pretrain=pretrain, search=replace(changed, **search))
 

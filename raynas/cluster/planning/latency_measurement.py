@@ -47,9 +47,10 @@ def measured_on(
         )
     has_gpu = any(each.get("GPU", 0.0) >= 1 for each in having) and setup.device != "cpu"
     task = ray.remote(measure).options(
-        num_cpus=min(cpus, setup.threads), num_gpus=1.0 if has_gpu else 0.0,
+        num_cpus=min(cpus, setup.threads),
+        num_gpus=1.0 if has_gpu else 0.0,
         resources={resource: _SHARE},
-    )  # fmt: skip
+    )
     try:
         found: Timings = ray.get(task.remote(space, list(architectures), setup, rounds))
     except ray.exceptions.RayTaskError as error:

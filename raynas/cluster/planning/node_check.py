@@ -69,9 +69,10 @@ def _ask(node: Node, paths: Sequence[str]) -> Any:
     cloudpickle.register_pickle_by_value(sys.modules[look.__module__])
     try:
         task = ray.remote(look).options(
-            num_cpus=0, max_retries=1,
+            num_cpus=0,
+            max_retries=1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-        )  # fmt: skip
+        )
         return task.remote(list(paths), bool(node.resources.get("GPU")))
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[look.__module__])

@@ -156,10 +156,11 @@ def forecast_line(forecast: Mapping[str, Any]) -> str:
     gpu_hours = sum(stage["gpu_hours"] for stage in stages.values())
     written = sum(stage["written_bytes"] for stage in stages.values())
     words = [
-        *times, f"in all {show_seconds(low)} to {show_seconds(high)}",
+        *times,
+        f"in all {show_seconds(low)} to {show_seconds(high)}",
         *([f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else []),
         f"{show_bytes(written)} written, {show_bytes(forecast['disk_bytes'])} on disk at the end",
-    ]  # fmt: skip
+    ]
     return f"{'forecast':<9} {', '.join(words)}"
 
 

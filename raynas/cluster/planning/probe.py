@@ -109,9 +109,17 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
     (a, b), (c, d) = np.mean([seconds for _, seconds in after], axis=0).tolist()
     params = plan.costs.of(_by_size(plan, settings.seed)[0]).params
     return Speeds(
-        start, isometry, step, score, (a, b), (c, d), checkpoint_bytes, 4 * params, gate_epoch,
+        start,
+        isometry,
+        step,
+        score,
+        (a, b),
+        (c, d),
+        checkpoint_bytes,
+        4 * params,
+        gate_epoch,
         gates_bytes,
-    )  # fmt: skip
+    )
 
 
 def _everywhere(
@@ -158,9 +166,14 @@ def _probe_pretraining(
     """
     frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
     state = Pretraining(
-        plan.chain, frozen.segments, frozen.vector, settings.pretrain, settings.seed, _ENDLESS,
+        plan.chain,
+        frozen.segments,
+        frozen.vector,
+        settings.pretrain,
+        settings.seed,
+        _ENDLESS,
         plan.num_shards,
-    )  # fmt: skip
+    )
     recipe = supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker)
     started = time.monotonic()
     with PathWorkers(recipe, dataset, plan.crew(settings.pretrain)) as workers:

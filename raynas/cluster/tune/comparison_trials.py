@@ -185,12 +185,14 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, progress_reporter=Silence(),
+                storage_path=folder,
+                verbose=0,
+                progress_reporter=Silence(),
                 callbacks=[CellRecorder(groups, on_end)],
                 failure_config=tune.FailureConfig(max_failures=_FAILURES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
-        ).fit()  # fmt: skip
+        ).fit()
 
 
 def make_cells(methods: Mapping[str, Settings], seeds: int, folder: str) -> list[Cell]:

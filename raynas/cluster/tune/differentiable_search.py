@@ -81,10 +81,15 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     advance = run.stages.stage("search", whole, "epochs")
     recorder = GateRecorder(run.store, space, settings, advance, plan.searches)
     work = trainable(
-        on_fit_nodes(gate_trial, run.demands), plan.trial_size, space=space,
-        dataset=run.dataset, settings=settings, store=run.store, gpus=plan.trial_size.gpus,
+        on_fit_nodes(gate_trial, run.demands),
+        plan.trial_size,
+        space=space,
+        dataset=run.dataset,
+        settings=settings,
+        store=run.store,
+        gpus=plan.trial_size.gpus,
         earlier=run.earlier.searches if run.earlier else None,
-    )  # fmt: skip
+    )
     each = replace(
         settings.retrain, epochs=differentiable.epochs, scheduler=differentiable.scheduler
     )

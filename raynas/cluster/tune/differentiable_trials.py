@@ -62,9 +62,14 @@ def gate_trial(  # noqa: PLR0913 - what a trial is made of
     torch.set_num_threads(settings.retrain.cpus_per_trial)
     path, last = gate_checkpoint(config["seed"]), settings.differentiable.epochs
     search = GateSearch(
-        space, dataset, settings.differentiable, settings.images.augment, config["seed"],
-        "cuda" if gpus else "cpu", team,
-    )  # fmt: skip
+        space,
+        dataset,
+        settings.differentiable,
+        settings.images.augment,
+        config["seed"],
+        "cuda" if gpus else "cpu",
+        team,
+    )
     begun = next((of for of in (store, earlier) if of and is_whole(of, path)), None)
     if begun:
         search.restore(begun.read_bytes(path))

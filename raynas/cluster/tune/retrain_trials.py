@@ -90,9 +90,11 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     if team.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())
     found = {
-        "test_accuracy": test.accuracy, "test_balanced_accuracy": test.balanced_accuracy,
-        "test_images": len(dataset.test), "written_bytes": store.written - counted,
-    }  # fmt: skip
+        "test_accuracy": test.accuracy,
+        "test_balanced_accuracy": test.balanced_accuracy,
+        "test_images": len(dataset.test),
+        "written_bytes": store.written - counted,
+    }
     report(_progress(retraining) | told | found)
 
 

@@ -56,9 +56,13 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
     size = run.plan.trial_size  # also here: a batch that needs several GPUs has no room on one
     work = trainable(
-        on_fit_nodes(check_trial, run.demands), size, space=run.plan.space, dataset=run.dataset,
-        settings=replace(settings, retrain=short), gpus=size.gpus,
-    )  # fmt: skip
+        on_fit_nodes(check_trial, run.demands),
+        size,
+        space=run.plan.space,
+        dataset=run.dataset,
+        settings=replace(settings, retrain=short),
+        gpus=size.gpus,
+    )
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
     with run.spending("check", run.plan.checkers * size.all_gpus):
@@ -164,9 +168,11 @@ class CheckRecorder(tune.Callback):
         cost = self._costs.of(architecture)
         pairs = zip(architecture, self._identities, strict=True)
         row = {
-            "architecture": text, "score": self._scores[architecture], **cost.columns,
+            "architecture": text,
+            "score": self._scores[architecture],
+            **cost.columns,
             "depth": sum(choice != identity for choice, identity in pairs),
-        }  # fmt: skip
+        }
         self._store.append("checks", [row | found], part=text)
         self._recorded.add(text)
         waiting = [1.0] * (len(self._scores) - len(self._recorded))

@@ -74,9 +74,12 @@ def run_scoring(
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, progress_reporter=Silence(), callbacks=[watch],
+                storage_path=folder,
+                verbose=0,
+                progress_reporter=Silence(),
+                callbacks=[watch],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=TRIES),
             ),
-        ).fit()  # fmt: skip
+        ).fit()
     return [str(error) for error in results.errors]

@@ -39,9 +39,14 @@ def supernet_recipe(space: SearchSpace, settings: Settings, shards: int, gpus: f
     def build(dataset: Dataset) -> Compute:
         device = "cuda" if gpus else "cpu"
         return PathGradients(
-            space, dataset, settings.pretrain, settings.images.augment, settings.seed, shards,
+            space,
+            dataset,
+            settings.pretrain,
+            settings.images.augment,
+            settings.seed,
+            shards,
             device,
-        )  # fmt: skip
+        )
 
     return build
 

@@ -82,9 +82,15 @@ def answer(reading: Reading) -> Answer | None:
     accuracy = accuracy_of(best, reading)
     commands, python, note = _use(best, reading)
     return Answer(
-        best["architecture"], accuracy, _facts(best, accuracy), _layers(best, reading),
-        _doubt(best, accuracy, reading), commands, python, note,
-    )  # fmt: skip
+        best["architecture"],
+        accuracy,
+        _facts(best, accuracy),
+        _layers(best, reading),
+        _doubt(best, accuracy, reading),
+        commands,
+        python,
+        note,
+    )
 
 
 def _layers(best: dict[str, Any], reading: Reading) -> list[str]:

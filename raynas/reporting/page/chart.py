@@ -21,14 +21,21 @@ _LETTER = 6.8  # pixels of a tick's letter, about
 # Paths from a point: a circle, triangles, a square, a diamond, a cross. The small circle is a line
 # without length whose round ends are seen, for there may be thousands of it.
 _MARKERS = (
-    "m-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z", "m0-4.8l4.5 8h-9z",
-    "m-3.6-3.6h7.2v7.2h-7.2z", "m0-5.2l5.2 5.2-5.2 5.2-5.2-5.2z",
-    "m-1.3-4.3h2.6v3h3v2.6h-3v3h-2.6v-3h-3v-2.6h3z", "m0 4.8l4.5-8h-9z",
-)  # fmt: skip
+    "m-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z",
+    "m0-4.8l4.5 8h-9z",
+    "m-3.6-3.6h7.2v7.2h-7.2z",
+    "m0-5.2l5.2 5.2-5.2 5.2-5.2-5.2z",
+    "m-1.3-4.3h2.6v3h3v2.6h-3v3h-2.6v-3h-3v-2.6h3z",
+    "m0 4.8l4.5-8h-9z",
+)
 _SMALL = (
-    "h0", "m0-3.2l3 5.3h-6z", "m-2.3-2.3h4.6v4.6h-4.6z", "m0-3.3l3.3 3.3-3.3 3.3-3.3-3.3z",
-    "m-1-3h2v2h2v2h-2v2h-2v-2h-2v-2h2z", "m0 3.2l3-5.3h-6z",
-)  # fmt: skip
+    "h0",
+    "m0-3.2l3 5.3h-6z",
+    "m-2.3-2.3h4.6v4.6h-4.6z",
+    "m0-3.3l3.3 3.3-3.3 3.3-3.3-3.3z",
+    "m-1-3h2v2h2v2h-2v2h-2v-2h-2v-2h2z",
+    "m0 3.2l3-5.3h-6z",
+)
 
 
 class Chart:
@@ -123,10 +130,14 @@ class Chart:
             description: For those who do not see it.
         """
         return tag(
-            "svg", *self._frame(), *self._marks,
-            viewBox=f"0 0 {self.width} {self.height}", class_="chart",
-            role="img", aria_label=description,
-        )  # fmt: skip
+            "svg",
+            *self._frame(),
+            *self._marks,
+            viewBox=f"0 0 {self.width} {self.height}",
+            class_="chart",
+            role="img",
+            aria_label=description,
+        )
 
     def _frame(self) -> list[Markup]:
         """Return grid, ticks and labels."""
@@ -150,9 +161,10 @@ class Chart:
                 for x, (_, text) in columns
             ),
             tag("text", self.y.label, x=0, y=12, class_="label"),
-            tag("text", self.x.label, x=right, y=self.height - 6, class_="label",
-                text_anchor="end"),
-        ]  # fmt: skip
+            tag(
+                "text", self.x.label, x=right, y=self.height - 6, class_="label", text_anchor="end"
+            ),
+        ]
 
 
 def key(series: int, look: str = "", is_line: bool = False) -> Markup:

@@ -55,9 +55,18 @@ class Section:
 def sections(reading: Reading) -> list[Section]:
     """Return the sections that the run has, or will have."""
     makers: tuple[Callable[[Reading], Section | None], ...] = (
-        _outcomes, _front, _gates, _weights, _history, _indicators, _fairness, _isometry, _check,
-        _curves, _times,
-    )  # fmt: skip
+        _outcomes,
+        _front,
+        _gates,
+        _weights,
+        _history,
+        _indicators,
+        _fairness,
+        _isometry,
+        _check,
+        _curves,
+        _times,
+    )
     return [section for make in makers if (section := make(reading)) is not None]
 
 
@@ -81,11 +90,12 @@ def _front(reading: Reading) -> Section:
         return Section(name, title, is_empty=True)
     fronts = {kind: pareto(points, "val_accuracy", "cost") for kind, points in known.items()}
     return Section(
-        name, title,
+        name,
+        title,
         "Left is cheaper, up is better. Trainings that were stopped early are left out.",
         pictures=[front(points, kind) for kind, points in known.items()],
         tables=[listings.front(points, kind) for kind, points in fronts.items()],
-    )  # fmt: skip
+    )
 
 
 def _history(reading: Reading) -> Section:
@@ -203,9 +213,14 @@ def _check(reading: Reading) -> Section | None:
     verdict = _sentence(check.verdict)
     drawn = search_pictures.check(reading.table("checks"), verdict)
     return Section(
-        "check", "Self-check of the score", lead, pictures=[drawn],
-        tables=[listings.agreements(check)], is_open=True, look="beside",
-    )  # fmt: skip
+        "check",
+        "Self-check of the score",
+        lead,
+        pictures=[drawn],
+        tables=[listings.agreements(check)],
+        is_open=True,
+        look="beside",
+    )
 
 
 def _curves(reading: Reading) -> Section:
@@ -234,9 +249,14 @@ def _times(reading: Reading) -> Section | None:
     lead = "" if expected else "This run was begun without a forecast."
     notes = [_sentence(line) for line in spent_lines(reading.store)]
     return Section(
-        "times", "Forecast against truth", lead, notes, pictures, [listings.times(expected, spent)],
+        "times",
+        "Forecast against truth",
+        lead,
+        notes,
+        pictures,
+        [listings.times(expected, spent)],
         is_open=True,
-    )  # fmt: skip
+    )
 
 
 def _stages(text: str | None) -> dict[str, Any]:

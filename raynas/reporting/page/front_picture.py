@@ -11,8 +11,10 @@ from raynas.reporting.page.parts import Picture, finite, percent, picture, share
 from raynas.reporting.queries import pareto
 
 AXES: dict[Kind, str] = {
-    "macs": "Multiply-adds of one image", "params": "Parameters", "latency": "Latency",
-}  # fmt: skip
+    "macs": "Multiply-adds of one image",
+    "params": "Parameters",
+    "latency": "Latency",
+}
 """What is written at the axis of each cost."""
 _COLUMNS = {"macs": ("macs", 1.0), "params": ("params", 1.0), "latency": ("latency_ms", 1e6)}
 _MOST_NAMED = 12  # points that are all named, not those of the front alone
@@ -47,12 +49,21 @@ def front(points: pd.DataFrame, kind: Kind) -> Picture:
     def draw(width: int) -> Chart:
         is_log = bool(points["cost"].max() > _LOG_FROM * points["cost"].min())
         chart = Chart(
-            width, 340,
-            spanning(points["cost"], words, is_log=is_log,
-                     show=lambda value: show_limit(kind, round(value))),
-            spanning([*points["val_accuracy"], *finite(points["test_accuracy"])],
-                     "Accuracy (%)", margin=0.12, show=share_tick),
-        )  # fmt: skip
+            width,
+            340,
+            spanning(
+                points["cost"],
+                words,
+                is_log=is_log,
+                show=lambda value: show_limit(kind, round(value)),
+            ),
+            spanning(
+                [*points["val_accuracy"], *finite(points["test_accuracy"])],
+                "Accuracy (%)",
+                margin=0.12,
+                show=share_tick,
+            ),
+        )
         xs, ys = [*best["cost"], chart.x.high], [*best["val_accuracy"], best["val_accuracy"].max()]
         chart.stairs(xs, ys, "front")
         if len(points) > _MOST_TOLD:

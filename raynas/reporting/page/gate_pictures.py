@@ -32,11 +32,23 @@ def curves(epochs: pd.DataFrame) -> list[Picture]:
         epochs: Rows of the table ``search_epochs`` that are epochs.
     """
     return [
-        _curve(epochs, "skip_share", "Skip connections", "Chosen inputs (%)",
-               lambda value: f"{100 * value:.0f} %", share_tick),
-        _curve(epochs, "path_depth", "Path depth", "Operations with weights on a path",
-               "{:.2f}".format, None),
-    ]  # fmt: skip
+        _curve(
+            epochs,
+            "skip_share",
+            "Skip connections",
+            "Chosen inputs (%)",
+            lambda value: f"{100 * value:.0f} %",
+            share_tick,
+        ),
+        _curve(
+            epochs,
+            "path_depth",
+            "Path depth",
+            "Operations with weights on a path",
+            "{:.2f}".format,
+            None,
+        ),
+    ]
 
 
 def _curve(  # noqa: PLR0913 - a quantity and how it is written
@@ -55,10 +67,11 @@ def _curve(  # noqa: PLR0913 - a quantity and how it is written
 
     def draw(width: int) -> Chart:
         chart = Chart(
-            width, 280,
+            width,
+            280,
             spanning(epochs["epoch"], "Epoch", 0.02, is_whole=True),
             spanning([0, *(rows["max"].max() for rows in spreads.values())], label, show=show),
-        )  # fmt: skip
+        )
         for index, rows in enumerate(spreads.values()):
             chart.band(rows["epoch"], rows["min"], rows["max"], f"s{index}")
             chart.line(rows["epoch"], rows["mean"], f"s{index}")
@@ -83,17 +96,22 @@ def searches(found: pd.DataFrame) -> Table:
     """
     best = best_search(found)
     columns = [
-        Column("Seed", sorted_by=True), Column("Accuracy", falls=True), Column("Epochs"),
-        Column("Cells", is_text=True), Column("Skips"), Column("Depth", falls=True),
+        Column("Seed", sorted_by=True),
+        Column("Accuracy", falls=True),
+        Column("Epochs"),
+        Column("Cells", is_text=True),
+        Column("Skips"),
+        Column("Depth", falls=True),
         Column("Genotype", is_text=True),
-    ]  # fmt: skip
+    ]
     rows = []
     for row in found.to_dict("records"):
         look = "" if best is None or row["seed"] != best["seed"] else "chosen"
         search = [
-            Cell(str(row["seed"]), row["seed"], look), share(row["val_accuracy"]),
+            Cell(str(row["seed"]), row["seed"], look),
+            share(row["val_accuracy"]),
             plain(row["epoch"], "{:.0f}"),
-        ]  # fmt: skip
+        ]
         rows += [[*search, *_cells_of(row, cell)] for cell in _CELLS]
     return Table("Searches", columns, rows)
 

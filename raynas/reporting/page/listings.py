@@ -29,11 +29,16 @@ def outcomes(reading: Reading) -> Table:
     """Return every retrained network, the best first."""
     rows, store = reading.outcomes, reading.store
     columns = [
-        Column("Rank", sorted_by=True), Column("Architecture", is_text=True),
-        Column("Test", falls=True), Column("Validation", falls=True),
-        Column("MACs"), Column("Params"), Column("Score", falls=True),
-        Column("Epochs"), Column("Status", is_text=True),
-    ]  # fmt: skip
+        Column("Rank", sorted_by=True),
+        Column("Architecture", is_text=True),
+        Column("Test", falls=True),
+        Column("Validation", falls=True),
+        Column("MACs"),
+        Column("Params"),
+        Column("Score", falls=True),
+        Column("Epochs"),
+        Column("Status", is_text=True),
+    ]
     cells = [_outcome(row, row is reading.best) for row in rows[:MOST_ROWS]]
     if is_imbalanced(reading.plan):
         columns += [Column("Balanced test", falls=True), Column("Balanced val.", falls=True)]
@@ -66,16 +71,22 @@ def _outcome(row: Row, is_best: bool) -> list[Cell]:
 def front(points: pd.DataFrame, kind: Kind) -> Table:
     """Return the networks of the Pareto front of a cost, the cheapest first."""
     columns = [
-        Column("Rank"), Column("Architecture", is_text=True),
+        Column("Rank"),
+        Column("Architecture", is_text=True),
         Column("MACs" if kind == "macs" else kind.capitalize(), sorted_by=True),
-        Column("Validation", falls=True), Column("Test", falls=True),
-    ]  # fmt: skip
+        Column("Validation", falls=True),
+        Column("Test", falls=True),
+    ]
     rows = [
-        [plain(row["rank"], "{:.0f}"), word(row["architecture"], "code"),
-         Cell(show_limit(kind, int(row["cost"])), row["cost"], hint=f"{row['cost']:,.0f}"),
-         share(row["val_accuracy"]), share(row["test_accuracy"])]
+        [
+            plain(row["rank"], "{:.0f}"),
+            word(row["architecture"], "code"),
+            Cell(show_limit(kind, int(row["cost"])), row["cost"], hint=f"{row['cost']:,.0f}"),
+            share(row["val_accuracy"]),
+            share(row["test_accuracy"]),
+        ]
         for row in points.to_dict("records")
-    ]  # fmt: skip
+    ]
     return Table("Networks of the validation front", columns, rows[:MOST_ROWS])
 
 
@@ -86,10 +97,13 @@ def generations(scored: pd.DataFrame) -> Table:
     groups = scored.groupby("generation")["score"]
     found = groups.agg(["size", "max", "median", "min"]).head(MOST_ROWS)
     rows = [
-        [plain(row["generation"], "{:.0f}"), plain(row["size"], "{:,.0f}"),
-         *(plain(row[name], "{:.4f}") for name in ("max", "median", "min"))]
+        [
+            plain(row["generation"], "{:.0f}"),
+            plain(row["size"], "{:,.0f}"),
+            *(plain(row[name], "{:.4f}") for name in ("max", "median", "min")),
+        ]
         for row in found.reset_index().to_dict("records")
-    ]  # fmt: skip
+    ]
     left = groups.ngroups - len(found)
     return Table("Scores by generation", columns, rows, f"{left} more." if left else "")
 
@@ -114,36 +128,51 @@ def isometry(layers: pd.DataFrame) -> Table:
         layers: What ``raynas.reporting.queries.isometry_by_layer`` returns.
     """
     columns = [
-        Column("Layer", sorted_by=True), Column("Weights", is_text=True),
-        Column("Batch norms", is_text=True), Column("phi"), Column("varphi"), Column("Spread"),
-    ]  # fmt: skip
+        Column("Layer", sorted_by=True),
+        Column("Weights", is_text=True),
+        Column("Batch norms", is_text=True),
+        Column("phi"),
+        Column("varphi"),
+        Column("Spread"),
+    ]
     rows = [
-        [plain(row["layer"], "{:.0f}"), word(row["initialisation"]),
-         word("with" if row["batch_norm"] else "without"),
-         *(plain(row[name], "{:.3f}") for name in ("phi", "varphi", "spread"))]
+        [
+            plain(row["layer"], "{:.0f}"),
+            word(row["initialisation"]),
+            word("with" if row["batch_norm"] else "without"),
+            *(plain(row[name], "{:.3f}") for name in ("phi", "varphi", "spread")),
+        ]
         for row in layers.sort_values("layer", kind="stable").to_dict("records")
-    ]  # fmt: skip
+    ]
     return Table("Gain of candidates by layer", columns, rows[: 2 * MOST_ROWS])
 
 
 def agreements(check: Check) -> Table:
     """Return Kendall's tau of the score and of what costs nothing to know."""
-    columns = [Column("Ranked by", is_text=True), Column("tau", falls=True),
-               Column("95 % interval", is_text=True)]  # fmt: skip
+    columns = [
+        Column("Ranked by", is_text=True),
+        Column("tau", falls=True),
+        Column("95 % interval", is_text=True),
+    ]
     found: dict[str, Agreement] = {"score": check.score, **check.yardsticks}
     rows = [
-        [Cell(name, name), Cell(f"{of.tau:.2f}", of.tau),
-         Cell(f"{of.low:.2f} to {of.high:.2f}", of.low)]
+        [
+            Cell(name, name),
+            Cell(f"{of.tau:.2f}", of.tau),
+            Cell(f"{of.low:.2f} to {of.high:.2f}", of.low),
+        ]
         for name, of in found.items()
-    ]  # fmt: skip
+    ]
     return Table("Agreement with brief trainings", columns, rows)
 
 
 def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
     """Return what each stage took beside its forecast."""
     names = [name for name, of in {**expected, **spent}.items() if isinstance(of, dict)]
-    columns = [Column("Stage", is_text=True),
-               *map(Column, ("Forecast", "Range", "Taken", "Ratio", "Written"))]  # fmt: skip
+    columns = [
+        Column("Stage", is_text=True),
+        *map(Column, ("Forecast", "Range", "Taken", "Ratio", "Written")),
+    ]
     rows = [_stage(name, expected.get(name), spent.get(name)) for name in names]
     return Table("Time by stage", columns, rows, sorts=False)
 

@@ -25,10 +25,11 @@ def history(scored: pd.DataFrame, score: str) -> Picture:
 
     def draw(width: int) -> Chart:
         chart = Chart(
-            width, 320,
+            width,
+            320,
             spanning(rows["order"], "Architecture, in the order of scoring", 0.02, is_whole=True),
             spanning(rows["score"], f"Score ({score})"),
-        )  # fmt: skip
+        )
         for order in firsts if len(firsts) <= _MOST_RULES else ():
             chart.rule("grid", x=order - 0.5)
         for origin in origins:
@@ -61,10 +62,11 @@ def check(rows: pd.DataFrame, verdict: str) -> Picture:
 
     def draw(width: int) -> Chart:
         chart = Chart(
-            width, 300,
+            width,
+            300,
             spanning(known["score"], "Score"),
             spanning(known["val_accuracy"], "Validation accuracy (%)", show=share_tick),
-        )  # fmt: skip
+        )
         chart.dots(known["score"], known["val_accuracy"], 0)
         return chart
 

@@ -51,11 +51,12 @@ def settings_part(reading: Reading) -> SettingsPart:
             [rows[name] for name in sorted(changed)],
         ),
         Table(
-            "Settings that are defaults", columns,
+            "Settings that are defaults",
+            columns,
             [row[:2] for name, row in rows.items() if name not in changed],
         ),
         command(reading, {name: now[name] for name in sorted(changed)}),
-    )  # fmt: skip
+    )
 
 
 def command(reading: Reading, changed: dict[str, Any]) -> str:

@@ -25,10 +25,11 @@ def losses(steps: pd.DataFrame) -> Picture:
 
     def draw(width: int) -> Chart:
         chart = Chart(
-            width, 280,
+            width,
+            280,
             spanning(steps["step"], "Step", 0.02, is_whole=True),
             spanning(steps["loss"], "Training loss (nats)"),
-        )  # fmt: skip
+        )
         if len(middle) < len(steps):
             chart.band(middle, low, high, "s0")
         else:
@@ -60,10 +61,11 @@ def curves(trials: pd.DataFrame, ranks: Mapping[str, int]) -> list[Picture]:
         drawn = trials[trials["architecture"].isin([*named, *others])]
         show = _share_tick if column == "val_accuracy" else None
         chart = Chart(
-            width, 300,
+            width,
+            300,
             spanning(drawn["epoch"], "Epoch", 0.02, is_whole=True),
             spanning(drawn[column], label, show=show),
-        )  # fmt: skip
+        )
         for index, name in reversed(list(enumerate([*named, *others]))):
             look = f"s{index}" if index < len(named) else "faint"
             for trial in groups[name]:
@@ -85,16 +87,19 @@ def curves(trials: pd.DataFrame, ranks: Mapping[str, int]) -> list[Picture]:
     top = f"the highest validation accuracy of an epoch is {percent(best.iloc[0])}"
     return [
         half_picture(
-            "Validation accuracy", f"Line chart of validation accuracy by epoch: {told}; {top}.",
+            "Validation accuracy",
+            f"Line chart of validation accuracy by epoch: {told}; {top}.",
             f"{told}; {top}.{rest}",
-            lambda width: draw(width, "val_accuracy", "Validation accuracy (%)"), legend,
+            lambda width: draw(width, "val_accuracy", "Validation accuracy (%)"),
+            legend,
         ),
         half_picture(
-            "Training loss", f"Line chart of training loss by epoch: {told}.",
+            "Training loss",
+            f"Line chart of training loss by epoch: {told}.",
             f"At the end it lies between {_ends(groups, named)} nats for those in colours.",
             lambda width: draw(width, "train_loss", "Training loss (nats)"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _share_tick(value: float) -> str:
@@ -127,10 +132,11 @@ def _gain(part: pd.DataFrame, title: str, weights: Sequence[str]) -> Picture:
 
     def draw(width: int) -> Chart:
         chart = Chart(
-            width, 280,
+            width,
+            280,
             spanning(part["layer"], "Layer", 0.04, is_whole=True),
             spanning([*part["phi"], 1.0], "Gain phi of a candidate", is_log=True),
-        )  # fmt: skip
+        )
         chart.rule("one", y=1.0)
         for index, name in enumerate(kinds):
             group = part[part["initialisation"] == name]
@@ -173,8 +179,9 @@ def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> Picture:
         for name in stages
     )
     legend = [
-        (key(0, "range", is_line=True), "forecast range"), (key(2, "hollow"), "forecast"),
+        (key(0, "range", is_line=True), "forecast range"),
+        (key(2, "hollow"), "forecast"),
         (key(3), "taken"),
-    ]  # fmt: skip
+    ]
     alt = f"Chart of the time of each stage: {told}."
     return picture("Time by stage", alt, "", draw, legend)

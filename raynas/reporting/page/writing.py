@@ -39,15 +39,25 @@ def make_page(store: RunStore, methods: Path) -> str:
     style, script = (_read(name) for name in ("page.css", "page.js"))
     failed, more_failed = failures(reading)
     parts = sections(reading)
-    page = _environment().get_template("page.html.jinja").render(
-        style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package
-        style_hash=_hash(style), script_hash=_hash(script),
-        reading=reading, answer=answer(reading),
-        sections=[part for part in parts if not part.is_empty],
-        coming=[part.title for part in parts if part.is_empty],
-        failures=failed, more_failures=more_failed, settings=settings_part(reading),
-        about=about(reading), took=_took(reading),
-    )  # fmt: skip
+    page = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            style=Markup(style),  # noqa: S704 - a file of this package
+            script=Markup(script),  # noqa: S704 - a file of this package
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            reading=reading,
+            answer=answer(reading),
+            sections=[part for part in parts if not part.is_empty],
+            coming=[part.title for part in parts if part.is_empty],
+            failures=failed,
+            more_failures=more_failed,
+            settings=settings_part(reading),
+            about=about(reading),
+            took=_took(reading),
+        )
+    )
     return page + "\n"
 
 
@@ -80,9 +90,12 @@ def _write(store: RunStore, methods: Path, say: Callable[[str], None]) -> None:
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters["moment"] = moment
     return environment
 

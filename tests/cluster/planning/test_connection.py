@@ -222,10 +222,14 @@ def test_a_cluster_started_here_works_in_a_thread_and_a_batch_job_and_lets_nobod
     long.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     done = subprocess.run(
-        [sys.executable, "-c", GUARDED], cwd=ROOT,
+        [sys.executable, "-c", GUARDED],
+        cwd=ROOT,
         env=environment | {"HOME": str(home), "TMPDIR": str(long)},
-        capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
 
     lines = ["answer 1", "token True", "disabled False", "private 0o700", "left False"]
     assert done.stdout.splitlines() == lines, done.stderr

@@ -42,9 +42,15 @@ from tests.cluster.planning.test_plan import (
 from tests.data.samples import build_dataset
 
 SPEEDS = Speeds(
-    start=0.0, isometry=0.0, step=1.0, score=0.0, epochs=(1.0, 5.0), tests=(0.0, 0.0),
-    checkpoint_bytes=1000, network_bytes=4000,
-)  # fmt: skip
+    start=0.0,
+    isometry=0.0,
+    step=1.0,
+    score=0.0,
+    epochs=(1.0, 5.0),
+    tests=(0.0, 0.0),
+    checkpoint_bytes=1000,
+    network_bytes=4000,
+)
 
 
 def stages(settings: Settings, made: Plan | None = None, **speeds: Any) -> dict[str, Any]:
@@ -84,9 +90,11 @@ class TestArithmetic:
         seconds = {
             name: stages(settings, made, start=start)["retrain"]["seconds"]
             for name, made, start in (
-                ("none", alone, 0.0), ("alone", alone, 7.0), ("team", team, 7.0),
+                ("none", alone, 0.0),
+                ("alone", alone, 7.0),
+                ("team", team, 7.0),
             )
-        }  # fmt: skip
+        }
 
         assert seconds["alone"] - seconds["none"] == pytest.approx(7)
         assert seconds["team"] - seconds["none"] == pytest.approx(2 * 7)
@@ -144,8 +152,13 @@ class TestArithmetic:
 
 class TestLine:
     def test_a_person_reads_times_in_units_of_their_size_with_the_range(self) -> None:
-        stage = {"seconds": 150.0, "low_seconds": 100.0, "high_seconds": 7200.0,
-                 "gpu_hours": 0.0, "written_bytes": 3 * 2**20}  # fmt: skip
+        stage = {
+            "seconds": 150.0,
+            "low_seconds": 100.0,
+            "high_seconds": 7200.0,
+            "gpu_hours": 0.0,
+            "written_bytes": 3 * 2**20,
+        }
         line = forecast_line({"pretrain": stage, "disk_bytes": 512.0})
 
         assert line == (

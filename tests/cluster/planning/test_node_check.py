@@ -179,13 +179,20 @@ cluster.shutdown()
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the GPUs are to be missing")
 def test_real_nodes_are_asked_for_the_folder_the_images_and_their_gpus(tmp_path: Path) -> None:
     environment = os.environ | {
-        "HOME": str(tmp_path / "home"), "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+        "HOME": str(tmp_path / "home"),
+        "RAY_AUTH_MODE": "disabled",
+        "PYTHONPATH": str(ROOT),
+    }
     (tmp_path / "home").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", SURVEY, str(tmp_path / "deep" / "run")],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
     assert lines, done.stderr
     fit, without_images, without_gpus = json.loads(lines[0].removeprefix("FOUND "))

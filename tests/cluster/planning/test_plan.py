@@ -234,11 +234,17 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "other"),
         [
-            ("classes", ["x", "y", "z"]), ("channels", 1), ("resolution", 9), ("train", 47),
-            ("val", 1), ("test", 1), ("skipped", ["a.png"]), ("mean", [0.5, 0.5, 0.4]),
+            ("classes", ["x", "y", "z"]),
+            ("channels", 1),
+            ("resolution", 9),
+            ("train", 47),
+            ("val", 1),
+            ("test", 1),
+            ("skipped", ["a.png"]),
+            ("mean", [0.5, 0.5, 0.4]),
             ("std", [0.1]),
         ],
-    )  # fmt: skip
+    )
     def test_data_that_differ_from_the_recorded_ones_are_refused_by_what_differs(
         self, name: str, other: Any
     ) -> None:
@@ -328,8 +334,9 @@ class TestLines:
         assert "by hard-concrete gates in 6 cells of 16 channels, 3 seeds for 200 epochs, 2" in text
         assert "retrain   3 networks for 15 epochs, 2 at a time, fifo" in text
         assert (made.searches, made.concurrent) == (2, 2)
-        one = by_gates(seeds=1, batch=8, gates="softmax", skip_weight=0, group_weight=0,
-                       path_weight=0)  # fmt: skip
+        one = by_gates(
+            seeds=1, batch=8, gates="softmax", skip_weight=0, group_weight=0, path_weight=0
+        )
         text = "\n".join(plan_lines(plan(one, space=shipped_cells()), one, LAPTOP))
         assert "by softmax gates in 6 cells of 16 channels, 1 seed for 200 epochs, 1 at a" in text
         assert "retrain   1 network for 15 epochs, 1 at a time, fifo" in text
@@ -376,8 +383,11 @@ class TestLines:
         warnings = [x for x in plan_lines(made, settings, LAPTOP) if x.startswith("warning: ")]
 
         assert [warning.split()[1] for warning in warnings] == [
-            "at", "fewer", "pretraining", "retraining",
-        ]  # fmt: skip
+            "at",
+            "fewer",
+            "pretraining",
+            "retraining",
+        ]
         assert "2 of 4 layers of tiny see maps of one pixel" in warnings[0]
         assert "3 classes (class 0, class 1, class 2)" in warnings[1]
 

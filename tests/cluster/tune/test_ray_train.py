@@ -52,9 +52,16 @@ def run_together(experiment: Experiment, concurrent: int, victim: int | None = N
     notes.mkdir()
     ship_by_value(__name__)
     work = trainable(
-        noted_trial, TWO, space=experiment.space, dataset=experiment.dataset,
-        settings=experiment.settings, store=experiment.store, gpus=0.0, notes=notes, victim=victim,
-    )  # fmt: skip
+        noted_trial,
+        TWO,
+        space=experiment.space,
+        dataset=experiment.dataset,
+        settings=experiment.settings,
+        store=experiment.store,
+        gpus=0.0,
+        notes=notes,
+        victim=victim,
+    )
     run(experiment, concurrent, work, TWO)
     return notes
 
@@ -123,9 +130,14 @@ def test_asha_stops_the_weaker_trial_s_workers_and_says_so(
 ) -> None:
     del cluster
     retrain = RetrainSettings(
-        top_k=2, epochs=30, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
+        top_k=2,
+        epochs=30,
+        batch=24,
+        ema_decay=0.0,
+        scheduler="asha",
+        asha_grace_epochs=1,
         asha_reduction=2,
-    )  # fmt: skip
+    )
     folder = tmp_path / "asha"
     folder.mkdir()
     experiment = begin(folder, retrain)

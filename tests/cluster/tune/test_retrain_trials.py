@@ -173,9 +173,15 @@ def run(
         outcomes.add(end, searcher.score_of)
 
     alone = trainable(
-        retrain_trial, ALONE, space=space, dataset=dataset, settings=experiment.settings,
-        store=store, gpus=0.0, earlier=earlier,
-    )  # fmt: skip
+        retrain_trial,
+        ALONE,
+        space=space,
+        dataset=dataset,
+        settings=experiment.settings,
+        store=store,
+        gpus=0.0,
+        earlier=earlier,
+    )
     recorder = TrialRecorder(store, retrain, experiment.bar, on_end, concurrent)
     run_trials(work or alone, searcher, [recorder, *callbacks], retrain, size, concurrent)
 
@@ -384,9 +390,15 @@ def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experi
     """Return an experiment of one trial after another, of which the second one was stopped."""
     del cluster
     retrain = RetrainSettings(
-        top_k=3, epochs=4, batch=24, ema_decay=0.0, scheduler="asha", asha_grace_epochs=1,
-        asha_reduction=2, max_failures=0,
-    )  # fmt: skip
+        top_k=3,
+        epochs=4,
+        batch=24,
+        ema_decay=0.0,
+        scheduler="asha",
+        asha_grace_epochs=1,
+        asha_reduction=2,
+        max_failures=0,
+    )
     experiment = begin(tmp_path_factory.mktemp("asha"), retrain)
     run(experiment, concurrent=1)  # the good one first: it sets what the others must reach
     return experiment

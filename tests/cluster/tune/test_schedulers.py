@@ -157,14 +157,23 @@ def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
     store.append("trials", [{"architecture": "0-1", **epochs_of([0.5])[0]}], part="0-1")
     store.append("search_epochs", [{"seed": 0, **epochs_of([0.5])[0]}], part="000000")
     run: Any = SimpleNamespace(
-        store=store, settings=Settings(), dataset=None, earlier=None, trackers=(), demands=None,
+        store=store,
+        settings=Settings(),
+        dataset=None,
+        earlier=None,
+        trackers=(),
+        demands=None,
         plan=SimpleNamespace(
-            space=None, costs=None, trial_size=TrialSize(), concurrent=1, searches=1,
+            space=None,
+            costs=None,
+            trial_size=TrialSize(),
+            concurrent=1,
+            searches=1,
             gpus_per_trial=0.0,
         ),
         stages=SimpleNamespace(stage=lambda *_: print, print=print),
         spending=lambda *_: nullcontext(),
-    )  # fmt: skip
+    )
     told: list[dict[str, Epochs]] = []
     monkeypatch.setattr(module, "trainable", lambda *_, **__: None)
     monkeypatch.setattr(module, "run_trials", lambda *given: told.append(given[-1]))

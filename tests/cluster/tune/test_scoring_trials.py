@@ -24,8 +24,12 @@ from tests.builders import build_evolution, run_to_end, sum_of_choices
 pytestmark = pytest.mark.cluster
 
 TINY: dict[str, Any] = {
-    "generations": 3, "population": 4, "parents": 2, "mutations": 2, "crossovers": 1,
-}  # fmt: skip
+    "generations": 3,
+    "population": 4,
+    "parents": 2,
+    "mutations": 2,
+    "crossovers": 1,
+}
 
 
 def made(folder: Path, fails: str = "", unscored: str = "") -> Callable[[], Score]:

@@ -145,9 +145,13 @@ def test_a_logger_is_asked_everything_in_its_order(tmp_path: Path) -> None:
 
     assert said == []
     assert logger.calls == [
-        "setup", "log_trial_start", "log_trial_result", "log_trial_result", "log_trial_end",
+        "setup",
+        "log_trial_start",
+        "log_trial_result",
+        "log_trial_result",
+        "log_trial_end",
         "on_experiment_end",
-    ]  # fmt: skip
+    ]
 
 
 def test_whatever_a_tracker_raises_it_is_named_once_and_not_asked_again(tmp_path: Path) -> None:

@@ -34,9 +34,14 @@ def retrained(store: RunStore) -> Reports:
     """Return what a retraining reports."""
     reports: Reports = []
     retrain_trial(
-        {"architecture": "0-1"}, build_space("RN"), DATASET, SETTINGS, store, 0.0,
+        {"architecture": "0-1"},
+        build_space("RN"),
+        DATASET,
+        SETTINGS,
+        store,
+        0.0,
         report=reports.append,
-    )  # fmt: skip
+    )
     return reports
 
 

@@ -72,9 +72,11 @@ def test_a_network_of_cells_is_told_node_by_node(tmp_path: Path) -> None:
     store = make_run(tmp_path, outcomes=[outcome(1, "0-1-2-3", genotype=genotype)])
 
     assert answer_of(store).layers == [
-        "normal sep3(0) + dil3(1)", "normal a(0) + b(2)",
-        "reduction sep5(0) + sep5(1)", "reduction a(1) + b(2)",
-    ]  # fmt: skip
+        "normal sep3(0) + dil3(1)",
+        "normal a(0) + b(2)",
+        "reduction sep5(0) + sep5(1)",
+        "reduction a(1) + b(2)",
+    ]
 
 
 def test_what_is_not_exported_is_exported_by_the_first_command(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ def test_a_failure_tells_what_happened_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_trainings_of_the_self_check_count_and_very_many_are_counted_alone(tmp_path: Path) -> None:
-    rows = [{"architecture": str(at), "score": 1.0, "status": "failed", "error": "x"}
-            for at in range(40)]  # fmt: skip
+    rows = [
+        {"architecture": str(at), "score": 1.0, "status": "failed", "error": "x"}
+        for at in range(40)
+    ]
     found, rest = failures(look(make_run(tmp_path, checks=rows), tmp_path))
 
     assert len(found) == 30

@@ -24,9 +24,13 @@ def test_hostile_names_paths_settings_and_errors_stay_text(tmp_path: Path) -> No
     scored = [{"order": 0, "generation": 0, "architecture": "1-0", "origin": HOSTILE, "score": 1.0}]
     ledger = [{"layer": 0, "candidate": 1, "operation": HOSTILE, "updates": 1}]
     store = make_run(
-        tmp_path / HOSTILE.replace("/", ""), settings=Settings(data=HOSTILE, space=HOSTILE),
-        plan=plan, outcomes=rows, architectures=scored, ledger=ledger,
-    )  # fmt: skip
+        tmp_path / HOSTILE.replace("/", ""),
+        settings=Settings(data=HOSTILE, space=HOSTILE),
+        plan=plan,
+        outcomes=rows,
+        architectures=scored,
+        ledger=ledger,
+    )
     page = make_page(store, METHODS)
 
     assert page.count("<script") == page.count("</script>") == 1
@@ -38,8 +42,9 @@ def test_hostile_names_paths_settings_and_errors_stay_text(tmp_path: Path) -> No
 def test_the_policy_allows_the_page_s_own_style_and_script_and_nothing_else(tmp_path: Path) -> None:
     page = make_page(make_run(tmp_path), METHODS)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
-    (style,), (script,) = (re.findall(rf"<{of}>(.*?)</{of}>", page, re.DOTALL)
-                           for of in ("style", "script"))  # fmt: skip
+    (style,), (script,) = (
+        re.findall(rf"<{of}>(.*?)</{of}>", page, re.DOTALL) for of in ("style", "script")
+    )
 
     assert policy.startswith("default-src 'none'; ")
     assert writing._hash(style) in policy
@@ -80,15 +85,27 @@ def test_a_large_run_has_a_page_of_less_than_a_megabyte(tmp_path: Path) -> None:
     names = ["-".join(map(str, divmod(at, 7))) + "-0" * 18 for at in range(1000)]
     rows = [outcome(at + 1, name, macs=10**8 + at) for at, name in enumerate(names)]
     epochs = [
-        {"trial": name, "architecture": name, "epoch": epoch, "train_loss": 1.0 / epoch,
-         "val_loss": 1.0, "val_accuracy": 0.5 + epoch / 100}
-        for name in names for epoch in (1, 2, 3)
-    ]  # fmt: skip
+        {
+            "trial": name,
+            "architecture": name,
+            "epoch": epoch,
+            "train_loss": 1.0 / epoch,
+            "val_loss": 1.0,
+            "val_accuracy": 0.5 + epoch / 100,
+        }
+        for name in names
+        for epoch in (1, 2, 3)
+    ]
     scored = [
-        {"order": at, "generation": at // 500, "architecture": "0-0", "origin": "mutation",
-         "score": at % 997}
+        {
+            "order": at,
+            "generation": at // 500,
+            "architecture": "0-0",
+            "origin": "mutation",
+            "score": at % 997,
+        }
         for at in range(100_000)
-    ]  # fmt: skip
+    ]
     page = make_page(
         make_run(tmp_path, outcomes=rows, trials=epochs, architectures=scored), METHODS
     )
@@ -100,8 +117,9 @@ def test_a_large_run_has_a_page_of_less_than_a_megabyte(tmp_path: Path) -> None:
 
 def test_the_same_run_gives_the_same_page_but_for_the_time(tmp_path: Path) -> None:
     store = make_run(tmp_path, outcomes=[outcome(1), outcome(2, "0-1")])
-    first, second = (re.sub(r"made on [-\d]+ [\d:]+ UTC", "", make_page(store, METHODS))
-                     for _ in range(2))  # fmt: skip
+    first, second = (
+        re.sub(r"made on [-\d]+ [\d:]+ UTC", "", make_page(store, METHODS)) for _ in range(2)
+    )
 
     assert first == second
 
