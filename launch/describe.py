@@ -23,7 +23,8 @@ from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.settings.settings import Settings
 from raynas.spaces.cells import NONE, CellSpace
-from raynas.spaces.chain import SPACES, ChoiceBlock, SearchSpace, load_space
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
+from raynas.spaces.loading import SPACES, load_space
 from raynas.spaces.protocol import Space
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.text_tables import Column, TextTable

@@ -32,14 +32,9 @@ from raynas.recording.latency_rows import Measured, Rows, errors_of, fitted
 from raynas.settings.ranges import SEEDS, refuse_out_of_range
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings
-from raynas.spaces.chain import (
-    SPACES,
-    Architecture,
-    SearchSpace,
-    chain_of,
-    load_space,
-    space_module_name,
-)
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.output import outlive_output
 from raynas.terminal.progress_bars import Stages

@@ -37,17 +37,11 @@ from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import (
-    Architecture,
-    ChoiceBlock,
-    Head,
-    Operation,
-    SearchSpace,
-    Stem,
-    load_space,
-)
+from raynas.spaces.chain import ChoiceBlock, Head, Operation, SearchSpace, Stem
 from raynas.spaces.genotype import Genotype
+from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore
 from raynas.training.pretraining import Pretraining
 from raynas.training.trained_networks import load_network, searched_space

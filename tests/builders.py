@@ -27,15 +27,10 @@ from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
 from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import (
-    Architecture,
-    ChoiceBlock,
-    Operation,
-    SearchSpace,
-    chain_of,
-    load_space,
-)
+from raynas.spaces.chain import ChoiceBlock, Operation, SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from raynas.spaces.protocol import Space
 from raynas.training.trained_networks import searched_space
 

@@ -20,7 +20,7 @@ from raynas.nets.subnet import subnet
 from raynas.recording.outcomes import Outcomes, TrialEnd
 from raynas.recording.rows import run_row
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from tests.data.samples import build_dataset

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 
 Array = npt.NDArray[np.float64]

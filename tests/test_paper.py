@@ -33,7 +33,8 @@ from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, Score, SearchSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from tests.builders import (
     SHARED_DATA,
     build_exact_supernet,

@@ -27,7 +27,7 @@ from raynas.search.indicators import (
 )
 from raynas.search.sampling import count_updates, fair_paths
 from raynas.settings.stages import Score, SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training.importance import Importance
 from tests.builders import (

@@ -17,7 +17,7 @@ from raynas.benchmark.truth import Truth
 from raynas.reporting.rank_correlation import checked
 from raynas.settings.settings import Settings
 from raynas.settings.stages import INDICATOR_SCORES
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 

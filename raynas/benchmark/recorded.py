@@ -18,7 +18,8 @@ import numpy.typing as npt
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.stages import INDICATOR_SCORES, IndicatorScore, SearchSettings
-from raynas.spaces.chain import IDENTITY, Architecture, ChoiceBlock, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import IDENTITY, ChoiceBlock, SearchSpace
 from raynas.storage.run_store import RunStore
 
 Array = npt.NDArray[np.float64]

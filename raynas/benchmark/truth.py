@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import UserError
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown, split
 

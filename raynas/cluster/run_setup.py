@@ -29,7 +29,7 @@ from raynas.recording.reuse import refuse_foreign
 from raynas.recording.warm_start import Earlier, latency_table_of
 from raynas.settings.compatibility import refuse_unfit
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import SPACES, load_space, space_module_name
+from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.spaces.protocol import Space
 from raynas.storage.lock import RunLock
 from raynas.storage.run_store import RunStore

@@ -25,7 +25,7 @@ from raynas.search.calibration import Calibration
 from raynas.search.evolution import Evolution, Scored
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array, score_table
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.gradients import Vector
 from raynas.training.pretraining import Pretraining

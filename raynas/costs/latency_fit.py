@@ -18,7 +18,8 @@ import numpy.typing as npt
 from scipy import optimize
 
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 
 Array = npt.NDArray[np.float64]
 _STRENGTHS = tuple(10.0 ** np.arange(-5, 3.5, 0.5))  # lambda

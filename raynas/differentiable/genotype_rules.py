@@ -13,8 +13,8 @@ import numpy.typing as npt
 from raynas.costs.costs import CostTable, Limits
 from raynas.search.exact import best
 from raynas.search.indicators import Array
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import NONE, CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.spaces.genotype import Genotype, Input, Node
 from raynas.spaces.node_choices import STATES, NodeChoice
 

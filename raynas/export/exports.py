@@ -28,8 +28,8 @@ from raynas.nets.subnet import subnet
 from raynas.recording.rows import versions
 from raynas.reporting.confidence import wilson
 from raynas.seeds import Stream, mixed_seed
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore

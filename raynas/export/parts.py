@@ -10,8 +10,8 @@ from torch import nn
 from raynas.costs.costs import Cost
 from raynas.nets.cost import module_cost
 from raynas.nets.measured import Value
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.spaces.protocol import Space
 
 Shape = tuple[int, ...]

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from raynas.nets.cell_operations import FactorizedReduction, relu_conv
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.spaces.node_choices import CellPlace, Pair
 
 States = tuple[torch.Tensor, torch.Tensor]

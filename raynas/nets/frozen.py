@@ -15,7 +15,7 @@ from raynas.errors import UserError
 from raynas.nets.fused_conv_bn import fuse_
 from raynas.nets.positions import norm_positions
 from raynas.nets.supernet import Supernet, batch_norms
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import Role, Segment
 
 TrainedSet = Literal["last_bn", "all_bn", "all"]

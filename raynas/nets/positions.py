@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from raynas.nets.supernet import Supernet, batch_norms
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 
 @torch.no_grad()

@@ -7,8 +7,9 @@ costs nothing (``ALGORITHMS`` 15, question 11).
 from torch import nn
 
 from raynas.nets.cells import cell_network
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture, SearchSpace, chain_of
+from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.protocol import Space
 
 

@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 LayerIndicator = Literal["path", "parallel", "none"]
 

@@ -23,7 +23,8 @@ from torch import nn
 
 from raynas.errors import UserError
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 _LEAST_SECONDS = 1e-3  # of a sample: shorter ones are dominated by the clock and the interpreter
 _WARM_UPS = 3

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from raynas.costs.costs import CostTable
 from raynas.costs.latency_fit import counts_of, fit, relative_errors
 from raynas.nets.timing import Timings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 Array = npt.NDArray[np.float64]
 Rows = list[dict[str, Any]]

@@ -12,8 +12,8 @@ from typing import Any
 from raynas.costs.costs import CostTable, Kind
 from raynas.recording.rows import architecture_rows, ranked_outcomes, with_front
 from raynas.search.evolution import Evolution, Scored
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.terminal.progress_bars import Advance

@@ -19,7 +19,8 @@ from raynas.search import pareto
 from raynas.search.evolution import Scored
 from raynas.search.indicators import Array, Indicators
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 Rows = list[dict[str, Any]]
 _PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")

@@ -15,7 +15,7 @@ from raynas.recording.outcomes import known_scores
 from raynas.recording.reuse import is_pretrained
 from raynas.settings.settings import Settings, differences
 from raynas.settings.stage_inputs import Part, decides, differing_plans
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import inside
 

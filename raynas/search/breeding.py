@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 Parents = Sequence[Architecture]
 

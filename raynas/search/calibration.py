@@ -21,7 +21,8 @@ from raynas.search.features import build_features
 from raynas.search.indicators import Array
 from raynas.search.posterior import Observation, Posterior, fit
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 
 class Calibration:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from raynas.costs.costs import WORDS, CostTable, Kind, Limits, show_amount, show_limit
 from raynas.errors import UserError
 from raynas.search.integer_program import Row, above_least, at_most, least, membership
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 _CELLS = (1, 90_000, 90_000, 262_144)  # of the grid, by how many costs it counts: 64 x 64 x 64
 

@@ -25,7 +25,7 @@ from raynas.search.integer_program import (
     least,
     membership,
 )
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 _TIE = 1e-9  # scores this near each other, as a share of their spread, are equal
 

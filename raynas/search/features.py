@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from raynas.search.indicators import Array
 from raynas.search.posterior import Prior
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 INDICATOR = "indicator"
 _SPREADS = {"layer": 0.5, "operation": 1.0, "trend": 0.5, "candidate": 0.4}  # of the prior

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from raynas.errors import StageError
 from raynas.search.path_depth import path_table
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment
 
 Array = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 
 def fair_paths(

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raynas.errors import UserError
-from raynas.spaces.chain import Architecture, Head, Operation, Stem
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import Head, Operation, Stem
 from raynas.spaces.genotype import Genotype, Node
 from raynas.spaces.node_choices import STATES, CellPlace, NodeChoice, Pair, node_choices, places_of
 

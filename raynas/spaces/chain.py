@@ -1,27 +1,21 @@
-"""Search spaces as values: operations, choice blocks, architectures.
+"""Spaces whose layers stand in a chain, as values: operations and choice blocks.
 
 Source: SPOS (single-path choice blocks) and the paper's section 3; tables of layers as in
 BN-NAS. A space is data: it is described, costed and sampled without building a network.
 """
 
-import difflib
-import importlib.util
 import math
-import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from raynas.errors import UserError
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 
 if TYPE_CHECKING:
     from torch import nn
 
-SPACES = Path(__file__).parents[2] / "search_spaces"
-"""The folder of the spaces that raynas ships."""
 IDENTITY = "identity"
 """The name of the operation that passes its input on; only normal layers can hold it."""
 
@@ -60,31 +54,6 @@ class Head(Protocol):
 
     def build(self, in_channels: int, num_classes: int) -> "nn.Module":
         """Return a new module that maps N x in_channels x H x W to N x num_classes."""
-
-
-class Architecture(tuple[int, ...]):
-    """A candidate index per layer, a value; its text form is ``3-0-5``."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "-".join(map(str, self))
-
-    def __repr__(self) -> str:
-        return f"Architecture({self})"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``3-0-5``; spaces and commas separate as well, and -1 may stand for identity.
-
-        Raises:
-            UserError: The text is not a list of whole numbers.
-        """
-        if not re.fullmatch(r"\s*-?\d+([-,\s]\s*-?\d+)*\s*", text):
-            raise UserError(
-                f"architecture {text!r}: wanted a candidate index per layer, such as 3-0-5"
-            )
-        return cls(int(number) for number in re.findall(r"(?:^|(?<=[-,\s]))-?\d+", text.strip()))
 
 
 @dataclass(frozen=True)
@@ -236,11 +205,6 @@ class SearchSpace:
         return self.check(Architecture.parse(text))
 
 
-def space_module_name(name: str) -> str:
-    """Return the name under which ``load_space`` imports the file of a space."""
-    return f"raynas_space_{Path(name).stem}"
-
-
 def chain_of(space: Space, wanted_for: str) -> SearchSpace:
     """Return a space whose layers stand in a chain as what it is.
 
@@ -257,35 +221,3 @@ def chain_of(space: Space, wanted_for: str) -> SearchSpace:
         f"{wanted_for}: it needs a space whose layers stand in a chain, such as small_mobile or "
         f"mobilenet_v2, but {space.name} is one of cells; take another --space"
     )
-
-
-def names_in(folder: Path) -> list[str]:
-    """Return the names of the spaces in a folder."""
-    return sorted(file.stem for file in folder.glob("[!_]*.py"))
-
-
-def load_space(name: str, folder: Path) -> Space:
-    """Load ``SPACE`` from ``folder/name.py``, or from a path to a person's own Python file.
-
-    Raises:
-        UserError: No such file, or a file that defines no ``SPACE``.
-    """
-    path = Path(name) if name.endswith(".py") else folder / f"{name}.py"
-    if not path.is_file():
-        known = names_in(folder)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise UserError(f"space {name!r}: no such file as {path}; {hint}")
-    module_name = space_module_name(name)
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"space {name!r}: {path} is not a Python file that can be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    spec.loader.exec_module(module)
-    space = getattr(module, "SPACE", None)
-    if not isinstance(space, Space):
-        raise UserError(
-            f"space {name!r}: {path} defines no SPACE = SearchSpace(...) or CellSpace(...); add one"
-        )
-    return space

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 Role = Literal["gamma", "beta", "weight", "classifier"]
 

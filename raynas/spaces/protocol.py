@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from raynas.spaces.chain import Architecture
+    from raynas.spaces.architecture import Architecture
 
 
 class Candidate(Protocol):

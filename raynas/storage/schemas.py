@@ -35,7 +35,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "forecast": _STRING,
             "spent": _STRING,
             # JSON: what was read from data and cluster and must not change on resume; classes in
-            # the order of the labels, mean and std of training pixels in [0, 1] by channel, class_counts
+            # the order of the labels, mean and std of training pixels in [0, 1] by channel,
+            # class_counts
             "plan": _STRING,
         }
     ),
@@ -129,7 +130,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "seconds": _FLOAT,
             "genotype": _STRING,  # of the gates as they are, whatever it costs
             # of that genotype's cells: skip connections among the chosen operations, and
-            # operations with weights on a path from an input of the cell to a node, a mean over all paths
+            # operations with weights on a path from an input of the cell to a node, a mean over
+            # all paths
             "normal_skip_share": _FLOAT,
             "reduction_skip_share": _FLOAT,
             "normal_path_depth": _FLOAT,

@@ -19,7 +19,8 @@ from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
 from raynas.seeds import Stream
 from raynas.settings.stages import PretrainSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 Vector = npt.NDArray[np.float32]
 

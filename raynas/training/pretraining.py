@@ -22,7 +22,8 @@ from raynas.errors import StageError
 from raynas.search.indicators import Array, Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings.stages import PretrainSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment, indices_on, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector

@@ -25,7 +25,7 @@ from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, Team

@@ -19,7 +19,8 @@ from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture, SearchSpace, chain_of
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.protocol import Space
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet

@@ -8,8 +8,10 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import SPACES, Architecture, SearchSpace, load_space, names_in
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.digest import refuse_other_space
+from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import read_model

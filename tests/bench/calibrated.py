@@ -24,7 +24,7 @@ import tyro
 
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.bench.macro import SALIENCY, TAYLOR, End, Replay, checked, load_replay, planted, replay
 from tests.bench.uses import Use
 

@@ -28,7 +28,8 @@ from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream
 from raynas.settings.stages import ImageSettings, PretrainSettings
-from raynas.spaces.chain import SearchSpace, chain_of, load_space
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from raynas.training.gradients import PathGradients, Piece
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -34,7 +34,8 @@ from raynas.data.dataset import Dataset, load_dataset
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings
-from raynas.spaces.chain import SearchSpace, chain_of, load_space
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import ComputePieces, Pretraining

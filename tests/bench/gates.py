@@ -28,7 +28,7 @@ from raynas.differentiable.search import GateSearch
 from raynas.nets.cell_operations import DilatedConv, _separable
 from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS, DifferentiableSettings
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import load_space
+from raynas.spaces.loading import load_space
 from tests.data.samples import build_dataset
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -26,7 +26,8 @@ from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment, indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining

@@ -40,7 +40,7 @@ from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
-from raynas.spaces.chain import load_space
+from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.bench.uses import Use

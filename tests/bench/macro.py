@@ -18,7 +18,9 @@ from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import Architecture, SearchSpace, chain_of, load_space
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from tests.bench.uses import Use
 
 ROOT = Path(__file__).parents[2]

@@ -27,7 +27,7 @@ from raynas.nets.initialisation import Initialisation, initialise_
 from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, random_numbers
-from raynas.spaces.chain import load_space
+from raynas.spaces.loading import load_space
 from tests.bench.uses import Use
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -28,7 +28,9 @@ from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings
-from raynas.spaces.chain import Architecture, chain_of, load_space
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import chain_of
+from raynas.spaces.loading import load_space
 from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -29,7 +29,9 @@ from raynas.nets.operations import Identity
 from raynas.nets.supernet import Supernet
 from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream, mixed_seed
-from raynas.spaces.chain import Architecture, SearchSpace, chain_of, load_space
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from tests.bench.uses import Use
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

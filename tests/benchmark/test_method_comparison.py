@@ -12,7 +12,7 @@ from raynas.benchmark.method_comparison import Spread, by_method, is_biased, ove
 from raynas.benchmark.truth import Truth, read_truth
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled
 

@@ -13,7 +13,8 @@ from raynas.errors import UserError
 from raynas.recording import rows as table_rows
 from raynas.search.indicators import Indicators, score_table
 from raynas.settings.stages import IndicatorScore, SearchSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from tests.builders import build_indicators, build_space, shipped_space
 from tests.macro import EVERY, build_run, build_table, indicator_rows, sampled
 

@@ -9,7 +9,7 @@ import pytest
 
 from raynas.benchmark.truth import Truth, read_truth
 from raynas.errors import UserError
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import shipped_space
 from tests.macro import record
 from tests.test_paper import canonical, macro_table

@@ -29,7 +29,7 @@ from raynas.cluster.workers.worker import supernet_recipe
 from raynas.errors import UserError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.data_parallel_group import ALONE, Team
 from tests.builders import build_space
 from tests.data.samples import build_dataset

@@ -9,7 +9,7 @@ from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_warnings, size_words
 from raynas.nets.cost import map_sides
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_space, shipped_cells, shipped_space
 from tests.data.samples import build_dataset
 

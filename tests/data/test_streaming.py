@@ -19,7 +19,7 @@ from raynas.data.decoding import Square, decode
 from raynas.data.encoded_images import Row
 from raynas.errors import StageError
 from raynas.settings.stages import ImageSettings, RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.retraining import Retraining
 from tests.builders import SHARED_DATA
 from tests.data.samples import (

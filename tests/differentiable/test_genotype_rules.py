@@ -21,7 +21,7 @@ from raynas.differentiable.genotype_rules import (
 )
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.genotype import Genotype, Input
 from tests.builders import Named, shipped_cells
 

@@ -6,7 +6,7 @@ import torch
 from raynas.export.parts import parts_of, show_shape
 from raynas.nets.cost import cost_table
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_images, shipped_space
 
 

@@ -26,7 +26,7 @@ from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.recording.outcomes import SEARCH_STATE
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.analysis import browser

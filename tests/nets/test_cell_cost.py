@@ -11,7 +11,7 @@ from raynas.costs.costs import Cost
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table, map_sides, module_cost
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import MOBILE, shipped_cells, shipped_costs
 
 SMALL = shipped_cells()

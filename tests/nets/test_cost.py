@@ -12,7 +12,7 @@ from raynas.errors import UserError
 from raynas.nets.cost import cost_table, module_cost
 from raynas.nets.operations import Identity, MBConv, conv, depthwise
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_images, build_space
 
 

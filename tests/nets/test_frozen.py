@@ -12,7 +12,7 @@ from raynas.nets.frozen import FrozenSupernet, TrainedSet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.sampling import fair_paths
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on
 from tests.builders import build_frozen, build_images, build_space, build_supernet
 

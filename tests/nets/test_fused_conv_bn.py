@@ -9,7 +9,7 @@ from raynas.nets.fused_conv_bn import FusedConvNorm, fuse_
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
 from raynas.nets.supernet import batch_norms
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import shipped_space
 
 ACTIVATIONS = [nn.ReLU, nn.ReLU6, None]

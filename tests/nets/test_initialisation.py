@@ -58,7 +58,7 @@ def test_another_process_rebuilds_the_same_weights() -> None:
         "import hashlib, torch\n"
         "from pathlib import Path\n"
         "from raynas.nets.initialisation import frozen_supernet\n"
-        "from raynas.spaces.chain import load_space\n"
+        "from raynas.spaces.loading import load_space\n"
         "torch.rand(3)\n"
         "space = load_space('small_mobile', Path('search_spaces'))\n"
         "supernet = frozen_supernet(space, 1, 10, 'path', 'qr', 5)\n"

@@ -6,7 +6,7 @@ from torch import nn
 
 from raynas.nets.positions import norm_positions
 from raynas.nets.supernet import LayerIndicator, batch_norms
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_space, build_supernet, shipped_space
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES, Proxy, grad_norm, jacob_cov, naswot, snip, synflow
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import SHARED_DATA, build_generator, build_images, build_space, shipped_space
 
 Array = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from torch import nn
 from raynas.nets.operations import MBConv
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_images, build_space
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from raynas.nets.supernet import LayerIndicator, batch_norms
 from raynas.search.sampling import fair_paths
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_images, build_space, build_supernet
 
 READINGS: tuple[LayerIndicator, ...] = ("path", "parallel", "none")

@@ -10,7 +10,7 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
 from raynas.nets.timing import Setup, alike, device_name, measure
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_space, shipped_space
 
 SETUP = Setup(batch=1, channels=3, resolution=8, num_classes=3, device="cpu")

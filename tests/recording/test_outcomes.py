@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from raynas.recording import outcomes
 from raynas.recording.outcomes import SEARCH_STATE, Chronicle, Outcomes, TrialEnd
 from raynas.search.evolution import Evolution
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.compaction import FILE
 from raynas.storage.run_store import RunStore
 from tests.builders import (

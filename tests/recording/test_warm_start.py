@@ -15,7 +15,7 @@ from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.warm_start import Earlier, latency_table_of
 from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.scoring import Remembered, Score
 

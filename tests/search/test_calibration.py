@@ -17,7 +17,7 @@ from raynas.search.exact import best
 from raynas.search.features import INDICATOR, build_features
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.search.posterior import Observation, Prior, fit
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.schemas import SCHEMAS
 from tests.bench.macro import SALIENCY, TAYLOR, Replay, checked, load_replay, planted, replay
 from tests.builders import SHARED_DATA, shipped_costs, shipped_space

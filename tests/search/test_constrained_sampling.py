@@ -13,7 +13,7 @@ from scipy import stats
 from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.errors import UserError
 from raynas.search.constrained_sampling import LegalSampler, all_legal, refuse_impossible
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, shipped_costs
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)

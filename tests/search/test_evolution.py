@@ -18,7 +18,7 @@ from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.evolution import Evolution, Scored
 from raynas.search.pareto import best_first
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_python, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)

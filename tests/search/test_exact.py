@@ -14,7 +14,7 @@ from raynas.errors import UserError
 from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best, front, k_best
 from raynas.search.indicators import AdditiveScorer, Array
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, score_of, shipped_costs
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)

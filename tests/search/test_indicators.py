@@ -11,7 +11,8 @@ from raynas.errors import StageError
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
 from raynas.settings.stages import Score, SearchSettings
-from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.spaces.parameter_layout import Segment
 from tests.builders import (
     Named,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle, uniform_paths
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import run_python
 
 SIZES = st.lists(st.integers(1, 7), min_size=1, max_size=12)

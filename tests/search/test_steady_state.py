@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from raynas.costs.costs import Limits
 from raynas.search.evolution import Evolution
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 
 SEEDS = st.integers(0, 10**6)

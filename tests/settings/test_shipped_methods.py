@@ -13,7 +13,8 @@ from raynas.search.indicators import AdditiveScorer, score_table
 from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.training.pretraining import Pretraining
 from raynas.training.scoring import make_score
 from tests.builders import build_space, shipped_cells

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.search.constrained_sampling import LegalSampler
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture, SearchSpace, chain_of
+from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.genotype import Genotype
 from raynas.spaces.protocol import Space
 from tests.builders import Named, build_space, run_python, shipped_cells, shipped_costs

@@ -12,13 +12,9 @@ from torch import nn
 
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
-from raynas.spaces.chain import (
-    Architecture,
-    ChoiceBlock,
-    SearchSpace,
-    load_space,
-    space_module_name,
-)
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
+from raynas.spaces.loading import load_space, space_module_name
 from tests.builders import MOBILE, SPACES, Named, build_block, build_space, shipped_space
 
 CHOICES = st.lists(st.integers(-1, 30), min_size=1, max_size=30)

@@ -9,7 +9,7 @@ import pytest
 
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
-from raynas.spaces.chain import SPACES, SearchSpace, load_space
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.digest import (
     RECORDED,
     _is_own,
@@ -19,6 +19,7 @@ from raynas.spaces.digest import (
     refuse_other_space,
     space_digest,
 )
+from raynas.spaces.loading import SPACES, load_space
 from raynas.spaces.protocol import Space
 from tests.builders import build_space, run_python, shipped_cells
 
@@ -146,7 +147,7 @@ def test_another_process_has_the_same_digests(
 ) -> None:
     space = written(tmp_path, *changes)
     program = f"""
-from raynas.spaces.chain import SPACES, load_space
+from raynas.spaces.loading import SPACES, load_space
 from raynas.spaces.digest import space_digest
 names = "mobilenet_v2", "darts_cells", {str(tmp_path / "mine.py")!r}
 print([space_digest(load_space(name, SPACES)) for name in names])

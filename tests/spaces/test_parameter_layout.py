@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.search.sampling import fair_paths
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import Role, Segment, indices_on, owners, units
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)

@@ -21,7 +21,9 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.indicators import AdditiveScorer, read_indicators, score_table
 from raynas.search.sampling import fair_paths, uniform_paths
 from raynas.settings.stages import SearchSettings
-from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace, chain_of, load_space
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace, chain_of
+from raynas.spaces.loading import load_space
 from tests.builders import (
     SPACES,
     build_images,

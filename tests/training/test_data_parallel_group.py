@@ -15,7 +15,8 @@ from raynas.data.batches import part_share
 from raynas.differentiable.search import GateSearch
 from raynas.settings.differentiable import PRDARTS
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture, ChoiceBlock, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, Team
 from raynas.training.retraining import Retraining

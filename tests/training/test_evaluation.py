@@ -11,7 +11,7 @@ from torch import nn
 
 from raynas.data.dataset import Dataset, Images
 from raynas.nets.subnet import subnet
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
 from tests.data.samples import build_dataset, tiny_space
 

@@ -12,7 +12,7 @@ from raynas.data.batches import Batches
 from raynas.nets.supernet import LayerIndicator
 from raynas.seeds import Stream
 from raynas.settings.stages import PretrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
 from tests.data.samples import build_dataset, small_pretraining, tiny_space

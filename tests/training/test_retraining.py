@@ -17,7 +17,7 @@ from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells, shipped_space

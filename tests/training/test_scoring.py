@@ -20,7 +20,8 @@ from raynas.nets.supernet import batch_norms
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings, Score, SearchSettings
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
 from raynas.training.scoring import ProxyScore, SubnetAccuracy, make_score
@@ -214,7 +215,7 @@ class TestRandom:
 
     def test_scores_are_the_same_in_another_process(self) -> None:
         program = """
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.scoring import _drawn
 print([_drawn(Architecture((i, 1, 2)), 7) for i in range(5)])
 """

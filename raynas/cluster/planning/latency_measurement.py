@@ -8,7 +8,8 @@ import ray
 from raynas.cluster.ray_internals import live_nodes
 from raynas.errors import StageError, UserError
 from raynas.nets.timing import Setup, Timings, measure
-from raynas.spaces.chain import Architecture, SearchSpace
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
 
 _SHARE = 1e-4  # of the resource: it names the node, and others may hold the rest
 _COMMON = frozenset({"CPU", "GPU", "memory", "object_store_memory"})

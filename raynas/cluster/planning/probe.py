@@ -31,7 +31,7 @@ from raynas.seeds import Stream, random_numbers
 from raynas.settings.compatibility import cells_for
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining
 from raynas.training.retraining import Retraining

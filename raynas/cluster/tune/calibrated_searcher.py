@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 Record = Callable[["CalibratedSearcher"], None]
 

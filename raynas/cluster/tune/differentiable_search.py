@@ -33,8 +33,8 @@ from raynas.recording.rows import architecture_rows
 from raynas.search.breeding import Child
 from raynas.search.evolution import Scored
 from raynas.settings.compatibility import cells_for
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.chain import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole, read_metadata
 

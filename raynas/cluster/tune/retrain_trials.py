@@ -25,7 +25,7 @@ from raynas.data.dataset import Dataset
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue

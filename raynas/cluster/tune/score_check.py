@@ -25,7 +25,7 @@ from raynas.search.indicators import AdditiveScorer, Array
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance

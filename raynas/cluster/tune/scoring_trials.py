@@ -15,7 +15,7 @@ from raynas.cluster.tune.retrain_trials import Silence
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.cluster.tune.trial_watchdog import TRIES, Watch, WatchedSearcher
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.scoring import Remembered, Score
 
 MakeScore = Callable[[], Score]

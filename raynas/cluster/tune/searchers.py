@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 
 Record = Callable[[Evolution], None]
 _RECORD_SECONDS = 1.0  # of scoring trials that a crash may undo

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.gradients import Gradient, Piece, Vector
 
 

@@ -15,7 +15,7 @@ from raynas.search.calibration import Calibration
 from raynas.search.exact import best
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from tests.builders import build_space
 
 SPACE = build_space("RNN")

@@ -15,7 +15,7 @@ from raynas.cluster.tune.ray_train import Report, trainable
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.nets.subnet import subnet
 from raynas.settings.stages import RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.data_parallel_group import Team
 from raynas.training.evaluation import evaluate
 from tests.cluster.tune.test_retrain_trials import GOOD, SILENT, Experiment, begin, run

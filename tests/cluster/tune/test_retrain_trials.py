@@ -35,7 +35,9 @@ from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, RetrainSettings, SearchSettings
-from raynas.spaces.chain import Architecture, SearchSpace, load_space, space_module_name
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace
+from raynas.spaces.loading import load_space, space_module_name
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.evaluation import evaluate

@@ -25,7 +25,7 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.terminal.progress_bars import Stages
 from raynas.training.retraining import Retraining

@@ -17,7 +17,7 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.tune.scoring_trials import run_scoring
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.search.evolution import Evolution
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.scoring import Score
 from tests.builders import build_evolution, run_to_end, sum_of_choices
 

@@ -20,7 +20,7 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 

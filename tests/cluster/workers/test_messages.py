@@ -25,7 +25,7 @@ from raynas.cluster.workers.socket_transport import (
 )
 from raynas.cluster.workers.timeouts import Pace
 from raynas.cluster.workers.transport import LostLineError
-from raynas.spaces.chain import Architecture
+from raynas.spaces.architecture import Architecture
 from raynas.training.gradients import Gradient, Piece
 
 VECTORS = arrays(np.float32, st.integers(0, 50), elements=st.floats(width=32))
