@@ -214,7 +214,7 @@ def test_names_that_a_space_s_own_classes_take_do_not_hide_those_of_the_module()
 def test_the_copied_rules_are_those_that_raynas_decodes_by(
     small: tuple[str, bytes, torch.Tensor],
 ) -> None:
-    rules = (ROOT / "raynas" / "training" / "modes.py").read_text()
+    rules = (ROOT / "raynas" / "data" / "pixel_formats.py").read_text()
     functions = re.findall(r"^def (\w+)", rules, re.MULTILINE)
 
     assert functions
