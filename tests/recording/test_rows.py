@@ -52,7 +52,7 @@ class TestRunRow:
 
         assert table_rows.git_commit() == wanted
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-        assert table_rows.git_commit(tmp_path / "raynas" / "training" / "table_rows.py") is None
+        assert table_rows.git_commit(tmp_path / "raynas" / "recording" / "rows.py") is None
 
     @pytest.mark.parametrize(
         ("place", "is_ours"),
