@@ -59,7 +59,7 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readme_has_the_example_that_is_tested() -> None:
-    (example,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"## Python API\n.*?```python\n(.*?)```", README, re.DOTALL)
 
     assert textwrap.indent(example, "    ") in (api.__doc__ or "")
 
