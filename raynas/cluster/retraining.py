@@ -3,14 +3,13 @@
 from dataclasses import replace
 from typing import cast
 
-from ray.tune.search import Searcher
-
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.searching import Winners
 from raynas.cluster.tune.ray_train import trainable
 from raynas.cluster.tune.retrain_trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.tune.schedulers import known_epochs
+from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.errors import StageError
 from raynas.recording.outcomes import Outcomes, TrialEnd
 from raynas.recording.repair import rebuild_trials
@@ -43,14 +42,9 @@ def retrain(run: Run, winners: Winners) -> None:
     work = trainable(
         on_fit_nodes(retrain_trial, run.demands),
         plan.trial_size,
-        space=plan.space,
-        dataset=run.dataset,
-        settings=settings,
-        store=run.store,
-        gpus=plan.trial_size.gpus,
-        earlier=run.earlier.training if run.earlier else None,
+        inputs=run.trial_inputs(run.earlier.training if run.earlier else None),
     )
-    searcher, callbacks = cast("Searcher", winners), [recorder, *run.trackers]
+    searcher, callbacks = cast("TuneSearcher", winners), [recorder, *run.trackers]
     known = known_epochs(run.store, "trials", "architecture")
     with run.spending("retrain", plan.concurrent * plan.gpus_per_trial):
         run_trials(work, searcher, callbacks, each, plan.trial_size, plan.concurrent, known)

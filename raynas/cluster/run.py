@@ -11,6 +11,7 @@ from typing import Any
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.node_requirements import Demands, demands_of
 from raynas.cluster.planning.plan import Plan
+from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.recording import rows
@@ -66,6 +67,21 @@ class Run:
     def demands(self) -> Demands:
         """What it asks of the nodes that do its work, also of those that join later."""
         return demands_of(self.store, self.dataset.file_to_read)
+
+    def trial_inputs(self, earlier: RunStore | None = None) -> TrialInputs:
+        """Return what all trials of a stage are given.
+
+        Args:
+            earlier: A run folder whose trainings are those of this stage, or None.
+        """
+        return TrialInputs(
+            self.plan.space,
+            self.dataset,
+            self.settings,
+            self.store,
+            self.plan.trial_size.gpus,
+            earlier,
+        )
 
     @property
     def expected_seconds(self) -> dict[str, float]:

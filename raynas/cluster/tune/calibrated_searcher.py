@@ -7,8 +7,7 @@ of epochs done as its weight; several trials may be out at once.
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ray.tune.search import Searcher
-
+from raynas.cluster.tune.tune_searcher import Config, TuneSearcher
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.stages import RetrainSettings
@@ -27,7 +26,7 @@ def milestones(settings: RetrainSettings) -> list[int]:
     return [*found, epochs]
 
 
-class CalibratedSearcher(Searcher):
+class CalibratedSearcher(TuneSearcher):
     """Suggests what a calibration proposes, up to a number of trials, and tells it what came."""
 
     def __init__(
@@ -47,7 +46,7 @@ class CalibratedSearcher(Searcher):
             record: Called after each proposal and each observation, to write the tables.
             done: Architectures that need no trial any more.
         """
-        super().__init__(metric="val_accuracy", mode="max")
+        super().__init__()
         self.calibration = calibration
         self.proposed: list[Architecture] = []
         self._scorer = scorer
@@ -58,17 +57,6 @@ class CalibratedSearcher(Searcher):
         self._observed: set[tuple[str, int]] = set()
         self._trials: dict[str, Architecture] = {}
         self._ran_out = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out who records: Tune copies its searcher to disk, and bars cannot be copied."""
-        return {**self.__dict__, "_record": None}
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Accept: the space lies in the calibration, not in Tune's config."""
-        del metric, mode, config, spec
-        return True
 
     @property
     def num_observed(self) -> int:
@@ -85,10 +73,8 @@ class CalibratedSearcher(Searcher):
         """Return the indicator's score; what was learned since is in the table calibration."""
         return float(self._scorer([architecture])[0])
 
-    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
-        self, trial_id: str
-    ) -> dict[str, Any] | str | None:
-        """Return a trial's config: what an earlier driver left half-way first; or FINISHED."""
+    def next_config(self, trial_id: str) -> Config | None:
+        """Return what an earlier driver left half-way first, and then a new proposal."""
         out = self._done.union(self._trials.values())
         architecture = next((each for each in self.proposed if each not in out), None)
         if architecture is None and len(self.proposed) < self._top_k:
@@ -98,8 +84,7 @@ class CalibratedSearcher(Searcher):
                 self.proposed.append(architecture)
                 self._tell_record()
         if architecture is None:
-            finished: str = Searcher.FINISHED
-            return finished
+            return None
         self._trials[trial_id] = architecture
         return {"architecture": str(architecture)}
 

@@ -8,7 +8,6 @@ from Tune: a run continues from its own folder, wherever it is called again.
 
 import contextlib
 import os
-import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +21,8 @@ from ray import tune
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.trial_resources import NEXT_TO_NOTHING
+from raynas.cluster.tune.experiment import Recorder, run_experiment
 from raynas.cluster.tune.failure_report import traceback_of
-from raynas.cluster.tune.retrain_trials import Silence
 from raynas.errors import StageError, UserError
 from raynas.recording.damage import missing, read_run
 from raynas.recording.reuse import is_pretrained
@@ -132,7 +131,7 @@ class SupernetTrial(tune.Trainable):
         return {"error": None, "warnings": warnings}
 
 
-class CellRecorder(tune.Callback):
+class CellRecorder(Recorder):
     """Tells how runs end as Tune hears of it."""
 
     def __init__(self, groups: Sequence[Sequence[Cell]], on_end: OnEnd) -> None:
@@ -141,10 +140,6 @@ class CellRecorder(tune.Callback):
             {cell.name: cell for cell in group if not cell.is_finished} for group in groups
         ]
         self._on_end = on_end
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks, but nothing is ever restored from there."""
-        return {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
@@ -176,23 +171,14 @@ def run_cells(cells: Sequence[Cell], work: Work, on_end: OnEnd, concurrent: int)
     if not groups:
         return
     trainable = tune.with_parameters(SupernetTrial, groups=groups, work=work, folder=Path.cwd())
-    with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
-        tune.Tuner(
-            tune.with_resources(trainable, NEXT_TO_NOTHING),
-            param_space={"group": tune.grid_search(list(range(len(groups))))},
-            tune_config=tune.TuneConfig(
-                max_concurrent_trials=concurrent,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=folder,
-                verbose=0,
-                progress_reporter=Silence(),
-                callbacks=[CellRecorder(groups, on_end)],
-                failure_config=tune.FailureConfig(max_failures=_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        ).fit()
+    run_experiment(
+        trainable,
+        NEXT_TO_NOTHING,
+        [CellRecorder(groups, on_end)],
+        _FAILURES,
+        param_space={"group": tune.grid_search(list(range(len(groups))))},
+        max_concurrent_trials=concurrent,
+    )
 
 
 def make_cells(methods: Mapping[str, Settings], seeds: int, folder: str) -> list[Cell]:

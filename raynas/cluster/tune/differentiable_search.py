@@ -15,7 +15,6 @@ from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.tune.differentiable_trials import (
     GateRecorder,
-    SeedSearcher,
     gate_checkpoint,
     gate_trial,
     gates_part,
@@ -25,6 +24,7 @@ from raynas.cluster.tune.ray_train import trainable
 from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.schedulers import known_epochs
 from raynas.cluster.tune.searchers import ListSearcher
+from raynas.cluster.tune.tune_searcher import ConfigSearcher
 from raynas.differentiable.epochs import from_json, gate_rows
 from raynas.differentiable.genotype_rules import CellWeights, best_within
 from raynas.errors import StageError
@@ -83,18 +83,21 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     work = trainable(
         on_fit_nodes(gate_trial, run.demands),
         plan.trial_size,
-        space=space,
-        dataset=run.dataset,
-        settings=settings,
-        store=run.store,
-        gpus=plan.trial_size.gpus,
-        earlier=run.earlier.searches if run.earlier else None,
+        inputs=run.trial_inputs(run.earlier.searches if run.earlier else None),
     )
     each = replace(
         settings.retrain, epochs=differentiable.epochs, scheduler=differentiable.scheduler
     )
     known = known_epochs(run.store, "search_epochs", "seed")
-    run_trials(work, SeedSearcher(left), [recorder], each, plan.trial_size, plan.searches, known)
+    run_trials(
+        work,
+        ConfigSearcher([{"seed": seed} for seed in left]),
+        [recorder],
+        each,
+        plan.trial_size,
+        plan.searches,
+        known,
+    )
     _refuse_none(run)
     run.store.compact("gates")
 

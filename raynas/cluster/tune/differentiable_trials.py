@@ -4,25 +4,22 @@ A trial writes its own checkpoint into the run folder after each epoch and start
 is tried again, as retraining trials do. Source: ``ALGORITHMS`` 11.4.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
 from ray import tune
-from ray.tune.search import Searcher
 
+from raynas.cluster.tune.epoch_trials import TrialInputs, epochs_of, resume
+from raynas.cluster.tune.experiment import Recorder
 from raynas.cluster.tune.failure_report import failure_text
 from raynas.cluster.tune.ray_train import Report
-from raynas.cluster.tune.trial_silence import WorkTime
-from raynas.data.dataset import Dataset
 from raynas.differentiable.epochs import SearchEpoch, epoch_row, from_json, gate_rows, to_json
 from raynas.differentiable.search import GateSearch
+from raynas.settings.compatibility import cells_for
 from raynas.settings.settings import Settings
 from raynas.spaces.cells import CellSpace
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
-from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import ALONE, Team
 
 _UNENDED = {"status": None, "error": None}
@@ -43,49 +40,35 @@ def seeds_of(settings: Settings) -> range:
     return range(settings.seed, settings.seed + settings.differentiable.seeds)
 
 
-def gate_trial(  # noqa: PLR0913 - what a trial is made of
+def gate_trial(
     config: dict[str, Any],
-    space: CellSpace,
-    dataset: Dataset,
-    settings: Settings,
-    store: RunStore,
-    gpus: float,
+    inputs: TrialInputs,
     team: Team = ALONE,
     report: Report = tune.report,
-    earlier: RunStore | None = None,
 ) -> None:
     """Search with ``config["seed"]`` to the last epoch, reporting after each.
 
     All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has searched with the same settings is where the trial begins.
     """
-    torch.set_num_threads(settings.retrain.cpus_per_trial)
-    path, last = gate_checkpoint(config["seed"]), settings.differentiable.epochs
+    inputs.use_threads()
+    settings, store, path = inputs.settings, inputs.store, gate_checkpoint(config["seed"])
     search = GateSearch(
-        space,
-        dataset,
+        cells_for(inputs.space, settings.differentiable),
+        inputs.dataset,
         settings.differentiable,
         settings.images.augment,
         config["seed"],
-        "cuda" if gpus else "cpu",
+        inputs.device,
         team,
     )
-    begun = next((of for of in (store, earlier) if of and is_whole(of, path)), None)
-    if begun:
-        search.restore(begun.read_bytes(path))
-        if team.rank == 0 and begun is earlier:  # it may have been searched to its end
-            store.write_bytes(path, search.to_bytes())
+    resume(search, path, inputs, team)
     told, counted = 0, store.written  # epochs and bytes that the driver has heard of
-    if search.epoch == last:
+    if search.epoch == settings.differentiable.epochs:
         report(_progress(search, told))
-    work = WorkTime()
-    while search.epoch < last:
-        work.begin()
-        search.run_epoch()
-        if team.rank == 0:
-            store.write_bytes(path, search.to_bytes())
+    for silence in epochs_of(search, settings.differentiable.epochs, path, inputs, team):
         found = {"written_bytes": store.written - counted}
-        report(_progress(search, told) | work.told() | found)
+        report(_progress(search, told) | silence | found)
         told, counted = search.epoch, store.written
 
 
@@ -94,38 +77,7 @@ def _progress(search: GateSearch, told: int) -> dict[str, Any]:
     return found | {"history": to_json(search.history[told:])}
 
 
-class SeedSearcher(Searcher):
-    """Suggests the seeds of searches in their order, each once."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        """Keep the seeds that are to be searched with."""
-        super().__init__(metric="val_accuracy", mode="max")
-        self._left = list(seeds)
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Accept: there is nothing to search."""
-        del metric, mode, config, spec
-        return True
-
-    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
-        self, trial_id: str
-    ) -> dict[str, Any] | str | None:
-        """Return the next seed as a trial's config, or FINISHED."""
-        del trial_id
-        if self._left:
-            return {"seed": self._left.pop(0)}
-        finished: str = Searcher.FINISHED
-        return finished
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Know nothing of how trials end."""
-
-
-class GateRecorder(tune.Callback):
+class GateRecorder(Recorder):
     """Writes the tables ``gates`` and ``search_epochs`` as epochs arrive."""
 
     def __init__(
@@ -153,10 +105,6 @@ class GateRecorder(tune.Callback):
         self._rows: dict[int, list[dict[str, Any]]] = {seed: [] for seed in seeds_of(settings)}
         for row in store.rows("search_epochs"):
             self._rows[row["seed"]].append(row)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks, but nothing is ever restored from there."""
-        return {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

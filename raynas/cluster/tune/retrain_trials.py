@@ -5,32 +5,28 @@ it when it is tried again, by Tune after a failure or by a person who runs the s
 Tune's own folder is temporary: raynas resumes from its tables and never restores from pickles.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from ray import tune
-from ray.tune.search import Searcher
 
 from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.tune.epoch_trials import TrialInputs, epochs_of, resume
+from raynas.cluster.tune.experiment import Recorder, run_experiment
 from raynas.cluster.tune.failure_report import failure_text
 from raynas.cluster.tune.ray_train import Report
 from raynas.cluster.tune.schedulers import Epochs, make_scheduler
-from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
-from raynas.data.dataset import Dataset
+from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.recording.outcomes import TrialEnd
-from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
-from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
+from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.data_parallel_group import ALONE, Team
 from raynas.training.retraining import Retraining
 
@@ -38,16 +34,11 @@ _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
 _TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
 
 
-def retrain_trial(  # noqa: PLR0913 - what a trial is made of
+def retrain_trial(
     config: dict[str, Any],
-    space: Space,
-    dataset: Dataset,
-    settings: Settings,
-    store: RunStore,
-    gpus: float,
+    inputs: TrialInputs,
     team: Team = ALONE,
     report: Report = tune.report,
-    earlier: RunStore | None = None,
 ) -> None:
     """Train ``config["architecture"]`` to its last epoch, reporting after each.
 
@@ -55,35 +46,26 @@ def retrain_trial(  # noqa: PLR0913 - what a trial is made of
     What an earlier run has trained with the same settings is where the trial begins: the training
     is the same, so only what that run did not do is left.
     """
-    torch.set_num_threads(settings.retrain.cpus_per_trial)
-    text = config["architecture"]
+    inputs.use_threads()
+    text, dataset, settings = config["architecture"], inputs.dataset, inputs.settings
     retraining = Retraining(
-        space,
+        inputs.space,
         Architecture.parse(text),
         dataset,
         settings.retrain,
         settings.images.augment,
         settings.seed,
-        "cuda" if gpus else "cpu",
+        inputs.device,
         team,
     )
-    begun = next(
-        (of for of in (store, earlier) if of and is_whole(of, checkpoint_path(text))), None
-    )
-    if begun:
-        retraining.restore(begun.read_bytes(checkpoint_path(text)))
-        if team.rank == 0 and begun is earlier:  # it may have been trained to its end
-            store.write_bytes(checkpoint_path(text), retraining.to_bytes())
+    resume(retraining, checkpoint_path(text), inputs, team)
+    store, last = inputs.store, settings.retrain.epochs
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too, of which every worker looks at all images
-    work, told = WorkTime(1 + team.size * len(dataset.test) / len(dataset.train)), {}
-    while retraining.epoch < settings.retrain.epochs:
-        work.begin()
-        retraining.run_epoch()
-        if team.rank == 0:
-            store.write_bytes(checkpoint_path(text), retraining.to_bytes())
-        told = work.told()
-        if retraining.epoch < settings.retrain.epochs:
+    ahead = 1 + team.size * len(dataset.test) / len(dataset.train)
+    told: dict[str, float] = {}
+    for told in epochs_of(retraining, last, checkpoint_path(text), inputs, team, ahead):
+        if retraining.epoch < last:
             report(_progress(retraining) | told | {"written_bytes": store.written - counted})
             counted = store.written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
@@ -104,7 +86,7 @@ def _progress(retraining: Retraining) -> dict[str, Any]:
     return found | {"history": [asdict(epoch) for epoch in retraining.history]}
 
 
-class TrialRecorder(tune.Callback):
+class TrialRecorder(Recorder):
     """Writes the table ``trials`` as epochs arrive and hands on how trials end."""
 
     def __init__(
@@ -132,10 +114,6 @@ class TrialRecorder(tune.Callback):
         self._ended: set[str] = set()
         self._on_end = on_end
         self._concurrent = concurrent
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks, but nothing is ever restored from there."""
-        return {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -182,22 +160,9 @@ class TrialRecorder(tune.Callback):
         self._on_end(TrialEnd(text, epochs, status="failed", error=error, **found))
 
 
-class Silence(tune.ProgressReporter):
-    """Prints nothing; the launch script draws its own progress."""
-
-    def should_report(self, trials: list[Any], done: bool = False) -> bool:
-        """Never."""
-        del trials, done
-        return False
-
-    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
-        """Print nothing."""
-        del trials, done, sys_info
-
-
 def run_trials(  # noqa: PLR0913 - what an experiment is made of
     trainable: Any,
-    searcher: Searcher,
+    searcher: TuneSearcher,
     callbacks: Sequence[tune.Callback],
     settings: RetrainSettings,
     size: TrialSize,
@@ -217,27 +182,19 @@ def run_trials(  # noqa: PLR0913 - what an experiment is made of
     """
     recorder, *others = callbacks
     watch = Watch(recorder)
-    with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
-        tune.Tuner(
-            tune.with_resources(trainable, size.own),
-            tune_config=tune.TuneConfig(
-                metric="val_accuracy",
-                mode="max",
-                search_alg=WatchedSearcher(searcher, watch),
-                scheduler=make_scheduler(settings, earlier or {}),
-                num_samples=-1,
-                max_concurrent_trials=concurrent,
-                # A process costs seconds. Tune ends those of failed and killed trials, and the
-                # thread of a trial that asha stops waits in its report, so it ends at once. The
-                # lead of several workers does not, and Tune would fail the next trial for good.
-                reuse_actors=size.workers == 1,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=folder,
-                verbose=0,
-                progress_reporter=Silence(),
-                callbacks=[watch, *others],
-                failure_config=tune.FailureConfig(max_failures=settings.max_failures),
-            ),
-        ).fit()
+    run_experiment(
+        trainable,
+        size.own,
+        [watch, *others],
+        settings.max_failures,
+        metric="val_accuracy",
+        mode="max",
+        search_alg=WatchedSearcher(searcher, watch),
+        scheduler=make_scheduler(settings, earlier or {}),
+        num_samples=-1,
+        max_concurrent_trials=concurrent,
+        # A process costs seconds. Tune ends those of failed and killed trials, and the thread of
+        # a trial that asha stops waits in its report, so it ends at once. The lead of several
+        # workers does not, and Tune would fail the next trial for good.
+        reuse_actors=size.workers == 1,
+    )

@@ -9,24 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from ray import tune
 
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
+from raynas.cluster.tune.epoch_trials import TrialInputs
+from raynas.cluster.tune.experiment import Recorder
 from raynas.cluster.tune.failure_report import failure_text
 from raynas.cluster.tune.ray_train import Report, trainable
 from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
-from raynas.data.dataset import Dataset
 from raynas.errors import StageError
 from raynas.search.indicators import AdditiveScorer, Array
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.protocol import Space
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
 from raynas.training.data_parallel_group import ALONE, Team
@@ -58,10 +56,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     work = trainable(
         on_fit_nodes(check_trial, run.demands),
         size,
-        space=run.plan.space,
-        dataset=run.dataset,
-        settings=replace(settings, retrain=short),
-        gpus=size.gpus,
+        inputs=replace(run.trial_inputs(), settings=replace(settings, retrain=short)),
     )
     advance = run.stages.stage("check", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
@@ -100,18 +95,16 @@ def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architectur
     return {ranked[place][1]: ranked[place][0] for place in places}
 
 
-def check_trial(  # noqa: PLR0913 - what a trial is made of
+def check_trial(
     config: dict[str, Any],
-    space: Space,
-    dataset: Dataset,
-    settings: Settings,
-    gpus: float,
+    inputs: TrialInputs,
     team: Team = ALONE,
     report: Report = tune.report,
 ) -> None:
     """Train ``config["architecture"]`` for a few epochs; report accuracy and naswot after each."""
-    torch.set_num_threads(settings.retrain.cpus_per_trial)
-    architecture, device = Architecture.parse(config["architecture"]), "cuda" if gpus else "cpu"
+    inputs.use_threads()
+    space, dataset, settings = inputs.space, inputs.dataset, inputs.settings
+    architecture, device = Architecture.parse(config["architecture"]), inputs.device
     augment, seed = settings.images.augment, settings.seed
     training = Retraining(
         space, architecture, dataset, settings.retrain, augment, seed, device, team
@@ -126,7 +119,7 @@ def check_trial(  # noqa: PLR0913 - what a trial is made of
         report(found | work.told() | {"train_seconds": seconds})
 
 
-class CheckRecorder(tune.Callback):
+class CheckRecorder(Recorder):
     """Writes a row of ``checks`` whenever a trial ends."""
 
     def __init__(
@@ -145,10 +138,6 @@ class CheckRecorder(tune.Callback):
         self._advance = advance
         self._concurrent = run.plan.checkers
         self._recorded = set(run.store.parts("checks"))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks, but nothing is ever restored from there."""
-        return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write what the training came to."""

@@ -4,14 +4,13 @@ Source: SPOS (Guo et al. 2020), section 3.4. An actor builds its supernet once a
 trial after another (``reuse_actors``); a trial that fails costs its architecture alone.
 """
 
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from ray import tune
 
-from raynas.cluster.tune.retrain_trials import Silence
+from raynas.cluster.tune.experiment import run_experiment
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.cluster.tune.trial_watchdog import TRIES, Watch, WatchedSearcher
@@ -61,25 +60,15 @@ def run_scoring(
     """
     watch = Watch()
     trainable = tune.with_parameters(ScoringTrial, make_score=make_score, threads=cpus)
-    with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
-        results = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
-            tune_config=tune.TuneConfig(
-                metric="score",
-                mode="max",
-                search_alg=WatchedSearcher(searcher, watch),
-                num_samples=-1,
-                max_concurrent_trials=concurrent,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=folder,
-                verbose=0,
-                progress_reporter=Silence(),
-                callbacks=[watch],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=TRIES),
-            ),
-        ).fit()
-    return [str(error) for error in results.errors]
+    return run_experiment(
+        trainable,
+        {"cpu": cpus, "gpu": gpus},
+        [watch],
+        TRIES,
+        metric="score",
+        mode="max",
+        search_alg=WatchedSearcher(searcher, watch),
+        num_samples=-1,
+        max_concurrent_trials=concurrent,
+        reuse_actors=True,
+    )

@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any
 
-from ray.tune.search import Searcher
-
+from raynas.cluster.tune.tune_searcher import Config, ConfigSearcher, TuneSearcher
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.spaces.architecture import Architecture
@@ -23,7 +22,7 @@ Record = Callable[[Evolution], None]
 _RECORD_SECONDS = 1.0  # of scoring trials that a crash may undo
 
 
-class EvolutionSearcher(Searcher):
+class EvolutionSearcher(TuneSearcher):
     """Suggests what an evolution wants scored by trials, if so, and then its winners."""
 
     def __init__(
@@ -44,7 +43,7 @@ class EvolutionSearcher(Searcher):
             done: Winners that need no trial any more.
         """
         is_scoring = scorer is None and not evolution.finished
-        super().__init__(metric="score" if is_scoring else "val_accuracy", mode="max")
+        super().__init__(metric="score" if is_scoring else "val_accuracy")
         self.evolution = evolution
         self._scorer = scorer
         self._top_k = top_k
@@ -55,21 +54,8 @@ class EvolutionSearcher(Searcher):
         self._scores: dict[Architecture, float] = {}
         self._winners: list[str] = []
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out who records: Tune copies its searcher to disk, and bars cannot be copied."""
-        return {**self.__dict__, "_record": None}
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Accept: the space lies in the evolution, not in Tune's config."""
-        del metric, mode, config, spec
-        return True
-
-    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
-        self, trial_id: str
-    ) -> dict[str, Any] | str | None:
-        """Return a trial's config, None while others have to end first, or FINISHED."""
+    def next_config(self, trial_id: str) -> Config | None:
+        """Return what the evolution wants scored by a trial, and then its winners."""
         self.evolve()
         if not self.evolution.finished:
             asked = self._next(trial_id, map(str, self.evolution.ask(1)))
@@ -77,9 +63,12 @@ class EvolutionSearcher(Searcher):
                 self._tell_record()
             return asked
         started = self._done.union(self._trials.values())
-        left = (text for text in self._winner_texts() if text not in started)
-        finished: str = Searcher.FINISHED
-        return self._next(trial_id, left) or finished
+        return self._next(trial_id, (each for each in self._winner_texts() if each not in started))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the scores of running trials decide what comes next."""
+        return not self.evolution.finished
 
     def _next(self, trial_id: str, texts: Iterator[str]) -> dict[str, Any] | None:
         """Note and return the first of some architectures as a config."""
@@ -160,7 +149,7 @@ class EvolutionSearcher(Searcher):
         self._scores, self._winners = {}, []
 
 
-class ListSearcher(Searcher):
+class ListSearcher(ConfigSearcher):
     """Suggests given architectures in their order, each once."""
 
     def __init__(
@@ -172,40 +161,9 @@ class ListSearcher(Searcher):
             scores: The architectures and their scores, the first one first.
             done: Those that need no trial any more.
         """
-        super().__init__(metric="val_accuracy", mode="max")
+        super().__init__([{"architecture": str(each)} for each in scores if each not in set(done)])
         self._scores = dict(scores)
-        self._left = [each for each in scores if each not in set(done)]
-        self._trials: set[str] = set()
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Accept: there is nothing to search."""
-        del metric, mode, config, spec
-        return True
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no architecture is left, nor its trial running."""
-        return not self._left and not self._trials
 
     def score_of(self, architecture: Architecture) -> float:
         """Return the score of one of the architectures."""
         return self._scores[architecture]
-
-    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
-        self, trial_id: str
-    ) -> dict[str, Any] | str | None:
-        """Return the next architecture as a trial's config, or FINISHED."""
-        if not self._left:
-            finished: str = Searcher.FINISHED
-            return finished
-        self._trials.add(trial_id)
-        return {"architecture": str(self._left.pop(0))}
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Note that a trial has ended, well or not; its outcome is in the tables."""
-        del result, error
-        self._trials.discard(trial_id)

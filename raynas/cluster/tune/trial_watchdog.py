@@ -14,12 +14,13 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.search import Searcher
 
 from raynas.cluster.planning.node_requirements import UnfitNodeError
 from raynas.cluster.ray_internals import kill_process
+from raynas.cluster.tune.experiment import Recorder
 from raynas.cluster.tune.failure_report import traceback_of
 from raynas.cluster.tune.trial_silence import MOST_SECONDS, WatchedTime
+from raynas.cluster.tune.tune_searcher import Config, TuneSearcher
 from raynas.errors import StageError
 from raynas.storage.retry import StorageError
 
@@ -31,7 +32,7 @@ _PLACE_FAILED = re.compile(rf"(?:{StorageError.__name__}|{UnfitNodeError.__name_
 TRIES = 2  # of a trial again, whose process or machine was lost
 
 
-class Watch(tune.Callback):
+class Watch(Recorder):
     """Ends the experiment when storage fails or a node is unfit; kills hung trials."""
 
     def __init__(self, recorder: tune.Callback | None = None) -> None:
@@ -44,10 +45,6 @@ class Watch(tune.Callback):
         self._told: dict[str, float] = {}  # for how long a trial may be silent, by itself
         self._longest = 0.0  # of all that was told
         self._killed: Counter[str] = Counter()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks, but nothing is ever restored from there."""
-        return {}
 
     def attempt(self, work: Callable[..., None], *args: Any, **named: Any) -> None:
         """Do some work, unless the experiment is to end already."""
@@ -128,28 +125,23 @@ class Watch(tune.Callback):
             self.attempt(self._recorder.on_trial_error, iteration, trials, trial, **info)
 
 
-class WatchedSearcher(Searcher):
+class WatchedSearcher(TuneSearcher):
     """A searcher whose records of results may fail without becoming a trial's failure."""
 
-    def __init__(self, searcher: Searcher, watch: Watch) -> None:
+    def __init__(self, searcher: TuneSearcher, watch: Watch) -> None:
         """Hold the searcher that decides."""
-        super().__init__(metric=searcher.metric, mode=searcher.mode)
+        super().__init__(metric=searcher.metric)
         self._searcher = searcher
         self._watch = watch
 
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        """Hand on."""
-        accepted: bool = self._searcher.set_search_properties(metric, mode, config, **spec)
-        return accepted
+    def next_config(self, trial_id: str) -> Config | None:
+        """Return what the searcher suggests; Tune lets through what this raises."""
+        return self._searcher.next_config(trial_id)
 
-    def suggest(  # type: ignore[override]  # Ray documents the string FINISHED, but no type
-        self, trial_id: str
-    ) -> dict[str, Any] | str | None:
-        """Hand on; Tune lets through what this raises."""
-        suggested: dict[str, Any] | str | None = self._searcher.suggest(trial_id)
-        return suggested
+    @property
+    def waits(self) -> bool:
+        """Whether the searcher waits."""
+        return self._searcher.waits
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hand on."""

@@ -11,6 +11,7 @@ import torch
 
 from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.ray_train import Report, trainable
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.nets.subnet import subnet
@@ -54,11 +55,13 @@ def run_together(experiment: Experiment, concurrent: int, victim: int | None = N
     work = trainable(
         noted_trial,
         TWO,
-        space=experiment.space,
-        dataset=experiment.dataset,
-        settings=experiment.settings,
-        store=experiment.store,
-        gpus=0.0,
+        inputs=TrialInputs(
+            experiment.space,
+            experiment.dataset,
+            experiment.settings,
+            experiment.store,
+            0.0,
+        ),
         notes=notes,
         victim=victim,
     )

@@ -17,6 +17,7 @@ from ray.tune.logger import LoggerCallback
 
 from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.trial_resources import TrialSize
+from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.ray_train import trainable
 from raynas.cluster.tune.retrain_trials import (
     TrialRecorder,
@@ -177,12 +178,7 @@ def run(
     alone = trainable(
         retrain_trial,
         ALONE,
-        space=space,
-        dataset=dataset,
-        settings=experiment.settings,
-        store=store,
-        gpus=0.0,
-        earlier=earlier,
+        inputs=TrialInputs(space, dataset, experiment.settings, store, 0.0, earlier),
     )
     recorder = TrialRecorder(store, retrain, experiment.bar, on_end, concurrent)
     run_trials(work or alone, searcher, [recorder, *callbacks], retrain, size, concurrent)

@@ -179,7 +179,7 @@ class TestWithoutTrials:
             check_score(build_run(tmp_path / "run", settings), TABLE)
         given, _, _, short, size, concurrent = asked
 
-        assert given["settings"].retrain == short
+        assert given["inputs"].settings.retrain == short
         assert (short.epochs, short.scheduler, size, concurrent) == (1, "fifo", TrialSize(), 3)
 
     def test_networks_are_drawn_from_the_seed_within_the_limits(

@@ -9,6 +9,7 @@ import pytest
 
 from raynas.cluster.tune import trial_silence
 from raynas.cluster.tune.differentiable_trials import gate_trial
+from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.cluster.tune.score_check import check_trial
 from raynas.cluster.tune.scoring_trials import ScoringTrial
@@ -35,11 +36,7 @@ def retrained(store: RunStore) -> Reports:
     reports: Reports = []
     retrain_trial(
         {"architecture": "0-1"},
-        build_space("RN"),
-        DATASET,
-        SETTINGS,
-        store,
-        0.0,
+        TrialInputs(build_space("RN"), DATASET, SETTINGS, store, 0.0),
         report=reports.append,
     )
     return reports
@@ -49,7 +46,9 @@ def searched(store: RunStore) -> Reports:
     """Return what a differentiable search reports."""
     reports: Reports = []
     space = replace(shipped_cells(), nodes=2)
-    gate_trial({"seed": 0}, space, DATASET, SETTINGS, store, 0.0, report=reports.append)
+    gate_trial(
+        {"seed": 0}, TrialInputs(space, DATASET, SETTINGS, store, 0.0), report=reports.append
+    )
     return reports
 
 
@@ -72,11 +71,11 @@ def test_a_retraining_leaves_time_for_its_test(tmp_path: Path) -> None:
     assert reports[-1][MOST_SECONDS] >= longest * (1 + len(DATASET.test) / len(DATASET.train))
 
 
-def test_the_self_check_says_it_after_each_epoch() -> None:
+def test_the_self_check_says_it_after_each_epoch(tmp_path: Path) -> None:
     reports: Reports = []
-    check_trial(
-        {"architecture": "0-1"}, build_space("RN"), DATASET, SETTINGS, 0.0, report=reports.append
-    )
+    store = RunStore.create(str(tmp_path))
+    inputs = TrialInputs(build_space("RN"), DATASET, SETTINGS, store, 0.0)
+    check_trial({"architecture": "0-1"}, inputs, report=reports.append)
 
     assert [(report["epoch"], report[MOST_SECONDS] > 0) for report in reports] == [
         (1, True),

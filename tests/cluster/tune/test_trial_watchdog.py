@@ -9,12 +9,12 @@ import pytest
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.search import Searcher
 
 from raynas.cluster.planning.node_requirements import UnfitNodeError
 from raynas.cluster.tune import trial_silence
 from raynas.cluster.tune.trial_silence import MOST_SECONDS
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
+from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.errors import StageError
 from raynas.storage.retry import StorageError
 
@@ -46,15 +46,15 @@ class Recorder(tune.Callback):
         self._note("on_trial_error")
 
 
-class Recording(Searcher):
+class Recording(TuneSearcher):
     """A searcher that notes what it is told, or fails."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        super().__init__(metric="score", mode="max")
+        super().__init__(metric="score")
         self.told: list[str] = []
         self._error = error
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
+    def next_config(self, trial_id: str) -> dict[str, Any]:
         """Return anything."""
         return {"trial": trial_id}
 
@@ -90,7 +90,7 @@ def tell(watch: Watch, call: str, trial: Any) -> None:
     getattr(watch, call)(iteration=1, trials=[trial], trial=trial, **result)
 
 
-def fail(watch: Watch, searcher: Searcher, error: Exception, folder: Path) -> None:
+def fail(watch: Watch, searcher: TuneSearcher, error: Exception, folder: Path) -> None:
     """Let a trial fail for good, and tell its searcher and then its callbacks as Tune does."""
     path = folder / "error.txt"
     path.write_text("".join(traceback.format_exception(error)))

@@ -1,0 +1,101 @@
+"""Trials that train epoch by epoch: begun where a run folder left them, saved after each epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from raynas.cluster.tune.trial_silence import WorkTime
+from raynas.data.dataset import Dataset
+from raynas.settings.settings import Settings
+from raynas.spaces.protocol import Space
+from raynas.storage.run_store import RunStore
+from raynas.training.checkpoints import is_whole
+from raynas.training.data_parallel_group import Team
+
+
+@dataclass(frozen=True)
+class TrialInputs:
+    """What all trials of a stage are given, beside their configs."""
+
+    space: Space
+    dataset: Dataset
+    settings: Settings
+    store: RunStore
+    """The run folder, for checkpoints."""
+    gpus: float
+    """Of a worker; 0: it computes on CPUs."""
+    earlier: RunStore | None = None
+    """An earlier run whose trainings are the same; a trial begins where that one stopped."""
+
+    @property
+    def device(self) -> str:
+        """What a worker computes on."""
+        return "cuda" if self.gpus else "cpu"
+
+    def use_threads(self) -> None:
+        """Give torch the CPUs of a trial."""
+        torch.set_num_threads(self.settings.retrain.cpus_per_trial)
+
+
+class EpochTraining(Protocol):
+    """A training that goes epoch by epoch and can be saved between two of them."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+
+    def run_epoch(self) -> Any:
+        """Train one more epoch."""
+
+    def to_bytes(self) -> bytes:
+        """Return what continuing needs."""
+
+    def restore(self, data: bytes) -> None:
+        """Continue from what ``to_bytes`` returned."""
+
+
+def resume(training: EpochTraining, path: str, inputs: TrialInputs, team: Team) -> None:
+    """Restore a training from the checkpoint of this run, or of the earlier one.
+
+    Args:
+        training: Fresh.
+        path: Of the checkpoint, in both run folders.
+        inputs: The run folders.
+        team: Its rank 0 copies an earlier run's checkpoint, which may be of the last epoch.
+    """
+    folders = (each for each in (inputs.store, inputs.earlier) if each)
+    begun = next((each for each in folders if is_whole(each, path)), None)
+    if begun is None:
+        return
+    training.restore(begun.read_bytes(path))
+    if team.rank == 0 and begun is inputs.earlier:
+        inputs.store.write_bytes(path, training.to_bytes())
+
+
+def epochs_of(  # noqa: PLR0913 - a loop and what it saves
+    training: EpochTraining,
+    last: int,
+    path: str,
+    inputs: TrialInputs,
+    team: Team,
+    ahead: float = 1.0,
+) -> Iterator[dict[str, float]]:
+    """Train to the last epoch; after each, save, and yield how long the next may stay silent.
+
+    Args:
+        training: Fresh or resumed.
+        last: The number of epochs.
+        path: Of the checkpoint, which rank 0 of the team writes.
+        inputs: The run folder.
+        team: The workers that train together.
+        ahead: Times the longest epoch so far that passes before the next report, at most.
+    """
+    work = WorkTime(ahead)
+    while training.epoch < last:
+        work.begin()
+        training.run_epoch()
+        if team.rank == 0:
+            inputs.store.write_bytes(path, training.to_bytes())
+        yield work.told()

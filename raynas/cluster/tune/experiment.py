@@ -1,0 +1,66 @@
+"""A Ray Tune experiment as raynas runs it: quiet, in a temporary folder, never restored by Tune."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray import tune
+
+
+class Recorder(tune.Callback):
+    """A Tune callback that writes tables; Tune's own copy of it on disk is empty."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its callbacks, and nothing is ever restored from there."""
+        return {}
+
+
+class QuietReporter(tune.ProgressReporter):
+    """Prints nothing; the launch script draws its own progress."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Return False."""
+        del trials, done
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
+        """Print nothing."""
+        del trials, done, sys_info
+
+
+def run_experiment(
+    trainable: Any,
+    resources: Any,
+    callbacks: Sequence[tune.Callback],
+    max_failures: int,
+    param_space: Mapping[str, Any] | None = None,
+    **how: Any,
+) -> list[str]:
+    """Run trials to their ends; return the errors of those that failed for good.
+
+    Args:
+        trainable: What a trial does.
+        resources: What a trial takes of the cluster.
+        callbacks: Told of reports and ends.
+        max_failures: Times that a failing trial is tried again.
+        param_space: Configs of the trials where no searcher suggests them.
+        how: Fields of ``tune.TuneConfig``, such as the searcher.
+    """
+    with tempfile.TemporaryDirectory(prefix="raynas-tune-") as folder:
+        results = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            param_space=dict(param_space or {}),
+            tune_config=tune.TuneConfig(
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                **how,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                verbose=0,
+                progress_reporter=QuietReporter(),
+                callbacks=list(callbacks),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=max_failures),
+            ),
+        ).fit()
+        return [str(error) for error in results.errors]
