@@ -109,9 +109,8 @@ def _row(text: str, space: Space, costs: CostTable) -> dict[str, Any]:
     architecture = space.parse(text)
     cost = costs.of(architecture)
     row = {"architecture": str(architecture), "macs": cost.macs, "params": cost.params}
-    if isinstance(space, CellSpace):
-        return row | {"genotype": str(space.genotype(architecture))}
-    return row
+    genotype = space.genotype_text(architecture)
+    return row | ({"genotype": genotype} if genotype else {})
 
 
 def _row_lines(row: dict[str, Any]) -> Iterator[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from raynas.data.dataset import Dataset
 from raynas.nets.cost import map_sides
-from raynas.spaces.chain import SearchSpace
 from raynas.spaces.protocol import Space
 
 _TINY = 32  # pixels; photographs of fewer are hard to tell even for people
@@ -59,13 +58,13 @@ def _maps(space: Space, dataset: Dataset) -> Iterator[str]:
     """Say where feature maps are single pixels: kernels of all sizes do the same there."""
     resolution, channels = dataset.resolution, dataset.channels
     sides = map_sides(space, resolution, channels)
-    single, kind = sides.count(1), "layers" if isinstance(space, SearchSpace) else "cells"
+    single = sides.count(1)
     if not single:
         return
     larger = range(resolution // 8 * 8 + 8, resolution + _FITTING + 1, 8)
     enough = next((side for side in larger if 1 not in map_sides(space, side, channels)), None)
     advice = f"--resolution {enough} is enough" if enough else "raise --resolution"
     yield (
-        f"at {resolution} pixels {single} of {len(sides)} {kind} of {space.name} see maps of "
-        f"one pixel, where kernels of all sizes do the same; {advice}, or use a smaller space"
+        f"at {resolution} pixels {single} of {len(sides)} {space.part}s of {space.name} see maps "
+        f"of one pixel, where kernels of all sizes do the same; {advice}, or use a smaller space"
     )

@@ -29,7 +29,6 @@ from raynas.recording.rows import versions
 from raynas.reporting.confidence import wilson
 from raynas.seeds import Stream, mixed_seed
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.cells import CellSpace
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
@@ -214,9 +213,7 @@ class Exports:
 
     def _genotype(self, outcome: Row) -> str | None:
         """Return what is in the cells of a network, for people; None: it has none."""
-        if not isinstance(self.space, CellSpace):
-            return None
-        return str(self.space.genotype(Architecture.parse(outcome["architecture"])))
+        return self.space.genotype_text(Architecture.parse(outcome["architecture"]))
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""

@@ -11,7 +11,6 @@ from raynas.costs.costs import Cost
 from raynas.nets.cost import module_cost
 from raynas.nets.measured import Value
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.cells import CellSpace
 from raynas.spaces.protocol import Space
 
 Shape = tuple[int, ...]
@@ -64,15 +63,9 @@ def parts_of(
 
 def _names(space: Space, architecture: Architecture) -> list[tuple[str, str]]:
     """Return name and operation of each part."""
-    if isinstance(space, CellSpace):
-        operations = [place.kind for place in space.layout]
-        kind = "cell"
-    else:
-        chosen = zip(space.blocks, architecture, strict=True)
-        operations = [block.candidates[choice].name for block, choice in chosen]
-        kind = "layer"
+    operations = space.part_operations(architecture)
     layers = [
-        (f"{kind}{layer:02d}_{re.sub(r'[^0-9A-Za-z]+', '_', operation)}", operation)
+        (f"{space.part}{layer:02d}_{re.sub(r'[^0-9A-Za-z]+', '_', operation)}", operation)
         for layer, operation in enumerate(operations)
     ]
     return [("stem", "stem"), *layers, ("head", "head")]

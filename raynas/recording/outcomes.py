@@ -13,7 +13,6 @@ from raynas.costs.costs import CostTable, Kind
 from raynas.recording.rows import architecture_rows, ranked_outcomes, with_front
 from raynas.search.evolution import Evolution, Scored
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.cells import CellSpace
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.terminal.progress_bars import Advance
@@ -168,8 +167,8 @@ class Outcomes:
             "score": score_of(architecture),
             **cost.columns,
         }
-        if isinstance(self._space, CellSpace):
-            row["genotype"] = str(self._space.genotype(architecture))
+        if self._space and (genotype := self._space.genotype_text(architecture)):
+            row["genotype"] = genotype
         self._rows[end.architecture] = row
         rows = ranked_outcomes(self._rows.values())
         if self._goals:

@@ -78,6 +78,30 @@ class CellSpace:
             )
 
     @property
+    def part(self) -> str:
+        """What a network is a sequence of."""
+        return "cell"
+
+    @property
+    def shape_text(self) -> str:
+        """How large its networks are."""
+        return f"{self.cells} cells of {self.nodes} nodes"
+
+    def part_operations(self, architecture: Architecture) -> list[str]:
+        """Return the kind of each cell: normal or reduction, whatever the architecture."""
+        del architecture
+        return [place.kind for place in self.layout]
+
+    def genotype_text(self, architecture: Architecture) -> str:
+        """Return the genotype as people read it."""
+        return str(self.genotype(architecture))
+
+    def with_identity(self, identity: Operation) -> "CellSpace":
+        """Return the space itself: cells have skip connections of their own."""
+        del identity
+        return self
+
+    @property
     def selectable(self) -> tuple[Operation, ...]:
         """The operations that a network may have: all but ``none``."""
         return tuple(operation for operation in self.operations if operation.name != NONE)

@@ -155,6 +155,25 @@ class SearchSpace:
         opened = [block.is_reduction or layer == 0 for layer, block in enumerate(self.blocks)]
         return tuple(sum(opened[: layer + 1]) - 1 for layer in range(self.num_layers))
 
+    @property
+    def part(self) -> str:
+        """What a network is a sequence of."""
+        return "layer"
+
+    @property
+    def shape_text(self) -> str:
+        """How large its networks are."""
+        return f"{self.num_layers} layers"
+
+    def part_operations(self, architecture: Architecture) -> list[str]:
+        """Return the name of the operation of each layer."""
+        chosen = zip(self.blocks, architecture, strict=True)
+        return [block.candidates[choice].name for block, choice in chosen]
+
+    def genotype_text(self, architecture: Architecture) -> None:
+        """Return None: a chain has no cells."""
+        del architecture
+
     def with_identity(self, identity: Operation) -> "SearchSpace":
         """Return the space in which every normal layer with a choice may be skipped.
 

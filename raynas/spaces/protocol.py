@@ -1,7 +1,7 @@
 """What the search, the tables and the plan ask of a space, whatever its networks look like."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from raynas.spaces.architecture import Architecture
@@ -65,6 +65,23 @@ class Space(Protocol):
     @property
     def num_classes(self) -> int:
         """Classes of that task."""
+
+    @property
+    def part(self) -> str:
+        """What a network of the space is a sequence of: layer or cell."""
+
+    @property
+    def shape_text(self) -> str:
+        """How large its networks are, such as ``6 layers``."""
+
+    def part_operations(self, architecture: "Architecture") -> list[str]:
+        """Return what each part of a network is: an operation's name, or the kind of a cell."""
+
+    def genotype_text(self, architecture: "Architecture") -> str | None:
+        """Return what is in the cells of a network, for people; None: it has none."""
+
+    def with_identity(self, identity: Any) -> "Space":
+        """Return the space in which layers may be skipped by an operation that does nothing."""
 
     def check(self, architecture: Iterable[int]) -> "Architecture":
         """Return the architecture if it lies in the space."""

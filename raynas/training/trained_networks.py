@@ -9,7 +9,6 @@ from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.chain import SearchSpace
 from raynas.spaces.digest import refuse_other_space
 from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
@@ -26,9 +25,7 @@ def searched_space(space: Space, layer_indicator: str) -> Space:
         space: As its file has it.
         layer_indicator: The setting ``pretrain.layer_indicator``.
     """
-    if isinstance(space, SearchSpace) and layer_indicator == "path":
-        return space.with_identity(Identity())
-    return space
+    return space.with_identity(Identity()) if layer_indicator == "path" else space
 
 
 def recorded_space(store: RunStore, named: str | None = None) -> Space:

@@ -9,7 +9,6 @@ from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_
 from raynas.reporting.class_balance import class_words, name_words
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
-from raynas.spaces.cells import CellSpace
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
 
@@ -49,10 +48,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
 
 
 def _space_words(space: Space) -> str:
-    parts = f"{space.num_layers} layers"
-    if isinstance(space, CellSpace):
-        parts = f"{space.cells} cells of {space.nodes} nodes"
-    return f"{space.name}: {parts}, {space.size:,} networks"
+    return f"{space.name}: {space.shape_text}, {space.size:,} networks"
 
 
 def _cluster_words(resources: Resources) -> str:
