@@ -22,7 +22,7 @@ from raynas.storage.schemas import LATENCIES, MEASURED_NETS
 from raynas.storage.uris import inside, shown, split
 
 Row = Mapping[str, Any]
-_FACTS = b"raynas.costs.latency_table"  # key of the metadata: how it was measured, as JSON
+_FACTS = b"raynas.latencies"  # key of the metadata: how it was measured, as JSON
 
 
 @dataclass(frozen=True)
