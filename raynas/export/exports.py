@@ -204,7 +204,7 @@ class Exports:
                 "versions": json.loads(self._run["versions"]),
                 "settings": public,
             },
-            "exported_with": versions("raynas", "torch", "onnx", "onnxscript", "onnxruntime"),
+            "exported_with": versions("torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},
             "weights_bytes": len(files["weights"]),
             "bytes": {_FILES[name]: len(content) for name, content in files.items()},

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raynas import __version__
 from raynas.costs.costs import CostTable, Kind
 from raynas.nets.isometry import Isometry
 from raynas.search import pareto
@@ -23,7 +24,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 
 Rows = list[dict[str, Any]]
-_PACKAGES = ("raynas", "torch", "torchvision", "ray", "numpy", "pyarrow")
+_PACKAGES = ("torch", "torchvision", "ray", "numpy", "pyarrow")
 _REPOSITORY = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
@@ -44,13 +45,16 @@ def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of Python and of those packages that are installed."""
+    """Return the versions of Python, of raynas as it runs, and of those packages that there are.
+
+    A cluster's nodes may run raynas from an uploaded folder, beside or without an installation.
+    """
     found = {name: metadata.version(name) for name in packages if _is_installed(name)}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), "raynas": __version__, **found}
 
 
 def _is_installed(package: str) -> bool:
-    """A cluster's nodes may run raynas from an uploaded folder, without an installation."""
+    """Return whether a package is installed."""
     try:
         metadata.version(package)
     except metadata.PackageNotFoundError:

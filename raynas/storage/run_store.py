@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raynas import __version__
 from raynas.errors import UserError
 from raynas.storage import compaction
 from raynas.storage.folder import Folder
@@ -21,7 +22,11 @@ from raynas.storage.schemas import COMPARISON, SCHEMAS
 from raynas.storage.uris import shown
 
 Row = Mapping[str, Any]
-_SCHEMAS = SCHEMAS | {"comparison": COMPARISON}
+_WRITTEN_BY = {"raynas_version": __version__}
+_SCHEMAS = {
+    name: schema.with_metadata(_WRITTEN_BY)
+    for name, schema in (SCHEMAS | {"comparison": COMPARISON}).items()
+}
 RUN_COPY = "checkpoints/run.parquet"
 """The row of ``runs`` again: it alone says of which settings everything else is."""
 _RETRIES = 20
