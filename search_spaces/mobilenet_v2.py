@@ -1,6 +1,6 @@
 """The paper's MobileNetV2 space: 20 layers, kernels 3/5/7 x expansions 3/6, 6^20 networks.
 
-Source: BN-NAS's table of layers (``ALGORITHMS`` 3.1, ``mbv2_20``): its rows 0 to 19 are
+Source: BN-NAS's table of layers (arXiv 2108.07375 and its published code): its rows 0 to 19 are
 searched and row 20 is fixed to k3e6. Where the layer indicator is a path, identity is a seventh
 candidate of the 15 normal layers; without it no network is below 487.1M MACs.
 """

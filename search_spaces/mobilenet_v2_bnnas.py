@@ -1,6 +1,6 @@
 """BN-NAS's MobileNetV2 space: 21 layers, of which 1, 5, 6 and 9 are fixed identities: 6^17.
 
-Source: BN-NAS (``ALGORITHMS`` 3.1, ``mbv2_bnnas21``). In its published notation -1 is
+Source: BN-NAS (arXiv 2108.07375 and its published code). In its published notation -1 is
 identity; raynas reads it so: ``3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2`` has 471.8M MACs
 (BN-NAS prints 473.5M, for it counts the classifier's additions too) and 5.2M parameters.
 """

@@ -1,6 +1,6 @@
 """NAS-Bench-Macro's space: 8 layers x {identity, k3e3, k5e6} on 32 x 32 pixels, 3^8 networks.
 
-Source: NAS-Bench-Macro (Su et al., CVPR 2021; ``ALGORITHMS`` 12.2). A key of its table such as
+Source: NAS-Bench-Macro (Su et al., CVPR 2021, arXiv 2103.11922). A key of its table such as
 ``02012100`` is an architecture; '0' is identity in normal layers and a 1x1 convolution where a
 stage begins. Its networks were all trained, so rankings can be measured against the truth.
 """

@@ -1,7 +1,7 @@
 """SPOS's ShuffleNetV2 space: 20 layers, shuffle blocks of kernel 3/5/7 or Xception: 4^20.
 
-Source: SPOS (``ALGORITHMS`` 3.2). Unlike SPOS's supernet, batch norms keep scale and shift:
-without a scale there is no indicator to read. The published architecture is
+Source: SPOS (arXiv 1904.00420 and its published code). Unlike SPOS's supernet, batch norms keep
+scale and shift: without a scale there is no indicator to read. The published architecture is
 ``2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3``, 322.9M MACs.
 """
 

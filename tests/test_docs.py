@@ -70,3 +70,20 @@ def test_the_readme_names_every_space_and_every_page() -> None:
     for page in PAGES:
         name = str(page.relative_to(ROOT))
         assert name == "README.md" or name in README
+
+
+def test_the_page_on_the_method_names_files_that_there_are() -> None:
+    page = (ROOT / ".docs" / "pages" / "method.md").read_text()
+    named = re.findall(r"`((?:raynas|launch|analysis|tests|search_spaces)/[\w./]*)`", page)
+
+    assert len(named) > 30
+    assert all((ROOT / path).exists() for path in named)
+
+
+def test_sources_cite_only_pages_that_are_in_the_repository() -> None:
+    cited = re.compile(r"([\w./-]*\b[\w-]+\.md)\b")
+    known = {page.name for page in PAGES} | {"CONTRIBUTING.md"}
+    for folder in ("raynas", "launch", "analysis", "search_spaces"):
+        for source in (ROOT / folder).rglob("*.py"):
+            for name in cited.findall(source.read_text()):
+                assert Path(name).name in known, f"{source}: {name}"

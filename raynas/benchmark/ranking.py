@@ -1,6 +1,6 @@
 """How well a score ranks networks whose true accuracy is known, and what to compare it with.
 
-Source: ``ALGORITHMS`` section 13. tau is Kendall's tau-b, rho is Spearman's; both are also
+See ``.docs/pages/method.md``, Ranking. tau is Kendall's tau-b, rho is Spearman's; both are also
 taken within networks of equal depth and within quarters by MACs, for a score that only counts
 layers agrees with the truth at large and says nothing there. A regret is the best true accuracy
 under a limit minus that of the network which the score puts first, in points.

@@ -1,6 +1,6 @@
 """True accuracies of a space's networks, read from a file in NAS-Bench-Macro's format.
 
-Source: NAS-Bench-Macro (Su et al., CVPR 2021; ``ALGORITHMS`` section 12). The file is one JSON
+Source: NAS-Bench-Macro (Su et al., CVPR 2021, arXiv 2103.11922). The file is one JSON
 object, architecture -> {test_acc: [...], mean_acc, params, flops}. Accuracies are percentages,
 flops are multiply-adds, and choice 0 is identity, or whatever is least where a stage begins.
 Architectures that describe the same network share a record there, for identities of a stage

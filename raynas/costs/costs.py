@@ -1,4 +1,4 @@
-"""What architectures cost, as a table that is additive over layers (``ALGORITHMS`` section 4)."""
+"""What architectures cost, as a table that is additive over layers."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,7 @@
 """Hard-concrete gates: weights in [0, 1] that are random, often exactly 0 or 1, and have gradients.
 
 Sources: hard concrete (Louizos et al. 2018, arXiv 1712.01312); PR-DARTS (Zhou et al. 2020, arXiv
-2006.16537) and its published code; ``ALGORITHMS`` 11.2. Legend: E edges of a cell, O operations of
+2006.16537) and its published code. Legend: E edges of a cell, O operations of
 an edge. Nothing here has a state: what is random comes in as numbers or as a generator.
 """
 

@@ -1,7 +1,7 @@
 """From weights of operations to a genotype, and how deep and how full of skip connections it is.
 
 Sources: DARTS (Liu et al. 2019, arXiv 1806.09055, section 2.3); PR-DARTS (Zhou et al. 2020, arXiv
-2006.16537) and its published code; ``ALGORITHMS`` 11.4. Legend: E edges of a cell, O operations.
+2006.16537) and its published code. Legend: E edges of a cell, O operations.
 """
 
 from collections.abc import Collection, Sequence

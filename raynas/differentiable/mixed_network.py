@@ -1,9 +1,8 @@
 """The network of a differentiable search: every edge of its cells holds all operations, weighed.
 
 Sources: DARTS (Liu et al. 2019, arXiv 1806.09055), whose batch norms have no scales while it
-searches; PC-DARTS (Xu et al. 2020, arXiv 1907.05737) for partial channels and weighed edges;
-``ALGORITHMS`` 11.1. The weights are arguments of ``forward``. Legend: E edges of a cell, O
-operations of an edge.
+searches; PC-DARTS (Xu et al. 2020, arXiv 1907.05737) for partial channels and weighed edges.
+The weights are arguments of ``forward``. Legend: E edges of a cell, O operations of an edge.
 """
 
 from collections.abc import Iterator, Sequence

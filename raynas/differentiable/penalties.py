@@ -1,7 +1,7 @@
 """What open gates cost and earn: groups of operations, and the longest path through a cell.
 
 Sources: PR-DARTS (Zhou et al. 2020, arXiv 2006.16537) and its published code, which is followed
-where the two differ; ``ALGORITHMS`` 11.3. All functions are pure. Legend: E edges of a cell, O
+where the two differ. All functions are pure. Legend: E edges of a cell, O
 operations of an edge, Theta the probability that a gate is open.
 """
 

@@ -1,7 +1,6 @@
 """What a differentiable search learns beside weights, and the mixtures that are drawn by it.
 
-Sources: DARTS (arXiv 1806.09055), PC-DARTS (arXiv 1907.05737), PR-DARTS (arXiv 2006.16537);
-``ALGORITHMS`` 11.1 to 11.4.
+Sources: DARTS (arXiv 1806.09055), PC-DARTS (arXiv 1907.05737), PR-DARTS (arXiv 2006.16537).
 """
 
 from collections.abc import Mapping

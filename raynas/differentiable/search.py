@@ -2,7 +2,7 @@
 
 First order: no gradient goes through the step of the weights. Sources: DARTS (Liu et al. 2019,
 arXiv 1806.09055), PC-DARTS (Xu et al. 2020, arXiv 1907.05737), PR-DARTS (Zhou et al. 2020, arXiv
-2006.16537); ``ALGORITHMS`` 11.4. What is random is a function of the seed and the step.
+2006.16537). What is random is a function of the seed and the step.
 """
 
 import math

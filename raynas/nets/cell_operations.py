@@ -1,7 +1,7 @@
 """The operations of DARTS' cells, each a frozen value that builds itself.
 
-Source: DARTS (Liu et al. 2019, arXiv 1806.09055) and its published evaluation network; sizes as
-in ``ALGORITHMS`` 11.1. Inputs are states that other nodes read, too: nothing works in place.
+Source: DARTS (Liu et al. 2019, arXiv 1806.09055) and its published evaluation network.
+Inputs are states that other nodes read, too: nothing works in place.
 """
 
 from collections.abc import Iterable

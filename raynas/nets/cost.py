@@ -1,7 +1,7 @@
 """Exact costs by torch's own counter on the meta device: no memory, no data, no convention.
 
 ``FlopCounterMode`` counts a multiply-add as two; its total halved is what papers call FLOPs
-(``ALGORITHMS`` 4.1 and 13.4). Batch norms, activations, pooling and additions count zero.
+(``.docs/pages/method.md``, Costs). Batch norms, activations, pooling and additions count zero.
 """
 
 from torch import nn

@@ -1,6 +1,6 @@
 """Which parameters of a supernet learn, and their place in the flat vector.
 
-Source: BN-NAS trains only the last batch norm of each candidate (``ALGORITHMS`` 1.1, 5.2); the
+Source: BN-NAS trains only the last batch norm of each candidate (its published code); the
 paper adds the batch norms after identities; SPOS and FairNAS train everything. Parameters are
 chosen by their role in the module tree, never by their names.
 """

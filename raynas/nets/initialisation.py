@@ -1,7 +1,7 @@
 """Frozen weights: orthogonal by QR, exactly isometric shifts, or Gaussian as in BN-NAS.
 
 Source: the paper's section 3.1.2 and appendix A (QR of a Gaussian matrix), Xiao et al. 2018
-(delta-orthogonal), BN-NAS (Gaussian); ``ALGORITHMS`` 8.4 for what fits which convolution.
+(delta-orthogonal), BN-NAS (Gaussian); ``.docs/pages/method.md`` for what fits which convolution.
 Every module draws from a generator of its own, seeded by where it stands, so any machine
 rebuilds the same weights, in any order.
 """

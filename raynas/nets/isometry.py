@@ -1,7 +1,7 @@
 """How near each candidate is to dynamical isometry: moments of its input-output Jacobian.
 
 Source: the paper's eq. 9 to 12 (a module is isometric iff phi(J J^T) = 1 and
-varphi(J J^T) = 0); ``ALGORITHMS`` 8.5 for the estimators: exact where the input is small,
+varphi(J J^T) = 0); ``.docs/pages/method.md`` has the estimators: exact where the input is small,
 Hutchinson's with Rademacher vectors and power iteration elsewhere.
 """
 

@@ -1,8 +1,7 @@
 """Candidate operations, each a frozen value that builds itself.
 
 Sources: MobileNetV2 (inverted residuals) as in BN-NAS; ShuffleNetV2 as in SPOS;
-NAS-Bench-Macro. Shapes and traps are in ``ALGORITHMS`` section 3. In every module the batch
-norm registered last is the one of the block indicator.
+NAS-Bench-Macro. In every module the batch norm registered last is the one of the block indicator.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Zero-cost scores: how good an untrained network looks on one batch; higher is better.
 
-Source: the paper named at each score; the definitions are those measured in ``ALGORITHMS`` 13.3.
+Source: the paper named at each score; ``.docs/pages/method.md`` has the formulas.
 Batch norms use the statistics of the batch, dropout does nothing, and all work is done on a
 copy: the network, its buffers, gradients and modes stay as they are.
 """

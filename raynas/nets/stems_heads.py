@@ -1,7 +1,7 @@
 """Stems and heads: the fixed parts of a network before and after its searched layers.
 
-Sources: MobileNetV2 as in BN-NAS, ShuffleNetV2 as in SPOS, NAS-Bench-Macro
-(``ALGORITHMS`` section 3); DARTS (11.1).
+Sources: MobileNetV2 as in BN-NAS, ShuffleNetV2 as in SPOS, NAS-Bench-Macro,
+DARTS.
 """
 
 from dataclasses import dataclass

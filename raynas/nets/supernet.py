@@ -1,7 +1,7 @@
 """The supernet: one network that holds every candidate; the path is an argument of forward.
 
 Source: SPOS (single paths), the paper's section 3.3 (batch norms after identities);
-``ALGORITHMS`` 9.2 for the two readings of the layer indicator.
+``.docs/pages/method.md`` has the two readings of the layer indicator.
 """
 
 from collections.abc import Iterator

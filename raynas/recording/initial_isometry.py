@@ -1,7 +1,7 @@
 """What is measured before anything is trained: isometry, beside that of Gaussian weights.
 
-Source: ``ALGORITHMS`` 8.6: orthogonal weights equalise the gain of candidates without batch norms,
-and little is left of that with them, so both are recorded.
+Orthogonal weights equalise the gain of candidates without batch norms, and little is left of that
+with them, so both are recorded.
 """
 
 from raynas.nets.initialisation import Initialisation, frozen_supernet

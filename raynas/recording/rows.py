@@ -1,4 +1,4 @@
-"""Rows of the tables, made of what the stages found (``DESIGN`` section 6)."""
+"""Rows of the tables, made of what the stages found."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How an architecture is bred from parents, as SPOS published it (``ALGORITHMS`` 6.3)."""
+"""How an architecture is bred from parents, as SPOS published it (arXiv 1904.00420)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

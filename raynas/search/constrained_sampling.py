@@ -1,4 +1,4 @@
-"""Uniform draws among the architectures that keep the limits (``ALGORITHMS`` section 4.3).
+"""Uniform draws among the architectures that keep the limits.
 
 The cost is additive over layers, so legal completions can be counted by a knapsack recursion.
 Costs are rounded *down* to the grid: every legal architecture can be drawn, and the few drawn

@@ -1,6 +1,6 @@
 """SPOS evolution with ask and tell: it knows neither who scores architectures nor where.
 
-Source: SPOS (Guo et al. 2020), section 3.4 and its published search; ``ALGORITHMS`` 6.3. Parents
+Source: SPOS (Guo et al. 2020), section 3.4 and its published search. Parents
 are the best of *all* that was told so far, by score or by Pareto fronts (FairNAS); no architecture
 is proposed twice; every loop is bounded, so a small or tightly limited space ends the search
 early instead of hanging it. Children are bred a generation at a time, or one at a time.

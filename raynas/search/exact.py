@@ -1,6 +1,6 @@
 """The best architectures within limits, proven: an integer program solved by HiGHS.
 
-Scores are sums over layers (``ALGORITHMS`` 10.3), and so are costs
+Scores are sums over layers (``raynas.search.indicators``), and so are costs
 (``raynas.search.integer_program``):
 
     maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  sum cost[l][i] x[l][i] <= limit.

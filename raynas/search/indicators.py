@@ -1,7 +1,7 @@
 """Block and layer indicators, and the scores F0 to F7 made of them.
 
 Source: BN-NAS (the block indicator), the paper's section 3.3 (the layer indicator),
-``ALGORITHMS`` sections 9 and 10 (formulas and their reasons). Symbols: ``c[l][i]`` is the
+``.docs/pages/method.md`` (formulas and their reasons). Symbols: ``c[l][i]`` is the
 mean of |gamma| of candidate i's last batch norm in layer l, ``g[l]`` that of the batch norm
 after the layer's identity.
 """
@@ -20,7 +20,7 @@ from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment
 
 Array = npt.NDArray[np.float64]
-_CLAMP = 1e-3  # g below this share of its stage's mean counts as that share (10.4)
+_CLAMP = 1e-3  # g below this share of its stage's mean counts as that share
 _TINY = 1e-12
 
 
@@ -46,7 +46,7 @@ class Indicators:
 def score_table(
     indicators: Indicators, space: SearchSpace, settings: SearchSettings
 ) -> list[Array]:
-    """Return ``T[l][i]``, what candidate i of layer l adds to a score (``ALGORITHMS`` 10.3).
+    """Return ``T[l][i]``, what candidate i of layer l adds to a score.
 
     A candidate without a finite value gets -inf: architectures that use it are never taken.
 
@@ -97,7 +97,7 @@ def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Arr
 
 
 def _identity_score(others: Array, g: float, w: float, settings: SearchSettings) -> float:
-    """Return what a chosen identity contributes (10.2)."""
+    """Return what a chosen identity contributes."""
     mean, spread = float(np.nanmean(others)), max(float(np.nanstd(others)), _TINY)
     match settings.score:
         case "bnnas":

@@ -1,7 +1,7 @@
 """The path-depth bonus of a score: how probable it is which layers an architecture skips.
 
 Source: PR-DARTS (Zhou et al. 2020, arXiv 2006.16537), which rewards deep paths by a product of the
-probabilities that hard-concrete gates are open; ``ALGORITHMS`` 11.3 and 11.6.
+probabilities that hard-concrete gates are open.
 
 The rest is our reconstruction, for PR-DARTS learns its gates and knows no indicators. Each layer
 with an identity to choose has one gate, block against identity. Its log-odds are those of the batch

@@ -2,7 +2,7 @@
 
 The text under each field is its ``--help``. Sources: DARTS (Liu et al. 2019, arXiv 1806.09055),
 PC-DARTS (Xu et al. 2020, arXiv 1907.05737), PR-DARTS (Zhou et al. 2020, arXiv 2006.16537) and
-their published code; ``ALGORITHMS`` 11.2 to 11.5.
+their published code.
 """
 
 import dataclasses

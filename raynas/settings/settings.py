@@ -159,11 +159,6 @@ def check(settings: Settings) -> None:
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
     _refuse_unmeasured(settings)
-    if pretrain.initialisation == "delta":
-        raise UserError(
-            "--pretrain.initialisation: delta makes depthwise kernels of all sizes the same "
-            "function (ALGORITHMS 1.3), so it cannot rank them; use qr, shift or gaussian"
-        )
 
 
 def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:

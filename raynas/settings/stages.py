@@ -1,7 +1,7 @@
 """The settings of each stage: images, pretraining, search, retraining.
 
 The text under each field is its ``--help``. Defaults that differ from the paper's are the
-ones that train on small data; ``ALGORITHMS`` section 2 lists the readings.
+ones that train on small data; ``.docs/pages/method.md`` lists the readings.
 """
 
 import difflib
@@ -71,7 +71,7 @@ class PretrainSettings:
     """Passes over the training images; parts of one are allowed."""
     batch: int = 64
     """Images in a step's batch; all paths of a step see the same ones."""
-    initialisation: Literal["qr", "shift", "gaussian", "delta"] = "qr"
+    initialisation: Literal["qr", "shift", "gaussian"] = "qr"
     """Frozen weights: orthogonal (qr; shift is exactly isometric) or Gaussian as in BN-NAS."""
     trainable: Literal["last_bn", "all_bn", "all"] = "all_bn"
     """What learns: the last batch norm of each candidate (BN-NAS), all, or every weight (SPOS)."""

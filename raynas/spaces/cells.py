@@ -5,7 +5,7 @@ pairs. So an architecture has one index per node and kind of cell, costs add up 
 the order of a node's inputs cannot make two architectures of one network. Nodes that do not read
 each other may still change places, which permutes channels alone: of DARTS' 4,298,030,100 cells
 about 31 % differ in more than that (counted by the linear extensions of what nodes read). These
-stay apart. Source: DARTS (Liu et al. 2019, arXiv 1806.09055); ``ALGORITHMS`` 11.1.
+stay apart. Source: DARTS (Liu et al. 2019, arXiv 1806.09055).
 """
 
 import math

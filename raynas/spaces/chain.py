@@ -151,7 +151,7 @@ class SearchSpace:
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """The stage of each layer: a reduction layer opens a stage (``ALGORITHMS`` 1.4)."""
+        """The stage of each layer: a reduction layer opens a stage."""
         opened = [block.is_reduction or layer == 0 for layer, block in enumerate(self.blocks)]
         return tuple(sum(opened[: layer + 1]) - 1 for layer in range(self.num_layers))
 

@@ -1,7 +1,7 @@
 """First-order importance of candidates, gathered from the gradients of their training.
 
 Source: Molchanov et al. 2019, Importance Estimation for Neural Network Pruning: the loss changes
-by |theta dL/dtheta| to first order if theta is removed; ``ALGORITHMS`` 10.6 (F6). The gradient of
+by |theta dL/dtheta| to first order if theta is removed. The gradient of
 a batch norm's parameter is a sum over the H W positions of a feature map, whose signs are
 random: it understates them by sqrt(H W), which F7 makes good (tests/bench/README.md).
 """

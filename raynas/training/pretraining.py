@@ -1,7 +1,7 @@
 """BN-only pretraining of the supernet: the driver's side, without knowing who computes.
 
 Source: FairNAS (sum over the paths of a step, one update), the paper's Algorithm 1, BN-NAS
-(optimiser); ``ALGORITHMS`` sections 5.2, 7 and 9.3. Gradients are summed over paths and averaged
+(optimiser). Gradients are summed over paths and averaged
 over images, always in the same order and in float64, so the result does not depend on who
 computed which piece or who answered first.
 """

@@ -1,7 +1,7 @@
 """Training of a subnet from scratch, all weights, epoch by epoch, with checkpoints.
 
-Source: ``ALGORITHMS`` 5.4 and 6.2 (label smoothing, decay on convolutions and classifier only,
-dropout before the classifier); cosine schedule and averaged weights as settings.
+Source: the published code of BN-NAS and SPOS (label smoothing, decay on convolutions and
+classifier only, dropout before the classifier); cosine schedule and averaged weights as settings.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Scores of single architectures: what a scoring trial computes.
 
 Source: SPOS (Guo et al. 2020), section 3.4: validation accuracy of a subnet with the supernet's
-weights, after its batch norms have seen training images (``ALGORITHMS`` 6.3). The zero-cost
-scores look at a subnet with weights of its own (``ALGORITHMS`` 13.3).
+weights, after its batch norms have seen training images. The zero-cost
+scores look at a subnet with weights of its own (``raynas.nets.proxies``).
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from raynas.training.gradients import Vector, build_supernet
 
 Score = Callable[[Architecture], float]
 """Scores an architecture; higher is better, NaN is a failure."""
-_PROXY_BATCH = 32  # images; ALGORITHMS 13.3
+_PROXY_BATCH = 32  # images
 
 
 def make_score(

@@ -196,7 +196,7 @@ def test_yardsticks_repeat_and_random_ones_have_an_interval() -> None:
 
 
 @pytest.mark.data
-def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones_13_1() -> None:
+def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones() -> None:
     truth = read_truth(json.dumps(macro_table()).encode(), "development")
     found = ranking.yardsticks(truth)
 
@@ -219,7 +219,7 @@ def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones_13_1() -> Non
 
 
 @pytest.mark.data
-def test_the_noise_ceiling_of_nas_bench_macro_is_near_the_published_one_13_1() -> None:
+def test_the_noise_ceiling_of_nas_bench_macro_is_near_the_published_one() -> None:
     one, mean = ranking.ceilings(
         read_truth(json.dumps(macro_table()).encode(), "development")
     ).values()

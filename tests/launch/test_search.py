@@ -423,7 +423,6 @@ REFUSED = {
     "--check 2 --check-epochs 0": "--check-epochs: got 0",
     "--pretrain.batch 1": "--pretrain.batch: got 1",
     "--pretrain.sampling fair": "--pretrain.layer-indicator",
-    "--pretrain.initialisation delta": "use qr, shift or gaussian",
     "--pretrain.cpus-per-worker 0": "--pretrain.cpus-per-worker",
     "--pretrain.gpus-per-worker -1": "--pretrain.gpus-per-worker",
     "--pretrain.momentum 2": "--pretrain.momentum",

@@ -163,11 +163,6 @@ def test_gpus_that_ray_cannot_give_a_worker_are_refused(gpus: float, words: str)
     assert words in str(refusal.value)
 
 
-def test_delta_initialisation_is_refused_for_a_search() -> None:
-    with pytest.raises(UserError, match="delta makes depthwise kernels of all sizes the same"):
-        Settings(pretrain=PretrainSettings(initialisation="delta"))
-
-
 @pytest.mark.parametrize(
     ("indicator", "sampling"),
     [("path", "fair"), ("parallel", "fair_identity"), ("none", "fair_identity")],

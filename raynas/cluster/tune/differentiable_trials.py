@@ -1,7 +1,7 @@
 """Differentiable searches as Ray Tune trials: one a seed, side by side, resumable, recorded.
 
 A trial writes its own checkpoint into the run folder after each epoch and starts from it when it
-is tried again, as retraining trials do. Source: ``ALGORITHMS`` 11.4.
+is tried again, as retraining trials do.
 """
 
 from typing import Any

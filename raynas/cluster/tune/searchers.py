@@ -2,7 +2,7 @@
 
 A score by indicators takes a microsecond and a Tune trial tens of milliseconds, so there the
 whole evolution runs inside the first ``suggest``, and Tune sees only the winners. A score that
-takes seconds (``ALGORITHMS`` 6.4) is a trial; its result comes back by ``on_trial_complete``.
+takes seconds (SPOS, section 3.4) is a trial; its result comes back by ``on_trial_complete``.
 The state is plain data and is saved as JSON, never as a pickle.
 """
 
