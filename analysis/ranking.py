@@ -29,7 +29,7 @@ from raynas.benchmark.comparison import Comparison, Row, compare
 from raynas.benchmark.truth import Truth, read_content
 from raynas.errors import UserError
 from raynas.reporting import plot_style
-from raynas.settings.stages import IndicatorScore
+from raynas.settings.scores import IndicatorScore
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.text_tables import Column, TextTable
 

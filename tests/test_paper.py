@@ -31,7 +31,8 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
-from raynas.settings.stages import PretrainSettings, Score, SearchSettings
+from raynas.settings.scores import ScoreName
+from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from tests.builders import (
@@ -50,7 +51,7 @@ LINEAR_CONVENTION = 1_727_000  # what BN-NAS counts on top of pure MACs: (2*1728
 BN_NAS = "3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2"
 SPOS = "0 -1 0 0 4 -1 -1 2 0 -1 4 4 3 0 2 1 0 4 2 5 2"
 SPOS_SHUFFLE = "2-1-0-1-2-0-2-0-2-0-2-3-0-0-0-0-3-2-3-3"
-ADDITIVE: tuple[Score, ...] = (
+ADDITIVE: tuple[ScoreName, ...] = (
     "bnnas",
     "identity_ratio",
     "layer_weighted",
@@ -402,7 +403,7 @@ def read_from(supernet: Supernet) -> Indicators:
     return indicators_of(block, layer)
 
 
-def all_scores(indicators: Indicators, space: SearchSpace, formula: Score) -> np.ndarray:
+def all_scores(indicators: Indicators, space: SearchSpace, formula: ScoreName) -> np.ndarray:
     """Return the scores of all architectures of a small space."""
     table = score_table(indicators, space, SearchSettings(score=formula))
     every = itertools.product(*(range(block.size) for block in space.blocks))
@@ -410,7 +411,7 @@ def all_scores(indicators: Indicators, space: SearchSpace, formula: Score) -> np
 
 
 @pytest.mark.parametrize("formula", ["identity_ratio", "layer_weighted", "log_ratio", "zscore"])
-def test_scores_within_a_layer_do_not_see_the_scale_of_a_stage(formula: Score) -> None:
+def test_scores_within_a_layer_do_not_see_the_scale_of_a_stage(formula: ScoreName) -> None:
     supernet = build_exact_supernet(gauge_space("path"), "path")
     before = all_scores(read_from(supernet), supernet.space, formula)
     scale_stage(supernet, FIRST_STAGE, 3.7)
@@ -435,7 +436,7 @@ def test_f1_ranks_alike_whatever_the_scale_of_a_stage(seed: int, factor: float) 
 
 
 @pytest.mark.parametrize("formula", ["bnnas", "additive"])
-def test_sums_of_raw_scales_rank_by_the_scale_of_a_stage(formula: Score) -> None:
+def test_sums_of_raw_scales_rank_by_the_scale_of_a_stage(formula: ScoreName) -> None:
     """The logits are the same, the ranking is not: such sums are not identified by data."""
     supernet = build_exact_supernet(gauge_space("path"), "path")
     before = all_scores(read_from(supernet), supernet.space, formula)
@@ -505,7 +506,7 @@ def test_a_layer_indicator_that_is_always_added_changes_no_ranking(seed: int) ->
 
 @given(st.integers(0, 1000), st.sampled_from(ADDITIVE), st.booleans())
 def test_without_limit_and_identity_the_best_takes_the_largest_of_every_layer(
-    seed: int, formula: Score, parallel: bool
+    seed: int, formula: ScoreName, parallel: bool
 ) -> None:
     """With layer indicators beside the candidates (reading R2) or without any."""
     space = build_space("RNNRN")

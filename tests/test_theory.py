@@ -18,15 +18,11 @@ from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.supernet import LayerIndicator
 from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
-from raynas.search.indicators import (
-    AdditiveScorer,
-    Array,
-    Indicators,
-    read_indicators,
-    score_table,
-)
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths
-from raynas.settings.stages import Score, SearchSettings
+from raynas.settings.scores import ScoreName
+from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training.importance import Importance
@@ -95,7 +91,7 @@ class Gauge:
         vector, segments = self.frozen.vector.numpy(), self.frozen.segments
         return read_indicators(segments, vector, self.space, *self.importance())
 
-    def table(self, formula: Score) -> Array:
+    def table(self, formula: ScoreName) -> Array:
         """Return the whole score table as one vector."""
         settings = SearchSettings(score=formula)
         return np.concatenate(score_table(self.indicators(), self.space, settings))

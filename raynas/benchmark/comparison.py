@@ -13,8 +13,8 @@ from raynas.benchmark import ranking
 from raynas.benchmark.recorded import recorded_scores, recorded_settings
 from raynas.benchmark.truth import Truth, read_truth
 from raynas.errors import UserError
+from raynas.settings.scores import IndicatorScore, is_sum
 from raynas.settings.settings import Settings
-from raynas.settings.stages import INDICATOR_SCORES, IndicatorScore
 from raynas.storage.run_store import RunStore
 
 Array = npt.NDArray[np.float64]
@@ -113,7 +113,7 @@ def _ranked(
         label,
         _setup(run),
         store.uri,
-        settings.score not in INDICATOR_SCORES,
+        not is_sum(settings.score),
         recorded_scores(store, settings, truth.architectures),
     )
 

@@ -15,8 +15,8 @@ from raynas.benchmark import ranking
 from raynas.benchmark.recorded import recorded_scores
 from raynas.benchmark.truth import Truth
 from raynas.reporting.rank_correlation import checked
+from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
-from raynas.settings.stages import INDICATOR_SCORES
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
@@ -140,7 +140,7 @@ def _ranked(tau: float, source: str, networks: int) -> Row:
 
 def is_biased(row: Row) -> bool:
     """Return whether tau is of visited networks alone, mostly such as the score prefers."""
-    return row.get("tau_source") == "truth" and row["score"] not in INDICATOR_SCORES
+    return row.get("tau_source") == "truth" and not is_sum(row["score"])
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:

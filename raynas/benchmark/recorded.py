@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
-from raynas.settings.stages import INDICATOR_SCORES, IndicatorScore, SearchSettings
+from raynas.settings.scores import IndicatorScore, is_sum
+from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import IDENTITY, ChoiceBlock, SearchSpace
 from raynas.storage.run_store import RunStore
@@ -112,7 +113,7 @@ def recorded_settings(
         settings = replace(settings, score=formula, strategy="evolution")
     if bonus is None:
         return settings
-    if settings.score not in INDICATOR_SCORES:
+    if not is_sum(settings.score):
         raise UserError(
             f"run {run['run']}: a path bonus is added to a sum over layers, but its score is "
             f"{settings.score}; give --score, such as saliency, or leave the bonus out"

@@ -24,12 +24,13 @@ from raynas.search.breeding import Child
 from raynas.search.calibration import Calibration
 from raynas.search.evolution import Evolution, Scored
 from raynas.search.exact import best, front, k_best
-from raynas.search.indicators import AdditiveScorer, Array, score_table
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer, score_table
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.gradients import Vector
 from raynas.training.pretraining import Pretraining
-from raynas.training.scoring import Remembered, Score, make_score
+from raynas.training.scoring import Remembered, Scorer, make_score
 
 Table = list[Array]
 """T[l][i], what candidate i of layer l adds to a score."""
@@ -132,7 +133,7 @@ def _scored_by_trials(run: Run, vector: Vector, done: Sequence[Architecture]) ->
 
         known = (run.earlier.scores() if run.earlier else {}) | own
 
-        def make() -> Score:
+        def make() -> Scorer:
             device = "cuda" if gpus else "cpu"
             return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
 

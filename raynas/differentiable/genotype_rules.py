@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from raynas.costs.costs import CostTable, Limits
 from raynas.search.exact import best
-from raynas.search.indicators import Array
+from raynas.search.formulas import Array
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import NONE, CellSpace
 from raynas.spaces.genotype import Genotype, Input, Node

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from raynas.recording.rows import indicator_rows, ledger_rows
-from raynas.search.indicators import Array
+from raynas.search.formulas import Array
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.storage.run_store import RunStore

@@ -18,7 +18,8 @@ from raynas.costs.costs import CostTable, Kind
 from raynas.nets.isometry import Isometry
 from raynas.search import pareto
 from raynas.search.evolution import Scored
-from raynas.search.indicators import Array, Indicators
+from raynas.search.formulas import Array
+from raynas.search.indicators import Indicators
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace

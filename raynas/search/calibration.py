@@ -18,7 +18,7 @@ from raynas.costs.costs import CostTable, Limits
 from raynas.errors import UserError
 from raynas.search.exact import best, k_best
 from raynas.search.features import build_features
-from raynas.search.indicators import Array
+from raynas.search.formulas import Array
 from raynas.search.posterior import Observation, Posterior, fit
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture

@@ -15,7 +15,8 @@ import numpy as np
 from raynas.costs.costs import CostTable, Kind, Limits
 from raynas.errors import UserError
 from raynas.search.constrained_sampling import limit_rows, refuse_impossible
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.search.integer_program import (
     LARGEST,
     Row,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from raynas.search.indicators import Array
+from raynas.search.formulas import Array
 from raynas.search.posterior import Prior
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace

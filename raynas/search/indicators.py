@@ -8,20 +8,21 @@ after the layer's identity.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import StageError
+from raynas.search.formulas import FORMULAS, Array, Layer
 from raynas.search.path_depth import path_table
+from raynas.settings.scores import IndicatorScore
 from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment
 
-Array = npt.NDArray[np.float64]
 _CLAMP = 1e-3  # g below this share of its stage's mean counts as that share
-_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -55,63 +56,30 @@ def score_table(
     """
     layer = _clamped(indicators.layer, space)
     weight = _layer_weights(layer, space, settings.layer_weight_sign)
+    formula = FORMULAS[cast("IndicatorScore", settings.score)]
     table = []
     for position, block in enumerate(space.blocks):
         known = np.isfinite(indicators.block[position])
         c = np.where(known, indicators.block[position], np.nan)
-        g, w = layer[position], weight[position]
         if block.size == 1:  # a constant of the space, such as a fixed identity
             table.append(np.zeros(1))
             continue
-        if settings.score == "taylor":  # F6
-            row = indicators.taylor[position].copy()
-        elif settings.score == "saliency":  # F7: returns diminish, so sums of roots
-            row = np.sqrt(indicators.saliency[position])
-        else:
-            row = _block_scores(c, g, w, settings)
-            if block.identity is not None:
-                others = np.delete(c, block.identity)
-                row[block.identity] = _identity_score(others, g, w, settings)
+        read = Layer(
+            c,
+            float(layer[position]),
+            float(weight[position]),
+            block.identity,
+            indicators.taylor[position],
+            indicators.saliency[position],
+            settings.identity_weight,
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            row = formula(read)
         table.append(np.where(np.isfinite(row), row, -np.inf))
     if settings.path_bonus == 0:
         return table
     paths = path_table(indicators.block, layer, space)  # S'(a) = S(a) + lambda mean log P_l(a)
     return [row + settings.path_bonus * path for row, path in zip(table, paths, strict=True)]
-
-
-def _block_scores(c: Array, g: float, w: float, settings: SearchSettings) -> Array:
-    mean, spread = np.nanmean(c), max(float(np.nanstd(c)), _TINY)
-    reference = g if np.isfinite(g) else mean
-    with np.errstate(divide="ignore", invalid="ignore"):
-        match settings.score:
-            case "bnnas" | "additive":  # F0, F5
-                return c.copy()
-            case "identity_ratio":  # F1 = c / g, or c / cbar in a reduction layer
-                return c / reference
-            case "layer_weighted":  # F2 = w c / cbar
-                return w * c / mean
-            case "log_ratio":  # F3 = log(c / g)
-                return np.log(c / reference)
-            case _:  # F4 zscore = w (c - cbar) / sd
-                return w * (c - mean) / spread
-
-
-def _identity_score(others: Array, g: float, w: float, settings: SearchSettings) -> float:
-    """Return what a chosen identity contributes."""
-    mean, spread = float(np.nanmean(others)), max(float(np.nanstd(others)), _TINY)
-    match settings.score:
-        case "bnnas":
-            return 0.0
-        case "identity_ratio":  # g / g
-            return 1.0
-        case "layer_weighted":
-            return w * g / mean
-        case "log_ratio":  # log(g / g)
-            return 0.0
-        case "zscore":
-            return w * (g - mean) / spread
-        case _:  # F5 additive
-            return settings.identity_weight * g
 
 
 def _clamped(layer: Array, space: SearchSpace) -> Array:
@@ -161,7 +129,7 @@ def read_indicators(
     taylor: Array,
     saliency: Array,
 ) -> Indicators:
-    """Read the indicators off the batch norms: the mean over channels of |gamma| (10).
+    """Read the indicators off the batch norms: the mean over channels of |gamma|.
 
     Args:
         segments: What the parts of the vector are.

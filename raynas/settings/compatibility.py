@@ -2,8 +2,8 @@
 
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, is_sum
 from raynas.settings.settings import Settings
-from raynas.settings.stages import INDICATOR_SCORES, ZERO_COST_SCORES
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.protocol import Space
@@ -72,7 +72,7 @@ def _without_paths(space: Space, settings: Settings) -> str:
             "a differentiable search has no score to add it to, but a path term of its own; use "
             "--differentiable.path-weight"
         )
-    if score not in INDICATOR_SCORES:
+    if not is_sum(score):
         fitting = ", ".join(INDICATOR_SCORES)
         return f"--search.score {score} is no sum over layers to add it to; use one of {fitting}"
     if not isinstance(space, SearchSpace):

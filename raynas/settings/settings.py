@@ -18,10 +18,9 @@ from raynas.costs.costs import Limits, parse_duration, parse_quantity
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.ranges import refuse_odd_gpus, refuse_out_of_range
+from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
 from raynas.settings.stage_inputs import decides
 from raynas.settings.stages import (
-    INDICATOR_SCORES,
-    ZERO_COST_SCORES,
     ImageSettings,
     PretrainSettings,
     RetrainSettings,
@@ -170,9 +169,8 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             "identity path is trained by fair_identity and only there; use fair_identity with "
             "path, fair with parallel or none, or uniform with any"
         )
-    needs_layer = score in {"identity_ratio", "log_ratio", "additive"} or (
-        score in {"layer_weighted", "zscore"} and search.layer_weight_sign != 0
-    )
+    reads = SCORES[score].layer_indicator
+    needs_layer = reads == "always" or (reads == "weight" and search.layer_weight_sign != 0)
     if indicator == "none" and needs_layer:
         raise UserError(
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
@@ -180,13 +178,13 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
         )
     if search.by_gates:
         return  # it has no score
-    if pretrain.epochs == 0 and score not in ZERO_COST_SCORES:
+    if pretrain.epochs == 0 and SCORES[score].needs_supernet:
         free = ", ".join(sorted(ZERO_COST_SCORES))
         raise UserError(
             f"--pretrain.epochs 0 with --search.score {score}: it is read off a pretrained "
             f"supernet; raise --pretrain.epochs, or use one of {free}"
         )
-    if search.strategy != "evolution" and score not in INDICATOR_SCORES:
+    if search.strategy != "evolution" and not is_sum(score):
         raise UserError(
             f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
             f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"

@@ -6,28 +6,13 @@ ones that train on small data; ``.docs/pages/method.md`` lists the readings.
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from raynas.costs.costs import KINDS, Kind
 from raynas.errors import UserError
+from raynas.settings.scores import ScoreName, is_sum
 
-IndicatorScore = Literal[
-    "bnnas",
-    "identity_ratio",
-    "layer_weighted",
-    "log_ratio",
-    "zscore",
-    "additive",
-    "taylor",
-    "saliency",
-]
-"""Sums over layers, read off the pretrained batch norms (F0 to F7)."""
-SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"]
-"""Computed for each architecture by a trial of its own."""
-Score = IndicatorScore | SingleScore
-INDICATOR_SCORES: tuple[str, ...] = get_args(IndicatorScore)
 _OBJECTIVES = ("score", *KINDS)
-ZERO_COST_SCORES = frozenset(get_args(SingleScore)) - {"accuracy"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +110,7 @@ class SearchSettings:
     strategy: Literal["evolution", "exact", "calibrated", "differentiable"] = "evolution"
     """SPOS evolution, integer programming, learning from the trials, or gates of a network of cells
     that holds all operations (PR-DARTS); --search X for short."""
-    score: Score = "saliency"
+    score: ScoreName = "saliency"
     """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
@@ -170,7 +155,7 @@ class SearchSettings:
     @property
     def by_trials(self) -> bool:
         """Whether a trial scores each architecture; otherwise scores are sums over layers."""
-        return not self.by_gates and self.score not in INDICATOR_SCORES
+        return not self.by_gates and not is_sum(self.score)
 
     @property
     def score_words(self) -> str:

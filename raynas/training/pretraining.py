@@ -19,7 +19,8 @@ import torch
 
 from raynas.data.batches import part_share
 from raynas.errors import StageError
-from raynas.search.indicators import Array, Indicators, read_indicators
+from raynas.search.formulas import Array
+from raynas.search.indicators import Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.architecture import Architecture

@@ -25,14 +25,14 @@ from raynas.spaces.protocol import Space
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
 
-Score = Callable[[Architecture], float]
+Scorer = Callable[[Architecture], float]
 """Scores an architecture; higher is better, NaN is a failure."""
 _PROXY_BATCH = 32  # images
 
 
 def make_score(
     space: Space, dataset: Dataset, settings: Settings, vector: Vector, device: str
-) -> Score:
+) -> Scorer:
     """Return what scores architectures one by one as ``settings.search.score`` says.
 
     Args:
@@ -55,7 +55,7 @@ def make_score(
 class Remembered:
     """Scores that are known already, and a score for the others, built when it is needed."""
 
-    def __init__(self, known: Mapping[str, float], make: Callable[[], Score]) -> None:
+    def __init__(self, known: Mapping[str, float], make: Callable[[], Scorer]) -> None:
         """Build nothing yet.
 
         Args:
@@ -64,7 +64,7 @@ class Remembered:
         """
         self._known = known
         self._make = make
-        self._score: Score | None = None
+        self._score: Scorer | None = None
 
     def __contains__(self, architecture: Architecture) -> bool:
         """Return whether a score is known already."""

@@ -22,7 +22,8 @@ import numpy as np
 import optuna
 import tyro
 
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 from tests.bench.macro import SALIENCY, TAYLOR, End, Replay, checked, load_replay, planted, replay

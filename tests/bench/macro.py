@@ -16,7 +16,8 @@ from scipy import stats
 from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of

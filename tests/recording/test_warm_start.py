@@ -17,7 +17,7 @@ from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
-from raynas.training.scoring import Remembered, Score
+from raynas.training.scoring import Remembered, Scorer
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
 FACTS = {"classes": ["a", "b"], "train": 80, "space_digest": "a"}
@@ -188,7 +188,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_scores_that_are_known_build_nothing_and_others_build_once() -> None:
     built: list[str] = []
 
-    def make() -> Score:
+    def make() -> Scorer:
         built.append("supernet")
         return lambda architecture: float(sum(architecture))
 

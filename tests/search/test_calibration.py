@@ -15,7 +15,8 @@ from raynas.search.calibration import Calibration
 from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
 from raynas.search.features import INDICATOR, build_features
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.search.posterior import Observation, Prior, fit
 from raynas.spaces.architecture import Architecture
 from raynas.storage.schemas import SCHEMAS

@@ -13,7 +13,8 @@ from raynas.costs.costs import KINDS, Cost, CostTable, Kind, Limits
 from raynas.errors import UserError
 from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best, front, k_best
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, score_of, shipped_costs
 

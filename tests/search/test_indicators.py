@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from raynas.errors import StageError
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
-from raynas.settings.stages import Score, SearchSettings
+from raynas.settings.scores import ScoreName
+from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.spaces.parameter_layout import Segment
@@ -24,7 +25,7 @@ from tests.builders import (
 )
 
 NAN = math.nan
-FORMULAS: tuple[Score, ...] = (
+FORMULAS: tuple[ScoreName, ...] = (
     "bnnas",
     "identity_ratio",
     "layer_weighted",
@@ -32,7 +33,7 @@ FORMULAS: tuple[Score, ...] = (
     "zscore",
     "additive",
 )
-EVERY: tuple[Score, ...] = (*FORMULAS, "taylor", "saliency")
+EVERY: tuple[ScoreName, ...] = (*FORMULAS, "taylor", "saliency")
 
 
 def golden() -> tuple[Indicators, SearchSpace]:
@@ -52,7 +53,7 @@ def golden() -> tuple[Indicators, SearchSpace]:
 
 SD1, SD2 = math.sqrt(2 / 3), math.sqrt(2)  # of (1, 2, 3) and of (4, 1, 1), over the population
 
-GOLDEN: dict[Score, list[list[float]]] = {
+GOLDEN: dict[ScoreName, list[list[float]]] = {
     "bnnas": [[1, 2, 3], [1, 2, 3, 0], [4, 1, 1, 0]],
     "identity_ratio": [[0.5, 1, 1.5], [0.5, 1, 1.5, 1], [4 / 6, 1 / 6, 1 / 6, 1]],
     "layer_weighted": [
@@ -75,7 +76,7 @@ GOLDEN: dict[Score, list[list[float]]] = {
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
-def test_the_score_table_holds_what_the_formula_says(formula: Score) -> None:
+def test_the_score_table_holds_what_the_formula_says(formula: ScoreName) -> None:
     indicators, space = golden()
     table = score_table(indicators, space, SearchSettings(score=formula))
 
@@ -86,7 +87,7 @@ def test_the_score_table_holds_what_the_formula_says(formula: Score) -> None:
 @pytest.mark.parametrize(("sign", "weights"), [(1, (0.5, 1.5)), (0, (1, 1)), (-1, (2, 2 / 3))])
 @pytest.mark.parametrize("formula", ["layer_weighted", "zscore"])
 def test_the_sign_is_the_exponent_of_the_layer_weight(
-    formula: Score, sign: int, weights: tuple[float, float]
+    formula: ScoreName, sign: int, weights: tuple[float, float]
 ) -> None:
     indicators, space = golden()
     settings = SearchSettings(score=formula, layer_weight_sign=sign)  # type: ignore[arg-type] # -1, 0, 1
@@ -106,7 +107,7 @@ def test_lambda_weighs_the_layer_indicator_of_a_chosen_identity() -> None:
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_reduction_layer_scores_the_same_whatever_its_stages_layer_indicators(
-    formula: Score,
+    formula: ScoreName,
 ) -> None:
     indicators, space = golden()
     settings = SearchSettings(score=formula)
@@ -143,7 +144,7 @@ def test_the_clamp_is_the_mean_of_the_layers_own_stage() -> None:
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("bad", [NAN, math.inf])
 def test_a_candidate_without_a_finite_indicator_is_never_taken_and_spoils_no_other(
-    formula: Score, bad: float
+    formula: ScoreName, bad: float
 ) -> None:
     space = build_space("RN", identity=True)
     block = (np.array([1.0, bad, 3.0]), np.array([1.0, bad, 3.0, NAN]))
@@ -160,7 +161,7 @@ def test_a_candidate_without_a_finite_indicator_is_never_taken_and_spoils_no_oth
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
-def test_a_layer_whose_candidates_are_all_equal_prefers_none(formula: Score) -> None:
+def test_a_layer_whose_candidates_are_all_equal_prefers_none(formula: ScoreName) -> None:
     table = score_table(
         indicators_of((np.full(3, 0.7),), np.array([NAN])),
         build_space("R"),
@@ -232,7 +233,7 @@ def test_a_fixed_identity_adds_nothing() -> None:
 
 @given(st.integers(0, 1000), st.sampled_from(EVERY), st.booleans())
 def test_a_score_is_the_sum_of_one_entry_of_each_layer(
-    seed: int, formula: Score, identity: bool
+    seed: int, formula: ScoreName, identity: bool
 ) -> None:
     space = build_space("RNNRN", identity=identity)
     table = score_table(build_indicators(space, seed), space, SearchSettings(score=formula))

@@ -15,16 +15,9 @@ from hypothesis import strategies as st
 from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, ScoreName
 from raynas.settings.settings import _FREE, Settings, _flatten, differences
-from raynas.settings.stages import (
-    INDICATOR_SCORES,
-    ZERO_COST_SCORES,
-    ImageSettings,
-    PretrainSettings,
-    RetrainSettings,
-    Score,
-    SearchSettings,
-)
+from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
 from tests.builders import GROUPS, setting_names
 
 LayerIndicator = Literal["path", "parallel", "none"]
@@ -197,7 +190,7 @@ def test_a_sampling_that_fits_the_layer_indicator_is_taken(
 
 
 @pytest.mark.parametrize("score", ["identity_ratio", "layer_weighted", "log_ratio", "additive"])
-def test_a_score_of_layer_indicators_is_refused_where_there_are_none(score: Score) -> None:
+def test_a_score_of_layer_indicators_is_refused_where_there_are_none(score: ScoreName) -> None:
     pretrain = PretrainSettings(layer_indicator="none", sampling="fair")
 
     with pytest.raises(UserError, match=f"--search.score {score}: it needs a layer indicator"):

@@ -18,8 +18,9 @@ from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
 from raynas.seeds import Stream, random_numbers
+from raynas.settings.scores import ScoreName
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings, Score, SearchSettings
+from raynas.settings.stages import ImageSettings, PretrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.training.evaluation import evaluate
@@ -233,7 +234,7 @@ def own_initialisation(space: SearchSpace, architecture: Architecture) -> nn.Seq
 
 class TestProxies:
     @pytest.mark.parametrize("proxy", sorted(PROXIES))
-    def test_a_score_is_that_of_the_untrained_subnet_on_a_batch(self, proxy: Score) -> None:
+    def test_a_score_is_that_of_the_untrained_subnet_on_a_batch(self, proxy: ScoreName) -> None:
         space = build_space("RNN", identity=True)
         score = make_score(space, dataset(), settings(score=proxy), np.zeros(0, np.float32), "cpu")
         images, labels = Batches(dataset(), 32, "none", 0, Stream.PROXY_IMAGES)(0)

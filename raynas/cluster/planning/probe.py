@@ -29,6 +29,7 @@ from raynas.errors import StageError, UserError
 from raynas.nets.isometry import measure_candidate
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.compatibility import cells_for
+from raynas.settings.scores import SCORES
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -195,7 +196,7 @@ def _probe_pretraining(
 def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) -> float:
     """Return the seconds of a score; the supernet's numbers do not matter to them."""
     vector = np.zeros(0, np.float32)
-    if settings.search.score == "accuracy":
+    if SCORES[settings.search.score].needs_supernet:
         frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
         vector = frozen.vector.numpy()
     score = make_score(plan.space, dataset, settings, vector, device)

@@ -21,7 +21,8 @@ from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.errors import StageError
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture

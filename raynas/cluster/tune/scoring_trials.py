@@ -15,9 +15,9 @@ from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.cluster.tune.trial_watchdog import TRIES, Watch, WatchedSearcher
 from raynas.spaces.architecture import Architecture
-from raynas.training.scoring import Remembered, Score
+from raynas.training.scoring import Remembered, Scorer
 
-MakeScore = Callable[[], Score]
+MakeScore = Callable[[], Scorer]
 
 
 class ScoringTrial(tune.Trainable):

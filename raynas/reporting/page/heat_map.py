@@ -6,7 +6,7 @@ import numpy as np
 
 from raynas.reporting.page.parts import Cell, Column, Table
 from raynas.reporting.page.reading import Reading
-from raynas.settings.stages import INDICATOR_SCORES
+from raynas.settings.scores import is_sum
 
 _TINTS = 6  # shades
 
@@ -15,7 +15,7 @@ def heat_map(reading: Reading) -> Table | None:
     """Return the indicator that the score is made of, a row a layer; None: nothing recorded."""
     score = reading.settings.get("search", {}).get("score")
     kinds = set(reading.indicators["kind"])
-    kind = score if score in kinds and score in INDICATOR_SCORES else "block"
+    kind = score if score in kinds and is_sum(score) else "block"
     rows = reading.indicators[reading.indicators["kind"] == kind].dropna(subset=["candidate"])
     if rows.empty:
         return None

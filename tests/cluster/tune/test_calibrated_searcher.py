@@ -13,7 +13,8 @@ from raynas.costs.costs import Limits
 from raynas.nets.cost import cost_table
 from raynas.search.calibration import Calibration
 from raynas.search.exact import best
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_space

@@ -22,7 +22,8 @@ from raynas.costs.costs import Limits
 from raynas.errors import StageError
 from raynas.nets.operations import MBConv
 from raynas.search.constrained_sampling import LegalSampler
-from raynas.search.indicators import AdditiveScorer, Array
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture

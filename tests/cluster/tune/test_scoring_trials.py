@@ -18,7 +18,7 @@ from raynas.cluster.tune.scoring_trials import run_scoring
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.search.evolution import Evolution
 from raynas.spaces.architecture import Architecture
-from raynas.training.scoring import Score
+from raynas.training.scoring import Scorer
 from tests.builders import build_evolution, run_to_end, sum_of_choices
 
 pytestmark = pytest.mark.cluster
@@ -32,10 +32,10 @@ TINY: dict[str, Any] = {
 }
 
 
-def made(folder: Path, fails: str = "", unscored: str = "") -> Callable[[], Score]:
+def made(folder: Path, fails: str = "", unscored: str = "") -> Callable[[], Scorer]:
     """Return what builds a score that notes its process; it fails for some architectures."""
 
-    def make() -> Score:
+    def make() -> Scorer:
         (folder / f"built-{os.getpid()}").touch()
 
         def score(architecture: Architecture) -> float:
@@ -75,7 +75,7 @@ def rows(evolution: Evolution) -> list[tuple[int, str, float]]:
 
 
 def search(folder: Path, fails: str = "", unscored: str = "", **settings: Any) -> Search:
-    """Score a tiny evolution to its end, two architectures at a time."""
+    """Scorer a tiny evolution to its end, two architectures at a time."""
     evolution = build_evolution(**(TINY | settings))
     searcher = EvolutionSearcher(evolution, None, 0)
     return Search(evolution, folder, run_scoring(searcher, made(folder, fails, unscored), 1, 0, 2))
