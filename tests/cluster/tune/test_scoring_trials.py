@@ -75,7 +75,7 @@ def rows(evolution: Evolution) -> list[tuple[int, str, float]]:
 
 
 def search(folder: Path, fails: str = "", unscored: str = "", **settings: Any) -> Search:
-    """Scorer a tiny evolution to its end, two architectures at a time."""
+    """Score a tiny evolution to its end, two architectures at a time."""
     evolution = build_evolution(**(TINY | settings))
     searcher = EvolutionSearcher(evolution, None, 0)
     return Search(evolution, folder, run_scoring(searcher, made(folder, fails, unscored), 1, 0, 2))
