@@ -193,6 +193,6 @@ def write(
     for file, schema, content in ((beside, MEASURED_NETS, nets), (name, LATENCIES, rows)):
         table = pa.Table.from_pylist([dict(row) for row in content], schema=schema)
         sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(metadata), sink)
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **metadata}), sink)
         folder.write_bytes(file, sink.getvalue().to_pybytes())
     return inside(shown(address), name), inside(shown(address), beside)

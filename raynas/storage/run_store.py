@@ -22,9 +22,8 @@ from raynas.storage.schemas import COMPARISON, SCHEMAS
 from raynas.storage.uris import shown
 
 Row = Mapping[str, Any]
-_WRITTEN_BY = {"raynas_version": __version__}
 _SCHEMAS = {
-    name: schema.with_metadata(_WRITTEN_BY)
+    name: schema.with_metadata({**schema.metadata, "raynas_version": __version__})
     for name, schema in (SCHEMAS | {"comparison": COMPARISON}).items()
 }
 RUN_COPY = "checkpoints/run.parquet"

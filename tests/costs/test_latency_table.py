@@ -84,7 +84,7 @@ def test_both_files_are_parquet_of_their_own_and_know_how_it_was_measured(tmp_pa
     (found,) = pq.read_table(beside).to_pylist()
     assert found == net | {"macs": None, "isolated_ms": None}
     assert LatencyTable.read(place).facts == FACTS
-    assert b"a chip" in pq.read_schema(beside).metadata[b"raynas.costs.latency_table"]
+    assert b"a chip" in pq.read_schema(beside).metadata[b"raynas.latencies"]
 
 
 def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> None:
