@@ -8,7 +8,6 @@ A point is on the front if nothing as cheap is as accurate. ``paint`` draws one 
 your own.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
@@ -26,7 +25,7 @@ from raynas.costs.costs import Kind, show_quantity
 from raynas.errors import UserError
 from raynas.reporting import plot_style
 from raynas.reporting.queries import pareto
-from raynas.settings.stages import goals_of
+from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
 
@@ -87,9 +86,7 @@ def _letter(index: int) -> str:
 
 def costs_of(store: RunStore) -> tuple[Kind, ...]:
     """Return what a run minimised beside the score; MACs if that was nothing."""
-    search = json.loads(store.rows("runs")[0]["settings"]).get("search", {})
-    goals = goals_of(search.get("objectives", "score"), search.get("selection", "score"))
-    return goals or ("macs",)
+    return Settings.from_json(store.rows("runs")[0]["settings"]).search.goals or ("macs",)
 
 
 @plot_style.drawing

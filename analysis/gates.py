@@ -35,6 +35,7 @@ from raynas.reporting.queries import (
     whole_searches,
 )
 from raynas.reporting.run_labels import name_runs
+from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.text_tables import Column, TextTable
@@ -113,9 +114,7 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 def _place(stores: Sequence[RunStore]) -> str:
     """Return where the searches were: images and spaces."""
     rows = [store.rows("runs")[0] for store in stores]
-    places = [
-        f"{json.loads(row['settings'] or '{}').get('data')} on {row['space']}" for row in rows
-    ]
+    places = [f"{Settings.from_json(row['settings']).data} on {row['space']}" for row in rows]
     return "Differentiable search: " + "; ".join(dict.fromkeys(places))
 
 

@@ -7,7 +7,6 @@ launch/search.py does this at its end; this is for runs that were made without i
 stopped before, or whose space or data have moved. What is there already is written anew.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import tyro
 from raynas.data.dataset import Dataset, load_dataset
 from raynas.errors import StageError, UserError
 from raynas.export.exports import exports_of
-from raynas.settings.stages import ImageSettings
+from raynas.settings.settings import Settings
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
@@ -63,7 +62,7 @@ def export(command: Command) -> None:
     outlive_output()
     outcomes = _chosen(store, command)
     run = store.rows("runs")[0]
-    settings = json.loads(run["settings"])
+    settings = Settings.from_json(run["settings"])
     space = recorded_space(store, command.space)
     place: dict[str, Any] = (
         {"folder": Folder.create(command.out), "prefix": ""} if command.out else {}
@@ -100,14 +99,12 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
 
 
 def _dataset(
-    moved: str | None, settings: dict[str, Any], facts: dict[str, Any], usual_resolution: int
+    moved: str | None, settings: Settings, facts: dict[str, Any], usual_resolution: int
 ) -> Dataset | None:
     """Return the images of the run; None where they are gone and not needed."""
-    names = {item.name for item in dataclasses.fields(ImageSettings)}
-    images = ImageSettings(**{k: v for k, v in settings["images"].items() if k in names})
     try:
         dataset = load_dataset(
-            moved or settings["data"], images, settings["seed"], usual_resolution
+            moved or settings.data, settings.images, settings.seed, usual_resolution
         )
     except (UserError, StageError) as error:
         if moved or "mean" not in facts:
@@ -118,7 +115,7 @@ def _dataset(
         return None
     if [list(dataset.class_names), len(dataset.train)] != [facts["classes"], facts["train"]]:
         raise UserError(
-            f"data {moved or settings['data']}: not the images of the run, which had "
+            f"data {moved or settings.data}: not the images of the run, which had "
             f"{facts['train']:,} to train in {len(facts['classes']):,} classes"
         )
     return dataset

@@ -123,13 +123,8 @@ def _setup(run: dict[str, Any]) -> str:
 
     A setting that was not there when a run was recorded had its default.
     """
-    recorded, usual = json.loads(run["settings"] or "{}"), json.loads(Settings().to_json())
-    whole = {
-        name: default | recorded.get(name, {}) if isinstance(default, dict) else default
-        for name, default in usual.items()
-    }
-    plain = {name: value for name, value in recorded.items() if not isinstance(value, dict)}
-    return json.dumps(whole | plain | {"seed": None}, sort_keys=True)
+    settings = json.loads(Settings.from_json(run["settings"]).to_json())
+    return json.dumps(settings | {"seed": None}, sort_keys=True)
 
 
 def _known_to_all(runs: Sequence[_Ranked], where: str) -> npt.NDArray[np.bool_]:

@@ -7,9 +7,8 @@ one; the others reduce, so the stages are known as well. Any other score is know
 architectures alone that the run's search has scored.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.scores import IndicatorScore, is_sum
+from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import IDENTITY, ChoiceBlock, SearchSpace
@@ -106,9 +106,7 @@ def recorded_settings(
     Raises:
         UserError: A bonus, but the score is none of indicators.
     """
-    tree = json.loads(run["settings"] or "{}").get("search", {})
-    names = {item.name for item in fields(SearchSettings)}
-    settings = SearchSettings(**{name: tree[name] for name in names & set(tree)})
+    settings = Settings.from_json(run["settings"]).search
     if formula is not None:
         settings = replace(settings, score=formula, strategy="evolution")
     if bonus is None:

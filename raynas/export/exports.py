@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -28,6 +28,7 @@ from raynas.nets.subnet import subnet
 from raynas.recording.rows import versions
 from raynas.reporting.confidence import wilson
 from raynas.seeds import Stream, mixed_seed
+from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
@@ -121,7 +122,7 @@ class Exports:
 
     def _network(self, architecture: str, weights: bytes) -> tuple[list[Part], nn.Sequential]:
         chosen, facts = Architecture.parse(architecture), self.facts
-        dropout = json.loads(self._run["settings"])["retrain"]["dropout"]
+        dropout = self._settings.retrain.dropout
         with torch.random.fork_rng(devices=[]):
             network = subnet(
                 self.space, chosen, facts["channels"], len(facts["classes"]), dropout
@@ -143,16 +144,15 @@ class Exports:
         return self.facts["channels"], side, side
 
     @property
-    def _bits(self) -> int | None:
-        """As ``ImageSettings.bits``, which older runs did not have."""
-        return cast("int | None", json.loads(self._run["settings"])["images"].get("bits"))
+    def _settings(self) -> Settings:
+        return Settings.from_json(self._run["settings"])
 
     def _constants(self) -> Row:
         facts = self.facts
         return {
             **{name.upper(): tuple(facts[name]) for name in ("classes", "mean", "std")},
             **{name.upper(): facts[name] for name in ("resolution", "channels")},
-            "BITS": self._bits,
+            "BITS": self._settings.images.bits,
         }
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
@@ -168,7 +168,7 @@ class Exports:
             "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
             "preprocessing": {
                 **{name: facts[name] for name in ("resolution", "channels", "mean", "std")},
-                "bits": self._bits,
+                "bits": self._settings.images.bits,
                 "crop": "middle square",
                 "resize": "bilinear",
             },

@@ -10,13 +10,12 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from raynas.costs.costs import Limits, parse_duration, parse_quantity
+from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.quantities import Duration, Quantity
 from raynas.settings.ranges import refuse_odd_gpus, refuse_out_of_range
 from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
 from raynas.settings.stage_inputs import decides
@@ -27,27 +26,6 @@ from raynas.settings.stages import (
     SearchSettings,
 )
 from raynas.storage.uris import shown_within
-
-Quantity = Annotated[
-    int,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="N[k|M|G]",
-        instance_from_str=lambda args: parse_quantity(args[0]),
-        is_instance=lambda value: isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    ),
-]
-Duration = Annotated[
-    int,
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="N{ms|us|s}",
-        instance_from_str=lambda args: parse_duration(args[0]),
-        is_instance=lambda value: isinstance(value, int),
-        str_from_instance=lambda value: [f"{value}ns"],
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -119,6 +97,36 @@ class Settings:
     def to_json(self) -> str:
         """Return the settings as a JSON object, the form in which runs record them."""
         return json.dumps(shown_within(dataclasses.asdict(self)), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Settings":
+        """Return settings as a run recorded them.
+
+        A setting that was not there when the run was recorded has its default; one that is there
+        no more is left out. Nothing is refused: a record says what was.
+
+        Args:
+            text: What ``to_json`` returned; None or empty: nothing was recorded.
+        """
+        tree = json.loads(text or "{}")
+        settings = object.__new__(cls)  # what is refused today may have been allowed
+        for item in dataclasses.fields(cls):
+            usual = _default_of(item)
+            if dataclasses.is_dataclass(usual) and not isinstance(usual, type):
+                found = tree.get(item.name, {})
+                names = {each.name for each in dataclasses.fields(usual)} & set(found)
+                value: Any = dataclasses.replace(usual, **{name: found[name] for name in names})
+            else:
+                value = tree.get(item.name, usual)
+            object.__setattr__(settings, item.name, value)
+        return settings
+
+
+def _default_of(item: "dataclasses.Field[Any]") -> Any:
+    """Return the default of a field."""
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
 
 
 # Who computes and how safely, not what: these may change when a run is continued.

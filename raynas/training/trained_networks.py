@@ -8,6 +8,7 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.nets.operations import Identity
 from raynas.nets.subnet import subnet
+from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.digest import refuse_other_space
 from raynas.spaces.loading import SPACES, load_space, names_in
@@ -51,7 +52,7 @@ def recorded_space(store: RunStore, named: str | None = None) -> Space:
         )
     space = load_space(named or run["space"], SPACES)
     refuse_other_space(json.loads(run["plan"]), space, f"run folder {store.uri}")
-    return searched_space(space, json.loads(run["settings"])["pretrain"]["layer_indicator"])
+    return searched_space(space, Settings.from_json(run["settings"]).pretrain.layer_indicator)
 
 
 def load_network(
