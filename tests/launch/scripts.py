@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from raynas.cluster.planning.probe import Speeds
+from raynas.cluster.planning.speeds import Speeds
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from raynas.cluster.planning.plan import Plan
-from raynas.cluster.planning.probe import Speeds
+from raynas.cluster.planning.speeds import Speeds
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 

@@ -157,13 +157,19 @@ def make_plan(
         retrain.concurrent or min(trials, settings.num_winners),
         facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
         size_words(dataset),
-        (
-            *size_warnings(space, dataset, settings.images.resolution),
-            *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
-            *class_warnings(facts),
-            *_few_steps(steps, len(dataset.train), settings),
-        ),
+        _warnings(space, dataset, settings, facts, steps),
         latencies,
+    )
+
+
+def _warnings(
+    space: Space, dataset: Dataset, settings: Settings, facts: dict[str, Any], steps: int
+) -> tuple[str, ...]:
+    return (
+        *size_warnings(space, dataset, settings.images.resolution),
+        *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
+        *class_warnings(facts),
+        *_few_steps(steps, len(dataset.train), settings),
     )
 
 

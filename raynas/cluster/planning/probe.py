@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ import ray
 import torch
 
 from raynas.cluster.planning.plan import Plan
+from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.tune.failure_report import remedy
 from raynas.cluster.workers.path_workers import PathWorkers
 from raynas.cluster.workers.ray_transport import is_lost
@@ -51,35 +52,6 @@ Work = Callable[[Plan, Dataset, Settings, str], Any]
 
 class ProbeError(StageError):
     """What was measured failed in a way that need not happen in the run: others may do."""
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """Seconds that the parts of a run take.
-
-    Attributes:
-        start: Until all workers are at work, or new processes where nothing is pretrained.
-        isometry: The measurements before the pretraining.
-        step: A step of the pretraining.
-        score: A score of a single architecture; 0 if scores are sums over layers.
-        epochs: An epoch of retraining with its validation, of a median network and of a slow one.
-        tests: The test at the end of a retraining, of the same networks.
-        checkpoint_bytes: Of the pretraining.
-        network_bytes: Of such networks.
-        gate_epoch: An epoch of a differentiable search; 0 if there is none.
-        gates_bytes: Of such a search's checkpoint.
-    """
-
-    start: float
-    isometry: float
-    step: float
-    score: float
-    epochs: tuple[float, float]
-    tests: tuple[float, float]
-    checkpoint_bytes: int
-    network_bytes: int
-    gate_epoch: float = 0.0
-    gates_bytes: int = 0
 
 
 def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:

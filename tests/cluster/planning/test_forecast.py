@@ -17,12 +17,12 @@ from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.plan_text import forecast_line
 from raynas.cluster.planning.probe import (
     ProbeError,
-    Speeds,
     _certain_if_fails,
     _everywhere,
     probe,
     seconds_of,
 )
+from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
 from raynas.errors import StageError, UserError
