@@ -8,13 +8,11 @@ is the mean number of operations with weights on a path through a cell. Prints a
 epochs. A weight is what the genotype is chosen by, without unit.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 import tyro
 from matplotlib.axes import Axes
@@ -34,6 +32,7 @@ from raynas.reporting.run_labels import name_runs
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.json_text import json_text
 from raynas.terminal.text_tables import Column, TextTable
 
 METHODS = Path(__file__).parent.parent / "launch" / "settings"
@@ -139,7 +138,8 @@ def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
 def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
     """Return a row for each run: what the last epochs of its whole searches found.
 
-    Lists are mean, least and most over seeds; shares and accuracies in [0, 1].
+    Lists are mean, least and most over seeds, None where no search is whole; shares and
+    accuracies in [0, 1].
     """
     found = []
     for name, rows in runs.items():
@@ -154,7 +154,7 @@ def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:
             "cut_short": short,
             "epochs": int(searches["epoch"].max()),
             "seconds": float(searches["seconds"].sum()),
-            **{column: spreads[column].tolist() for column in columns},
+            **{name: None if whole.empty else spreads[name].tolist() for name in columns},
             "best_seed": None,
             "genotype": None,
         }
@@ -196,12 +196,12 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [row["run"], seeds, str(row["epochs"]), *spreads, accuracy, seconds]
 
 
-def _spread(values: Sequence[float], factor: float) -> str:
+def _spread(values: Sequence[float] | None, factor: float) -> str:
     """Return a mean [least, most]; a number alone where all are equal; a dash for none."""
+    if values is None:
+        return "-"
     form = "{:.1f}" if factor > 1 else "{:.2f}"
     mean, least, most = (form.format(factor * value) for value in values)
-    if mean == "nan":
-        return "-"
     return mean if least == most else f"{mean} [{least}, {most}]"
 
 
@@ -220,18 +220,10 @@ def _show(arguments: Sequence[str] | None) -> None:
     name = "gates-heat" if is_heat else "gates"
     picture = plot_style.save(figure, stores[0], name, options.figure)
     if options.json:
-        told = [{k: _plain(v) for k, v in row.items()} for row in rows]
-        print(json.dumps({"runs": told, "figure": picture}, indent=2, allow_nan=False))
+        print(json_text({"runs": rows, "figure": picture}))
         return
     print_runs(rows, make_console())
     print(picture)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value for JSON, which has no NaN."""
-    if isinstance(value, list):
-        return None if np.isnan(value).any() else value
-    return value
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ the noise ceiling, on the same networks. Accuracies are percentages and regrets 
 that is no formula of indicators is known of what the search visited alone: a biased sample.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +30,7 @@ from raynas.errors import UserError
 from raynas.reporting import plot_style
 from raynas.settings.scores import IndicatorScore
 from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.json_text import json_text
 from raynas.terminal.text_tables import Column, TextTable
 
 Array = npt.NDArray[np.float64]
@@ -169,19 +169,13 @@ def to_json(comparison: Comparison, figure: str) -> str:
         },
         "rows": [
             {"name": row.name, "kind": row.kind}
-            | {name: _plain(getattr(row.estimate, name)) for name in ("mean", "low", "high")}
+            | {name: getattr(row.estimate, name) for name in ("mean", "low", "high")}
             for row in comparison.rows
         ],
-        "best": _plain(_best(truth)),
+        "best": _best(truth),
         "figure": figure,
     }
-    return json.dumps(told, indent=2, allow_nan=False)
-
-
-def _plain(measures: ranking.Measures | None) -> dict[str, Any] | None:
-    if measures is None:
-        return None
-    return {name: value if math.isfinite(value) else None for name, value in measures.items()}
+    return json_text(told)
 
 
 @plot_style.drawing

@@ -8,7 +8,6 @@ times in seconds; accuracies are percentages in the table and in [0, 1] with ``-
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from raynas.reporting.summary import (
 )
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
+from raynas.terminal.json_text import json_text
 from raynas.terminal.live_view import View, follow
 from raynas.terminal.text_tables import TextTable, facts
 
@@ -246,20 +246,7 @@ def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
 
 def to_json(summary: Summary) -> str:
     """Return the summary as one JSON object; NaN becomes null, for JSON has none."""
-    return json.dumps(_plain(dataclasses.asdict(summary)), indent=2, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    match value:
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case datetime():
-            return value.isoformat()
-        case float():
-            return value if math.isfinite(value) else None
-    return value
+    return json_text(dataclasses.asdict(summary))
 
 
 def follow_run(store: RunStore, console: Console) -> int:
