@@ -95,7 +95,7 @@ def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
 def test_what_other_settings_decide_is_made_anew_and_the_reason_is_said(
     tmp_path: Path, settings: Settings, lost: set[str], reason: str | None
 ) -> None:
-    refuse_but(look(earlier_run(tmp_path / "first"), settings), lost, reason)
+    assert_all_but(look(earlier_run(tmp_path / "first"), settings), lost, reason)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ def test_what_other_settings_decide_is_made_anew_and_the_reason_is_said(
 def test_what_the_plan_made_of_open_settings_is_compared_too(
     tmp_path: Path, facts: dict[str, int], lost: set[str], reason: str
 ) -> None:
-    refuse_but(look(earlier_run(tmp_path / "first"), **facts), lost, reason)
+    assert_all_but(look(earlier_run(tmp_path / "first"), **facts), lost, reason)
 
 
-def refuse_but(earlier: Earlier, lost: set[str], reason: str | None) -> None:
+def assert_all_but(earlier: Earlier, lost: set[str], reason: str | None) -> None:
     """Assert that all but some parts are taken over, and that the reason is said."""
     found = {
         "pretraining": earlier.pretraining is not None,
