@@ -143,7 +143,7 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
             for each in methods.values():
                 refuse_impossible(command, each, resources, truth)
                 if command.dry_run:
-                    search.search(search.Command(each, dry_run=True), console)
+                    search.run_command(search.Command(each, dry_run=True), console)
             if command.dry_run:
                 return
             errors = run(cells, RunStore.create(store.address), command.concurrent, truth, console)
@@ -211,7 +211,7 @@ def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[st
     """Do a run as launch/search.py does it; return its warnings, which nobody would see there."""
     console = Console(width=2000, record=True)  # no warning is to be broken into lines
     command = search.Command(settings, folder, pretrained, skip_forecast=True, export=False)
-    search.search(command, console)
+    search.run_command(command, console)
     lines = console.export_text().splitlines()
     return [line for line in lines if line.startswith("warning:")]
 

@@ -22,9 +22,9 @@ from rich.console import Console
 
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
-from raynas.cluster.run import end, recorded_run
+from raynas.cluster.run import Run, end, recorded_run
 from raynas.cluster.run_setup import begun, planned, run_folder
-from raynas.cluster.searching import find_winners
+from raynas.cluster.searching import check, score, search
 from raynas.cluster.tune.trackers import Tracker
 from raynas.export.exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
@@ -66,7 +66,7 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: search(parse(words), make_console()))
+    return exit_code(lambda: run_command(parse(words), make_console()))
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -79,8 +79,8 @@ def parse(argv: Sequence[str]) -> Command:
     return with_flags(Command(settings), argv, __doc__)
 
 
-def search(command: Command, console: Console) -> None:
-    """Plan, pretrain, read the indicators and search by them, retrain the winners, report."""
+def run_command(command: Command, console: Console) -> None:
+    """Plan a run, do its stages, and report; a run that is finished only reports."""
     settings = command.settings
     store = run_folder(settings, command.run)
     recorded = recorded_run(store, settings)
@@ -108,13 +108,20 @@ def search(command: Command, console: Console) -> None:
             return
         with reporting(store, METHODS, run.stages.print), begun(run):
             supernet = pretrain(run)  # fair steps on Ray actors; only batch norms learn
-            winners = find_winners(run, supernet)  # by indicators, or by trials; within limits
+            scores = score(run, supernet)  # read off the batch norms, or by trials
+            check(run, scores)  # if asked for: do they rank as short trainings do?
+            winners = search(run, scores)  # evolution or another strategy, within the limits
             retrain(run, winners)  # from scratch, as Tune trials
             if command.export:
-                with run.spending("export"):
-                    export_finished(store, run.plan.space, run.dataset, run.stages.print)
+                export(run)
             end(run)
     print_report(store, console)
+
+
+def export(run: Run) -> None:
+    """Write each trained network as a folder that needs no raynas."""
+    with run.spending("export"):
+        export_finished(run.store, run.plan.space, run.dataset, run.stages.print)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 A run is what ``launch/search.py`` does, and continues in the same way:
 
-    from raynas.api import Settings, find_winners, load_network, open_run, pretrain, retrain
+    from raynas.api import Settings, load_network, open_run, pretrain, retrain, score, search
 
     with open_run(Settings(max_macs=400_000), "runs/mine") as run:
         supernet = pretrain(run)
-        winners = find_winners(run, supernet)
+        scores = score(run, supernet)
+        winners = search(run, scores)
         retrain(run, winners)
 
     network = load_network("runs/mine")
@@ -19,7 +20,8 @@ from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.run import Run
 from raynas.cluster.run_setup import Options, open_run
-from raynas.cluster.searching import Winners, find_winners
+from raynas.cluster.searching import check, find_winners, score, search
+from raynas.cluster.strategies.strategy import Scores, Winners
 from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.data.dataset import Dataset, load_dataset
 from raynas.errors import StageError, UserError
@@ -74,6 +76,7 @@ __all__ = [
     "RetrainSettings",
     "Run",
     "RunStore",
+    "Scores",
     "SearchSettings",
     "SearchSpace",
     "Settings",
@@ -85,6 +88,7 @@ __all__ = [
     "UserError",
     "Winners",
     "best",
+    "check",
     "cost_table",
     "find_winners",
     "k_best",
@@ -95,7 +99,9 @@ __all__ = [
     "open_run",
     "pretrain",
     "retrain",
+    "score",
     "score_table",
+    "search",
     "searched_space",
     "subnet",
     "wilson",

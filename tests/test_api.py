@@ -38,6 +38,7 @@ Settings(space, data, method, max_macs, max_params, max_latency, latency_table, 
 Shuffle(kernel)
 ShuffleXception()
 best(table, costs, limits)
+check(run, scores)
 cost_table(space, resolution, in_channels, num_classes)
 find_winners(run, supernet)
 k_best(table, costs, limits, k, min_distance)
@@ -48,7 +49,9 @@ load_space(name, folder)
 open_run(settings, folder, console, options)
 pretrain(run)
 retrain(run, winners)
+score(run, supernet)
 score_table(indicators, space, settings)
+search(run, scores)
 searched_space(space, layer_indicator)
 subnet(space, architecture, in_channels, num_classes, dropout)
 wilson(correct_share, images)
@@ -68,6 +71,7 @@ TYPES = {
     "PretrainSettings",
     "RetrainSettings",
     "Run",
+    "Scores",
     "SearchSettings",
     "StageError",
     "Stem",

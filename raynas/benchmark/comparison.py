@@ -106,7 +106,7 @@ def _ranked(
 ) -> _Ranked:
     run = store.rows("runs")[0]
     settings = recorded_settings(run, formula, bonus)
-    score = "calibrated" if settings.strategy == "calibrated" else settings.score_words
+    score = "calibrated" if settings.traits.learns_from_trials else settings.score_words
     label = f"{run['method']}, {score}"
     return _Ranked(
         f"{run['run'] or store.name}: {label}, seed {run['seed']}",

@@ -59,6 +59,7 @@ def run_row(
     outcomes = store.rows("outcomes")
     failures = [row["error"] for row in outcomes if row["status"] == "failed"]
     is_finished = run.get("finished") is not None
+    traits = settings.search.traits
     why = None if is_finished else error or next(iter(failures), _UNEXPLAINED)
     row = {
         "method": settings.method,
@@ -66,7 +67,7 @@ def run_row(
         "space": settings.space,
         "data": shown(settings.data),
         "run": store.uri,
-        "score": None if settings.search.by_gates else settings.search.score,
+        "score": None if traits.is_differentiable else settings.search.score,
         "status": "finished" if is_finished else "failed",
         "error": why,
         "search_seconds": run.get("search_seconds"),
@@ -79,8 +80,8 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
     """Return what was pretrained and how long that took; nothing for a method without."""
     pretrain = settings.pretrain
     if not pretrain.epochs:
-        by_gates = settings.search.by_gates
-        return {"pretrain_seconds": 0.0} | ({"trainable": "gates"} if by_gates else {})
+        learnt = {"trainable": "gates"} if settings.search.traits.is_differentiable else {}
+        return {"pretrain_seconds": 0.0} | learnt
     found: Row = {
         "initialisation": pretrain.initialisation,
         "trainable": pretrain.trainable,

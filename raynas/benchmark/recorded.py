@@ -35,12 +35,12 @@ def recorded_scores(
     Raises:
         UserError: No indicators yet, or architectures of another space.
     """
-    if settings.by_gates:
+    if settings.traits.is_differentiable:
         raise UserError(
             f"run folder {store.uri}: a differentiable search has no score that ranks networks; "
             "python analysis/gates.py draws what it learnt"
         )
-    if settings.by_trials:
+    if settings.scores_by_trials:
         scored = {row["architecture"]: row["score"] for row in store.rows("architectures")}
         return np.array([scored.get(str(each)) for each in architectures], dtype=np.float64)
     indicators = store.rows("indicators")
@@ -51,7 +51,7 @@ def recorded_scores(
     rows = [*indicators, *store.rows("ledger"), *store.rows("isometry")]
     space = recorded_space(store.rows("runs")[0]["space"], rows)
     refuse_misfit(architectures, space, f"run folder {store.uri}")
-    if settings.strategy == "calibrated":
+    if settings.traits.learns_from_trials:
         table = _calibrated_table(indicators, space)
     else:
         table = score_table(recorded_indicators(indicators, space), space, settings)

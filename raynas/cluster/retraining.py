@@ -5,7 +5,7 @@ from typing import cast
 
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
-from raynas.cluster.searching import Winners
+from raynas.cluster.strategies.strategy import Winners
 from raynas.cluster.tune.ray_train import trainable
 from raynas.cluster.tune.retrain_trials import TrialRecorder, retrain_trial, run_trials
 from raynas.cluster.tune.schedulers import known_epochs

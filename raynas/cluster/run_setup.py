@@ -21,6 +21,7 @@ from raynas.cluster.planning.plan import Plan, make_plan
 from raynas.cluster.planning.plan_text import forecast_line, plan_lines
 from raynas.cluster.planning.probe import ProbeError, probe
 from raynas.cluster.run import Run, begin, end, recorded_run
+from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
 from raynas.costs.latency_table import LatencyTable
 from raynas.data.dataset import Dataset, load_dataset
@@ -128,11 +129,13 @@ def planned(
             refuse_foreign(supernet, settings, plan.facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
         earlier = _earlier_run(options.get("warm_start"), settings, plan, bool(recorded))
-        for line in (*plan_lines(plan, settings, resources), *(earlier.lines() if earlier else ())):
+        strategy = load_strategy(settings.search.strategy)
+        told = plan_lines(plan, settings, resources, strategy.plan_words(plan, settings))
+        for line in (*told, *(earlier.lines() if earlier else ())):
             stages.print(line)
         expected = None
         if options.get("probing", not recorded):
-            expected = _forecast(plan, dataset, settings, stages)
+            expected = _forecast(plan, dataset, settings, strategy, stages)
         yield Run(
             store,
             settings,
@@ -181,11 +184,13 @@ def _earlier_run(
 
 
 def _forecast(
-    plan: Plan, dataset: Dataset, settings: Settings, stages: Stages
+    plan: Plan, dataset: Dataset, settings: Settings, strategy: SearchStrategy, stages: Stages
 ) -> dict[str, Any] | None:
     stages.print("probe     each stage for some seconds (--skip-forecast does without)")
     try:
-        expected = forecast(plan, settings, probe(plan, dataset, settings))
+        speeds = probe(plan, dataset, settings, strategy.sample(plan, settings))
+        searching = strategy.forecast(plan, settings, speeds)
+        expected = forecast(plan, settings, speeds, searching)
     except ProbeError as error:  # of one network, maybe; others may do
         stages.print(f"warning: no forecast, its probe failed: {error}")
         return None

@@ -104,8 +104,7 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
 
 def lost_for_good(store: RunStore, settings: Settings) -> list[str]:
     """Return a sentence for what a finished run lacks that no command makes again."""
-    pretrained = settings.pretrain.epochs and not settings.search.by_gates
-    if not pretrained or store.list_files("tables/steps"):  # which may be damaged
+    if not _pretrains(settings) or store.list_files("tables/steps"):  # which may be damaged
         return []
     return [
         "warning: tables/steps is lost, and with it the losses of its steps; nothing needs them"
@@ -114,14 +113,13 @@ def lost_for_good(store: RunStore, settings: Settings) -> list[str]:
 
 def _needed(settings: Settings) -> list[str]:
     """Return the tables that every finished run of these settings has, and that can be rebuilt."""
-    by_gates = settings.search.by_gates
     tables = ["runs", "architectures", "outcomes"]
-    if settings.pretrain.epochs and not by_gates:
+    if _pretrains(settings):
         tables += ["isometry", "ledger", "indicators"]
-    if by_gates:
-        tables += ["gates", "search_epochs"]
     if settings.check:
         tables.append("checks")
-    if settings.search.strategy == "calibrated":
-        tables.append("calibration")
-    return tables
+    return [*tables, *settings.search.traits.tables]
+
+
+def _pretrains(settings: Settings) -> bool:
+    return bool(settings.pretrain.epochs) and not settings.search.traits.is_differentiable

@@ -106,12 +106,12 @@ class Earlier:
     @property
     def searches(self) -> RunStore | None:
         """The run folder whose differentiable searches are the new run's as well, or None."""
-        fits = self._settings.search.by_gates and not self._differing("searches")
+        fits = self._settings.search.traits.is_differentiable and not self._differing("searches")
         return self.source if fits else None
 
     def scores(self) -> dict[str, float]:
         """Return scores that trials computed, by architecture; none where sums are cheap."""
-        if not self._settings.search.by_trials or self._differing("scores"):
+        if not self._settings.search.scores_by_trials or self._differing("scores"):
             return {}
         return known_scores(self.source)
 
@@ -129,8 +129,8 @@ class Earlier:
         trainings = num_trained if self.training else 0
         parts: tuple[tuple[Part, int, bool], ...] = (  # what, how many, whether it is wanted
             ("pretraining", int(self.pretraining is not None), settings.pretrain.epochs > 0),
-            ("searches", num_searched, settings.search.by_gates),
-            ("scores", len(self.scores()), settings.search.by_trials),
+            ("searches", num_searched, settings.search.traits.is_differentiable),
+            ("scores", len(self.scores()), settings.search.scores_by_trials),
             ("checks", len(self.checks()), settings.check > 0),
             ("trainings", trainings, True),
         )

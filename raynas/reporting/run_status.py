@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.settings import Settings
 from raynas.storage.lock import is_held
 from raynas.storage.run_store import RunStore
 
@@ -35,38 +37,32 @@ def progress(store: RunStore) -> Progress:
 
 
 def _words(store: RunStore, run: dict[str, Any]) -> str:
-    settings, plan = (json.loads(run[name] or "{}") for name in ("settings", "plan"))
+    settings, plan = Settings.from_json(run["settings"]), json.loads(run["plan"] or "{}")
     outcomes, epochs = store.table("outcomes", ["status"]), _count(store, "trials", "epoch")
     if len(outcomes) or epochs:
-        done, wanted = len(outcomes), _num_winners(settings)
+        done, wanted = len(outcomes), settings.num_winners if run["settings"] else None
         failed = outcomes["status"].to_pylist().count("failed")
         rest = f" of {wanted}" if wanted and wanted >= done else ""
         bad = f", {failed} of them failed" if failed else ""
         return f"{done}{rest} networks are retrained{bad}, after {epochs:,} epochs in all"
     scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")
-    by_gates = settings.get("search", {}).get("strategy") == "differentiable"
+    is_differentiable = settings.search.traits.is_differentiable
     if scored:
-        return f"the search has {'found' if by_gates else 'scored'} {scored:,} architectures"
-    if by_gates:
-        return _search_words(store, settings["differentiable"])
+        return (
+            f"the search has {'found' if is_differentiable else 'scored'} {scored:,} architectures"
+        )
+    if is_differentiable:
+        return _search_words(store, settings.differentiable)
     if checked:
-        return f"the self-check has trained {checked} of {settings.get('check')} networks"
+        return f"the self-check has trained {checked} of {settings.check} networks"
     steps, total = _count(store, "steps", "step"), plan.get("steps")
     if steps:
         return f"pretraining is at step {steps:,}" + (f" of {total:,}" if total else "")
-    has_supernet = settings.get("pretrain", {}).get("epochs", 1)
-    return "pretraining has not begun" if has_supernet else "the search has not begun"
+    pretrains = settings.pretrain.epochs > 0
+    return "pretraining has not begun" if pretrains else "the search has not begun"
 
 
-def _num_winners(settings: dict[str, Any]) -> int | None:
-    """Return how many networks are to be retrained; None where that is not recorded."""
-    wanted: int | None = settings.get("retrain", {}).get("top_k")
-    if wanted and settings.get("search", {}).get("strategy") == "differentiable":
-        return min(wanted, int(settings["differentiable"]["seeds"]))
-    return wanted
-
-
-def _search_words(store: RunStore, settings: dict[str, Any]) -> str:
+def _search_words(store: RunStore, settings: DifferentiableSettings) -> str:
     """Return where the searches of a differentiable strategy are."""
     rows = store.table("search_epochs", ["seed", "epoch", "status"]).to_pylist()
     if not rows:
@@ -75,11 +71,11 @@ def _search_words(store: RunStore, settings: dict[str, Any]) -> str:
     ended = {row["seed"] for row in rows if row["status"]}
     epochs = sorted(epoch for seed, epoch in seeds.items() if seed not in ended)
     if not epochs:
-        return f"the search has ended for {_seeds(len(ended), settings['seeds'])}"
+        return f"the search has ended for {_seeds(len(ended), settings.seeds)}"
     where = f"{epochs[0]} to {epochs[-1]}" if epochs[0] < epochs[-1] else str(epochs[0])
     rest = f", {len(ended)} ended" if ended else ""
-    of = _seeds(len(epochs), settings["seeds"])
-    return f"the search is at epoch {where} of {settings['epochs']}, {of}{rest}"
+    of = _seeds(len(epochs), settings.seeds)
+    return f"the search is at epoch {where} of {settings.epochs}, {of}{rest}"
 
 
 def _seeds(count: int, of: int) -> str:

@@ -18,7 +18,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         UserError: Names what does not fit, and what does.
     """
     _refuse_path_bonus(space, settings)
-    if settings.search.by_gates:
+    if settings.search.traits.is_differentiable:
         _refuse_unfit_gates(space, settings)
     if isinstance(space, SearchSpace):
         _refuse_drop_path(space, settings)
@@ -67,7 +67,7 @@ def _refuse_path_bonus(space: Space, settings: Settings) -> None:
 def _without_paths(space: Space, settings: Settings) -> str:
     """Return why a path bonus can do nothing, and what fits; nothing where it can."""
     score, indicator = settings.search.score, settings.pretrain.layer_indicator
-    if settings.search.by_gates:
+    if settings.search.traits.is_differentiable:
         return (
             "a differentiable search has no score to add it to, but a path term of its own; use "
             "--differentiable.path-weight"

@@ -71,7 +71,7 @@ class Settings:
     def digest(self) -> str:
         """Six letters that differ where the results do."""
         flat = _flatten(json.loads(self.to_json()))
-        idle = not self.search.by_gates
+        idle = not self.search.traits.is_differentiable
         deciding = {
             name: value
             for name, value in flat.items()
@@ -84,7 +84,7 @@ class Settings:
     @property
     def num_winners(self) -> int:
         """The most networks that are retrained: a differentiable search yields one a seed."""
-        if self.search.by_gates:
+        if self.search.traits.is_differentiable:
             return min(self.retrain.top_k, self.differentiable.seeds)
         return self.retrain.top_k
 
@@ -184,7 +184,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
         )
-    if search.by_gates:
+    if search.traits.is_differentiable:
         return  # it has no score
     if pretrain.epochs == 0 and SCORES[score].needs_supernet:
         free = ", ".join(sorted(ZERO_COST_SCORES))
@@ -192,7 +192,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--pretrain.epochs 0 with --search.score {score}: it is read off a pretrained "
             f"supernet; raise --pretrain.epochs, or use one of {free}"
         )
-    if search.strategy != "evolution" and not is_sum(score):
+    if search.traits.needs_sums and not is_sum(score):
         raise UserError(
             f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
             f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
@@ -201,32 +201,19 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 
 def _refuse_unfit_goals(settings: Settings) -> None:
     """Refuse several objectives where one is all that can be followed."""
-    search, scheduler = settings.search, settings.retrain.scheduler
-    if search.by_gates and settings.check:
+    search, traits = settings.search, settings.search.traits
+    if traits.is_differentiable and settings.check:
         raise UserError(
-            f"--check {settings.check} with --search differentiable: there is no score to check, "
-            "its gates learn while it trains; leave one of the two out"
+            f"--check {settings.check} with --search {search.strategy}: there is no score to "
+            "check, its gates learn while it trains; leave one of the two out"
         )
     if not search.goals:
         return
     objectives = f"--objectives {','.join(('score', *search.goals))}"
-    if search.by_gates:
-        raise UserError(
-            f"--search differentiable with {objectives}: a search ends in one network, not in a "
-            "front; give a limit such as --max-macs, or use --search evolution"
-        )
-    if search.strategy == "calibrated":
-        raise UserError(
-            f"--search calibrated with {objectives}: it learns what is most accurate within "
-            "limits, not a front; use --search evolution or exact, or a limit such as --max-macs"
-        )
-    if search.strategy == "exact" and (len(search.goals) > 1 or search.min_distance > 1):
-        raise UserError(
-            f"--search exact with {objectives} and --search.min-distance {search.min_distance}: an "
-            "exact front has one cost beside the score and keeps no distances; leave one of the "
-            "costs and the distance out, or use --search evolution"
-        )
-    if scheduler == "asha":
+    too_far_apart = traits.keeps_distance and search.min_distance > 1
+    if len(search.goals) > traits.most_costs or too_far_apart:
+        raise UserError(f"--search {search.strategy} with {objectives}: {traits.no_front}")
+    if settings.retrain.scheduler == "asha":
         raise UserError(
             f"--retrain.scheduler asha with {objectives}: it would stop the cheap networks of the "
             "front for being less accurate; use fifo"
@@ -262,7 +249,7 @@ def _refuse_other_gpus(retrain: RetrainSettings) -> None:
 def _refuse_odd_seeds(settings: Settings) -> None:
     """Refuse searches side by side whose seeds would leave the range of seeds."""
     searches, first = settings.differentiable.seeds, settings.seed
-    if settings.search.by_gates and first + searches > 2**63:
+    if settings.search.traits.is_differentiable and first + searches > 2**63:
         raise UserError(
             f"--differentiable.seeds {searches} with --seed {first}: the last seed would be "
             f"{first + searches - 1}, wanted less than 2^63; lower --seed"

@@ -11,6 +11,7 @@ from typing import Literal
 from raynas.costs.costs import KINDS, Kind
 from raynas.errors import UserError
 from raynas.settings.scores import ScoreName, is_sum
+from raynas.settings.strategies import STRATEGIES, Strategy, StrategyName
 
 _OBJECTIVES = ("score", *KINDS)
 
@@ -107,7 +108,7 @@ class PretrainSettings:
 class SearchSettings:
     """How architectures are found, and the score that is maximised."""
 
-    strategy: Literal["evolution", "exact", "calibrated", "differentiable"] = "evolution"
+    strategy: StrategyName = "evolution"
     """SPOS evolution, integer programming, learning from the trials, or gates of a network of cells
     that holds all operations (PR-DARTS); --search X for short."""
     score: ScoreName = "saliency"
@@ -148,14 +149,14 @@ class SearchSettings:
     """Scoring trials at a time; unset: as many as the cluster has resources for."""
 
     @property
-    def by_gates(self) -> bool:
-        """Whether it is a differentiable search, which knows no score."""
-        return self.strategy == "differentiable"
+    def traits(self) -> Strategy:
+        """What is to be known of the strategy."""
+        return STRATEGIES[self.strategy]
 
     @property
-    def by_trials(self) -> bool:
+    def scores_by_trials(self) -> bool:
         """Whether a trial scores each architecture; otherwise scores are sums over layers."""
-        return not self.by_gates and not is_sum(self.score)
+        return not self.traits.is_differentiable and not is_sum(self.score)
 
     @property
     def score_words(self) -> str:

@@ -44,7 +44,15 @@ TINY = (
     "32",
 )
 # of a probe that nobody made
-SPEEDS = Speeds(2.0, 1.0, 0.1, 0.0, (1.0, 3.0), (0.5, 0.6), 1000, 4000)
+SPEEDS = Speeds(
+    start=2.0,
+    isometry=1.0,
+    step=0.1,
+    epochs=(1.0, 3.0),
+    tests=(0.5, 0.6),
+    checkpoint_bytes=1000,
+    network_bytes=4000,
+)
 SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
 TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}

@@ -17,7 +17,7 @@ import torch
 
 from raynas.cluster import run_setup
 from raynas.cluster.planning.connection import Resources
-from raynas.cluster.tune import differentiable_search
+from raynas.cluster.strategies import differentiable
 from raynas.cluster.tune.differentiable_trials import GateRecorder, gate_checkpoint
 from raynas.differentiable.epochs import gate_rows
 from raynas.differentiable.search import GateSearch
@@ -219,13 +219,13 @@ def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
 
 def break_checkpoint(patch: pytest.MonkeyPatch, store: RunStore) -> None:
     """Let the search with seed 0 find a checkpoint of something else when it begins."""
-    real = differentiable_search.run_trials
+    real = differentiable.run_trials
 
     def run_trials(*given: Any) -> None:
         store.write_bytes(gate_checkpoint(0), safetensors.torch.save({}, {"of": "another"}))
         real(*given)
 
-    patch.setattr(differentiable_search, "run_trials", run_trials)
+    patch.setattr(differentiable, "run_trials", run_trials)
 
 
 @pytest.mark.parametrize("table", ["gates", "search_epochs"])

@@ -24,8 +24,8 @@ FOLDER = Path(__file__).parents[2] / "launch" / "settings"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.toml"))
 LOADED = {method: load_method(method, FOLDER) for method in METHODS}
 PRETRAINED = [method for method in METHODS if LOADED[method].pretrain.epochs > 0]
-BY_TRIALS = [method for method in METHODS if LOADED[method].search.by_trials]
-BY_GATES = [method for method in METHODS if LOADED[method].search.by_gates]
+BY_TRIALS = [method for method in METHODS if LOADED[method].search.scores_by_trials]
+BY_GATES = [method for method in METHODS if LOADED[method].search.traits.is_differentiable]
 
 
 def space_of(settings: Settings) -> SearchSpace:

@@ -187,7 +187,7 @@ def _refuse_misfit_workers(
 ) -> None:
     """Refuse more workers than the cluster holds, and parts of a batch of less than two images."""
     pretrain, batch = settings.pretrain, settings.differentiable.batch
-    if settings.search.by_gates:
+    if settings.search.traits.is_differentiable:
         refuse_small_parts("differentiable search", batch, sharing, "differentiable.batch")
     if pretrain.workers is not None and pretrain.workers > fitting:
         raise UserError(
@@ -204,6 +204,7 @@ def _refuse_misfit_workers(
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
     """Return a sentence for each training that a small data set makes very short."""
     retrain, gates = settings.retrain, settings.differentiable
+    is_differentiable = settings.search.traits.is_differentiable
     half = math.ceil(images / 2)
     searching = gates.epochs * math.ceil(half / gates.batch)
     retraining = retrain.epochs * math.ceil(images / retrain.batch)
@@ -217,7 +218,7 @@ def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
         f"batches of {batch}; raise --{flag}.epochs to {math.ceil(_STEPS * batch / count)}, or "
         f"lower --{flag}.batch"
         for what, flag, steps, count, batch in stages
-        if 0 < steps < _STEPS and (settings.search.by_gates or flag != "differentiable")
+        if 0 < steps < _STEPS and (is_differentiable or flag != "differentiable")
     ]
 
 

@@ -7,14 +7,20 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan
 from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
 from raynas.reporting.class_balance import class_words, name_words
-from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
 
 
-def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str]:
-    """Return the plan as lines for a person."""
+def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str) -> list[str]:
+    """Return the plan as lines for a person.
+
+    Args:
+        plan: The plan.
+        settings: What was asked for.
+        resources: The cluster's.
+        search: What the strategy says of its search.
+    """
     facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
     shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
     images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
@@ -38,7 +44,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources) -> list[str
         "method": f"{settings.method}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan, settings, resources),
-        "search": _search_words(plan, settings) + _limits_words(settings),
+        "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
@@ -87,33 +93,8 @@ def _pretrain_words(plan: Plan, settings: Settings, resources: Resources) -> str
     return words
 
 
-def _search_words(plan: Plan, settings: Settings) -> str:
-    search, score = settings.search, settings.search.score_words
-    generations = f"{search.generations} generations of {search.population}, score {score}"
-    generations += _front_words(settings)
-    match search.strategy:
-        case "differentiable":
-            return _gates_words(plan, settings.differentiable)
-        case "exact":
-            return f"exactly, by integer programming, score {score}{_front_words(settings)}"
-        case "calibrated":
-            return f"begins as score {score} and learns from the retraining trials"
-        case _ if search.by_trials:
-            return f"{generations} by trials, {plan.scorers} at a time"
-        case _:
-            return generations
-
-
-def _gates_words(plan: Plan, settings: DifferentiableSettings) -> str:
-    seeds = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
-    return (
-        f"by {settings.gates.replace('_', '-')} gates in {settings.cells} cells of "
-        f"{settings.channels} channels, {seeds} for {settings.epochs} epochs, {plan.searches} at a "
-        f"time{', ' + settings.scheduler if settings.seeds > 1 else ''}"
-    )
-
-
-def _front_words(settings: Settings) -> str:
+def front_words(settings: Settings) -> str:
+    """Return the objectives of a search that has several, as the end of a sentence."""
     goals = settings.search.goals
     return (
         f", the front of score and {' and '.join(map(WORDS.__getitem__, goals))}" if goals else ""

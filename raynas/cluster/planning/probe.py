@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,19 +25,15 @@ from raynas.cluster.workers.path_workers import PathWorkers
 from raynas.cluster.workers.ray_transport import is_lost
 from raynas.cluster.workers.worker import supernet_recipe
 from raynas.data.dataset import Dataset
-from raynas.differentiable.search import GateSearch
 from raynas.errors import StageError, UserError
 from raynas.nets.isometry import measure_candidate
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.compatibility import cells_for
-from raynas.settings.scores import SCORES
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining
 from raynas.training.retraining import Retraining
-from raynas.training.scoring import make_score
 
 _SECONDS = 1.5  # of each loop
 _LEAST, _MOST = 3, 50  # repetitions in that time
@@ -54,44 +50,61 @@ class ProbeError(StageError):
     """What was measured failed in a way that need not happen in the run: others may do."""
 
 
-def probe(plan: Plan, dataset: Dataset, settings: Settings) -> Speeds:
+@dataclass(frozen=True)
+class Sample:
+    """What a search repeats, to be measured.
+
+    Attributes:
+        work: Returns the seconds that it takes once, and the bytes of a checkpoint of the search.
+        places: At how many places at a time the search does it.
+        cpus: Of a place.
+        gpus: Of a place.
+    """
+
+    work: Work
+    places: int
+    cpus: int
+    gpus: float
+
+
+def probe(plan: Plan, dataset: Dataset, settings: Settings, search: Sample | None) -> Speeds:
     """Measure a run's speeds on the cluster that was joined.
+
+    Args:
+        plan: The plan.
+        dataset: The images.
+        settings: What was asked for.
+        search: What the search repeats; None: it takes no time to speak of.
 
     Raises:
         ProbeError: What was measured failed, perhaps for one network alone.
         UserError, StageError: It failed as the run would.
     """
-    pretrain, size = settings.pretrain, plan.trial_size
+    size = plan.trial_size
     run = ray.put((plan, dataset, settings))
-    start = isometry = step = score = gate_epoch = 0.0
-    checkpoint_bytes = gates_bytes = 0
+    start = isometry = step = searching = 0.0
+    checkpoint_bytes = search_bytes = 0
     if plan.num_steps:
         start, isometry, step, checkpoint_bytes = _probe_pretraining(plan, dataset, settings)
-    if settings.search.by_gates:
-        cpus, places = settings.retrain.cpus_per_trial, plan.searches * size.workers
-        found = _everywhere(_probe_gates, run, places, cpus, size.gpus)
-        gate_epoch = float(np.mean([seconds for _, (seconds, _) in found]))
-        gates_bytes = found[0][1][1]
-    elif settings.search.by_trials:
-        cpus, gpus = pretrain.cpus_per_worker, plan.gpus_per_worker
-        found = _everywhere(_probe_score, run, plan.scorers, cpus, gpus)
-        score = float(np.mean([seconds for _, seconds in found]))
+    if search:
+        found = _everywhere(search.work, run, search.places, search.cpus, search.gpus)
+        searching = float(np.mean([seconds for _, (seconds, _) in found]))
+        search_bytes = found[0][1][1]
     started, trials = time.monotonic(), plan.concurrent * size.workers
     after = _everywhere(_probe_trial, run, trials, settings.retrain.cpus_per_trial, size.gpus)
     start = start or time.monotonic() - started - max(busy for busy, _ in after)
     (a, b), (c, d) = np.mean([seconds for _, seconds in after], axis=0).tolist()
-    params = plan.costs.of(_by_size(plan, settings.seed)[0]).params
+    params = plan.costs.of(by_size(plan, settings.seed)[0]).params
     return Speeds(
-        start,
-        isometry,
-        step,
-        score,
-        (a, b),
-        (c, d),
-        checkpoint_bytes,
-        4 * params,
-        gate_epoch,
-        gates_bytes,
+        start=start,
+        isometry=isometry,
+        step=step,
+        epochs=(a, b),
+        tests=(c, d),
+        checkpoint_bytes=checkpoint_bytes,
+        network_bytes=4 * params,
+        search=searching,
+        search_bytes=search_bytes,
     )
 
 
@@ -165,32 +178,6 @@ def _probe_pretraining(
     return start, one * len(candidates) * _ISOMETRIES, step, len(state.to_bytes())
 
 
-def _probe_score(plan: Plan, dataset: Dataset, settings: Settings, device: str) -> float:
-    """Return the seconds of a score; the supernet's numbers do not matter to them."""
-    vector = np.zeros(0, np.float32)
-    if SCORES[settings.search.score].needs_supernet:
-        frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
-        vector = frozen.vector.numpy()
-    score = make_score(plan.space, dataset, settings, vector, device)
-    median, slow = _by_size(plan, settings.seed)
-    with _certain_if_fails(lambda: score(slow)):
-        return seconds_of(lambda: score(median))
-
-
-def _probe_gates(
-    plan: Plan, dataset: Dataset, settings: Settings, device: str
-) -> tuple[float, int]:
-    """Return the seconds of an epoch of a differentiable search, and a checkpoint's bytes."""
-    whole = settings.differentiable
-    own = replace(whole, batch=math.ceil(whole.batch / plan.trial_size.workers), warmup=0)
-    space = cells_for(plan.space, own)
-    search = GateSearch(space, dataset, own, settings.images.augment, settings.seed, device)
-    steps = map(search.step, itertools.count())
-    with _certain_if_fails(lambda: next(steps)):
-        step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device
-    return step * math.ceil(len(dataset.train) / 2 / whole.batch), len(search.to_bytes())
-
-
 def _probe_trial(
     plan: Plan, dataset: Dataset, settings: Settings, device: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -202,8 +189,8 @@ def _probe_trial(
         training = _training(plan, path, dataset, settings, own, device)
         return seconds_of(partial(_train, training), most)
 
-    median, slow = _by_size(plan, settings.seed)
-    with _certain_if_fails(lambda: measure(slow, 0)):
+    median, slow = by_size(plan, settings.seed)
+    with certain_if_fails(lambda: measure(slow, 0)):
         steps = [measure(median)]
     steps.append(measure(slow))
     # looking at images takes a share of what training on them would; every worker looks at all
@@ -232,7 +219,7 @@ def _train(training: Iterator[torch.Tensor]) -> float:
 
 
 @contextmanager
-def _certain_if_fails(other: Callable[[], object]) -> Iterator[None]:
+def certain_if_fails(other: Callable[[], object]) -> Iterator[None]:
     """Let a failure of one network be its own, unless another one fails as well.
 
     Raises:
@@ -249,7 +236,7 @@ def _certain_if_fails(other: Callable[[], object]) -> Iterator[None]:
         raise
 
 
-def _by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:
+def by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:
     """Return the median of some architectures within the limits by MACs, and a slow one.
 
     Of the upper half that is the one with the fewest parameters: it works where feature maps are

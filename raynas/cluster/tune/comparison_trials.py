@@ -85,7 +85,7 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     trials = plan.checkers if settings.check else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
-        "--search.concurrent": plan.scorers / room if settings.search.by_trials else 0.0,
+        "--search.concurrent": plan.scorers / room if settings.search.scores_by_trials else 0.0,
         "--retrain.concurrent": trials / plan.trial_size.room(resources),
     }
     for flag, share in shares.items():

@@ -17,14 +17,15 @@ from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.plan_text import forecast_line
 from raynas.cluster.planning.probe import (
     ProbeError,
-    _certain_if_fails,
     _everywhere,
+    certain_if_fails,
     probe,
     seconds_of,
 )
 from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
+from raynas.cluster.strategies.strategy import load_strategy
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
@@ -45,7 +46,6 @@ SPEEDS = Speeds(
     start=0.0,
     isometry=0.0,
     step=1.0,
-    score=0.0,
     epochs=(1.0, 5.0),
     tests=(0.0, 0.0),
     checkpoint_bytes=1000,
@@ -54,7 +54,14 @@ SPEEDS = Speeds(
 
 
 def stages(settings: Settings, made: Plan | None = None, **speeds: Any) -> dict[str, Any]:
-    return forecast(made or plan(settings), settings, replace(SPEEDS, **speeds))
+    found = replace(SPEEDS, **speeds)
+    made = made or plan(settings)
+    return forecast(
+        made,
+        settings,
+        found,
+        load_strategy(settings.search.strategy).forecast(made, settings, found),
+    )
 
 
 class TestArithmetic:
@@ -66,7 +73,7 @@ class TestArithmetic:
         assert slow["pretrain"]["seconds"] == 2 * steps + 23
 
     def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
-        assert "pretrain" not in stages(untrained("random"), score=1.0)
+        assert "pretrain" not in stages(untrained("random"), search=1.0)
 
     def test_retraining_takes_epochs_in_waves_between_a_median_and_the_largest_network(
         self,
@@ -103,18 +110,18 @@ class TestArithmetic:
         few = search(score="accuracy", generations=3, population=4)
         all_of_them = search(score="naswot", generations=30, population=50)
 
-        assert stages(few, score=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
-        space = stages(all_of_them, score=10.0)["search"]["seconds"]
+        assert stages(few, search=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
+        space = stages(all_of_them, search=10.0)["search"]["seconds"]
         assert space == pytest.approx(24 * 10, abs=6)  # 48 architectures, two at a time
 
     def test_differentiable_searches_take_epochs_in_waves_of_seeds(self) -> None:
         settings = by_gates(seeds=3, epochs=5, batch=8)
         made = plan(settings, space=shipped_cells())
-        found = stages(settings, made, gate_epoch=10.0, gates_bytes=100)
+        found = stages(settings, made, search=10.0, search_bytes=100)
 
         assert found["search"]["seconds"] == pytest.approx(2 * 5 * 10, abs=4)
         assert found["search"]["written_bytes"] == 3 * 5 * 100
-        more = stages(settings, made, gate_epoch=10.0, gates_bytes=1100)
+        more = stages(settings, made, search=10.0, search_bytes=1100)
         assert more["disk_bytes"] - found["disk_bytes"] == 3 * 1000
 
     def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
@@ -144,7 +151,7 @@ class TestArithmetic:
 
     def test_every_stage_lies_within_its_range(self) -> None:
         settings = replace(search(score="accuracy"), check=4)
-        made = stages(settings, score=0.5)
+        made = stages(settings, search=0.5)
 
         for stage in (made[name] for name in ("pretrain", "search", "check", "retrain")):
             assert 0 < stage["low_seconds"] < stage["seconds"] < stage["high_seconds"] < math.inf
@@ -188,27 +195,29 @@ class TestProbe:
         batch = replace(SMALL.retrain, batch=12)
         settings = replace(search(score="accuracy", recalibration_batches=1), retrain=batch)
         made = plan(settings, cluster)
-        found = probe(made, build_dataset(), settings)
+        sample = load_strategy(settings.search.strategy).sample(made, settings)
+        found = probe(made, build_dataset(), settings, sample)
 
         assert 0 < found.step < 10
         assert 0 < found.start < 120
         assert 0 < found.isometry < 60
-        assert 0 < found.score < 10
+        assert 0 < found.search < 10
         assert min(found.epochs) > 0
         assert 0 < min(found.tests) < max(found.epochs)
         assert found.network_bytes > 100
         assert found.checkpoint_bytes > 100
-        assert forecast(made, settings, found)["retrain"]["seconds"] > 0
+        assert stages(settings, made, **vars(found))["retrain"]["seconds"] > 0
 
     @pytest.mark.cluster
     def test_the_speed_of_a_differentiable_search_is_measured(self, cluster: Resources) -> None:
         settings = by_gates(cells=3, channels=4, batch=12, seeds=2)
         made = plan(settings, cluster, space=shipped_cells())
-        found = probe(made, build_dataset(), settings)
+        sample = load_strategy(settings.search.strategy).sample(made, settings)
+        found = probe(made, build_dataset(), settings, sample)
 
-        assert 0 < found.gate_epoch < 60
-        assert found.gates_bytes > 1000
-        assert (found.step, found.score, found.isometry) == (0.0, 0.0, 0.0)
+        assert 0 < found.search < 60
+        assert found.search_bytes > 1000
+        assert (found.step, found.isometry) == (0.0, 0.0)
 
     @pytest.mark.cluster
     def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:
@@ -226,9 +235,9 @@ class TestProbe:
         assert cluster
 
     def test_a_network_that_fails_is_no_reason_unless_another_one_fails_as_well(self) -> None:
-        with pytest.raises(ZeroDivisionError), _certain_if_fails(lambda: 1):
+        with pytest.raises(ZeroDivisionError), certain_if_fails(lambda: 1):
             broken()
-        with pytest.raises(StageError, match="ZeroDivisionError"), _certain_if_fails(broken):
+        with pytest.raises(StageError, match="ZeroDivisionError"), certain_if_fails(broken):
             broken()
 
 

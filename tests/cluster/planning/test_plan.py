@@ -10,6 +10,7 @@ import pytest
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan, make_plan
 from raynas.cluster.planning.plan_text import plan_lines
+from raynas.cluster.strategies.strategy import load_strategy
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
@@ -56,6 +57,12 @@ def pretrain(**settings: Any) -> Settings:
     return replace(SMALL, pretrain=replace(SMALL.pretrain, **settings))
 
 
+def lines_of(made: Plan, settings: Settings, resources: Resources) -> list[str]:
+    """Return a plan as lines, with what its strategy says."""
+    strategy = load_strategy(settings.search.strategy)
+    return plan_lines(made, settings, resources, strategy.plan_words(made, settings))
+
+
 def by_gates(**settings: Any) -> Settings:
     """Return the small settings with a differentiable search."""
     return replace(
@@ -79,7 +86,7 @@ def untrained(score: Any) -> Settings:
 
 def line_of(settings: Settings, name: str) -> str:
     """Return what a line of the plan says."""
-    lines = dict(line.split(maxsplit=1) for line in plan_lines(plan(settings), settings, LAPTOP))
+    lines = dict(line.split(maxsplit=1) for line in lines_of(plan(settings), settings, LAPTOP))
     return lines.get(name, "")
 
 
@@ -304,7 +311,7 @@ class TestFacts:
 class TestLines:
     def test_the_plan_is_told_in_lines_that_name_the_numbers(self) -> None:
         settings = replace(SMALL, max_macs=10**9)
-        text = "\n".join(plan_lines(plan(settings), settings, LAPTOP))
+        text = "\n".join(lines_of(plan(settings), settings, LAPTOP))
 
         assert "48 training, 24 validation, 24 test images, 3 classes, 3 x 8 x 8" in text
         assert "tiny: 3 layers, 48 networks" in text
@@ -316,7 +323,7 @@ class TestLines:
     def test_a_run_on_cells_tells_how_many_there_are_and_pretrains_nothing(self) -> None:
         settings = untrained("random")
         made = plan(settings, space=shipped_cells())
-        text = "\n".join(plan_lines(made, settings, LAPTOP))
+        text = "\n".join(lines_of(made, settings, LAPTOP))
 
         assert "darts_cells_small: 5 cells of 4 nodes, 18,473,062,740,506,010,000 netw" in text
         assert "pretrain  none" in text
@@ -329,7 +336,7 @@ class TestLines:
     ) -> None:
         settings = by_gates(seeds=3, batch=8)
         made = plan(settings, space=shipped_cells())
-        text = "\n".join(plan_lines(made, settings, LAPTOP))
+        text = "\n".join(lines_of(made, settings, LAPTOP))
 
         assert "by hard-concrete gates in 6 cells of 16 channels, 3 seeds for 200 epochs, 2" in text
         assert "retrain   3 networks for 15 epochs, 2 at a time, fifo" in text
@@ -337,20 +344,20 @@ class TestLines:
         one = by_gates(
             seeds=1, batch=8, gates="softmax", skip_weight=0, group_weight=0, path_weight=0
         )
-        text = "\n".join(plan_lines(plan(one, space=shipped_cells()), one, LAPTOP))
+        text = "\n".join(lines_of(plan(one, space=shipped_cells()), one, LAPTOP))
         assert "by softmax gates in 6 cells of 16 channels, 1 seed for 200 epochs, 1 at a" in text
         assert "retrain   1 network for 15 epochs, 1 at a time, fifo" in text
 
     def test_what_others_hold_is_told(self) -> None:
         busy = replace(LAPTOP, taken=(1.0, 0.0))
-        text = "\n".join(plan_lines(plan(resources=busy), SMALL, busy))
+        text = "\n".join(lines_of(plan(resources=busy), SMALL, busy))
 
         assert "2 CPUs, 0 GPUs; others hold 1 CPUs and 0 GPUs, stages wait" in text
 
     def test_skipped_images_are_counted_and_the_first_ones_named(self) -> None:
         dataset = replace(build_dataset(), skipped=tuple(f"{i}.png" for i in range(5)))
         made = plan(dataset=dataset)
-        text = "\n".join(plan_lines(made, SMALL, LAPTOP))
+        text = "\n".join(lines_of(made, SMALL, LAPTOP))
 
         assert "5 images that cannot be read: 0.png, 1.png, 2.png, ..." in text
 
@@ -362,7 +369,7 @@ class TestLines:
             passed_over=("@eaDir/ (2)", "links to nothing (1)"),
             parts=("train: training_set", "test: test_set"),
         )
-        lines = plan_lines(plan(dataset=dataset), SMALL, LAPTOP)
+        lines = lines_of(plan(dataset=dataset), SMALL, LAPTOP)
 
         assert (
             "sizes     images of 20 to 90 pixels (half above 30), cut to squares and resized"
@@ -375,12 +382,12 @@ class TestLines:
         )
         assert "parts     train: training_set, test: test_set" in lines
         assert "names     class 0, class 1, class 2" in lines
-        assert not [line for line in plan_lines(plan(), SMALL, LAPTOP) if "sizes" in line]
+        assert not [line for line in lines_of(plan(), SMALL, LAPTOP) if "sizes" in line]
 
     def test_classes_of_few_images_and_maps_of_one_pixel_are_warned_of(self) -> None:
         settings, space = replace(SMALL, images=ImageSettings(resolution=4)), build_space("RRRN")
         made = plan(settings, space=space, dataset=build_dataset(count=24, side=4))
-        warnings = [x for x in plan_lines(made, settings, LAPTOP) if x.startswith("warning: ")]
+        warnings = [x for x in lines_of(made, settings, LAPTOP) if x.startswith("warning: ")]
 
         assert [warning.split()[1] for warning in warnings] == [
             "at",
@@ -437,7 +444,7 @@ class TestLines:
         self,
     ) -> None:
         large = Resources(1, 9.0, 0.0)
-        lines = "\n".join(plan_lines(plan(resources=large), SMALL, large))
+        lines = "\n".join(lines_of(plan(resources=large), SMALL, large))
 
         assert "4 workers of 9 that have room (--pretrain.shards makes work for more)" in lines
 

@@ -14,7 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from raynas.cluster import retraining
 from raynas.cluster.planning.trial_resources import TrialSize
-from raynas.cluster.tune import differentiable_search
+from raynas.cluster.strategies import differentiable
 from raynas.cluster.tune.schedulers import Epochs, known_epochs, make_scheduler
 from raynas.errors import StageError
 from raynas.settings.settings import Settings
@@ -143,12 +143,12 @@ def retrain(run: Any) -> None:
 def search(run: Any) -> None:
     """Search with the seeds of a run."""
     space: Any = None
-    differentiable_search._run_searches(run, space)
+    differentiable._run_searches(run, space)
 
 
 @pytest.mark.parametrize(
     ("module", "stage", "name"),
-    [(retraining, retrain, "0-1"), (differentiable_search, search, "0")],
+    [(retraining, retrain, "0-1"), (differentiable, search, "0")],
 )
 def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, stage: Any, name: str

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
-from raynas.cluster import searching
+from raynas.cluster.strategies.evolution import _continued
 from raynas.cluster.tune import searchers
 from raynas.cluster.tune.searchers import EvolutionSearcher, ListSearcher, Record
 from raynas.costs.costs import Limits
@@ -404,6 +404,6 @@ def test_a_search_that_has_ended_writes_again_what_its_table_has_lost(tmp_path: 
 
     assert known_scores(store) == {row["architecture"]: row["score"] for row in rows}
     store.drop("architectures", lambda _: True)
-    evolution, _ = searching._continued(run)
+    evolution, _ = _continued(run)
     assert evolution.finished
     assert store.rows("architectures") == rows

@@ -4,6 +4,8 @@ The searches are Tune trials (``raynas.cluster.tune.differentiable_trials``). Wh
 read off the table ``gates``, so a run that is continued needs none of them any more.
 """
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,8 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from raynas.cluster.planning.forecast import Stage, stage, starting_seconds
 from raynas.cluster.planning.node_requirements import on_fit_nodes
+from raynas.cluster.planning.plan import Plan
+from raynas.cluster.planning.probe import Sample, certain_if_fails, seconds_of
+from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.run import Run
+from raynas.cluster.strategies.strategy import Scores, SearchStrategy, settled, write_found
 from raynas.cluster.tune.differentiable_trials import (
     GateRecorder,
     gate_checkpoint,
@@ -25,43 +32,38 @@ from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.schedulers import known_epochs
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.cluster.tune.tune_searcher import ConfigSearcher
+from raynas.data.dataset import Dataset
 from raynas.differentiable.epochs import from_json, gate_rows
 from raynas.differentiable.genotype_rules import CellWeights, best_within
+from raynas.differentiable.search import GateSearch
 from raynas.errors import StageError
-from raynas.recording.outcomes import Outcomes
-from raynas.recording.rows import architecture_rows
-from raynas.search.breeding import Child
-from raynas.search.evolution import Scored
 from raynas.settings.compatibility import cells_for
+from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole, read_metadata
 
 
-def search_by_gates(run: Run) -> ListSearcher:
+def search(run: Run, scores: Scores) -> ListSearcher:
     """Search with every seed, and return the Tune searcher over what was found.
 
     Writes the tables ``gates``, ``search_epochs`` and ``architectures``.
 
     Args:
         run: The run.
+        scores: None: nothing is scored.
 
     Raises:
         StageError: The searches ended early, or all of them failed.
     """
+    del scores
     space = cells_for(run.plan.space, run.settings.differentiable)
-    with run.spending("search", run.plan.searches * run.plan.gpus_per_trial):
-        _run_searches(run, space)
-        found = _found(run, space)
-    scored = [
-        Scored(0, Child(architecture, "differentiable", order=order), accuracy)
-        for order, (architecture, accuracy) in enumerate(found.items())
-    ]
-    run.store.append("architectures", architecture_rows(scored, run.plan.costs), part="000000")
+    _run_searches(run, space)
+    found = _found(run, space)
+    write_found(run, list(found.items()), "differentiable")
     best = sorted(found, key=lambda each: -found[each])[: run.settings.num_winners]
-    done = Outcomes(run.store, run.plan.costs).settled()
-    return ListSearcher({each: found[each] for each in best}, done)
+    return ListSearcher({each: found[each] for each in best}, settled(run))
 
 
 def _run_searches(run: Run, space: CellSpace) -> None:
@@ -171,3 +173,48 @@ def last_weights(store: RunStore, space: CellSpace, row: Mapping[str, Any]) -> C
     shape = (2, len(space.edges), len(space.operations))
     normal, reduction = np.asarray(table["weight"], np.float64).reshape(shape)
     return CellWeights(normal, reduction)
+
+
+def _plan_words(plan: Plan, settings: Settings) -> str:
+    how = settings.differentiable
+    seeds = "1 seed" if how.seeds == 1 else f"{how.seeds} seeds"
+    return (
+        f"by {how.gates.replace('_', '-')} gates in {how.cells} cells of {how.channels} channels, "
+        f"{seeds} for {how.epochs} epochs, {plan.searches} at a "
+        f"time{', ' + how.scheduler if how.seeds > 1 else ''}"
+    )
+
+
+def _sample(plan: Plan, settings: Settings) -> Sample:
+    size = plan.trial_size
+    cpus, places = settings.retrain.cpus_per_trial, plan.searches * size.workers
+    return Sample(_probe_epoch, places, cpus, size.gpus)
+
+
+def _probe_epoch(
+    plan: Plan, dataset: Dataset, settings: Settings, device: str
+) -> tuple[float, int]:
+    """Return the seconds of an epoch of a search, and a checkpoint's bytes."""
+    whole = settings.differentiable
+    own = replace(whole, batch=math.ceil(whole.batch / plan.trial_size.workers), warmup=0)
+    space = cells_for(plan.space, own)
+    gates = GateSearch(space, dataset, own, settings.images.augment, settings.seed, device)
+    steps = map(gates.step, itertools.count())
+    with certain_if_fails(lambda: next(steps)):
+        step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device
+    return step * math.ceil(len(dataset.train) / 2 / whole.batch), len(gates.to_bytes())
+
+
+def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+    how = settings.differentiable
+    waves = math.ceil(how.seeds / plan.searches)
+    seconds = waves * how.epochs * speeds.search + starting_seconds(plan, waves, speeds)
+    saved = how.seeds * how.epochs * speeds.search_bytes
+    return stage(seconds, _gpus(plan), saved)
+
+
+def _gpus(plan: Plan) -> float:
+    return plan.searches * plan.gpus_per_trial
+
+
+STRATEGY = SearchStrategy(search, _plan_words, _sample, _forecast, _gpus)

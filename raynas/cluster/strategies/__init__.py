@@ -1,0 +1,1 @@
+"""The search strategies, a module each: how they plan, forecast and search."""
