@@ -23,6 +23,15 @@ settings.register_profile(
 settings.load_profile("raynas")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests in one process that share what takes long to make: Ray, a run, a module's."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        group = next((name for name in ("cluster", "launcher") if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(group or item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
     """Start a local Ray of four CPUs, whatever the machine has."""

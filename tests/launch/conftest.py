@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from raynas.cluster.planning.connection import Resources
 from tests.data.samples import build_images, write_tree
-from tests.launch.scripts import SHORT, TINY, Ended, Launcher, wait_until
+from tests.launch.scripts import SHORT, TINY, Ended, InProcess, Launcher, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,13 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
         wait_until(lambda: not launcher.processes())
+
+
+@pytest.fixture(scope="session")
+def in_process(cluster: Resources) -> InProcess:
+    """Return what runs scripts on the tests' own Ray, in this process."""
+    del cluster
+    return InProcess()
 
 
 @pytest.fixture(scope="session")

@@ -1,47 +1,34 @@
 """Running the entry scripts: as a person does, or inside this process where that is enough."""
 
 import importlib.util
+import io
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from copy import copy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raynas.cluster.planning.connection import ship_by_value
 from raynas.cluster.planning.speeds import Speeds
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
 
-TINY = (
-    "--skip-forecast",
-    "--no-export",
-    "--pretrain.epochs",
-    "1",
-    "--pretrain.batch",
-    "32",
-    "--pretrain.checkpoint-seconds",
-    "0.02",
-    "--search.generations",
-    "2",
-    "--search.population",
-    "6",
-    "--search.parents",
-    "3",
-    "--search.mutations",
-    "2",
-    "--search.crossovers",
-    "2",
-    "--retrain.top-k",
-    "2",
-    "--retrain.epochs",
-    "2",
-    "--retrain.batch",
-    "32",
+# one process that trains paths, and one for trials: starting a process takes longer than its work
+TINY = tuple(
+    shlex.split(
+        "--skip-forecast --no-export --pretrain.epochs 1 --pretrain.batch 32 "
+        "--pretrain.checkpoint-seconds 0.02 --pretrain.workers 1 "
+        "--search.generations 2 --search.population 6 --search.parents 3 --search.mutations 2 "
+        "--search.crossovers 2 "
+        "--retrain.top-k 2 --retrain.epochs 2 --retrain.batch 32 --retrain.concurrent 1"
+    )
 )
 # of a probe that nobody made
 SPEEDS = Speeds(
@@ -115,8 +102,27 @@ class Launcher:
         return found
 
 
+class InProcess:
+    """Runs the scripts of ``launch/`` in this process, on the Ray that it has joined."""
+
+    def run(self, run: Path | str, *flags: str, script: str = "search") -> "Ended":
+        """Run a search, or another script, to its end.
+
+        Args:
+            run: Its run folder.
+            flags: Further ones.
+            script: A name in ``launch/``.
+        """
+        output, errors = io.StringIO(), io.StringIO()
+        module = load_script(script)
+        ship_by_value(module.__name__)  # as Ray does with a script that is the main module
+        with redirect_stdout(output), redirect_stderr(errors):
+            code = module.main(["--run", str(run), *flags])
+        return Ended(code, output.getvalue(), errors.getvalue())
+
+
 class Ended:
-    """How a process ended and what it said."""
+    """How a script ended and what it said."""
 
     def __init__(self, code: int, output: str, errors: str) -> None:
         self.code, self.output, self.errors = code, output, errors

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import tempfile
 import time
@@ -30,37 +31,13 @@ from tests.nodes import Nodes, descendants
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(3600)]
 
-FLAGS = (
-    "--skip-forecast",
-    "--no-export",
-    "--pretrain.epochs",
-    "1",
-    "--pretrain.batch",
-    "32",
-    "--pretrain.checkpoint-seconds",
-    "0.5",
-    "--search.score",
-    "accuracy",
-    "--search.generations",
-    "2",
-    "--search.population",
-    "6",
-    "--search.parents",
-    "3",
-    "--search.mutations",
-    "2",
-    "--search.crossovers",
-    "2",
-    "--check",
-    "4",
-    "--check-epochs",
-    "1",
-    "--retrain.top-k",
-    "2",
-    "--retrain.epochs",
-    "4",
-    "--retrain.batch",
-    "32",
+FLAGS = tuple(
+    shlex.split(
+        "--skip-forecast --no-export --pretrain.epochs 1 --pretrain.batch 32 "
+        "--pretrain.checkpoint-seconds 0.5 --search.score accuracy --search.generations 2 "
+        "--search.population 6 --search.parents 3 --search.mutations 2 --search.crossovers 2 "
+        "--check 4 --check-epochs 1 --retrain.top-k 2 --retrain.epochs 4 --retrain.batch 32"
+    )
 )
 NODES = 2
 VICTIMS = ("worker", "hung worker", "node", "driver SIGTERM", "driver SIGKILL")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from raynas.cluster import run_setup
+from raynas.cluster.planning import connection
 from raynas.cluster.planning.connection import Resources
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.launch.scripts import (
     SPEEDS,
     Ended,
+    InProcess,
     Launcher,
     files_of,
     load_script,
@@ -28,35 +31,13 @@ from tests.launch.scripts import (
 
 compare = load_script("compare")
 CELLS = ["fair_taylor", "fair_saliency", "broken", "random"]
-LIGHT = (
-    "--images.share",
-    "0.3",
-    "--pretrain.epochs",
-    "1",
-    "--pretrain.batch",
-    "32",
-    "--pretrain.workers",
-    "1",
-    "--pretrain.checkpoint-seconds",
-    "0.02",
-    "--search.generations",
-    "1",
-    "--search.population",
-    "4",
-    "--search.parents",
-    "2",
-    "--search.mutations",
-    "1",
-    "--search.crossovers",
-    "1",
-    "--search.concurrent",
-    "1",
-    "--retrain.top-k",
-    "1",
-    "--retrain.epochs",
-    "1",
-    "--retrain.batch",
-    "32",
+LIGHT = tuple(
+    shlex.split(
+        "--images.share 0.3 --pretrain.epochs 1 --pretrain.batch 32 --pretrain.workers 1 "
+        "--pretrain.checkpoint-seconds 0.02 --search.generations 1 --search.population 4 "
+        "--search.parents 2 --search.mutations 1 --search.crossovers 1 --search.concurrent 1 "
+        "--retrain.top-k 1 --retrain.epochs 1 --retrain.batch 32"
+    )
 )
 BROKEN = """
 [pretrain]
@@ -68,7 +49,7 @@ optimiser = "sgd"
 
 @pytest.fixture(scope="session")
 def matrix(
-    launcher: Launcher, tmp_path_factory: pytest.TempPathFactory
+    launcher: Launcher, in_process: InProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[str], dict[Path, Any], Ended]:
     """Return a comparison that was killed in its second run and continued.
 
@@ -83,7 +64,7 @@ def matrix(
         wait_until(lambda: second.rows("runs"), process, 360)
         os.kill(process.pid, signal.SIGKILL)
     before = files_of(run / "fair_taylor-seed0")
-    return run, flags, before, launcher.run(run, *flags, script="compare")
+    return run, flags, before, in_process.run(run, *flags, script="compare")
 
 
 Matrix = tuple[Path, list[str], dict[Path, Any], Ended]
@@ -104,11 +85,11 @@ class TestMatrix:
         assert second.rows("runs")[0]["pretrained"] == first.uri
 
     def test_a_run_of_the_comparison_is_what_the_search_makes_by_itself(
-        self, matrix: Matrix, launcher: Launcher, tmp_path: Path
+        self, matrix: Matrix, in_process: InProcess, tmp_path: Path
     ) -> None:
         same, alone = matrix[0] / "fair_saliency-seed0", tmp_path / "alone"
         assert (
-            launcher.run(
+            in_process.run(
                 alone, "--method", "fair_saliency", "--skip-forecast", "--no-export", *LIGHT
             ).code
             == 0
@@ -148,19 +129,18 @@ class TestMatrix:
             assert f"{best['test_accuracy']:.4f}" in end.output
 
     def test_a_finished_comparison_is_printed_again_and_starts_nothing(
-        self, matrix: Matrix, launcher: Launcher
+        self, matrix: Matrix, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run, flags, *_ = matrix
+        monkeypatch.setattr(connection, "connected", None)
         flags = ["--methods", "fair_taylor,fair_saliency,random", *flags[2:]]
         runs = {path: files_of(run / f"{path}-seed0") for path in CELLS}
-        rays = launcher.sessions()
-        printed = launcher.run(run, *flags, script="compare")
-        rows = json.loads(launcher.run(run, *flags, "--json", script="compare").output)
+        printed = in_process.run(run, *flags, script="compare")
+        rows = json.loads(in_process.run(run, *flags, "--json", script="compare").output)
 
         assert printed.code == 0, printed.errors
         assert [row["status"] for row in rows] == ["finished"] * 3
         assert f"{rows[0]['ms_per_step']:.1f}" in printed.output
-        assert launcher.sessions() == rays
         assert {path: files_of(run / f"{path}-seed0") for path in CELLS} == runs
 
 

@@ -1,5 +1,6 @@
 """Runs that have lost files, whole or in part: the same command makes them whole again."""
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +20,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one m
 search = load_script("search")
 FLAGS = (
     *TINY,
-    "--images.share",
-    "0.2",
-    "--check",
-    "2",
-    "--check-epochs",
-    "1",
-    "--search",
-    "calibrated",
-    "--retrain.concurrent",
-    "1",  # which learns in the order of ends
+    # one trial at a time: the search learns in the order in which they end
+    *shlex.split("--images.share 0.2 --check 2 --check-epochs 1 --search calibrated"),
 )
 BY_GATES = {"gates", "search_epochs"}  # which the tests of differentiable searches lose
 DAMAGES = ("missing", "empty", "cut off")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import shutil
 import signal
 from collections import Counter
@@ -30,26 +31,12 @@ pytestmark = pytest.mark.cluster
 
 search = load_script("search")
 EPOCHS, SEEDS = 2, (0, 1)
-TINY = (
-    "--method",
-    "prdarts",
-    "--images.share",
-    "0.1",
-    "--no-export",
-    "--retrain.epochs",
-    "1",
-    "--retrain.batch",
-    "32",
-    "--differentiable.cells",
-    "3",
-    "--differentiable.channels",
-    "4",
-    "--differentiable.batch",
-    "32",
-    "--differentiable.epochs",
-    str(EPOCHS),
-    "--differentiable.seeds",
-    str(len(SEEDS)),
+TINY = tuple(
+    shlex.split(
+        "--method prdarts --images.share 0.1 --no-export --retrain.epochs 1 --retrain.batch 32 "
+        "--differentiable.cells 3 --differentiable.channels 4 --differentiable.batch 32 "
+        f"--differentiable.epochs {EPOCHS} --differentiable.seeds {len(SEEDS)}"
+    )
 )
 SPACE = shipped_cells()
 GATES = 2 * len(SPACE.edges) * len(SPACE.operations)  # of an epoch

@@ -1,6 +1,7 @@
 """Own images through the whole story: odd files, unequal classes, photographs, Parquet."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,13 @@ from PIL import Image
 from raynas.reporting.confidence import wilson
 from tests.builders import SHARED_DATA
 from tests.data.samples import build_images, write_tree
-from tests.launch.scripts import TINY, Ended, Launcher, rows_of
+from tests.launch.scripts import TINY, Ended, InProcess, rows_of
 
 pytestmark = pytest.mark.cluster
 
 QUICK = (
     *TINY,
-    "--search",
-    "exact",
-    "--pretrain.batch",
-    "16",
-    "--retrain.batch",
-    "16",
-    "--retrain.top-k",
-    "1",
+    *shlex.split("--search exact --pretrain.batch 16 --retrain.batch 16 --retrain.top-k 1"),
 )
 
 
@@ -37,7 +31,7 @@ def facts_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def odd(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+def odd(in_process: InProcess, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     """Return a run on a folder of unequal classes and of all kinds of files."""
     root = tmp_path_factory.mktemp("odd") / "images"
     images = build_images(160, 40, 3, 2, seed=0)
@@ -53,7 +47,7 @@ def odd(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     (root / "usual" / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
     (root / "usual" / "phone.heic").touch()
     run = root.parent / "run"
-    return run, launcher.run(run, "--data", str(root), "--resolution", "28", *QUICK)
+    return run, in_process.run(run, "--data", str(root), "--resolution", "28", *QUICK)
 
 
 class TestOddFiles:
@@ -103,22 +97,24 @@ class TestOddFiles:
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="no ../shared/data")
 class TestRealImages:
-    def test_photographs_run_to_the_end(self, launcher: Launcher, tmp_path: Path) -> None:
+    def test_photographs_run_to_the_end(self, in_process: InProcess, tmp_path: Path) -> None:
         run = tmp_path / "run"
         flags = ("--data", str(SHARED_DATA / "photos"), "--resolution", "64")
-        end = launcher.run(run, *flags, *QUICK)
+        end = in_process.run(run, *flags, *QUICK)
 
         assert (end.code, end.errors) == (0, "")
         assert facts_of(run)["classes"] == ["birds", "dogs", "food", "reptiles"]
         assert [row["status"] for row in rows_of(run, "outcomes")] == ["finished"]
 
-    def test_cifar10_in_parquet_runs_to_the_end(self, launcher: Launcher, tmp_path: Path) -> None:
+    def test_cifar10_in_parquet_runs_to_the_end(
+        self, in_process: InProcess, tmp_path: Path
+    ) -> None:
         for part, count in (("train", 300), ("test", 100)):
             with pq.ParquetFile(SHARED_DATA / "cifar10" / f"{part}.parquet") as file:
                 rows = next(file.iter_batches(count))
             pq.write_table(pa.Table.from_batches([rows]), tmp_path / f"{part}.parquet")
         run = tmp_path / "run"
-        end = launcher.run(run, "--data", str(tmp_path), "--images.share", "0.5", *QUICK)
+        end = in_process.run(run, "--data", str(tmp_path), "--images.share", "0.5", *QUICK)
 
         assert (end.code, end.errors) == (0, "")
         assert facts_of(run)["classes"][:2] == ["airplane", "automobile"]

@@ -37,6 +37,7 @@ from tests.launch.scripts import (
     STEPS,
     TINY,
     Ended,
+    InProcess,
     Launcher,
     ended,
     files_of,
@@ -217,10 +218,10 @@ class TestWholeRun:
 
 @pytest.mark.cluster
 def test_a_run_under_another_limit_takes_over_what_is_the_same(
-    whole: tuple[Path, Ended], launcher: Launcher, tmp_path: Path
+    whole: tuple[Path, Ended], in_process: InProcess, tmp_path: Path
 ) -> None:
     (first, _), run = whole, tmp_path / "second"
-    end = launcher.run(run, *TINY, "--max-macs", "10M", "--from", str(first), "--no-export")
+    end = in_process.run(run, *TINY, "--max-macs", "10M", "--from", str(first), "--no-export")
 
     assert end.code == 0, end.errors
     taken = "pretraining; 2 trainings, where the same networks are chosen"
@@ -325,7 +326,7 @@ SPACE = SearchSpace(
 
 @pytest.mark.cluster
 def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
-    launcher: Launcher, tmp_path: Path
+    in_process: InProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN_SPACE)
     colours = [(200, 30, 30), (30, 30, 200)]
@@ -360,7 +361,7 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
             "crop_flip",
         ],
     )
-    end = launcher.run(run, *flags)
+    end = in_process.run(run, *flags)
 
     assert end.code == 0, end.errors
     assert "1 images that cannot be read: class0/broken.png" in end.output
@@ -606,7 +607,7 @@ class TestCommand:
         def interrupted(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(search, "search", interrupted)
+        monkeypatch.setattr(search, "run_command", interrupted)
 
         assert search.main([]) == 130
         assert capsys.readouterr().err.count("\n") == 1

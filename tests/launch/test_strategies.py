@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shlex
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -32,30 +33,12 @@ pytestmark = pytest.mark.cluster
 
 search = load_script("search")
 
-TINY = (
-    "--images.share",
-    "0.2",
-    "--pretrain.batch",
-    "32",
-    "--no-export",
-    "--search.population",
-    "3",
-    "--search.generations",
-    "2",
-    "--search.parents",
-    "2",
-    "--search.mutations",
-    "1",
-    "--search.crossovers",
-    "1",
-    "--search.concurrent",
-    "2",
-    "--retrain.top-k",
-    "1",
-    "--retrain.epochs",
-    "1",
-    "--retrain.batch",
-    "32",
+TINY = tuple(
+    shlex.split(
+        "--images.share 0.2 --pretrain.batch 32 --no-export --search.population 3 "
+        "--search.generations 2 --search.parents 2 --search.mutations 1 --search.crossovers 1 "
+        "--search.concurrent 2 --retrain.top-k 1 --retrain.epochs 1 --retrain.batch 32"
+    )
 )
 
 ONE = ("--search.generations", "1")
