@@ -12,6 +12,7 @@ from raynas.cluster.planning.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # tables that are no terminal's have all of their columns
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send and wait for.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -23,13 +24,11 @@ settings.register_profile(
 settings.load_profile("raynas")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests in one process that share what takes long to make: Ray, a run, a module's."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        group = next((name for name in ("cluster", "launcher") if name in fixtures), None)
-        item.add_marker(pytest.mark.xdist_group(group or item.nodeid.partition("::")[0]))
+    """Begin with what takes long, so that several processes end at about the same time."""
+    items.sort(
+        key=lambda item: not {"cluster", "launcher"} & set(getattr(item, "fixturenames", ()))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ PAGES = sorted(
 )
 
 
+@pytest.mark.slow
 def test_the_reference_is_built_without_a_warning(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".docs", tmp_path / "docs", ignore=shutil.ignore_patterns("site"))
     file = tmp_path / "docs" / "mkdocs.yml"

@@ -113,6 +113,7 @@ def test_no_logit_sees_the_scale_of_a_stage(
     assert float((after.logits() - before.logits()).abs().max()) < 1e-9
 
 
+@pytest.mark.slow
 @few
 @both_readings
 @given(st.sampled_from([1, 2, 4]), FACTORS)
@@ -125,6 +126,7 @@ def test_every_normal_layers_own_scale_is_seen(
     assert float((after.logits() - before.logits()).abs().max()) > 1e-5
 
 
+@pytest.mark.slow
 @few
 @both_readings
 @given(st.integers(0, 1), FACTORS)
@@ -141,6 +143,7 @@ def test_the_scores_f1_to_f4_do_not_see_the_scale_of_a_stage_and_f0_does(
     assert not np.allclose(after.table("bnnas"), before.table("bnnas"))
 
 
+@pytest.mark.slow
 @few
 @both_readings
 @given(st.integers(0, 1), FACTORS)
@@ -301,6 +304,7 @@ def test_no_search_finds_more_than_the_optimum(
     assert found <= best(table, costs, limits)[1]
 
 
+@pytest.mark.slow
 @both_breedings
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("share", [0.3, 1.0])

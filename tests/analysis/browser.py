@@ -1,6 +1,7 @@
 """A real browser without a window: Debian's Chromium, driven by selenium."""
 
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,15 +14,11 @@ from selenium.webdriver.chrome.service import Service
 
 FLAGS = (
     "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
+    *shlex.split(
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking --disable-component-update "
+        "--disable-sync --disable-dev-shm-usage --hide-scrollbars"
+    ),
 )
 
 

@@ -25,6 +25,7 @@ DRAWINGS: dict[str, Draw] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_run_of_realistic_size_fits_into_its_picture_which_is_neither_blank_nor_full(
     name: str, full_run: InventedRun

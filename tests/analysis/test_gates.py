@@ -135,6 +135,7 @@ def test_what_was_cut_short_is_counted_and_left_out_of_the_table(
     assert f"prdarts, seed 1: {GENOTYPE}\n{tmp_path / 'a.png'}\n" in text
 
 
+@pytest.mark.slow
 def test_json_holds_the_same_numbers_as_shares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_heat_map_is_of_one_run_that_has_gates(tmp_path: Path) -> None:
         gates.draw_heat([store])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 40])
 def test_pictures_of_short_and_long_searches_hold_all_that_is_drawn(
     epochs: int, tmp_path: Path

@@ -65,6 +65,7 @@ def test_every_number_fits_into_its_cell(invent: Callable[..., InventedRun]) -> 
         assert extent.height < 0.9 * (top - bottom)
 
 
+@pytest.mark.slow
 def test_columns_are_named_by_operations_and_the_last_is_the_layer_indicator(
     small_run: InventedRun,
 ) -> None:

@@ -215,6 +215,7 @@ def test_a_panel_shows_true_accuracies_over_scores_coloured_by_depth(
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Score", "True accuracy (%)")
 
 
+@pytest.mark.slow
 def test_there_is_a_panel_per_run_up_to_six(tmp_path: Path, truth: str) -> None:
     stores = [build_run(tmp_path / str(i), build_table(i), seed=i) for i in range(8)]
 

@@ -21,6 +21,8 @@ from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import STARTED, InventedRun, Size
 from tests.reporting.page.runs import make_run, outcome
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>"
 # WCAG 2: contrast of an element's text with what is painted behind it
 CONTRASTS = """

@@ -130,6 +130,7 @@ def test_a_figure_script_works_from_any_folder_and_prints_the_path_of_its_pictur
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", FIGURES, ids=name_of)
 def test_a_figure_lies_beside_the_tables_and_its_path_is_printed(
     script: ModuleType,

@@ -165,6 +165,7 @@ def test_the_name_of_an_architecture_of_20_layers_stays_on_one_line(
         assert row.split()[-1] == outcome["status"]
 
 
+@pytest.mark.slow
 def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
     known_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -150,6 +150,7 @@ def test_tau_of_another_score_is_taken_over_what_was_visited_and_said_to_be_bias
     assert is_biased(row)
 
 
+@pytest.mark.slow
 def test_without_a_truth_that_knows_enough_networks_tau_is_the_check_s(tmp_path: Path) -> None:
     checks = [
         {

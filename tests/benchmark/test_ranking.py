@@ -173,6 +173,7 @@ def test_random_scores_are_positive_but_for_choice_0() -> None:
     assert scores[1:].min() > 0
 
 
+@pytest.mark.slow
 def test_yardsticks_repeat_and_random_ones_have_an_interval() -> None:
     truth = planted(build_table(), 60)
     found = ranking.yardsticks(truth)
@@ -195,6 +196,7 @@ def test_yardsticks_repeat_and_random_ones_have_an_interval() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones() -> None:
     truth = read_truth(json.dumps(macro_table()).encode(), "development")

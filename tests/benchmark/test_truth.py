@@ -83,6 +83,7 @@ def test_what_is_left_of_some_keys_are_the_networks_that_one_of_them_describes()
     assert truth.depth.tolist() == [1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_networks_of_nas_bench_macro_are_those_of_equal_canonical_form() -> None:
     space, table = shipped_space("nas_bench_macro"), macro_table()

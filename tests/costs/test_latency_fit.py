@@ -37,6 +37,7 @@ def test_enough_networks_without_noise_tell_every_latency(seed: int) -> None:
     assert np.abs(relative_errors(counts @ found, measured)).max() < 0.001
 
 
+@pytest.mark.slow
 def test_with_noise_sums_come_nearer_to_new_networks_than_isolated_latencies_do() -> None:
     medians = []
     for seed in range(100):

@@ -93,6 +93,7 @@ class TestBatches:
         assert torch.equal(images, again)
         assert torch.equal(labels, same)
 
+    @pytest.mark.slow
     def test_a_batch_is_the_same_in_another_process(self) -> None:
         program = inspect.cleandoc(
             """

@@ -167,6 +167,7 @@ class TestCells:
 
 
 class TestNetwork:
+    @pytest.mark.slow
     @pytest.mark.parametrize("settings", [PRDARTS, DARTS, PCDARTS])
     @pytest.mark.parametrize("side", [8, 13])
     def test_it_classifies_images_of_any_side(

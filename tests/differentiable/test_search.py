@@ -78,6 +78,7 @@ class TestSteps:
         assert moved(before, weights(search))
         assert all(moved([alphas[name]], [after]) for name, after in learnt(search).items())
 
+    @pytest.mark.slow
     def test_the_step_of_the_weights_leaves_the_gates_and_theirs_the_weights(self) -> None:
         search = begin()
         before, alphas = weights(search), learnt(search)
@@ -236,6 +237,7 @@ class TestReports:
         assert search.epoch == 0
 
 
+@pytest.mark.slow
 class TestLearning:
     @pytest.mark.parametrize(
         ("preset", "rate", "channels", "least"), [("prdarts", 0.2, 8, 0.2), ("darts", 0.1, 4, 0.5)]
@@ -254,6 +256,7 @@ class TestLearning:
 
 
 class TestRandomness:
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_search_and_another_seed_another(self) -> None:
         first, again, other = (rows(run(begin(seed=seed), 1)) for seed in (3, 3, 4))
 
@@ -279,6 +282,7 @@ def uninterrupted(preset: str) -> GateSearch:
 
 
 class TestContinuing:
+    @pytest.mark.slow
     @pytest.mark.parametrize("preset", ["prdarts", "pcdarts"])
     @pytest.mark.parametrize("stop", [1, 2])
     def test_continuing_after_an_epoch_equals_never_having_stopped_to_the_bit(
@@ -294,6 +298,7 @@ class TestContinuing:
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
+    @pytest.mark.slow
     def test_the_epochs_so_far_are_part_of_a_checkpoint(self) -> None:
         first = run(begin(), 2)
         second = begin()

@@ -299,6 +299,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"s3://{BUCKET}/run"
 
 
+@pytest.mark.slow
 def test_a_run_in_s3_is_exported_there(bucket: str, without_onnx: None) -> None:
     del without_onnx
     store, said = build_run(bucket, SPACE, [SECOND]), list[str]()
@@ -315,6 +316,7 @@ def test_a_run_in_s3_is_exported_there(bucket: str, without_onnx: None) -> None:
     assert said[-1] == f"export: 1 to take home in {bucket}/exports, see README.md there"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_onnx")
 def test_a_network_of_cells_is_exported_with_its_genotype(tmp_path: Path) -> None:
     space, dataset = shipped_cells(), named_dataset()

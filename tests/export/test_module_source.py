@@ -73,6 +73,7 @@ def module(folder: Path) -> ModuleType:
     return import_file(folder / "model.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_networks_of_every_shipped_space_compute_the_same_to_the_bit(name: str) -> None:
     source, weights, logits = exported(shipped(name, identity=True), SHIPPED[name])
@@ -165,6 +166,7 @@ def test_a_person_reads_nothing_of_linters_formatters_or_raynas_own_modules(
     assert source.startswith('"""Title.\n')
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_it_runs_in_a_fresh_environment_without_raynas(folder: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False)

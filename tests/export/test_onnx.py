@@ -16,6 +16,8 @@ from raynas.export.onnx import (
 from tests.builders import shipped
 from tests.exported import SHIPPED, crops, trained_network
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
 

@@ -12,12 +12,15 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from copy import copy
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from raynas.cluster.planning.connection import ship_by_value
 from raynas.cluster.planning.speeds import Speeds
+from raynas.cluster.workers.worker import Compute, Recipe
+from raynas.data.dataset import Dataset
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
+from raynas.training.gradients import Gradient, Piece, Vector
 from tests.builders import ROOT
 
 # one process that trains paths, and one for trials: starting a process takes longer than its work
@@ -119,6 +122,26 @@ class InProcess:
         with redirect_stdout(output), redirect_stderr(errors):
             code = module.main(["--run", str(run), *flags])
         return Ended(code, output.getvalue(), errors.getvalue())
+
+
+class LocalPathWorkers:
+    """Pretrains in this process: starting workers takes longer than their few steps."""
+
+    waiting_share = 0.0
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, *_: object) -> None:
+        self._compute: Compute = recipe(dataset)
+        self.healthy = [self]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        """Return a gradient per piece."""
+        return self._compute(vector, step, pieces)
 
 
 class Ended:

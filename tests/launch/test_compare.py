@@ -70,6 +70,7 @@ def matrix(
 Matrix = tuple[Path, list[str], dict[Path, Any], Ended]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(1200)  # two starts of Ray, four runs
 class TestMatrix:

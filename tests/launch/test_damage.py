@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from raynas.cluster import run_setup
+from raynas.cluster import pretraining, run_setup
 from raynas.cluster.planning.connection import Resources
 from raynas.recording.damage import missing
 from raynas.storage.run_store import RUN_COPY, RunStore
 from raynas.storage.schemas import SCHEMAS
-from tests.launch.scripts import TINY, load_script, results_of
+from tests.launch.scripts import TINY, LocalPathWorkers, load_script, results_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # a run, and one more a test
 
@@ -36,6 +36,7 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
         yield cluster
 
     monkeypatch.setattr(run_setup, "connected", connected)
+    monkeypatch.setattr(pretraining, "PathWorkers", LocalPathWorkers)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,7 @@ def sound(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_setup, "connected", connected)
+        patch.setattr(pretraining, "PathWorkers", LocalPathWorkers)
         assert search.main(["--run", str(run), *FLAGS]) == 0
     return run
 
@@ -61,6 +63,7 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(path.read_bytes()[: 0 if how == "empty" else path.stat().st_size // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_run_that_lost_a_file_of_every_table_is_made_whole_by_the_same_command(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], finished: bool

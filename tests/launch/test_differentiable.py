@@ -34,6 +34,7 @@ EPOCHS, SEEDS = 2, (0, 1)
 TINY = tuple(
     shlex.split(
         "--method prdarts --images.share 0.1 --no-export --retrain.epochs 1 --retrain.batch 32 "
+        "--retrain.concurrent 1 "
         "--differentiable.cells 3 --differentiable.channels 4 --differentiable.batch 32 "
         f"--differentiable.epochs {EPOCHS} --differentiable.seeds {len(SEEDS)}"
     )
@@ -121,6 +122,7 @@ def test_a_search_as_a_trial_is_that_of_its_seed_alone(whole: Ended) -> None:
     assert rows == [{"seed": 1, **row} for epoch in epochs for row in gate_rows(epoch, space)]
 
 
+@pytest.mark.slow
 def test_searches_that_were_interrupted_go_on_and_come_out_the_same(
     cluster: Resources, whole: Ended, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +144,7 @@ def test_searches_that_were_interrupted_go_on_and_come_out_the_same(
     assert results_of(folder) == results_of(whole.folder)
 
 
+@pytest.mark.slow
 def test_a_search_whose_process_is_killed_is_tried_again_from_its_last_epoch(
     cluster: Resources, whole: Ended, tmp_path: Path
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_search_whose_process_is_killed_is_tried_again_from_its_last_epoch(
     assert results_of(folder) == results_of(whole.folder)
 
 
+@pytest.mark.slow
 def test_workers_share_a_search_through_ray_train(cluster: Resources, tmp_path: Path) -> None:
     flags = ("--retrain.workers-per-trial", "2", "--differentiable.seeds", "1")
     ended = run(cluster, tmp_path / "run", *flags)
@@ -180,20 +184,17 @@ def test_workers_share_a_search_through_ray_train(cluster: Resources, tmp_path: 
     assert outcome["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_asha_stops_a_search_that_is_behind_and_nothing_of_it_is_retrained(
     cluster: Resources, whole: Ended, tmp_path: Path
 ) -> None:
     rows = whole.rows("search_epochs")
     first, second = (row["val_accuracy"] for row in rows if row["epoch"] == 1)
     flags = (
-        "--differentiable.scheduler",
-        "asha",
-        "--retrain.asha-grace-epochs",
-        "1",
-        "--retrain.asha-reduction",
-        "2",
-        "--search.concurrent",
-        "1",
+        *shlex.split(
+            "--differentiable.scheduler asha --retrain.asha-grace-epochs 1 "
+            "--retrain.asha-reduction 2 --search.concurrent 1"
+        ),
     )
     ended = run(cluster, tmp_path / "run", *flags)
 
@@ -215,6 +216,7 @@ def break_checkpoint(patch: pytest.MonkeyPatch, store: RunStore) -> None:
     patch.setattr(differentiable, "run_trials", run_trials)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["gates", "search_epochs"])
 def test_what_was_lost_of_searches_is_made_again(
     cluster: Resources, whole: Ended, tmp_path: Path, table: str
@@ -240,6 +242,7 @@ def ended_at(folder: Path) -> RunStore:
     return RunStore(str(folder))
 
 
+@pytest.mark.slow
 def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
     cluster: Resources, whole: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_seed_that_fails_is_told_and_leaves_the_others_which_keep_the_limits(
     assert outcome["architecture"] == found["architecture"]
 
 
+@pytest.mark.slow
 def test_if_all_seeds_fail_the_run_says_why_and_tries_them_again(
     cluster: Resources,
     tmp_path: Path,
@@ -281,6 +285,7 @@ def test_if_all_seeds_fail_the_run_says_why_and_tries_them_again(
     assert [row["error"] for row in again.rows("search_epochs")] == [None] * EPOCHS
 
 
+@pytest.mark.slow
 def test_searches_of_an_earlier_run_are_taken_over(
     cluster: Resources, whole: Ended, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,10 @@ from raynas.storage.lock import LOCK
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import read_metadata
 from tests.launch.scripts import (
-    STEPS,
     TINY,
     Ended,
     Launcher,
     ended,
-    half_written,
-    results_of,
     rows_of,
     running,
     wait_until,
@@ -26,41 +22,8 @@ from tests.launch.scripts import (
 
 pytestmark = pytest.mark.cluster
 
-CONTINUE = "stopped by SIGTERM; run the same command again to continue"
 
-
-def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_that_step(
-    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
-) -> None:
-    """No checkpoint is due for hours, so the one that appears is the signal's."""
-    store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
-    flags = [*TINY, "--pretrain.checkpoint-seconds", "9999"]
-
-    with running(launcher.start(run, *flags)) as process:
-        wait_until(lambda: len(store.parts("indicators")) >= 3, process)
-        assert not store.has(CHECKPOINT)
-        started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        wait_until(lambda: store.has(CHECKPOINT), seconds=3)
-        seconds = time.monotonic() - started
-        end = ended(process)
-    saved = store.rows("steps")
-
-    assert seconds < 3
-    assert end.code == 143
-    assert end.errors.splitlines()[-1] == CONTINUE
-    assert "Traceback" not in end.output + end.errors
-    assert 3 <= len(saved) < STEPS
-    assert not store.has(LOCK)
-    assert half_written(run) == []
-
-    end = launcher.run(run, *flags)
-
-    assert end.code == 0, end.errors
-    assert store.rows("steps")[: len(saved)] == saved  # not done again: equal times
-    assert results_of(run) == results_of(whole[0])
-
-
+@pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_works_and_welcome_once_that_was_killed(
     launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -95,6 +58,7 @@ def test_a_second_driver_is_refused_while_the_first_works_and_welcome_once_that_
     assert not store.has(LOCK)
 
 
+@pytest.mark.slow
 def test_a_run_whose_output_has_no_room_goes_on_and_tells_it_elsewhere(
     unheard: tuple[Path, Ended],
 ) -> None:

@@ -94,6 +94,7 @@ class TestOddFiles:
         assert len(facts["mean"]) == len(facts["std"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="no ../shared/data")
 class TestRealImages:

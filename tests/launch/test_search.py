@@ -4,7 +4,9 @@ import json
 import math
 import os
 import re
+import shlex
 import signal
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +27,10 @@ from raynas.export.module_source import import_file
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.recording.outcomes import SEARCH_STATE
+from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
+from raynas.storage.lock import LOCK
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.analysis import browser
@@ -41,6 +45,7 @@ from tests.launch.scripts import (
     Launcher,
     ended,
     files_of,
+    half_written,
     load_script,
     results_of,
     rows_of,
@@ -238,6 +243,41 @@ def test_a_run_under_another_limit_takes_over_what_is_the_same(
 
 
 @pytest.mark.cluster
+def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_that_step(
+    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    """No checkpoint is due for hours, so the one that appears is the signal's."""
+    store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
+    flags = [*TINY, "--pretrain.checkpoint-seconds", "9999"]
+
+    with running(launcher.start(run, *flags)) as process:
+        wait_until(lambda: len(store.parts("indicators")) >= 3, process)
+        assert not store.has(CHECKPOINT)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: store.has(CHECKPOINT), seconds=3)
+        seconds = time.monotonic() - started
+        end = ended(process)
+    saved = store.rows("steps")
+
+    assert seconds < 3
+    assert end.code == 143
+    said = "stopped by SIGTERM; run the same command again to continue"
+    assert end.errors.splitlines()[-1] == said
+    assert "Traceback" not in end.output + end.errors
+    assert 3 <= len(saved) < STEPS
+    assert not store.has(LOCK)
+    assert half_written(run) == []
+
+    end = launcher.run(run, *flags)
+
+    assert end.code == 0, end.errors
+    assert store.rows("steps")[: len(saved)] == saved  # not done again: equal times
+    assert results_of(run) == results_of(whole[0])
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_finds(
     launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
 ) -> None:
@@ -345,20 +385,11 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
             str(tmp_path / "mine.py"),
             "--data",
             data,
-            "--method",
-            "fair_isometry",
-            "--pretrain.batch",
-            "16",
-            "--pretrain.epochs",
-            "1",
-            "--retrain.top-k",
-            "1",
-            "--retrain.epochs",
-            "1",
-            "--max-params",
-            "2k",
-            "--images.augment",
-            "crop_flip",
+            *shlex.split(
+                "--method fair_isometry --pretrain.batch 16 --pretrain.epochs 1 "
+                "--pretrain.workers 1 --retrain.top-k 1 --retrain.epochs 1 "
+                "--max-params 2k --images.augment crop_flip"
+            ),
         ],
     )
     end = in_process.run(run, *flags)

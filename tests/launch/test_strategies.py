@@ -6,10 +6,10 @@ import re
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import torch
@@ -18,16 +18,13 @@ from raynas.cluster import pretraining, run_setup
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.tune import searchers
 from raynas.cluster.tune.searchers import EvolutionSearcher
-from raynas.cluster.workers.worker import Compute, Recipe
 from raynas.costs.latency_table import write
-from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
 from raynas.recording import outcomes
 from raynas.storage.run_store import RunStore
-from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.trained_networks import load_network
 from tests.builders import shipped_cells, shipped_space
-from tests.launch.scripts import SPEEDS, load_script, rows_of
+from tests.launch.scripts import SPEEDS, LocalPathWorkers, load_script, rows_of
 
 pytestmark = pytest.mark.cluster
 
@@ -45,26 +42,6 @@ ONE = ("--search.generations", "1")
 SHORT = ("--pretrain.epochs", "0.2")
 
 
-class Here:
-    """Pretrains in this process: starting workers takes longer than their few steps."""
-
-    waiting_share = 0.0
-
-    def __init__(self, recipe: Recipe, dataset: Dataset, *_: object) -> None:
-        self._compute: Compute = recipe(dataset)
-        self.healthy = [self]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave nothing behind."""
-
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
-        return self._compute(vector, step, pieces)
-
-
 @pytest.fixture(autouse=True)
 def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the script find the Ray that is there, and leave it running."""
@@ -74,7 +51,7 @@ def _on_our_ray(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
         yield cluster
 
     monkeypatch.setattr(run_setup, "connected", connected)
-    monkeypatch.setattr(pretraining, "PathWorkers", Here)
+    monkeypatch.setattr(pretraining, "PathWorkers", LocalPathWorkers)
     monkeypatch.setattr(run_setup, "probe", lambda *_: SPEEDS)  # which takes its time
 
 
@@ -116,6 +93,7 @@ def test_the_exact_search_finds_the_optimum_and_its_check_is_told(
     assert "check: 3 networks trained briefly; tau of the score " in output
 
 
+@pytest.mark.slow
 def test_a_calibrated_search_that_was_interrupted_goes_on_and_proposes_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,20 +103,11 @@ def test_a_calibrated_search_that_was_interrupted_goes_on_and_proposes_nothing_t
         str(run),
         *TINY,
         *SHORT,
-        "--search",
-        "calibrated",
-        "--retrain.top-k",
-        "3",
-        "--retrain.epochs",
-        "2",
-        "--retrain.scheduler",
-        "asha",
-        "--retrain.asha-grace-epochs",
-        "1",
-        "--retrain.asha-reduction",
-        "2",
-        "--retrain.concurrent",
-        "1",
+        *shlex.split(
+            "--search calibrated --retrain.top-k 3 --retrain.epochs 2 "
+            "--retrain.scheduler asha --retrain.asha-grace-epochs 1 "
+            "--retrain.asha-reduction 2 --retrain.concurrent 1"
+        ),
     ]
     append = RunStore.append
 
@@ -199,6 +168,7 @@ def noting(
     return on_trial_complete
 
 
+@pytest.mark.slow
 def test_an_evolution_scored_by_trials_goes_on_after_an_interruption_and_scores_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +232,7 @@ def test_random_search_pretrains_nothing_and_trains_the_best_draw(
     assert row_of(run)["method"] == "random"
 
 
+@pytest.mark.slow
 def test_cells_are_found_by_a_score_without_training_checked_retrained_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +290,7 @@ def latencies(path: Path, scale: float = 1.0) -> str:
     return place
 
 
+@pytest.mark.slow
 def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -374,6 +346,7 @@ def test_an_exact_front_of_latency_within_a_limit_is_trained_along_its_length(
     assert "its table of latencies had other content (digest " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_evolution_along_two_objectives_keeps_the_limit_of_latency_and_trains_a_front(
     tmp_path: Path,
 ) -> None:

@@ -20,7 +20,7 @@ from tests.builders import ROOT
 from tests.launch.scripts import SHORT, Ended, ended, results_of, running, wait_until
 from tests.nodes import Nodes, may_mount, started
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]  # each test may start the cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(600)]  # it may start
 
 DEVICE = "phone"  # a custom resource of one node
 _LIMIT = 1 << 20  # bytes of the package; Ray takes a hundred times as much
@@ -139,13 +139,7 @@ def test_latencies_are_measured_on_the_node_that_a_custom_resource_names(
         "launch/latency.py",
         "--resource",
         DEVICE,
-        "--nets",
-        "10",
-        "--held-out",
-        "4",
-        "--repeats",
-        "2",
-        "--out",
+        *shlex.split("--nets 10 --held-out 4 --repeats 2 --out"),
         str(table),
     ]
     end = ended(cluster.start(words))

@@ -43,6 +43,7 @@ def test_published_genotypes_cost_what_is_published_of_them(
     assert shipped_costs("darts_cells").of(architecture) == Cost(macs, params)
 
 
+@pytest.mark.slow
 @given(
     st.tuples(*(st.integers(0, block.size - 1) for block in SMALL.blocks)).map(Architecture),
     st.sampled_from([(8, 1, 10), (13, 3, 4)]),

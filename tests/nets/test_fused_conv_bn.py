@@ -135,6 +135,7 @@ def test_what_does_not_fit_stays_as_it_is() -> None:
     assert not [part for part in rows.modules() if isinstance(part, FusedConvNorm)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v2", "shufflenet_v2", "nas_bench_macro"])
 def test_a_fused_supernet_has_the_gradients_of_the_plain_one(name: str) -> None:
     space = shipped_space(name).with_identity(Identity())

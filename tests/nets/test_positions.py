@@ -29,6 +29,7 @@ def test_positions_are_those_of_a_real_forward_pass(reading: LayerIndicator, sid
     assert len(set(told.values())) > 2
 
 
+@pytest.mark.slow
 def test_a_large_space_is_told_without_memory_or_change() -> None:
     supernet = build_supernet(shipped_space("mobilenet_v2"), "none")
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}

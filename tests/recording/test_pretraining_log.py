@@ -156,6 +156,7 @@ def record_writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class TestCrashes:
+    @pytest.mark.slow
     @pytest.mark.parametrize("checkpoint_seconds", [ALWAYS, NEVER])
     @pytest.mark.parametrize("last", range(1, STEPS))
     def test_a_run_that_is_killed_after_any_step_ends_like_one_that_was_not(
@@ -167,6 +168,7 @@ class TestCrashes:
 
         assert tables_of(store) == expected
 
+    @pytest.mark.slow
     def test_a_run_that_is_killed_before_any_write_ends_like_one_that_was_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
     ) -> None:
@@ -252,6 +254,7 @@ class TestInterruptions:
         assert continued.step == last
         assert torch.equal(continued.vector, state.vector)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("checkpoint_seconds", [ALWAYS, NEVER])
     @pytest.mark.parametrize("where", ["_apply", "_mean_over_shards", "_decay"])
     @pytest.mark.parametrize("last", [1, 6, STEPS])
@@ -349,6 +352,7 @@ class TestCompaction:
         assert tables_of(store) == expected
         assert store.list_files("tables/steps") == [FILE]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("last", [1, 4, 6, STEPS])
     def test_a_run_without_its_checkpoint_begins_again_although_its_tables_are_compacted(
         self, tmp_path: Path, expected: dict[str, Any], last: int

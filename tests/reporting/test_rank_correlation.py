@@ -45,6 +45,7 @@ def spread_rows(score_noise: float, macs_noise: float, count: int = 30) -> list[
 
 
 class TestTau:
+    @pytest.mark.slow
     def test_a_swapped_pair_of_ten_is_tau_four_fifths(self) -> None:
         check = found(rows(score=[1, 2, 3, 5, 4], macs=[5, 4, 3, 2, 1]))
 
@@ -66,6 +67,7 @@ class TestTau:
         assert (score.low, score.tau, score.high) == pytest.approx((1.0, 1.0, 1.0))
         assert check.gain == (0.0, 0.0)
 
+    @pytest.mark.slow
     def test_an_interval_holds_tau_and_narrows_with_more_networks(self) -> None:
         few, many = (found(spread_rows(0.3, 0.3, count)) for count in (10, 100))
 
@@ -90,6 +92,7 @@ class TestTau:
         assert check.yardsticks["naswot"].tau == pytest.approx(1.0)
         assert check.yardsticks["depth"].tau == 0.0
 
+    @pytest.mark.slow
     def test_the_same_rows_say_the_same_again(self) -> None:
         assert checked(spread_rows(0.3, 0.5)) == checked(spread_rows(0.3, 0.5))
 
@@ -99,6 +102,7 @@ class TestWhatCounts:
     def test_fewer_than_three_networks_say_nothing(self, count: int) -> None:
         assert checked(rows(score=[1, 2, 3, 4, 5])[:count]) is None
 
+    @pytest.mark.slow
     def test_failed_trainings_do_not_count(self) -> None:
         good = rows(score=[1, 2, 3, 4, 5])
 

@@ -87,6 +87,7 @@ class TestReport:
         assert "\n1-0 failed\nValueError: broken\n" in text
         assert ["-", "-", "3", "failed"] in [line.split()[-4:] for line in text.splitlines()]
 
+    @pytest.mark.slow
     def test_gap_and_check_stand_below_the_outcomes_on_one_line_each(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -141,6 +142,7 @@ class TestGap:
 
 
 class TestCheck:
+    @pytest.mark.slow
     def test_it_names_the_networks_all_taus_and_the_verdict(self, tmp_path: Path) -> None:
         store = store_with(tmp_path, checks=[check(number) for number in range(1, 9)])
         numbers, verdict = check_lines(store)

@@ -64,6 +64,7 @@ def tau(calibration: Calibration, truth: list[Array]) -> float:
 
 
 class TestWithoutEvidence:
+    @pytest.mark.slow
     @settings(max_examples=25)
     @given(SEEDS)
     def test_the_ranking_and_the_first_proposal_are_the_indicators(self, seed: int) -> None:
@@ -139,6 +140,7 @@ class TestProposals:
 
 
 class TestEvidence:
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(3))
     def test_a_planted_additive_truth_is_recovered(self, seed: int) -> None:
         truth, calibration = tables(seed + 10), build_calibration(seed=seed)
@@ -148,6 +150,7 @@ class TestEvidence:
         assert before < 0.5
         assert tau(calibration, truth) > 0.9
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(3))
     def test_a_negated_indicator_is_abandoned(self, seed: int) -> None:
         truth = tables(seed)
@@ -295,6 +298,7 @@ class TestReplay:
         assert table.tau(list(SALIENCY)) == pytest.approx(0.835, abs=0.001)
         assert np.mean(taus) > 0.84
 
+    @pytest.mark.slow
     def test_a_weak_indicator_gains_more(self, table: Replay) -> None:
         ends = [
             replay(table, planted(table, 0.62, seed), None, seed, (32,))[-1] for seed in range(10)

@@ -140,6 +140,7 @@ def test_two_limits_are_judged_exactly_where_costs_are_large(seed: int) -> None:
         refuse_impossible(costs, Limits(least - 1, max_params))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "slack_macs", "slack_params"),
     [

@@ -293,6 +293,7 @@ def test_a_search_restored_from_json_at_any_point_is_the_uninterrupted_search(
     assert cut.state() == whole.state()
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=40)
 @given(SEEDS, BREEDINGS, SELECTIONS)
 def test_whatever_is_asked_and_told_a_restored_search_goes_on_as_the_first_one(

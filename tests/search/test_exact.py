@@ -63,6 +63,7 @@ def distance(one: Architecture, other: Architecture) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 @many
 @given(SIZES, SEEDS, SHARES, SHARES, LEVELS, st.integers(1, 6), st.integers(1, 5))
 def test_the_k_best_are_those_that_looking_at_all_finds(
@@ -92,6 +93,7 @@ def test_the_k_best_are_those_that_looking_at_all_finds(
             k_best(table, costs, limits, k, min_distance)
 
 
+@pytest.mark.slow
 @many
 @given(SEEDS, st.integers(0, 255))
 def test_limits_are_kept_to_the_last_unit_where_costs_are_near_a_billion(
@@ -136,6 +138,7 @@ def test_equal_scores_are_ordered_by_macs_and_then_lexicographically() -> None:
     assert found == [(1, 0), (1, 1), (2, 0), (2, 1), (0, 0), (0, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(3, 1, 4, 2), (2, 1000, 3, 400)])
 def test_where_all_is_equal_the_order_is_lexicographic(sizes: tuple[int, ...]) -> None:
     ones = tuple((1,) * size for size in sizes)
@@ -237,6 +240,7 @@ def test_a_front_of_as_many_points_as_there_are_is_the_whole_front() -> None:
     assert len(found) == len(whole) > 4
 
 
+@pytest.mark.slow
 @many
 @given(
     SIZES,

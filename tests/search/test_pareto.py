@@ -20,6 +20,7 @@ OBJECTIVES = npst.arrays(np.float64, SHAPES, elements=VALUES)  # with ties and e
 many = hypothesis_settings(max_examples=200)
 
 
+@pytest.mark.slow
 @many
 @given(OBJECTIVES)
 def test_fronts_are_those_of_pymoo(objectives: Array) -> None:
@@ -28,6 +29,7 @@ def test_fronts_are_those_of_pymoo(objectives: Array) -> None:
     assert found == [front.tolist() for front in NonDominatedSorting().do(objectives)]
 
 
+@pytest.mark.slow
 @many
 @given(OBJECTIVES)
 def test_crowding_distances_are_those_of_pymoo(objectives: Array) -> None:
@@ -39,6 +41,7 @@ def test_crowding_distances_are_those_of_pymoo(objectives: Array) -> None:
         np.testing.assert_allclose(crowding_distances(points), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @many
 @given(OBJECTIVES)
 def test_the_order_goes_by_front_then_by_crowding_then_by_position(objectives: Array) -> None:
@@ -79,6 +82,7 @@ def test_twenty_thousand_points_are_sorted_front_by_front_without_a_matrix_of_al
     assert set(taken) <= set(first.tolist())
 
 
+@pytest.mark.slow
 @many
 @given(OBJECTIVES, st.integers(1, 8))
 def test_along_a_front_lie_both_ends_and_different_points_in_its_order(

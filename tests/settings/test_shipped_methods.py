@@ -50,6 +50,7 @@ def pretrained(settings: Settings, dataset: Dataset) -> Pretraining:
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(set(PRETRAINED) - set(BY_TRIALS)))
 def test_a_method_of_indicators_pretrains_and_scores_every_architecture(method: str) -> None:
     settings = LOADED[method]
@@ -62,6 +63,7 @@ def test_a_method_of_indicators_pretrains_and_scores_every_architecture(method: 
     assert len(np.unique(scores)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(BY_TRIALS))
 def test_a_method_scored_by_trials_tells_architectures_apart(method: str) -> None:
     settings, dataset = LOADED[method], build_dataset()
@@ -76,6 +78,7 @@ def test_a_method_scored_by_trials_tells_architectures_apart(method: str) -> Non
     assert len(np.unique(scores)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", BY_GATES)
 def test_a_differentiable_method_ends_in_a_network_of_the_space_that_its_file_names(
     method: str,

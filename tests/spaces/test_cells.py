@@ -89,6 +89,7 @@ class TestArchitectures:
         assert SPACE.check(drawn) == drawn
         assert costs.of(drawn).params <= 3_000_000
 
+    @pytest.mark.slow
     def test_another_process_counts_candidates_alike(self) -> None:
         text = str(dict(SPACE.genotypes)["DARTS_V2"])
         program = (

@@ -114,6 +114,7 @@ def test_every_candidate_has_a_batch_norm_to_read_unless_it_is_a_fixed_identity(
     assert marked == expected
 
 
+@pytest.mark.slow
 @every_chain
 def test_a_path_leads_through_the_supernet_at_full_resolution(name: str) -> None:
     space = shipped_space(name, identity=True)
@@ -125,6 +126,7 @@ def test_a_path_leads_through_the_supernet_at_full_resolution(name: str) -> None
         assert supernet(images, path).shape == (2, space.num_classes)
 
 
+@pytest.mark.slow
 @every_space
 def test_a_stand_alone_network_costs_what_the_additive_table_says(name: str) -> None:
     space = shipped(name)

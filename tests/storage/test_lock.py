@@ -209,6 +209,7 @@ class TestTwoDrivers:
 
 
 class TestDeadDrivers:
+    @pytest.mark.slow
     def test_a_killed_process_of_this_machine_is_known_to_be_dead_at_once(
         self, store: RunStore
     ) -> None:
@@ -250,6 +251,7 @@ class TestDeadDrivers:
         assert len(said) == 1
         assert "looking for a sign of life" in said[0]
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("quick")
     def test_a_heart_that_stands_still_on_another_machine_is_dead_after_the_dead_time(
         self, store: RunStore
@@ -267,6 +269,7 @@ class TestDeadDrivers:
 
         assert seconds_to_take(store, []) < DEAD_SECONDS
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("quick")
     @pytest.mark.parametrize("content", [b"", b"\xff{", b"[]", b'{"pid": 1}'])
     def test_a_damaged_lock_is_said_to_be_unreadable_and_replaced_after_the_dead_time(
@@ -301,6 +304,7 @@ class TestClocks:
         with beating(store, lock), pytest.raises(UserError, match="is at work"):
             RunLock(store, print).__enter__()
 
+    @pytest.mark.slow
     def test_a_clock_that_jumps_neither_hastens_nor_delays_a_death(self, store: RunStore) -> None:
         lock_of_elsewhere(store)
 
@@ -387,6 +391,7 @@ class TestTakenAway:
 
         assert content_of(store)["driver"] == "d"
 
+    @pytest.mark.slow
     def test_a_lock_that_is_damaged_or_deleted_under_a_driver_is_written_again(
         self, store: RunStore
     ) -> None:
@@ -399,6 +404,7 @@ class TestTakenAway:
             time.sleep(0.5)
             assert content_of(store)["driver"] == driver
 
+    @pytest.mark.slow
     def test_a_storage_that_fails_under_the_heart_is_left_to_the_stages(
         self, store: RunStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -314,6 +314,7 @@ def test_an_upload_that_is_interrupted_is_whole_all_the_same(
     assert store.read_bytes("checkpoint") == new
 
 
+@pytest.mark.slow
 def test_a_storage_that_fails_now_and_then_loses_nothing(objects: Storage) -> None:
     failures = Failures(most_bytes=20_000)
     with failing_now_and_then(objects, failures) as failing:
@@ -326,6 +327,7 @@ def test_a_storage_that_fails_now_and_then_loses_nothing(objects: Storage) -> No
     assert [row["step"] for row in rows] == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_gone_is_named_with_what_to_do(
     objects: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

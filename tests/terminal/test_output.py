@@ -200,6 +200,7 @@ def in_a_shell(words: str, where: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flag", "where", "code", "said"),
     [
@@ -219,6 +220,7 @@ def test_a_script_ends_without_a_traceback_wherever_its_output_goes(
     assert (done.returncode, done.stderr) == (code, said)
 
 
+@pytest.mark.slow
 def test_a_refusal_has_its_code_where_nobody_reads_why() -> None:
     done = in_a_shell("/nowhere", "2>&-")
 

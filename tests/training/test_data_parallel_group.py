@@ -23,6 +23,8 @@ from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
 from tests.data.samples import build_dataset, tiny_space
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 2
 Trained = TypeVar("Trained", Retraining, GateSearch)
 PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.0)  # parts of 8 and 7 images

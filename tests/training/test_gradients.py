@@ -64,6 +64,7 @@ class Exact:
         return torch.cat([part.flatten() for part in parts]).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("trainable", "layer_indicator", "classifier_rate"),

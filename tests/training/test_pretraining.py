@@ -49,6 +49,7 @@ def sizes_of(space: SearchSpace) -> list[int]:
 
 
 class TestWhatLearns:
+    @pytest.mark.slow
     @pytest.mark.parametrize("trainable", ["all_bn", "last_bn"])
     @pytest.mark.parametrize("classifier_rate", [0.0, 0.01])
     def test_batch_norms_learn_and_frozen_weights_keep_every_bit(

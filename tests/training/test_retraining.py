@@ -70,6 +70,7 @@ def rows_of(retraining: Retraining) -> list[tuple[float, ...]]:
 
 
 class TestLearning:
+    @pytest.mark.slow
     def test_a_subnet_learns_the_digits_far_beyond_chance(self) -> None:
         settings = RetrainSettings(epochs=3, batch=16, learning_rate=0.1)
         retraining = Retraining(
@@ -87,12 +88,14 @@ class TestLearning:
         assert retraining.evaluate("test").accuracy > 0.6
         assert losses[-1] < losses[0]
 
+    @pytest.mark.slow
     def test_a_network_of_cells_learns_the_digits_far_beyond_chance(self) -> None:
         retraining = of_cells(digits(train=320, held_out=100), epochs=3, ema_decay=0.0)
         train(retraining, 3)
 
         assert retraining.history[-1].val_accuracy > 0.6  # ten classes: chance is 0.1
 
+    @pytest.mark.slow
     def test_a_network_of_cells_continues_as_if_it_had_not_been_interrupted(self) -> None:
         """Its cells read no state but the last: some weights never have a gradient."""
         images = digits(train=64, held_out=20)

@@ -119,6 +119,7 @@ def give_mean_statistics(network: nn.Sequential, batches: Batches) -> None:
 
 
 class TestSubnetAccuracy:
+    @pytest.mark.slow
     @pytest.mark.parametrize("trainable", [WEIGHTS, NORMS])
     def test_it_is_the_accuracy_of_a_network_of_its_own_with_mean_statistics(
         self, trainable: str

@@ -160,6 +160,7 @@ with connected(verbose="verbose" in sys.argv):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("word", ["quiet", "verbose"])
@@ -212,6 +213,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_cluster_started_here_works_in_a_thread_and_a_batch_job_and_lets_nobody_in(
     tmp_path: Path,

@@ -188,6 +188,7 @@ class TestProbe:
 
         assert seconds_of(work, most=3) < 0.1
 
+    @pytest.mark.slow
     @pytest.mark.cluster
     def test_a_cluster_s_speeds_are_measured_where_the_run_will_work(
         self, cluster: Resources
@@ -208,6 +209,7 @@ class TestProbe:
         assert found.checkpoint_bytes > 100
         assert stages(settings, made, **vars(found))["retrain"]["seconds"] > 0
 
+    @pytest.mark.slow
     @pytest.mark.cluster
     def test_the_speed_of_a_differentiable_search_is_measured(self, cluster: Resources) -> None:
         settings = by_gates(cells=3, channels=4, batch=12, seeds=2)
@@ -219,6 +221,7 @@ class TestProbe:
         assert found.search_bytes > 1000
         assert (found.step, found.isometry) == (0.0, 0.0)
 
+    @pytest.mark.slow
     @pytest.mark.cluster
     def test_what_fails_in_a_probe_is_told_with_its_remedy(self, cluster: Resources) -> None:
         with pytest.raises(ProbeError, match=r"run the same command again(.|\n)*ip="):

@@ -174,6 +174,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the GPUs are to be missing")
 def test_real_nodes_are_asked_for_the_folder_the_images_and_their_gpus(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from raynas.cluster.planning.connection import Resources
-from raynas.cluster.planning.plan_text import plan_lines
 from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.errors import UserError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
-from tests.cluster.planning.test_plan import SMALL, plan
+from tests.cluster.planning.test_plan import SMALL, lines_of, plan
 
 CPUS = Resources(2, 8.0, 0.0, each=((4.0, 0.0), (4.0, 0.0)))
 GPUS = Resources(2, 16.0, 5.0, each=((8.0, 3.0), (8.0, 2.0)))
@@ -141,8 +140,8 @@ class TestPlan:
 
     def test_trials_at_a_time_and_the_workers_of_each_are_told(self) -> None:
         asked = replace(SMALL, retrain=RetrainSettings(gpus_per_trial=2.0))
-        text = "\n".join(plan_lines(plan(asked, GPUS), asked, GPUS))
-        alone = "\n".join(plan_lines(plan(SMALL, GPUS), SMALL, GPUS))
+        text = "\n".join(lines_of(plan(asked, GPUS), asked, GPUS))
+        alone = "\n".join(lines_of(plan(SMALL, GPUS), SMALL, GPUS))
 
         assert (
             "3 networks for 15 epochs, 2 at a time, each on 2 workers of 1 CPU and 1 GPU, fifo"

@@ -95,6 +95,7 @@ def bereft(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Expe
     return experiment
 
 
+@pytest.mark.slow
 class TestKilledWorker:
     def test_the_trial_goes_on_from_the_last_epoch_on_new_workers(self, bereft: Experiment) -> None:
         notes = bereft.folder / "notes"

@@ -279,6 +279,7 @@ class TestTrials:
         assert f"batch {fifo.settings.retrain.batch}" in lines[2]
         assert any(f"{fifo.folder.name}.py" in line for line in lines)
 
+    @pytest.mark.slow
     def test_a_second_experiment_tries_nothing_but_what_failed(self, fifo: Experiment) -> None:
         files = {
             file: file.read_bytes()
@@ -316,6 +317,7 @@ class Deaf(LoggerCallback):
         raise ConnectionError("nobody there")
 
 
+@pytest.mark.slow
 class TestWarmStart:
     def test_what_an_earlier_run_trained_is_not_trained_again_and_comes_out_the_same(
         self, fifo: Experiment, warm: Experiment
@@ -334,6 +336,7 @@ class TestWarmStart:
         assert warm.bar.left[-1] in {2, 0}  # epochs of the broken one, unless it has failed
 
 
+@pytest.mark.slow
 class TestTracking:
     def test_tensorboard_gets_every_curve_under_the_architecture(self, warm: Experiment) -> None:
         for architecture in (GOOD, SILENT):
@@ -402,6 +405,7 @@ def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experi
     return experiment
 
 
+@pytest.mark.slow
 def test_asha_stops_the_weaker_trial_early_and_says_so(asha: Experiment) -> None:
     good, weak = asha.outcome(GOOD), asha.outcome(SILENT)
 
@@ -414,6 +418,7 @@ def test_asha_stops_the_weaker_trial_early_and_says_so(asha: Experiment) -> None
     assert not asha.store.has(model_path(SILENT))
 
 
+@pytest.mark.slow
 def test_a_trial_in_the_process_of_a_stopped_one_is_begun_and_fails_for_its_own_reason(
     asha: Experiment,
 ) -> None:

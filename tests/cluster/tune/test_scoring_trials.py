@@ -103,6 +103,7 @@ class TestScoring:
         built = len(list(ended.folder.glob("built-*")))
         assert built < 10  # two at a time; one that finds no work at a generation's end may go
 
+    @pytest.mark.slow
     def test_failures_and_nan_never_join_the_population(self, tmp_path: Path) -> None:
         first = build_evolution(**TINY).ask()
         failing, unscored = map(str, sorted(first, key=sum)[-2:])  # they would have been parents
@@ -116,6 +117,7 @@ class TestScoring:
         assert not bred & {failing, unscored}
         assert found.evolution.finished
 
+    @pytest.mark.slow
     def test_a_steady_state_needs_no_barrier_and_scores_as_many(self, tmp_path: Path) -> None:
         settings = TINY | {"breeding": "steady_state", "generations": 2}
         found = search(tmp_path, **settings)

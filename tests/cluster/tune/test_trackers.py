@@ -209,6 +209,7 @@ def test_mlflow_gets_a_run_per_architecture_with_its_epochs(
     assert [(each.step, each.value) for each in found] == [(1, 0.6), (2, 0.7)]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("patient")
 def test_wandb_gets_a_run_per_architecture_also_without_a_network(
@@ -227,6 +228,7 @@ def test_wandb_gets_a_run_per_architecture_also_without_a_network(
     assert b"val_accuracy" in file.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("cluster")
 def test_what_ends_a_process_of_wandb_is_raised_and_one_that_is_late_is_told() -> None:

@@ -78,6 +78,7 @@ def expected() -> tuple[list[StepReport], bytes]:
     return list(state.run(compute)), state.to_bytes()
 
 
+@pytest.mark.slow
 def test_workers_are_added_when_the_cluster_has_room_for_more(
     cluster: Resources,
     expected: tuple[list[StepReport], bytes],
@@ -125,6 +126,7 @@ def test_killed_workers_are_replaced_and_no_bit_of_the_result_changes(
     wait_for(three, 3)
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_late_others_do_its_work_and_it_is_started_anew(
     three: PathWorkers,
     expected: tuple[list[StepReport], bytes],
@@ -149,6 +151,7 @@ def test_a_hung_worker_is_late_others_do_its_work_and_it_is_started_anew(
     assert victim.pid not in {member.line.pid for member in three.healthy if member.line}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("firewall", [False, True], ids=["chosen", "behind a firewall"])
 def test_calls_carry_the_same_bits_where_sockets_are_not_wanted_or_not_possible(
     cluster: Resources,
@@ -206,6 +209,7 @@ def test_an_exception_in_a_step_names_the_step_and_its_paths(
     assert str(failed.value).strip().endswith("ValueError: broken in step 2")
 
 
+@pytest.mark.slow
 def test_a_mistake_that_only_a_worker_sees_is_told_as_one(cluster: Resources) -> None:
     del cluster
     with (
@@ -215,6 +219,7 @@ def test_a_mistake_that_only_a_worker_sees_is_told_as_one(cluster: Resources) ->
         list(begin().run(workers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfit", [1, 2])
 def test_a_worker_on_an_unfit_node_is_done_without_and_the_last_one_ends_the_stage(
     cluster: Resources, tmp_path: Path, unfit: int
@@ -272,6 +277,7 @@ def mistaken_recipe(dataset: Dataset) -> Compute:
     raise UserError("images: none")
 
 
+@pytest.mark.slow
 def test_one_worker_computes_the_same_bits_until_it_is_gone_for_good(
     cluster: Resources,
     expected: tuple[list[StepReport], bytes],

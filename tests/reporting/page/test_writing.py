@@ -81,6 +81,7 @@ def test_a_run_of_an_older_raynas_lacks_columns_and_has_a_page(tmp_path: Path) -
     assert "mine" in make_page(store, METHODS)
 
 
+@pytest.mark.slow
 def test_a_large_run_has_a_page_of_less_than_a_megabyte(tmp_path: Path) -> None:
     names = ["-".join(map(str, divmod(at, 7))) + "-0" * 18 for at in range(1000)]
     rows = [outcome(at + 1, name, macs=10**8 + at) for at, name in enumerate(names)]
