@@ -32,6 +32,7 @@ from raynas.reporting.summary import (
     outcome_columns,
     search_lines,
 )
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.json_text import json_text
@@ -150,7 +151,7 @@ def rendered(summary: Summary) -> Group:
     settings = summary.run["settings"]
     if isinstance(settings, dict) and settings.get("pretrain", {}).get("epochs") == 0:
         del lines["pretraining"], lines["fairness"]  # there never will be any
-    balanced = is_imbalanced(summary.run["plan"] or {})
+    balanced = is_imbalanced(PlanFacts.from_json(json.dumps(summary.run["plan"])))
     table = _outcomes_table(summary.outcomes, balanced)
     errors = [
         f"{row['architecture']} {row['status']}: {row['error'].strip().splitlines()[-1]}"

@@ -7,7 +7,6 @@ launch/search.py does this at its end; this is for runs that were made without i
 stopped before, or whose space or data have moved. What is there already is written anew.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from raynas.errors import StageError, UserError
 from raynas.export.exports import exports_of
 from raynas.settings.settings import Settings
 from raynas.storage.folder import Folder
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
 from raynas.terminal.output import outlive_output
@@ -67,7 +67,7 @@ def export(command: Command) -> None:
     place: dict[str, Any] = (
         {"folder": Folder.create(command.out), "prefix": ""} if command.out else {}
     )
-    dataset = _dataset(command.data, settings, json.loads(run["plan"]), space.resolution)
+    dataset = _dataset(command.data, settings, PlanFacts.from_json(run["plan"]), space.resolution)
     exports = exports_of(store, space, dataset, with_onnx=command.onnx, **place)
     for outcome in outcomes:
         for sentence in exports.make(outcome):
@@ -99,7 +99,7 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
 
 
 def _dataset(
-    moved: str | None, settings: Settings, facts: dict[str, Any], usual_resolution: int
+    moved: str | None, settings: Settings, facts: PlanFacts, usual_resolution: int
 ) -> Dataset | None:
     """Return the images of the run; None where they are gone and not needed."""
     try:
@@ -107,16 +107,16 @@ def _dataset(
             moved or settings.data, settings.images, settings.seed, usual_resolution
         )
     except (UserError, StageError) as error:
-        if moved or "mean" not in facts:
+        if moved or facts.mean is None:
             raise UserError(
                 f"{error}; its normalisation is needed, so say by --data where the images are now"
             ) from error
         print(f"outputs are compared on noise, for the images of the run cannot be read: {error}")
         return None
-    if [list(dataset.class_names), len(dataset.train)] != [facts["classes"], facts["train"]]:
+    if [list(dataset.class_names), len(dataset.train)] != [list(facts.classes), facts.train]:
         raise UserError(
             f"data {moved or settings.data}: not the images of the run, which had "
-            f"{facts['train']:,} to train in {len(facts['classes']):,} classes"
+            f"{facts.train:,} to train in {len(facts.classes):,} classes"
         )
     return dataset
 

@@ -22,6 +22,7 @@ from raynas.recording.rows import run_row
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from tests.data.samples import build_dataset
 
@@ -91,18 +92,17 @@ def build_run(
     dataset = dataset or named_dataset()
     store = RunStore.create(uri)
     chosen = Settings(space=space.name, **settings)
-    facts = {
-        "classes": list(dataset.class_names),
-        "channels": dataset.channels,
-        "resolution": dataset.resolution,
-        "train": len(dataset.train),
-        "val": len(dataset.val),
-        "test": len(dataset.test),
-        "skipped": [],
-        "class_counts": dataset.class_counts,
-        "mean": dataset.mean.tolist(),
-        "std": dataset.std.tolist(),
-    }
+    facts = PlanFacts(
+        classes=dataset.class_names,
+        channels=dataset.channels,
+        resolution=dataset.resolution,
+        train=len(dataset.train),
+        val=len(dataset.val),
+        test=len(dataset.test),
+        class_counts=dataset.class_counts,
+        mean=dataset.mean.tolist(),
+        std=dataset.std.tolist(),
+    )
     row = run_row(store.name, chosen, facts) | {"started": datetime(2026, 3, 1, tzinfo=UTC)}
     store.append("runs", [row], "run")
     costs = cost_table(space, dataset.resolution, dataset.channels, dataset.num_classes)

@@ -3,7 +3,6 @@
 Everything that cannot work is refused here, before anything trains.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.spaces.protocol import Space
 from raynas.storage.lock import RunLock
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
 from raynas.terminal.cli import make_console
@@ -122,7 +122,7 @@ def planned(
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
-        facts = json.loads(recorded["plan"]) if recorded else None
+        facts = PlanFacts.from_json(recorded["plan"]) if recorded else None
         own = _with_own_table(settings, store) if recorded else settings
         plan = make_plan(space, dataset, own, resources, facts)
         if supernet:

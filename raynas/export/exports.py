@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
 from raynas.training.checkpoints import read_model
@@ -59,7 +60,7 @@ class Exports:
 
     store: RunStore
     space: Space
-    facts: Row
+    facts: PlanFacts
     images: torch.Tensor
     source: str
     folder: Folder
@@ -124,15 +125,13 @@ class Exports:
         chosen, facts = Architecture.parse(architecture), self.facts
         dropout = self._settings.retrain.dropout
         with torch.random.fork_rng(devices=[]):
-            network = subnet(
-                self.space, chosen, facts["channels"], len(facts["classes"]), dropout
-            ).eval()
+            network = subnet(self.space, chosen, facts.channels, len(facts.classes), dropout).eval()
         network.load_state_dict(safetensors.torch.load(weights))
         parts = parts_of(network, self.space, chosen, self._image)
         return parts, nn.Sequential(OrderedDict((part.name, part.module) for part in parts)).eval()
 
     def _title(self, outcome: Row) -> str:
-        classes, shape = len(self.facts["classes"]), show_shape(self._image)
+        classes, shape = len(self.facts.classes), show_shape(self._image)
         return (
             f"Tells {classes} classes apart in images of {shape} pixels.\n\n"
             f"Search space {self.space.name}, architecture {outcome['architecture']}."
@@ -140,8 +139,8 @@ class Exports:
 
     @property
     def _image(self) -> tuple[int, int, int]:
-        side = self.facts["resolution"]
-        return self.facts["channels"], side, side
+        side = self.facts.resolution
+        return self.facts.channels, side, side
 
     @property
     def _settings(self) -> Settings:
@@ -150,8 +149,8 @@ class Exports:
     def _constants(self) -> Row:
         facts = self.facts
         return {
-            **{name.upper(): tuple(facts[name]) for name in ("classes", "mean", "std")},
-            **{name.upper(): facts[name] for name in ("resolution", "channels")},
+            **{name.upper(): tuple(getattr(facts, name)) for name in ("classes", "mean", "std")},
+            **{name.upper(): getattr(facts, name) for name in ("resolution", "channels")},
             "BITS": self._settings.images.bits,
         }
 
@@ -163,11 +162,14 @@ class Exports:
             "architecture": outcome["architecture"],
             "space": self.space.name,
             "genotype": self._genotype(outcome),
-            "classes": facts["classes"],
+            "classes": facts.classes,
             "input": {"name": "images", "shape": ["N", *self._image]},
-            "output": {"name": "logits", "shape": ["N", len(facts["classes"])]},
+            "output": {"name": "logits", "shape": ["N", len(facts.classes)]},
             "preprocessing": {
-                **{name: facts[name] for name in ("resolution", "channels", "mean", "std")},
+                "resolution": facts.resolution,
+                "channels": facts.channels,
+                "mean": facts.mean,
+                "std": facts.std,
                 "bits": self._settings.images.bits,
                 "crop": "middle square",
                 "resize": "bilinear",
@@ -187,9 +189,9 @@ class Exports:
             ],
             "data": {
                 "name": public["data"],
-                **{part: facts[part] for part in ("train", "val", "test")},
-                "skipped": len(facts["skipped"]),
-                "class_counts": facts.get("class_counts"),
+                **{part: getattr(facts, part) for part in ("train", "val", "test")},
+                "skipped": len(facts.skipped),
+                "class_counts": facts.class_counts,
             },
             "found_by": {
                 "run": self._run["run"],
@@ -218,7 +220,7 @@ class Exports:
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
         wanted = "onnx" if self.with_onnx and not onnx.missing_packages() else ""
-        known = [FORMAT, outcome, len(self._outcomes), self.facts, wanted]
+        known = [FORMAT, outcome, len(self._outcomes), asdict(self.facts), wanted]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
     def _write(self, architecture: str, files: dict[str, bytes], config: Row) -> None:
@@ -243,15 +245,16 @@ def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: A
         dataset: Its images, to compare outputs on some of the validation part; None: on noise.
         rest: Further attributes of ``Exports``.
     """
-    facts = json.loads(store.rows("runs")[0]["plan"])
+    facts = PlanFacts.from_json(store.rows("runs")[0]["plan"])
     if dataset is not None:
-        facts = {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()} | facts
+        if facts.mean is None:  # as in runs of an older raynas
+            facts = replace(facts, mean=dataset.mean.tolist(), std=dataset.std.tolist())
         indices = np.linspace(0, len(dataset.val) - 1, min(_CHECKED, len(dataset.val)))
         pixels = dataset.val.take(np.unique(indices.round()).astype(np.int64)).pixels
         images, source = normalise(torch.from_numpy(pixels), dataset), "validation images"
     else:
         generator = torch.Generator().manual_seed(mixed_seed(0, Stream.NOISE))
-        shape = _CHECKED, facts["channels"], facts["resolution"], facts["resolution"]
+        shape = _CHECKED, facts.channels, facts.resolution, facts.resolution
         images, source = torch.randn(shape, generator=generator), "images of noise"
     return Exports(store, space, facts, images, source, **{"folder": store, **rest})
 
@@ -276,12 +279,12 @@ def export_finished(
         say(f"export: {made} to take home in {store.locate('exports')}, see README.md there")
 
 
-def _accuracies(outcome: Row, facts: Row) -> Row:
+def _accuracies(outcome: Row, facts: PlanFacts) -> Row:
     """Return what is known of the accuracy on each part, with Wilson's interval."""
     found = {}
     for name, part in (("test", "test"), ("validation", "val")):
         accuracy = outcome[f"{part}_accuracy"]
-        images = outcome.get(f"{part}_images") or facts[part]
+        images = outcome.get(f"{part}_images") or getattr(facts, part)
         if accuracy is not None:
             found[name] = {
                 "accuracy": accuracy,

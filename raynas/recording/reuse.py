@@ -1,14 +1,11 @@
 """Beginning a run with the pretraining of another one that trained the same supernet."""
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 from raynas.errors import UserError
 from raynas.recording.matching_facts import other_facts
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.settings.settings import Settings, decides_supernet, differences
 from raynas.settings.stage_inputs import differing_plans
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole
 
@@ -38,9 +35,7 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
 
-def refuse_foreign(
-    source: RunStore, settings: Settings, facts: Mapping[str, Any] | None = None
-) -> None:
+def refuse_foreign(source: RunStore, settings: Settings, facts: PlanFacts | None = None) -> None:
     """Refuse a run whose pretraining is not the one that is asked for.
 
     Args:
@@ -57,7 +52,7 @@ def refuse_foreign(
             f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended; "
             "check the path, or leave the flag out"
         )
-    before = json.loads(recorded[0]["plan"] or "{}")
+    before = PlanFacts.from_json(recorded[0]["plan"])
     differing = differences(recorded[0]["settings"], settings, decides_supernet)
     differing += differing_plans("pretraining", before, facts) if facts else []
     if differing:

@@ -23,13 +23,14 @@ from raynas.search.indicators import Indicators
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
+from raynas.storage.plan_facts import PlanFacts
 
 Rows = list[dict[str, Any]]
 _PACKAGES = ("torch", "torchvision", "ray", "numpy", "pyarrow")
 _REPOSITORY = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
-def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
+def run_row(run: str, settings: Settings, plan: PlanFacts) -> dict[str, Any]:
     """Return the row of ``runs`` for a run that begins now."""
     return {
         "run": run,
@@ -41,7 +42,7 @@ def run_row(run: str, settings: Settings, plan: dict[str, Any]) -> dict[str, Any
         "git_commit": git_commit(),
         "started": datetime.now(UTC),
         "finished": None,
-        "plan": json.dumps(plan),
+        "plan": plan.to_json(),
     }
 
 

@@ -4,8 +4,6 @@ Each part is the same to the bit only where the settings that decide it agree; w
 agree is made anew, and the reason is said.
 """
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from raynas.costs.costs import CostTable
@@ -16,6 +14,7 @@ from raynas.recording.reuse import is_pretrained
 from raynas.settings.settings import Settings, differences
 from raynas.settings.stage_inputs import Part, decides, differing_plans
 from raynas.spaces.architecture import Architecture
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import inside
 
@@ -33,7 +32,7 @@ class Earlier:
     """A run that has been made before, and what of it a new one may take over."""
 
     def __init__(
-        self, source: RunStore, settings: Settings, costs: CostTable, facts: Mapping[str, Any]
+        self, source: RunStore, settings: Settings, costs: CostTable, facts: PlanFacts
     ) -> None:
         """Look at the earlier run.
 
@@ -55,7 +54,7 @@ class Earlier:
                 "path, or leave the flag out"
             )
         self._recorded = rows[0]["settings"]
-        self._plans = json.loads(rows[0]["plan"] or "{}"), facts
+        self._plans = PlanFacts.from_json(rows[0]["plan"]), facts
         self._refuse_other_images()
         self._refuse_other_costs(costs)
 

@@ -1,11 +1,11 @@
 """How evenly images spread over classes and parts, as lines for a person.
 
-A recorded run tells it by the facts in ``runs.plan``: ``classes``, names in the order of the
-labels, and ``class_counts``, images of each class by part.
+A recorded run tells it by the facts of its plan (``raynas.storage.plan_facts``).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from raynas.storage.plan_facts import PlanFacts
 
 _FEW = 10  # training images of a class; fewer are hard to learn from
 _UNEVEN = 1.5  # times as many images as the smallest class has
@@ -13,15 +13,15 @@ _NAMED = 3  # classes that a line names
 _MOST_NAMED, _FIRST = 10, 8  # classes all of which are named, and of more only the first
 
 
-def is_imbalanced(facts: Mapping[str, Any]) -> bool:
+def is_imbalanced(facts: PlanFacts) -> bool:
     """Return whether accuracy and balanced accuracy may well differ: classes differ in size."""
     totals = _totals(facts)
     return bool(totals) and max(totals) > _UNEVEN * min(totals)
 
 
-def class_words(facts: Mapping[str, Any]) -> str:
+def class_words(facts: PlanFacts) -> str:
     """Return the sizes of the smallest and the largest class, or of all if they are equal."""
-    totals, names = _totals(facts), facts["classes"]
+    totals, names = _totals(facts), facts.classes
     if not totals:
         return ""
     low, high = min(totals), max(totals)
@@ -32,17 +32,17 @@ def class_words(facts: Mapping[str, Any]) -> str:
     return f"{words}, so look at balanced accuracy, too" if is_imbalanced(facts) else words
 
 
-def name_words(facts: Mapping[str, Any]) -> str:
+def name_words(facts: PlanFacts) -> str:
     """Return the names of the classes, the first of many: folders may be no classes at all."""
-    names = [str(name) for name in facts["classes"]]
+    names = [str(name) for name in facts.classes]
     if len(names) <= _MOST_NAMED:
         return ", ".join(names)
     return f"{', '.join(names[:_FIRST])} and {len(names) - _FIRST:,} more"
 
 
-def class_warnings(facts: Mapping[str, Any]) -> list[str]:
+def class_warnings(facts: PlanFacts) -> list[str]:
     """Return a sentence for each thing that classes have too few images for."""
-    counts = facts.get("class_counts")
+    counts = facts.class_counts
     if not counts:
         return []
     warnings = [
@@ -60,14 +60,14 @@ def class_warnings(facts: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
-def _totals(facts: Mapping[str, Any]) -> list[int]:
+def _totals(facts: PlanFacts) -> list[int]:
     """Return the images of each class in all parts; none where a run did not record them."""
-    counts: Mapping[str, Sequence[int]] = facts.get("class_counts") or {}
+    counts: Mapping[str, Sequence[int]] = facts.class_counts or {}
     return [sum(sizes) for sizes in zip(*counts.values(), strict=True)]
 
 
-def _named(facts: Mapping[str, Any], labels: Sequence[int]) -> str:
-    names = [facts["classes"][label] for label in labels]
+def _named(facts: PlanFacts, labels: Sequence[int]) -> str:
+    names = [facts.classes[label] for label in labels]
     if len(names) == 1:
         return f"class {names[0]}"
     listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

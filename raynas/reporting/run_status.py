@@ -1,12 +1,12 @@
 """How far a run has come, read off its folder while it works."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 from raynas.storage.lock import is_held
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
 
@@ -37,7 +37,7 @@ def progress(store: RunStore) -> Progress:
 
 
 def _words(store: RunStore, run: dict[str, Any]) -> str:
-    settings, plan = Settings.from_json(run["settings"]), json.loads(run["plan"] or "{}")
+    settings, plan = Settings.from_json(run["settings"]), PlanFacts.from_json(run["plan"])
     outcomes, epochs = store.table("outcomes", ["status"]), _count(store, "trials", "epoch")
     if len(outcomes) or epochs:
         done, wanted = len(outcomes), settings.num_winners if run["settings"] else None
@@ -55,7 +55,7 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
         return _search_words(store, settings.differentiable)
     if checked:
         return f"the self-check has trained {checked} of {settings.check} networks"
-    steps, total = _count(store, "steps", "step"), plan.get("steps")
+    steps, total = _count(store, "steps", "step"), plan.steps
     if steps:
         return f"pretraining is at step {steps:,}" + (f" of {total:,}" if total else "")
     pretrains = settings.pretrain.epochs > 0

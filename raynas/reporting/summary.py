@@ -13,6 +13,7 @@ from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
 from raynas.reporting.queries import last_epochs
 from raynas.reporting.rank_correlation import Agreement, checked
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.terminal.text_tables import Column, TextTable
 
@@ -67,7 +68,7 @@ def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: boo
 
 def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return a row for each outcome; balanced accuracies where classes differ in size."""
-    facts = json.loads(store.rows("runs")[0]["plan"] or "{}")
+    facts = PlanFacts.from_json(store.rows("runs")[0]["plan"])
     accuracies = {"val\naccuracy": "val_accuracy", "test\naccuracy": "test_accuracy"}
     if is_imbalanced(facts):
         accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}

@@ -4,7 +4,9 @@ A setting that stands in no group decides every part until somebody has thought 
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
+
+from raynas.storage.plan_facts import PlanFacts
 
 Part = Literal["pretraining", "scores", "checks", "trainings", "searches"]
 """What of a run another one may take over."""
@@ -146,13 +148,13 @@ _DECIDE: Mapping[Part, frozenset[str]] = {
     "searches": frozenset({"task", "trial", "gates"}),
 }
 
-# What a plan has made of settings that leave it open, and what older runs had.
-_PLANNED: Mapping[Part, Mapping[str, int]] = {
-    "pretraining": {"shards": 1},
-    "scores": {"shards": 1},
-    "checks": {"workers_per_trial": 1},
-    "trainings": {"workers_per_trial": 1},
-    "searches": {"workers_per_trial": 1},
+# What a plan has made of settings that leave it open.
+_PLANNED: Mapping[Part, str] = {
+    "pretraining": "shards",
+    "scores": "shards",
+    "checks": "workers_per_trial",
+    "trainings": "workers_per_trial",
+    "searches": "workers_per_trial",
 }
 
 
@@ -167,16 +169,14 @@ def decides(part: Part, name: str) -> bool:
     return group is None or group in _DECIDE[part]
 
 
-def differing_plans(part: Part, recorded: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """Return a line for all that decides a part and that two plans made of open settings.
+def differing_plans(part: Part, recorded: PlanFacts, facts: PlanFacts) -> list[str]:
+    """Return a line for what two plans made of an open setting that decides a part, if it differs.
 
     Args:
         part: What another run may take over.
-        recorded: The plan of the run that has it, ``runs.plan``.
+        recorded: The plan of the run that has it.
         facts: That of the other run.
     """
-    pairs = [
-        (name, recorded.get(name, usual), facts.get(name, usual))
-        for name, usual in _PLANNED[part].items()
-    ]
-    return [f"{name.replace('_', ' ')}: recorded {a}, now {b}" for name, a, b in pairs if a != b]
+    name = _PLANNED[part]
+    before, now = getattr(recorded, name), getattr(facts, name)
+    return [f"{name.replace('_', ' ')}: recorded {before}, now {now}"] if before != now else []

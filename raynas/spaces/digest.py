@@ -8,15 +8,13 @@ import inspect
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from raynas.errors import UserError
 from raynas.spaces.protocol import Space
 
-RECORDED = "space_digest"
-"""Its name in ``runs.plan``; runs of an older raynas have none."""
 _FREE = {"name", "resolution", "in_channels", "num_classes", "genotypes"}  # of no network
 _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -42,18 +40,18 @@ def space_digest(space: Space) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def refuse_other_space(recorded: Mapping[str, Any], space: Space, where: str) -> None:
+def refuse_other_space(before: str | None, space: Space, where: str) -> None:
     """Refuse a space that is not the one that a run has recorded, if it has.
 
     Args:
-        recorded: The run's ``runs.plan``.
+        before: The digest that the run has recorded; None: it has none.
         space: As its file has it now.
         where: Whose space it was, as the error starts.
 
     Raises:
         UserError: Its blocks or operations are others.
     """
-    before, now = recorded.get(RECORDED), space_digest(space)
+    now = space_digest(space)
     if before not in {None, now}:
         raise UserError(
             f"{where}: the blocks or operations of its space {space.name} were others (digest "

@@ -1,7 +1,5 @@
 """Networks that a run has trained, back from its folder as torch modules."""
 
-import json
-
 import safetensors.torch
 from torch import nn
 
@@ -13,6 +11,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.spaces.digest import refuse_other_space
 from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import read_model
 
@@ -51,7 +50,8 @@ def recorded_space(store: RunStore, named: str | None = None) -> Space:
             "space= in Python, if you trust it"
         )
     space = load_space(named or run["space"], SPACES)
-    refuse_other_space(json.loads(run["plan"]), space, f"run folder {store.uri}")
+    digest = PlanFacts.from_json(run["plan"]).space_digest
+    refuse_other_space(digest, space, f"run folder {store.uri}")
     return searched_space(space, Settings.from_json(run["settings"]).pretrain.layer_indicator)
 
 
@@ -84,9 +84,9 @@ def load_network(
             f"run folder {store.uri}: {chosen} was not trained to its end; known "
             f"are {', '.join(finished) or 'none'}"
         )
-    facts = json.loads(store.rows("runs")[0]["plan"])
+    facts = PlanFacts.from_json(store.rows("runs")[0]["plan"])
     searched = recorded_space(store, space)
-    network = subnet(searched, Architecture.parse(chosen), facts["channels"], len(facts["classes"]))
+    network = subnet(searched, Architecture.parse(chosen), facts.channels or 0, len(facts.classes))
     weights = read_model(store, finished[chosen]["checkpoint"])
     network.load_state_dict(safetensors.torch.load(weights))
     return network.eval()

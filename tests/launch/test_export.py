@@ -12,7 +12,6 @@ import pytest
 
 from raynas.errors import UserError
 from raynas.export.exports import exports_of
-from raynas.spaces.digest import RECORDED
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.training.trained_networks import load_network
@@ -149,7 +148,7 @@ class TestExport:
     ) -> None:
         store = build_run(str(tmp_path / "run"), SPACE, [FIRST], data="/gone")
         (row,) = store.rows("runs")
-        plan = json.loads(row["plan"]) | {RECORDED: "another"}
+        plan = json.loads(row["plan"]) | {"space_digest": "another"}
         store.append("runs", [row | {"plan": json.dumps(plan)}], "run")
         code, _, errors = run(export, store.uri)
 

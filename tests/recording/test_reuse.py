@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -13,6 +14,7 @@ from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.reuse import is_pretrained, refuse_foreign, take_over
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, SearchSettings
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
 SETTINGS = Settings()
@@ -22,7 +24,7 @@ NUMBERS = safetensors.torch.save({"vector": torch.ones(2)})
 def pretrained(folder: Path) -> RunStore:
     """Return a run folder with a pretraining of two parts, and a search."""
     store = RunStore.create(str(folder))
-    plan = json.dumps({"train": 80, "shards": 2})
+    plan = PlanFacts(train=80, shards=2).to_json()
     store.append("runs", [{"run": "first", "settings": SETTINGS.to_json(), "plan": plan}], "run")
     for part in ("000", "001"):
         store.append("steps", [{"step": int(part), "seconds": 0.5}], part)
@@ -61,14 +63,16 @@ def test_a_compacted_pretraining_is_taken_over_like_any_other(tmp_path: Path) ->
 
 def test_a_supernet_of_other_images_or_another_space_is_refused(tmp_path: Path) -> None:
     source = pretrained(tmp_path / "first")
-    facts = {"train": 80, "mean": [0.5], "space_digest": "a"}
+    facts = PlanFacts(train=80, mean=[0.5], space_digest="a")
     row = source.rows("runs")[0]
-    source.append("runs", [row | {"plan": json.dumps(facts)}], "run")
+    source.append("runs", [row | {"plan": facts.to_json()}], "run")
     refuse_foreign(source, SETTINGS, facts)
 
-    for name, value in {"train": 81, "mean": [0.6], "space_digest": "b"}.items():
+    others: tuple[dict[str, Any], ...] = ({"train": 81}, {"mean": [0.6]}, {"space_digest": "b"})
+    for other in others:
+        (name,) = other
         with pytest.raises(UserError, match=rf"--pretrained .* were others \({name}: recorded"):
-            refuse_foreign(source, SETTINGS, facts | {name: value})
+            refuse_foreign(source, SETTINGS, replace(facts, **other))
     source.append("runs", [row | {"plan": json.dumps({"train": 80})}], "run")
     refuse_foreign(source, SETTINGS, facts)  # an older raynas recorded less
 
@@ -100,10 +104,10 @@ def test_another_supernet_is_refused_by_what_differs(tmp_path: Path, other: Sett
 
 def test_another_number_of_shards_makes_another_supernet(tmp_path: Path) -> None:
     source = pretrained(tmp_path / "first")
-    facts = {"train": 80, "shards": 2}
+    facts = PlanFacts(train=80, shards=2)
     refuse_foreign(source, SETTINGS, facts)
     with pytest.raises(UserError, match=r"another supernet \(shards: recorded 2, now 1\)"):
-        refuse_foreign(source, SETTINGS, facts | {"shards": 1})
+        refuse_foreign(source, SETTINGS, replace(facts, shards=1))
 
 
 def test_a_pretraining_that_has_not_ended_or_never_begun_is_refused(tmp_path: Path) -> None:

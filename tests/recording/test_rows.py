@@ -16,6 +16,7 @@ from raynas.nets.isometry import Isometry
 from raynas.recording import rows as table_rows
 from raynas.search.indicators import Indicators
 from raynas.settings.settings import Settings, differences
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from tests.builders import ROOT, build_costs, build_evolution, build_space, run_to_end
 from tests.data.samples import tiny_space
@@ -26,7 +27,7 @@ NAN = math.nan
 class TestRunRow:
     def test_the_row_of_a_run_fits_the_table_and_is_not_finished(self, tmp_path: Path) -> None:
         settings = Settings(seed=7, max_macs=10**6)
-        row = table_rows.run_row("my run", settings, {"shards": 2})
+        row = table_rows.run_row("my run", settings, PlanFacts(shards=2))
         store = RunStore.create(str(tmp_path))
         store.append("runs", [row], part="run")
         (read,) = store.rows("runs")
@@ -34,11 +35,11 @@ class TestRunRow:
         assert read["finished"] is None
         assert (read["run"], read["seed"], read["method"]) == ("my run", 7, settings.method)
         assert datetime.now(UTC) - read["started"] < timedelta(minutes=1)
-        assert json.loads(read["plan"]) == {"shards": 2}
+        assert PlanFacts.from_json(read["plan"]) == PlanFacts(shards=2)
         assert differences(read["settings"], settings) == []
 
     def test_versions_of_what_computes_the_result_are_recorded(self) -> None:
-        versions = json.loads(table_rows.run_row("run", Settings(), {})["versions"])
+        versions = json.loads(table_rows.run_row("run", Settings(), PlanFacts())["versions"])
 
         assert {"python", "raynas", "torch", "ray", "numpy", "pyarrow"} <= versions.keys()
         assert all(version[0].isdigit() for version in versions.values())

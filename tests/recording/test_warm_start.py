@@ -1,6 +1,5 @@
 """What an earlier run gives to a new one: part by part, as far as the settings agree."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +15,19 @@ from raynas.recording.warm_start import Earlier, latency_table_of
 from raynas.settings.settings import Settings
 from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.training.scoring import Remembered, Scorer
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
-FACTS = {"classes": ["a", "b"], "train": 80, "space_digest": "a"}
+FACTS = PlanFacts(classes=["a", "b"], train=80, space_digest="a")
 SINGLE = replace(Settings(check=2), search=SearchSettings(score="accuracy"))
 
 
 def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> RunStore:
     """Return the folder of a run that has ended."""
     store = RunStore.create(str(folder))
-    plan = json.dumps(FACTS | {"shards": 3, "workers_per_trial": 2})
+    plan = replace(FACTS, shards=3, workers_per_trial=2).to_json()
     row = {"run": "first", "settings": settings.to_json(), "plan": plan}
     store.append("runs", [row], "run")
     store.append("ledger", [{"layer": 0, "updates": 3}], "final")
@@ -45,7 +45,8 @@ def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> R
 
 def look(store: RunStore, settings: Settings = SINGLE, **facts: int) -> Earlier:
     """Look at an earlier run from one with the same images and, unless named, the same plan."""
-    return Earlier(store, settings, COSTS, FACTS | {"shards": 3, "workers_per_trial": 2} | facts)
+    numbers = {"shards": 3, "workers_per_trial": 2} | facts
+    return Earlier(store, settings, COSTS, replace(FACTS, **numbers))
 
 
 def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
@@ -161,12 +162,12 @@ def test_a_pretraining_that_has_not_ended_is_none(tmp_path: Path) -> None:
         (replace(SINGLE, seed=1), FACTS, "seed: recorded 0, now 1"),
         (replace(SINGLE, space="other"), FACTS, "space: recorded 'small_mobile', now 'other'"),
         (replace(SINGLE, data="more"), FACTS, "data: recorded 'digits', now 'more'"),
-        (SINGLE, FACTS | {"train": 81}, "train: recorded 80, now 81"),
-        (SINGLE, FACTS | {"space_digest": "b"}, "space_digest: recorded 'a', now 'b'"),
+        (SINGLE, replace(FACTS, train=81), "train: recorded 80, now 81"),
+        (SINGLE, replace(FACTS, space_digest="b"), "space_digest: recorded 'a', now 'b'"),
     ],
 )
 def test_another_space_other_images_and_another_seed_are_refused(
-    tmp_path: Path, settings: Settings, facts: dict[str, object], said: str
+    tmp_path: Path, settings: Settings, facts: PlanFacts, said: str
 ) -> None:
     with pytest.raises(UserError, match="its space, images or seed were others") as refused:
         Earlier(earlier_run(tmp_path / "first"), settings, COSTS, facts)

@@ -1,20 +1,20 @@
 """What is said of classes: their sizes, when they count as imbalanced, and who has too few."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raynas.reporting.class_balance import class_warnings, class_words, is_imbalanced
+from raynas.storage.plan_facts import PlanFacts
 
 
-def facts(train: list[int], val: list[int] | None = None, **more: Any) -> dict[str, Any]:
+def facts(train: list[int], val: list[int] | None = None, **more: Any) -> PlanFacts:
     """Return what a run records of classes a, b, c, ...; the test part is like validation."""
     val = [5] * len(train) if val is None else val
     counts = {"train": train, "val": val, "test": val}
-    return {
-        "classes": [chr(ord("a") + at) for at in range(len(train))],
-        "class_counts": counts,
-    } | more
+    names = [chr(ord("a") + at) for at in range(len(train))]
+    return replace(PlanFacts(classes=names, class_counts=counts), **more)
 
 
 class TestSizes:
@@ -34,7 +34,7 @@ class TestSizes:
         assert is_imbalanced(facts([20, 0], [0, 0]))
 
     def test_a_run_that_recorded_no_counts_says_nothing(self) -> None:
-        older = {"classes": ["a", "b"]}
+        older = PlanFacts(classes=["a", "b"])
 
         assert class_words(older) == ""
         assert not is_imbalanced(older)

@@ -8,6 +8,7 @@ import pytest
 
 from raynas.settings.settings import _FREE, Settings, _flatten
 from raynas.settings.stage_inputs import GROUPS, Part, decides, differing_plans
+from raynas.storage.plan_facts import PlanFacts
 
 NAMES = frozenset(_flatten(json.loads(Settings().to_json())))
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -54,7 +55,10 @@ def test_a_setting_decides_the_parts_that_it_enters(name: str, parts: set[Part])
 def test_what_plans_make_of_open_settings_decides_too(part: Part, name: str) -> None:
     other = "workers_per_trial" if name == "shards" else "shards"
 
-    assert differing_plans(part, {name: 2, other: 3}, {name: 2, other: 4}) == []
+    def facts(**numbers: int) -> PlanFacts:
+        return PlanFacts(**numbers)
+
+    assert differing_plans(part, facts(**{name: 2, other: 3}), facts(**{name: 2, other: 4})) == []
     line = f"{name.replace('_', ' ')}: recorded 2, now 3"
-    assert differing_plans(part, {name: 2}, {name: 3}) == [line]
-    assert differing_plans(part, {}, {name: 1}) == []  # older runs did not record it
+    assert differing_plans(part, facts(**{name: 2}), facts(**{name: 3})) == [line]
+    assert differing_plans(part, facts(), facts(**{name: 1})) == []  # older runs did not record it

@@ -11,7 +11,6 @@ from raynas.errors import UserError
 from raynas.nets.operations import MBConv
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.digest import (
-    RECORDED,
     _is_own,
     _module_of,
     _shape,
@@ -84,7 +83,7 @@ def reversed_block(space: SearchSpace) -> SearchSpace:
 def test_other_blocks_or_operations_are_told_apart(other: SearchSpace) -> None:
     assert space_digest(other) != space_digest(SPACE)
     with pytest.raises(UserError, match=r"^run: the blocks or operations of its space .* others"):
-        refuse_other_space({RECORDED: space_digest(SPACE)}, other, "run")
+        refuse_other_space(space_digest(SPACE), other, "run")
 
 
 def test_another_name_task_or_published_genotype_makes_no_other_space() -> None:
@@ -97,8 +96,7 @@ def test_another_name_task_or_published_genotype_makes_no_other_space() -> None:
 
 
 def test_a_run_of_an_older_raynas_has_recorded_no_space_and_goes_on() -> None:
-    for recorded in ({}, {RECORDED: None}):
-        assert refuse_other_space(recorded, SPACE, "run") is None  # to refuse is to raise
+    assert refuse_other_space(None, SPACE, "run") is None  # to refuse is to raise
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ Everything that cannot work is refused here, before anything trains.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from raynas.cluster.planning.connection import Resources, gpus_each, places
 from raynas.cluster.planning.trial_resources import TrialSize, refuse_small_parts, trial_size
@@ -17,7 +16,7 @@ from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_warnings, size_words
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
-from raynas.recording.matching_facts import DRAWS, other_facts
+from raynas.recording.matching_facts import other_facts
 from raynas.reporting.class_balance import class_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
@@ -25,8 +24,9 @@ from raynas.seeds import VERSION
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace, chain_of
-from raynas.spaces.digest import RECORDED, refuse_other_space, space_digest
+from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
+from raynas.storage.plan_facts import PlanFacts
 from raynas.training.pretraining import num_steps
 from raynas.training.trained_networks import searched_space
 
@@ -72,7 +72,7 @@ class Plan:
     trial_size: TrialSize
     checkers: int
     concurrent: int
-    facts: dict[str, Any]
+    facts: PlanFacts
     sizes: str = ""
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
@@ -103,7 +103,7 @@ def make_plan(
     dataset: Dataset,
     settings: Settings,
     resources: Resources,
-    recorded: dict[str, Any] | None,
+    recorded: PlanFacts | None,
 ) -> Plan:
     """Work out a run, or work out again the run that a folder has recorded.
 
@@ -114,7 +114,7 @@ def make_plan(
     pretrain, retrain = settings.pretrain, settings.retrain
     digest = space_digest(space)
     if recorded:
-        refuse_other_space(recorded, space, "run folder")
+        refuse_other_space(recorded.space_digest, space, "run folder")
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
@@ -123,15 +123,16 @@ def make_plan(
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = _facts(dataset) | {
-        "latency_table": latencies.digest if latencies else None,
-        RECORDED: digest,
-        DRAWS: VERSION,
-    }
+    facts = replace(
+        _facts(dataset),
+        latency_table=latencies.digest if latencies else None,
+        space_digest=digest,
+        random_numbers=VERSION,
+    )
     if recorded:
         _refuse_other_data(recorded, facts)
-        num_shards = recorded["shards"]
-        trial = trial_size(retrain, resources, recorded.get("workers_per_trial", 1))
+        num_shards = recorded.shards
+        trial = trial_size(retrain, resources, recorded.workers_per_trial)
     else:
         trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
@@ -155,7 +156,7 @@ def make_plan(
         trial,
         retrain.concurrent or trials,
         retrain.concurrent or min(trials, settings.num_winners),
-        facts | {"shards": num_shards, "steps": steps, "workers_per_trial": trial.workers},
+        replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
         size_words(dataset),
         _warnings(space, dataset, settings, facts, steps),
         latencies,
@@ -163,7 +164,7 @@ def make_plan(
 
 
 def _warnings(
-    space: Space, dataset: Dataset, settings: Settings, facts: dict[str, Any], steps: int
+    space: Space, dataset: Dataset, settings: Settings, facts: PlanFacts, steps: int
 ) -> tuple[str, ...]:
     return (
         *size_warnings(space, dataset, settings.images.resolution),
@@ -234,26 +235,26 @@ def _costs(
     return latencies.added_to(costs, space, task), latencies
 
 
-def _facts(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "classes": list(dataset.class_names),
-        "channels": dataset.channels,
-        "resolution": dataset.resolution,
-        "train": len(dataset.train),
-        "val": len(dataset.val),
-        "test": len(dataset.test),
-        "skipped": list(dataset.skipped),
-        "ignored": list(dataset.ignored),
-        "passed_over": list(dataset.passed_over),
-        "parts": list(dataset.parts),
-        "class_counts": dataset.class_counts,
-        "mean": dataset.mean.tolist(),
-        "std": dataset.std.tolist(),
-    }
+def _facts(dataset: Dataset) -> PlanFacts:
+    return PlanFacts(
+        classes=dataset.class_names,
+        channels=dataset.channels,
+        resolution=dataset.resolution,
+        train=len(dataset.train),
+        val=len(dataset.val),
+        test=len(dataset.test),
+        skipped=dataset.skipped,
+        ignored=dataset.ignored,
+        passed_over=dataset.passed_over,
+        parts=dataset.parts,
+        class_counts=dataset.class_counts,
+        mean=dataset.mean.tolist(),
+        std=dataset.std.tolist(),
+    )
 
 
-def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
-    if recorded.get(DRAWS) != facts[DRAWS]:
+def _refuse_other_data(recorded: PlanFacts, facts: PlanFacts) -> None:
+    if recorded.random_numbers != facts.random_numbers:
         raise UserError(
             "run folder: the raynas that began it drew other random numbers from the same seed, so "
             "weights, batches and splits would not fit; choose another --run, or continue it with "
@@ -264,7 +265,7 @@ def _refuse_other_data(recorded: dict[str, Any], facts: dict[str, Any]) -> None:
             f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "
             "bring the old data back"
         )
-    before, now = recorded.get("latency_table"), facts["latency_table"]
+    before, now = recorded.latency_table, facts.latency_table
     if before != now:
         raise UserError(
             f"run folder: its table of latencies had other content (digest {before}, now {now}); "

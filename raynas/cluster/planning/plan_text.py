@@ -1,6 +1,6 @@
 """The plan of a run and its forecast as lines for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raynas.cluster.planning.connection import Resources
@@ -22,8 +22,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         search: What the strategy says of its search.
     """
     facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
-    shape = f"{facts['channels']} x {facts['resolution']} x {facts['resolution']}"
-    images = f"{facts['train']} training, {facts['val']} validation, {facts['test']} test images"
+    shape = f"{facts.channels} x {facts.resolution} x {facts.resolution}"
+    images = f"{facts.train} training, {facts.val} validation, {facts.test} test images"
     ranges = [
         f"{show_limit(kind, low.of(kind))} to {show_amount(kind, high.of(kind))}"
         for kind in plan.costs.kinds
@@ -31,13 +31,13 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
     retrain = settings.retrain
     networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
     sections = {
-        "data": f"{shown(settings.data)}: {images}, {len(facts['classes'])} classes, {shape}",
-        "parts": ", ".join(facts["parts"]),
+        "data": f"{shown(settings.data)}: {images}, {len(facts.classes)} classes, {shape}",
+        "parts": ", ".join(facts.parts),
         "sizes": plan.sizes,
         "classes": class_words(facts),
         "names": name_words(facts),
-        "skipped": _skipped_words(facts["skipped"]),
-        "ignored": _ignored_words(facts["ignored"], facts["passed_over"]),
+        "skipped": _skipped_words(facts.skipped),
+        "ignored": _ignored_words(facts.ignored, facts.passed_over),
         "space": _space_words(plan.space),
         "costs": ", ".join(ranges),
         "latency": plan.latencies.words if plan.latencies else "",
@@ -65,20 +65,20 @@ def _cluster_words(resources: Resources) -> str:
     return f"{words}; others hold {cpus:g} CPUs and {gpus:g} GPUs, stages wait for what they need"
 
 
-def _skipped_words(skipped: list[str]) -> str:
+def _skipped_words(skipped: Sequence[str]) -> str:
     if not skipped:
         return ""
     return f"{len(skipped)} images that cannot be read: {_first(skipped, 3)}"
 
 
-def _ignored_words(ignored: list[str], passed_over: list[str]) -> str:
+def _ignored_words(ignored: Sequence[str], passed_over: Sequence[str]) -> str:
     """Return what is passed over; notes and lists are, too, so some of it is normal."""
     kinds = _first(ignored, 5)
     words = [f"files that are no images by their endings: {kinds}"] if kinds else []
     return "; ".join([*words, *([_first(passed_over, 5)] if passed_over else [])])
 
 
-def _first(names: list[str], count: int) -> str:
+def _first(names: Sequence[str], count: int) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 

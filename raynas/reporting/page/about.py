@@ -3,7 +3,8 @@
 import json
 
 from raynas.reporting.class_balance import class_warnings, class_words
-from raynas.reporting.page.reading import Reading, Row, moment
+from raynas.reporting.page.reading import Reading, moment
+from raynas.storage.plan_facts import PlanFacts
 
 _MOST_CLASSES = 20  # that are named
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
@@ -33,18 +34,19 @@ def about(reading: Reading) -> list[tuple[str, str]]:
     return [(name, str(text)) for name, text in rows.items() if text not in {None, ""}]
 
 
-def _images(plan: Row) -> dict[str, str]:
+def _images(plan: PlanFacts) -> dict[str, str]:
     """Return what the run had read of its data; nothing where it has not recorded that."""
-    if "classes" not in plan:
+    if not plan.classes:
         return {}
-    counts = [f"{plan[part]:,} {name}" for part, name in _PARTS.items() if part in plan]
-    skipped = len(plan.get("skipped", []))
-    classes = [str(name) for name in plan["classes"]]
+    known = [(getattr(plan, part), name) for part, name in _PARTS.items()]
+    counts = [f"{count:,} {name}" for count, name in known if count]
+    skipped = len(plan.skipped)
+    classes = [str(name) for name in plan.classes]
     more = f" and {len(classes) - _MOST_CLASSES} more" * (len(classes) > _MOST_CLASSES)
-    size = plan["resolution"]
+    size = plan.resolution
     return {
         "Images": ", ".join(counts) + (f"; {skipped} could not be read" if skipped else ""),
-        "Size of an image": f"{plan['channels']} x {size} x {size}",
+        "Size of an image": f"{plan.channels} x {size} x {size}",
         "Classes": f"{len(classes)}: {', '.join(classes[:_MOST_CLASSES])}{more}",
         "Images of a class": " ".join([class_words(plan), *class_warnings(plan)]).strip(),
     }

@@ -70,7 +70,7 @@ def accuracy_of(outcome: dict[str, Any], reading: Reading) -> Accuracy:
     part = "validation" if is_missing(outcome["test_accuracy"]) else "test"
     short = {"validation": "val", "test": "test"}[part]
     share = outcome[f"{short}_accuracy"]
-    images = outcome.get(f"{short}_images") or reading.plan.get(short) or 0
+    images = outcome.get(f"{short}_images") or getattr(reading.plan, short)
     return Accuracy(part, share, images, *wilson(share, images))
 
 

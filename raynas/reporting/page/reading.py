@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from raynas.reporting.run_status import Progress, progress
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
 Row = dict[str, Any]
@@ -42,9 +43,9 @@ class Reading:
         return _parsed(self.run["settings"])
 
     @cached_property
-    def plan(self) -> Row:
+    def plan(self) -> PlanFacts:
         """What was read from the data and the cluster."""
-        return _parsed(self.run["plan"])
+        return PlanFacts.from_json(self.run["plan"])
 
     @cached_property
     def outcomes(self) -> list[Row]:

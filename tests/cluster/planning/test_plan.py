@@ -19,6 +19,7 @@ from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings
 from raynas.spaces.protocol import Space
+from raynas.storage.plan_facts import PlanFacts
 from raynas.training.trained_networks import searched_space
 from tests.builders import build_space, shipped_cells
 from tests.data.samples import build_dataset
@@ -34,7 +35,7 @@ SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainS
 def plan(
     settings: Settings = SMALL,
     resources: Resources = LAPTOP,
-    recorded: dict[str, Any] | None = None,
+    recorded: PlanFacts | None = None,
     space: Space | None = None,
     dataset: Dataset | None = None,
 ) -> Plan:
@@ -174,7 +175,7 @@ class TestWorkers:
 
     def test_the_number_of_shards_is_kept_on_resume(self) -> None:
         """Whatever it was when the run began, checkpoints belong to it."""
-        recorded = plan().facts | {"shards": 4}
+        recorded = replace(plan().facts, shards=4)
         again = plan(recorded=recorded)
 
         assert (again.num_shards, again.workers) == (4, 2)
@@ -255,7 +256,7 @@ class TestRefusals:
     def test_data_that_differ_from_the_recorded_ones_are_refused_by_what_differs(
         self, name: str, other: Any
     ) -> None:
-        recorded = plan().facts | {name: other}
+        recorded = replace(plan().facts, **{name: other})
         sentence = refusal(recorded=recorded)
 
         assert f"its data had {name} {other}" in sentence
@@ -272,16 +273,15 @@ class TestRefusals:
         assert "bring the space's file back" in sentence
 
     def test_a_run_of_other_random_numbers_is_refused_on_resume(self) -> None:
-        facts = plan().facts
-        del facts["random_numbers"]
+        facts = replace(plan().facts, random_numbers=None)
 
         assert "drew other random numbers from the same seed" in refusal(recorded=facts)
 
     def test_sums_in_another_order_make_no_other_images(self) -> None:
         facts = plan().facts
-        near = {name: [each + 1e-7 for each in facts[name]] for name in ("mean", "std")}
+        near = {name: [each + 1e-7 for each in getattr(facts, name)] for name in ("mean", "std")}
 
-        assert plan(recorded=facts | near).facts == facts
+        assert plan(recorded=replace(facts, **near)).facts == facts
 
     def test_workers_too_many_for_a_batch_of_a_differentiable_search_are_refused(self) -> None:
         settings = by_gates(batch=3)
@@ -293,7 +293,7 @@ class TestRefusals:
 class TestFacts:
     def test_all_that_a_network_needs_to_read_images_is_recorded_as_json(self) -> None:
         dataset = build_dataset()
-        facts = json.loads(json.dumps(plan(dataset=dataset).facts))
+        facts = json.loads(plan(dataset=dataset).facts.to_json())
 
         assert facts["classes"] == ["class 0", "class 1", "class 2"]
         assert (facts["channels"], facts["resolution"]) == (3, 8)
@@ -303,9 +303,10 @@ class TestFacts:
 
     def test_a_run_that_an_older_raynas_recorded_goes_on(self) -> None:
         facts = plan().facts
-        older = {name: facts[name] for name in facts if name not in NEW_FACTS}
+        known = json.loads(facts.to_json())
+        older = {name: known[name] for name in known if name not in NEW_FACTS}
 
-        assert plan(recorded=older).facts == facts
+        assert plan(recorded=PlanFacts.from_json(json.dumps(older))).facts == facts
 
 
 class TestLines:

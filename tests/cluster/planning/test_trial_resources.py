@@ -1,5 +1,6 @@
 """How large a retraining trial is, and how many of them fit a cluster at a time."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.errors import UserError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
+from raynas.storage.plan_facts import PlanFacts
 from tests.cluster.planning.test_plan import SMALL, lines_of, plan
 
 CPUS = Resources(2, 8.0, 0.0, each=((4.0, 0.0), (4.0, 0.0)))
@@ -119,14 +121,15 @@ class TestPlan:
         asked = replace(SMALL, retrain=RetrainSettings(gpus_per_trial=2.0))
         recorded = plan(asked, GPUS).facts
 
-        assert recorded["workers_per_trial"] == 2
+        assert recorded.workers_per_trial == 2
         again = plan(SMALL, CPUS, recorded)
         assert again.trial_size == TrialSize(2, 1, 0.0)
         assert again.facts == recorded
 
     def test_a_folder_without_a_number_of_workers_had_one(self) -> None:
-        recorded = plan().facts
-        del recorded["workers_per_trial"]
+        known = json.loads(plan().facts.to_json())
+        del known["workers_per_trial"]
+        recorded = PlanFacts.from_json(json.dumps(known))
 
         assert plan(recorded=recorded).trial_size.workers == 1
 
