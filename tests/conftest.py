@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ from raynas.cluster.planning.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Compiled once, not by each of the many processes; asserts take pytest long to rewrite.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.pop("COLUMNS", None)  # tables that are no terminal's have all of their columns
 
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send and wait for.

@@ -66,7 +66,9 @@ class PlanFacts:
         """
         found: dict[str, Any] = json.loads(text or "{}") or {}
         names = {field.name for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in found.items() if name in names}
-        return cls(
-            **{name: tuple(of) if isinstance(of, list) else of for name, of in known.items()}
-        )
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in found.items()
+            if name in names
+        }
+        return cls(**known)
