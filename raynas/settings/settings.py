@@ -108,7 +108,7 @@ class Settings:
         Args:
             text: What ``to_json`` returned; None or empty: nothing was recorded.
         """
-        tree = json.loads(text or "{}")
+        tree = _recorded(text)
         settings = object.__new__(cls)  # what is refused today may have been allowed
         for item in dataclasses.fields(cls):
             usual = _default_of(item)
@@ -120,6 +120,15 @@ class Settings:
                 value = tree.get(item.name, usual)
             object.__setattr__(settings, item.name, value)
         return settings
+
+
+def _recorded(text: str | None) -> dict[str, Any]:
+    """Return recorded settings by the names that they have now."""
+    tree: dict[str, Any] = json.loads(text or "{}")
+    search = tree.get("search", {})
+    if search.pop("selection", None) == "pareto" and search.get("objectives", "score") == "score":
+        search["objectives"] = "score,macs,params"
+    return tree
 
 
 def _default_of(item: "dataclasses.Field[Any]") -> Any:
@@ -274,7 +283,7 @@ def differences(
         among: Which settings to compare, by name.
     """
     new = _flatten(json.loads(settings.to_json()))
-    old = _flatten(json.loads(Settings().to_json())) | _flatten(json.loads(recorded))
+    old = _flatten(json.loads(Settings().to_json())) | _flatten(_recorded(recorded))
     pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - _FREE))]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
 

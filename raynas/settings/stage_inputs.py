@@ -124,7 +124,6 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "search.parents",
             "search.breeding",
             "search.objectives",
-            "search.selection",
             "search.mutations",
             "search.crossovers",
             "search.mutation-probability",

@@ -131,8 +131,6 @@ class SearchSettings:
     objectives: str = "score"
     """What is best, with commas between: score alone, or the front of score and some of macs,
     params and latency, along which networks are retrained; --objectives X for short."""
-    selection: Literal["score", "pareto"] = "score"
-    """pareto: another name for the objectives score,macs,params, which FairNAS has."""
     mutations: int = 25
     """Children by mutation in each generation."""
     crossovers: int = 25
@@ -166,22 +164,19 @@ class SearchSettings:
     @property
     def goals(self) -> tuple[Kind, ...]:
         """The costs that are minimised beside the score; none: the score is all that counts."""
-        return goals_of(self.objectives, self.selection)
+        return goals_of(self.objectives)
 
 
-def goals_of(objectives: str, selection: str = "score") -> tuple[Kind, ...]:
+def goals_of(objectives: str) -> tuple[Kind, ...]:
     """Return the costs among the objectives in their order.
 
     Args:
         objectives: As ``SearchSettings.objectives``.
-        selection: As ``SearchSettings.selection``; it counts where the score is the only objective.
 
     Raises:
         UserError: The first is not the score, or one is unknown or given twice.
     """
     names = tuple(name.strip() for name in objectives.split(","))
-    if names == ("score",) and selection == "pareto":
-        return ("macs", "params")
     for name in names:
         if name not in _OBJECTIVES:
             near = difflib.get_close_matches(name, _OBJECTIVES, n=1)

@@ -24,7 +24,7 @@ from tests.builders import build_costs, build_evolution, run_python, run_to_end,
 SEEDS = st.integers(0, 10**6)
 SIZES = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 BREEDINGS = st.sampled_from(["generational", "steady_state"])
-SELECTIONS = st.sampled_from(["score", "pareto"])
+OBJECTIVES = st.sampled_from(["score", "score,macs,params"])
 both_breedings = pytest.mark.parametrize("breeding", ["generational", "steady_state"])
 
 
@@ -207,11 +207,11 @@ def test_too_many_children_share_the_population_in_proportion() -> None:
 FAILING = st.sampled_from([math.nan, math.inf, -math.inf])
 
 
-@given(SEEDS, BREEDINGS, SELECTIONS, st.data())
+@given(SEEDS, BREEDINGS, OBJECTIVES, st.data())
 def test_failures_never_breed_and_are_never_proposed_again(
-    seed: int, breeding: str, selection: str, data: st.DataObject
+    seed: int, breeding: str, objectives: str, data: st.DataObject
 ) -> None:
-    evolution = build_evolution(seed=seed, breeding=breeding, selection=selection)
+    evolution = build_evolution(seed=seed, breeding=breeding, objectives=objectives)
     failed: set[Architecture] = set()
     proposed: list[Architecture] = []
 
@@ -244,9 +244,9 @@ def test_a_generation_that_fails_whole_is_followed_by_a_random_one() -> None:
 
 
 @both_breedings
-@pytest.mark.parametrize("selection", ["score", "pareto"])
-def test_a_search_in_which_everything_fails_ends(breeding: str, selection: str) -> None:
-    evolution = build_evolution(breeding=breeding, selection=selection)
+@pytest.mark.parametrize("objectives", ["score", "score,macs,params"])
+def test_a_search_in_which_everything_fails_ends(breeding: str, objectives: str) -> None:
+    evolution = build_evolution(breeding=breeding, objectives=objectives)
     run_to_end(evolution, lambda architectures: [math.nan] * len(architectures))
 
     assert evolution.finished
@@ -295,12 +295,12 @@ def test_a_search_restored_from_json_at_any_point_is_the_uninterrupted_search(
 
 @pytest.mark.slow
 @hypothesis_settings(max_examples=40)
-@given(SEEDS, BREEDINGS, SELECTIONS)
+@given(SEEDS, BREEDINGS, OBJECTIVES)
 def test_whatever_is_asked_and_told_a_restored_search_goes_on_as_the_first_one(
-    seed: int, breeding: str, selection: str
+    seed: int, breeding: str, objectives: str
 ) -> None:
     """What was asked and never told is asked again, in the same order; the rest is bit-exact."""
-    rng, kind = np.random.default_rng(seed), {"breeding": breeding, "selection": selection}
+    rng, kind = np.random.default_rng(seed), {"breeding": breeding, "objectives": objectives}
     whole, cut = (build_evolution(seed=seed, **kind) for _ in range(2))
     out: list[Architecture] = []
     while not whole.finished:
@@ -335,7 +335,8 @@ def test_a_restored_search_remembers_failures(breeding: str) -> None:
 @both_breedings
 def test_restoring_replaces_whatever_the_search_had_scored_before(breeding: str) -> None:
     first, other = (
-        build_evolution(seed=seed, breeding=breeding, selection="pareto") for seed in (1, 2)
+        build_evolution(seed=seed, breeding=breeding, objectives="score,macs,params")
+        for seed in (1, 2)
     )
     run_to_end(first)
     run_to_end(other)
@@ -411,7 +412,7 @@ def objectives_of(evolution: Evolution, before: int | None = None) -> np.ndarray
 def test_ranked_by_pareto_takes_score_macs_and_parameters_of_everything_told(
     seed: int, breeding: str
 ) -> None:
-    evolution = build_evolution(seed=seed, breeding=breeding, selection="pareto")
+    evolution = build_evolution(seed=seed, breeding=breeding, objectives="score,macs,params")
     run_to_end(evolution)
     ranked = evolution.ranked()
 
@@ -423,7 +424,7 @@ def test_ranked_by_pareto_takes_score_macs_and_parameters_of_everything_told(
 def test_parents_by_pareto_are_the_first_of_that_order(seed: int, num_parents: int) -> None:
     """Architectures of few MACs breed beside those of a high score."""
     evolution = build_evolution(
-        build_costs((6,) * 8, seed), seed=seed, parents=num_parents, selection="pareto"
+        build_costs((6,) * 8, seed), seed=seed, parents=num_parents, objectives="score,macs,params"
     )
     run_to_end(evolution)
     for generation in (1, 2, 3):
@@ -465,14 +466,6 @@ def test_winners_by_objectives_lie_along_the_front_of_all_that_was_told(
         assert found[-1] == max(front)
 
 
-def test_the_objectives_score_macs_params_are_what_selection_pareto_means() -> None:
-    named = build_evolution(seed=3, selection="pareto")
-    listed = build_evolution(seed=3, objectives="score,macs,params")
-
-    assert run_to_end(named) == run_to_end(listed)
-    assert named.winners(5) == listed.winners(5)
-
-
 def test_an_evolution_without_any_score_has_no_winners() -> None:
     assert build_evolution(objectives="score,macs").winners(3) == []
     assert build_evolution(objectives="score,macs").ranked() == []
@@ -481,12 +474,12 @@ def test_an_evolution_without_any_score_has_no_winners() -> None:
 def test_by_pareto_more_cheap_architectures_are_found_than_by_score() -> None:
     costs = build_costs((6,) * 12)
     macs = {}
-    for selection in ("score", "pareto"):
-        evolution = build_evolution(costs, generations=12, selection=selection)
+    for objectives in ("score", "score,macs,params"):
+        evolution = build_evolution(costs, generations=12, objectives=objectives)
         run_to_end(evolution)
-        macs[selection] = min(costs.of(s.child.architecture).macs for s in evolution.history)
+        macs[objectives] = min(costs.of(s.child.architecture).macs for s in evolution.history)
 
-    assert macs["pareto"] < 0.8 * macs["score"]
+    assert macs["score,macs,params"] < 0.8 * macs["score"]
 
 
 @given(SEEDS)
@@ -534,12 +527,12 @@ def test_evolution_finds_better_architectures_than_as_many_random_ones() -> None
     assert evolution.ranked()[0].score > best_random + 5
 
 
-@pytest.mark.parametrize("selection", ["score", "pareto"])
+@pytest.mark.parametrize("objectives", ["score", "score,macs,params"])
 def test_what_a_generation_breeds_does_not_depend_on_the_order_of_the_answers(
-    selection: str,
+    objectives: str,
 ) -> None:
     def proposals(reverse: bool) -> list[Architecture]:
-        evolution, proposed = build_evolution(selection=selection), []
+        evolution, proposed = build_evolution(objectives=objectives), []
         while not evolution.finished:
             asked = evolution.ask()
             proposed += asked

@@ -431,10 +431,15 @@ class TestObjectives:
     ) -> None:
         assert SearchSettings(objectives=objectives).goals == goals
 
-    def test_selection_pareto_is_another_name_for_score_macs_and_params(self) -> None:
-        assert SearchSettings(selection="pareto").goals == ("macs", "params")
-        named = SearchSettings(selection="pareto", objectives="score,latency")
-        assert named.goals == ("latency",)
+    def test_a_record_of_selection_pareto_is_read_as_the_objectives_that_it_meant(self) -> None:
+        recorded = json.loads(Settings().to_json())
+        recorded["search"]["selection"] = "pareto"
+        wanted = Settings(search=SearchSettings(objectives="score,macs,params"))
+
+        assert Settings.from_json(json.dumps(recorded)).search.goals == ("macs", "params")
+        assert differences(json.dumps(recorded), wanted) == []
+        recorded["search"] |= {"objectives": "score,latency"}
+        assert Settings.from_json(json.dumps(recorded)).search.goals == ("latency",)
 
     @pytest.mark.parametrize(
         ("objectives", "hint"),

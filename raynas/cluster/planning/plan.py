@@ -33,7 +33,7 @@ from raynas.training.trained_networks import searched_space
 _STEPS = 50  # of a training; fewer leave the score to chance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run will do.
 
@@ -142,24 +142,24 @@ def make_plan(
     trials = trial.room(resources)
     steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
-        space,
-        costs,
-        sampler,
-        steps,
-        num_paths,
-        num_shards,
-        workers,
-        most_workers,
-        worker_gpus,
-        settings.search.concurrent or fitting,
-        min(settings.search.concurrent or trials, settings.differentiable.seeds),
-        trial,
-        retrain.concurrent or trials,
-        retrain.concurrent or min(trials, settings.num_winners),
-        replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
-        size_words(dataset),
-        _warnings(space, dataset, settings, facts, steps),
-        latencies,
+        space=space,
+        costs=costs,
+        sampler=sampler,
+        num_steps=steps,
+        num_paths=num_paths,
+        num_shards=num_shards,
+        workers=workers,
+        most_workers=most_workers,
+        gpus_per_worker=worker_gpus,
+        scorers=settings.search.concurrent or fitting,
+        searches=min(settings.search.concurrent or trials, settings.differentiable.seeds),
+        trial_size=trial,
+        checkers=retrain.concurrent or trials,
+        concurrent=retrain.concurrent or min(trials, settings.num_winners),
+        facts=replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
+        sizes=size_words(dataset),
+        warnings=_warnings(space, dataset, settings, facts, steps),
+        latencies=latencies,
     )
 
 

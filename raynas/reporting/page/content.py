@@ -22,7 +22,7 @@ from raynas.reporting.queries import (
 )
 from raynas.reporting.rank_correlation import checked
 from raynas.reporting.summary import gap_lines, spent_lines
-from raynas.settings.stages import goals_of
+from raynas.settings.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def _outcomes(reading: Reading) -> Section:
 
 
 def _front(reading: Reading) -> Section:
-    name, title, search = "front", "Pareto front", reading.settings.get("search", {})
-    kinds = goals_of(search.get("objectives", "score"), search.get("selection", "score"))
+    name, title = "front", "Pareto front"
+    kinds = Settings.from_json(reading.run["settings"]).search.goals
     drawn = {kind: points_of(reading.outcomes, kind) for kind in kinds or ("macs",)}
     known = {kind: points for kind, points in drawn.items() if not points.empty}
     if not known:

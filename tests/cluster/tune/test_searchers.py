@@ -316,10 +316,10 @@ class TestScoredByTrials:
 
         assert told == [3, 6, 8]
 
-    def test_winners_under_pareto_selection_lie_along_the_first_front_best_score_first(
+    def test_winners_under_several_objectives_lie_along_the_first_front_best_score_first(
         self,
     ) -> None:
-        searcher = by_trials(selection="pareto")
+        searcher = by_trials(objectives="score,macs,params")
         score_all(searcher)
         costs, history = build_costs(SIZES), searcher.evolution.history
 
