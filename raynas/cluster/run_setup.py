@@ -188,7 +188,7 @@ def _forecast(
 ) -> dict[str, Any] | None:
     stages.print("probe     each stage for some seconds (--skip-forecast does without)")
     try:
-        speeds = probe(plan, dataset, settings, strategy.sample(plan, settings))
+        speeds = probe(plan, dataset, settings, strategy.probe_task(plan, settings))
         searching = strategy.forecast(plan, settings, speeds)
         expected = forecast(plan, settings, speeds, searching)
     except ProbeError as error:  # of one network, maybe; others may do

@@ -123,12 +123,7 @@ def make_plan(
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = replace(
-        _facts(dataset),
-        latency_table=latencies.digest if latencies else None,
-        space_digest=digest,
-        random_numbers=VERSION,
-    )
+    facts = _facts(dataset, latencies, digest)
     if recorded:
         _refuse_other_data(recorded, facts)
         num_shards = recorded.shards
@@ -235,7 +230,7 @@ def _costs(
     return latencies.added_to(costs, space, task), latencies
 
 
-def _facts(dataset: Dataset) -> PlanFacts:
+def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> PlanFacts:
     return PlanFacts(
         classes=dataset.class_names,
         channels=dataset.channels,
@@ -250,6 +245,9 @@ def _facts(dataset: Dataset) -> PlanFacts:
         class_counts=dataset.class_counts,
         mean=dataset.mean.tolist(),
         std=dataset.std.tolist(),
+        latency_table=latencies.digest if latencies else None,
+        space_digest=space,
+        random_numbers=VERSION,
     )
 
 

@@ -51,7 +51,7 @@ class ProbeError(StageError):
 
 
 @dataclass(frozen=True)
-class Sample:
+class ProbeTask:
     """What a search repeats, to be measured.
 
     Attributes:
@@ -67,7 +67,7 @@ class Sample:
     gpus: float
 
 
-def probe(plan: Plan, dataset: Dataset, settings: Settings, search: Sample | None) -> Speeds:
+def probe(plan: Plan, dataset: Dataset, settings: Settings, search: ProbeTask | None) -> Speeds:
     """Measure a run's speeds on the cluster that was joined.
 
     Args:

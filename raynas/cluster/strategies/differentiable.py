@@ -16,7 +16,7 @@ import numpy as np
 from raynas.cluster.planning.forecast import Stage, stage, starting_seconds
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.planning.plan import Plan
-from raynas.cluster.planning.probe import Sample, certain_if_fails, seconds_of
+from raynas.cluster.planning.probe import ProbeTask, certain_if_fails, seconds_of
 from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import Scores, SearchStrategy, settled, write_found
@@ -185,10 +185,10 @@ def _plan_words(plan: Plan, settings: Settings) -> str:
     )
 
 
-def _sample(plan: Plan, settings: Settings) -> Sample:
+def _probe_task(plan: Plan, settings: Settings) -> ProbeTask:
     size = plan.trial_size
     cpus, places = settings.retrain.cpus_per_trial, plan.searches * size.workers
-    return Sample(_probe_epoch, places, cpus, size.gpus)
+    return ProbeTask(_probe_epoch, places, cpus, size.gpus)
 
 
 def _probe_epoch(
@@ -217,4 +217,4 @@ def _gpus(plan: Plan) -> float:
     return plan.searches * plan.gpus_per_trial
 
 
-STRATEGY = SearchStrategy(search, _plan_words, _sample, _forecast, _gpus)
+STRATEGY = SearchStrategy(search, _plan_words, _probe_task, _forecast, _gpus)

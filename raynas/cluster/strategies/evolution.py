@@ -12,15 +12,15 @@ from raynas.cluster.planning.forecast import TUNE_SECONDS, Stage, num_scored, st
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.plan_text import front_words
-from raynas.cluster.planning.probe import Sample, by_size, certain_if_fails, seconds_of
+from raynas.cluster.planning.probe import ProbeTask, by_size, certain_if_fails, seconds_of
 from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import (
     Scores,
     SearchStrategy,
+    negligible_forecast,
     record_gap,
     settled,
-    takes_a_moment,
 )
 from raynas.cluster.tune.scoring_trials import run_scoring
 from raynas.cluster.tune.searchers import EvolutionSearcher
@@ -107,11 +107,11 @@ def _plan_words(plan: Plan, settings: Settings) -> str:
     return f"{words} by trials, {plan.scorers} at a time" if search.scores_by_trials else words
 
 
-def _sample(plan: Plan, settings: Settings) -> Sample | None:
+def _probe_task(plan: Plan, settings: Settings) -> ProbeTask | None:
     if not settings.search.scores_by_trials:
         return None
     cpus, gpus = settings.pretrain.cpus_per_worker, plan.gpus_per_worker
-    return Sample(_probe_score, plan.scorers, cpus, gpus)
+    return ProbeTask(_probe_score, plan.scorers, cpus, gpus)
 
 
 def _probe_score(
@@ -130,10 +130,10 @@ def _probe_score(
 
 def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     if not settings.search.scores_by_trials:
-        return takes_a_moment(plan, settings, speeds)
+        return negligible_forecast(plan, settings, speeds)
     waves = math.ceil(num_scored(plan, settings) / plan.scorers)
     seconds = speeds.start + TUNE_SECONDS + waves * (speeds.search + _TRIAL_SECONDS)
     return stage(seconds, plan.scorers * plan.gpus_per_worker)
 
 
-STRATEGY = SearchStrategy(search, _plan_words, _sample, _forecast)
+STRATEGY = SearchStrategy(search, _plan_words, _probe_task, _forecast)

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from raynas.cluster.planning.forecast import Stage, stage
 from raynas.cluster.planning.plan import Plan
-from raynas.cluster.planning.probe import Sample
+from raynas.cluster.planning.probe import ProbeTask
 from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.run import Run
 from raynas.recording.outcomes import Outcomes
@@ -56,13 +56,13 @@ class Winners(Protocol):
         """Return the score of an architecture that was suggested."""
 
 
-def takes_a_moment(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def negligible_forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     """Return the forecast of a search that only adds up numbers."""
     del plan, settings, speeds
     return stage(_SECONDS, 0)
 
 
-def repeats_nothing(plan: Plan, settings: Settings) -> None:
+def no_probe_task(plan: Plan, settings: Settings) -> None:
     """Return None: there is nothing for a probe to measure."""
     del plan, settings
 
@@ -75,15 +75,15 @@ class SearchStrategy:
         search: Returns the Tune searcher over them, continued where the run folder stands; writes
             the table ``architectures``.
         plan_words: Returns what it will do, for the plan.
-        sample: Returns what a probe is to measure of it.
+        probe_task: Returns what a probe is to measure of it.
         forecast: Returns what it will take.
         gpus: Returns the GPUs that it holds.
     """
 
     search: Callable[[Run, Scores], Winners]
     plan_words: Callable[[Plan, Settings], str]
-    sample: Callable[[Plan, Settings], Sample | None] = repeats_nothing
-    forecast: Callable[[Plan, Settings, Speeds], Stage] = takes_a_moment
+    probe_task: Callable[[Plan, Settings], ProbeTask | None] = no_probe_task
+    forecast: Callable[[Plan, Settings, Speeds], Stage] = negligible_forecast
     gpus: Callable[[Plan], float] = lambda _: 0.0
 
 

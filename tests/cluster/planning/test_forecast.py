@@ -196,7 +196,7 @@ class TestProbe:
         batch = replace(SMALL.retrain, batch=12)
         settings = replace(search(score="accuracy", recalibration_batches=1), retrain=batch)
         made = plan(settings, cluster)
-        sample = load_strategy(settings.search.strategy).sample(made, settings)
+        sample = load_strategy(settings.search.strategy).probe_task(made, settings)
         found = probe(made, build_dataset(), settings, sample)
 
         assert 0 < found.step < 10
@@ -214,7 +214,7 @@ class TestProbe:
     def test_the_speed_of_a_differentiable_search_is_measured(self, cluster: Resources) -> None:
         settings = by_gates(cells=3, channels=4, batch=12, seeds=2)
         made = plan(settings, cluster, space=shipped_cells())
-        sample = load_strategy(settings.search.strategy).sample(made, settings)
+        sample = load_strategy(settings.search.strategy).probe_task(made, settings)
         found = probe(made, build_dataset(), settings, sample)
 
         assert 0 < found.search < 60
