@@ -15,10 +15,16 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
+from raynas.reporting.figures.curves import (
+    draw_pretraining,
+    draw_rate,
+    draw_trials,
+    order_trials,
+    trial_entry,
+)
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
 
@@ -54,10 +60,13 @@ def draw(store: RunStore) -> Figure:
     if not trials.empty:
         loss, accuracy = (figure.add_subplot(grid[-1, column]) for column in range(2))
         ranks = _ranks(store)
-        names = _draw_trials(loss, accuracy, trials, ranks)
+        order = order_trials(trials, ranks)
+        _draw_trials(loss, accuracy, trials, order)
+        entries = _entries(order, ranks)
+        names = [str(entry.get_label()) for entry in entries]
         figure.legend(
-            [Line2D([], [], color=colour, linewidth=2) for colour in names.values()],
-            names.keys(),
+            entries,
+            names,
             title="Rank and architecture",
             alignment="left",
             loc="outside lower left",
@@ -68,38 +77,10 @@ def draw(store: RunStore) -> Figure:
 
 
 def _draw_steps(axes: Axes, steps: pd.DataFrame) -> None:
-    window = max(1, len(steps) // 50)
-    smooth = steps["loss"].rolling(window, center=True, min_periods=1).mean()
-    axes.plot(
-        steps["step"],
-        steps["loss"],
-        color=plot_style.SKY,
-        linewidth=0.6,
-        alpha=0.5,
-        label="every step",
-        rasterized=True,
-    )
-    axes.plot(
-        steps["step"], smooth, color=plot_style.BLUE, linewidth=1.8, label=f"mean of {window} steps"
-    )
-    rate = _draw_rate(axes, steps["step"], steps["learning_rate"])
+    rate = draw_pretraining(axes, steps)
     axes.set_title("Pretraining of the supernet")
-    axes.set_xlabel("Step")
-    axes.set_ylabel("Training loss (nats)")
     entries = [*axes.lines, *rate.lines]
     axes.legend(handles=entries, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderpad=0)
-    axes.margins(x=0.01)
-
-
-def _draw_rate(axes: Axes, x: pd.Series, rate: pd.Series) -> Axes:
-    """Draw the learning rate faintly against axes of its own, which lie above the others."""
-    twin = axes.twinx()
-    twin.plot(x, rate, color=plot_style.GREY, linewidth=1, alpha=0.45, label="learning rate")
-    twin.set_ylabel("Learning rate", color=plot_style.GREY)
-    twin.tick_params(colors=plot_style.GREY)
-    twin.set_ylim(bottom=0)
-    twin.grid(visible=False)
-    return twin
 
 
 def _ranks(store: RunStore) -> dict[str, int]:
@@ -107,46 +88,29 @@ def _ranks(store: RunStore) -> dict[str, int]:
     return {row["architecture"]: row["rank"] for row in store.rows("outcomes") if row["rank"]}
 
 
-def _draw_trials(
-    loss: Axes, accuracy: Axes, trials: pd.DataFrame, ranks: dict[str, int]
-) -> dict[str, str]:
-    """Draw the best architectures in colours, the others in grey; return name to colour."""
-    best = trials.groupby("architecture")["val_accuracy"].max().sort_values(ascending=False)
-    order = sorted(map(str, best.index), key=lambda text: ranks.get(text, len(best) + 1))
-    looks = dict(zip(order, plot_style.PALETTE, strict=False))
-    for architecture in reversed(order):  # the best on top
-        rows = trials[trials["architecture"] == architecture].sort_values("epoch")
-        for _, trial in rows.groupby("trial"):
-            _draw_trial(loss, accuracy, trial, looks.get(architecture, plot_style.FAINT))
-    rate = _draw_rate(loss, *_longest(trials))
-    _label(loss, "Loss (nats)", "Retraining: loss")
-    _label(accuracy, "Validation accuracy (%)", "Retraining: validation accuracy")
-    plot_style.show_percent(accuracy.yaxis)
+def _draw_trials(loss: Axes, accuracy: Axes, trials: pd.DataFrame, order: list[str]) -> None:
+    draw_trials(loss, trials, order, "train_loss", "--")
+    draw_trials(loss, trials, order, "val_loss")
+    draw_trials(accuracy, trials, order, "val_accuracy")
+    loss.set_title("Retraining: loss")
+    loss.set_ylabel("Loss (nats)")
+    accuracy.set_title("Retraining: validation accuracy")
+    rate = draw_rate(loss, *_longest(trials))
     lines = [Line2D([], [], color=plot_style.GREY, linestyle=dashes) for dashes in ("-", "--")]
     entries = ["validation", "training", "learning rate"]
     rate.legend([*lines, *rate.lines], entries, loc="upper right", frameon=True, edgecolor="none")
-    names = {f"{ranks.get(text, '-'):>2}  {text}": colour for text, colour in looks.items()}
-    if others := len(order) - len(looks):
-        names[f"    {others} more"] = plot_style.FAINT
-    return names
 
 
-def _draw_trial(loss: Axes, accuracy: Axes, trial: pd.DataFrame, colour: str) -> None:
-    """Draw one trial; markers show one that has a single epoch so far."""
-    for axes, column, dashes in (
-        (loss, "train_loss", "--"),
-        (loss, "val_loss", "-"),
-        (accuracy, "val_accuracy", "-"),
-    ):
-        axes.plot(
-            trial["epoch"],
-            trial[column],
-            color=colour,
-            linestyle=dashes,
-            linewidth=1.4,
-            marker=".",
-            markersize=3,
-        )
+def _entries(order: list[str], ranks: dict[str, int]) -> list[Line2D]:
+    """Return the legend of architectures: rank and name."""
+    num_named = len(plot_style.PALETTE)
+    found = [
+        trial_entry(place, f"{ranks.get(text, '-'):>2}  {text}")
+        for place, text in enumerate(order[:num_named])
+    ]
+    if others := len(order) - len(found):
+        found.append(trial_entry(num_named, f"    {others} more"))
+    return found
 
 
 def _longest(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -154,13 +118,6 @@ def _longest(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     farthest = trials.sort_values("epoch")["trial"].iloc[-1]
     trial = trials[trials["trial"] == farthest].sort_values("epoch")
     return trial["epoch"], trial["learning_rate"]
-
-
-def _label(axes: Axes, name: str, title: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel("Epoch")
-    axes.set_ylabel(name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

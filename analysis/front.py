@@ -13,30 +13,20 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Annotated, Literal
 
-import numpy as np
 import pandas as pd
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, Stroke
 
 from raynas.costs.costs import Kind, show_quantity
 from raynas.errors import UserError
 from raynas.reporting import plot_style
-from raynas.reporting.queries import pareto
+from raynas.reporting.figures.front import COST_COLUMNS, draw_front, legend_entries, run_look
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
 
-_PANEL = np.array([430.0, 290.0])  # roughly the size of the panel, in points
-MARKERS = "os^DvP*X"
-_COLUMNS: dict[Kind, str] = {"macs": "macs", "params": "params", "latency": "latency_ms"}
-_AXES: dict[Kind, str] = {
-    "macs": "Multiply-adds of one image (MACs)",
-    "params": "Parameters",
-    "latency": "Latency by the run's table (ms)",
-}
 _MOST_LISTED = 24  # points that are named below the figure, the best first
 
 
@@ -127,99 +117,20 @@ def paint(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
     Raises:
         UserError: No point has that cost: the run had no table of latencies.
     """
-    known = points.dropna(subset=[_COLUMNS[cost]])
+    known = points.dropna(subset=[COST_COLUMNS[cost]])
     if known.empty:
         raise UserError(
             f"--cost {cost}: no outcome has one; a run has latencies if it was given a "
             "--latency-table"
         )
-    _draw_points(axes, known, _COLUMNS[cost])
-    _draw_fronts(axes, known, cost)
-    axes.set_xlabel(_AXES[cost])
-    axes.set_ylabel("Accuracy (%)")
-    axes.margins(0.08)
-    _label_points(axes, known, _COLUMNS[cost])
-    if cost != "latency":
-        plot_style.show_quantities(axes.xaxis)
-    plot_style.show_percent(axes.yaxis)
-
-
-def _draw_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
-    """Draw validation and test of an architecture on one vertical line with its label."""
-    columns = ["val_accuracy", "test_accuracy"]
-    lowest, highest = points[columns].min(axis=1), points[columns].max(axis=1)
-    axes.vlines(points[cost], lowest, highest, color=plot_style.FAINT, linewidth=1, zorder=0.7)
-    for run, rows in points.groupby("run"):
-        colour, marker = _look(int(str(run)))
-        for column, filling in zip(columns, ("none", colour), strict=True):
-            axes.scatter(
-                rows[cost],
-                rows[column],
-                s=42,
-                marker=marker,
-                edgecolors=colour,
-                c=filling,
-            )
-
-
-def _label_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
-    """Write each label beside its point, on the side where it covers least."""
-    axes.autoscale_view()
-    known = points.fillna({"test_accuracy": points["val_accuracy"]})
-    validation, test = (
-        axes.transLimits.transform(known[[cost, column]].to_numpy()) * _PANEL
-        for column in ("val_accuracy", "test_accuracy")
-    )
-    taken = np.concatenate([validation, test])
-    for label, *ends in zip(points["label"], validation, test, strict=True):
-        (x, low), (_, high) = sorted(ends, key=lambda end: float(end[1]))
-        box = np.array([4 + 5.5 * len(label), 9.0])  # points that a label needs
-        sides = [(x, high + 10), (x, low - 10), (x + box[0], high), (x - box[0], high)]
-        room = [float((np.abs(taken - side) / box).max(axis=1).min()) for side in sides]
-        side = sides[int(np.argmax(np.minimum(room, 1.0)))]
-        taken = np.vstack([taken, side])
-        axes.annotate(
-            label,
-            np.array(side) / _PANEL,
-            xycoords="axes fraction",
-            ha="center",
-            va="center",
-            fontsize=8,
-            path_effects=[Stroke(linewidth=2, foreground="white"), Normal()],
-        )
-
-
-def _look(run: int) -> tuple[str, str]:
-    """Return colour and marker of the run with that index."""
-    return plot_style.PALETTE[run % len(plot_style.PALETTE)], MARKERS[run % len(MARKERS)]
-
-
-def _draw_fronts(axes: Axes, points: pd.DataFrame, cost: Kind) -> None:
-    """Draw each front as stairs that go on to the right, for a higher cost never hurts a front."""
-    costs = points[_COLUMNS[cost]]
-    for column, dashes in (("val_accuracy", "--"), ("test_accuracy", "-")):
-        front = pareto(points, column, _COLUMNS[cost])
-        axes.step(
-            [*front[_COLUMNS[cost]], costs.max()],
-            [*front[column], front[column].max()],
-            where="post",
-            color=plot_style.BLACK,
-            linestyle=dashes,
-            linewidth=0.9,
-            zorder=0.8,
-        )
+    draw_front(axes, known, cost)
 
 
 def _entries(stores: Sequence[RunStore]) -> list[Line2D]:
     """Return the legend: what fillings and lines mean, then the runs' markers."""
-    entries = [
-        Line2D([], [], marker="o", ls="", c=plot_style.GREY, fillstyle="none", label="validation"),
-        Line2D([], [], marker="o", ls="", c=plot_style.GREY, label="test"),
-        Line2D([], [], ls="--", lw=0.9, c=plot_style.BLACK, label="front, validation"),
-        Line2D([], [], ls="-", lw=0.9, c=plot_style.BLACK, label="front, test"),
-    ]
+    entries = legend_entries()
     for index in range(len(stores) if len(stores) > 1 else 0):
-        colour, marker = _look(index)
+        colour, marker = run_look(index)
         name = f"run {_letter(index)}"
         entries.append(Line2D([], [], marker=marker, ls="", c=colour, label=name))
     return entries
@@ -251,7 +162,7 @@ def _line(row: pd.Series, costs: Sequence[Kind]) -> str:
 
 
 def _amount(row: pd.Series, cost: Kind) -> str:
-    amount = row[_COLUMNS[cost]]
+    amount = row[COST_COLUMNS[cost]]
     if pd.isna(amount):
         return "-"
     return f"{amount:.3g} ms" if cost == "latency" else show_quantity(int(amount))

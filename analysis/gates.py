@@ -15,15 +15,15 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import tyro
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
-from raynas.reporting.gate_heat_map import CELLS, SEARCH_WRITER, draw_heat
+from raynas.reporting.figures.gate_heat_map import SEARCH_WRITER, draw_heat
+from raynas.reporting.figures.gates import MEASURES, draw_spread, set_epochs
 from raynas.reporting.queries import (
+    CELLS,
     best_search,
     last_epochs,
     whole_searches,
@@ -36,10 +36,7 @@ from raynas.terminal.json_text import json_text
 from raynas.terminal.text_tables import Column, TextTable
 
 METHODS = Path(__file__).parent.parent / "launch" / "settings"
-MEASURES = {"skip_share": "Skip connections (%)", "path_depth": "Path depth (operations)"}
-MARKERS = "o^sDPv"
 Row = dict[str, Any]
-_MOST_MARKERS = 10  # of a line
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,11 @@ def draw(stores: Sequence[RunStore]) -> Figure:
     for line, cell in zip(panels, CELLS, strict=True):
         for axes, (measure, name) in zip(line, MEASURES.items(), strict=True):
             for index, rows in enumerate(runs.values()):
-                _draw_line(axes, rows.groupby("epoch")[f"{cell}_{measure}"], index, len(runs))
+                draw_spread(axes, rows.groupby("epoch")[f"{cell}_{measure}"], index, len(runs))
             axes.set_title(f"{cell.capitalize()} cells")
             axes.set_ylabel(name)
     for axes in panels[-1]:
-        axes.set_xlabel("Epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # what is 0 is not hidden by the axis
+        set_epochs(axes)
     plot_style.show_percent(panels[0, 0].yaxis)
     figure.legend(
         panels[0, 0].lines, runs.keys(), loc="outside lower left", ncols=columns, handlelength=3.5
@@ -108,31 +103,6 @@ def _place(stores: Sequence[RunStore]) -> str:
     rows = [store.rows("runs")[0] for store in stores]
     places = [f"{Settings.from_json(row['settings']).data} on {row['space']}" for row in rows]
     return "Differentiable search: " + "; ".join(dict.fromkeys(places))
-
-
-def _draw_line(axes: Axes, groups: Any, index: int, count: int) -> None:
-    """Draw the mean of those seeds that have come to an epoch, and their band."""
-    spread = groups.agg(["mean", "min", "max"]).dropna()
-    colour, _ = plot_style.line_look(index)
-    step = max(1, len(spread) // _MOST_MARKERS)
-    axes.fill_between(
-        spread.index,
-        spread["min"],
-        spread["max"],
-        color=colour,
-        alpha=0.15,
-        linewidth=4 if len(spread) == 1 else 0,  # or a single epoch has no band that is seen
-    )
-    axes.plot(
-        spread.index,
-        spread["mean"],
-        color=colour,
-        linewidth=1.5,
-        markersize=4.5,
-        linestyle=plot_style.DASHES[index % len(plot_style.DASHES)],
-        marker=MARKERS[index % len(MARKERS)],
-        markevery=(index * step // count, step),
-    )
 
 
 def summarise(runs: Mapping[str, pd.DataFrame]) -> list[Row]:

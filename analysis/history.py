@@ -10,28 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import numpy as np
-import pandas as pd
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
+from raynas.reporting.figures.history import draw_history
 from raynas.reporting.queries import score_name
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
-
-ORIGINS = {
-    "random": (plot_style.GREY, "o"),
-    "mutation": (plot_style.BLUE, "^"),
-    "crossover": (plot_style.VERMILION, "s"),
-    "exact": (plot_style.GREEN, "D"),
-    "given": (plot_style.PURPLE, "P"),
-    "differentiable": (plot_style.ORANGE, "v"),
-}
-"""Origin to colour and marker."""
-_MOST_LABELS = 20  # generations that are numbered before every other one is left out
 
 
 @dataclass(frozen=True)
@@ -68,55 +56,9 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 
 
 def _draw_run(axes: Axes, store: RunStore) -> None:
-    rows = plot_style.read_rows(store, "architectures", "the search").sort_values("order")
-    rows = rows[np.isfinite(rows["score"])]
-    _draw_generations(axes, rows)
-    for origin, group in rows.groupby("origin", sort=False):
-        colour, marker = ORIGINS.get(str(origin), (plot_style.BLACK, "x"))
-        axes.scatter(
-            group["order"],
-            group["score"],
-            s=14,
-            c=colour,
-            marker=marker,
-            alpha=0.75,
-            linewidths=0 if marker != "x" else 1,
-            label=str(origin),
-        )
-    axes.step(
-        rows["order"],
-        rows["score"].cummax(),
-        where="post",
-        color=plot_style.BLACK,
-        linewidth=1.4,
-        label="best so far",
-    )
+    rows = plot_style.read_rows(store, "architectures", "the search")
+    draw_history(axes, rows, score_name(json.loads(store.rows("runs")[0]["settings"] or "{}")))
     axes.set_title(plot_style.describe(store))
-    axes.set_xlabel("Architecture, in the order of scoring")
-    axes.set_ylabel(f"Score ({_formula(store)}), higher is better")
-    axes.margins(x=0.01)
-
-
-def _draw_generations(axes: Axes, rows: pd.DataFrame) -> None:
-    """Rule off the generations and number them along the upper edge."""
-    firsts = rows.groupby("generation")["order"].min()
-    if len(firsts) < 2:
-        return
-    for first in firsts.iloc[1:]:
-        axes.axvline(first - 0.5, color=plot_style.FAINT, linewidth=0.8, zorder=0)
-    axes.grid(visible=False, axis="x")
-    middles = (
-        rows.groupby("generation")["order"].median().iloc[:: 1 + (len(firsts) - 1) // _MOST_LABELS]
-    )
-    upper = axes.secondary_xaxis("top")
-    upper.set_xticks(middles.tolist(), [str(int(generation)) for generation in middles.index])
-    upper.tick_params(length=0, labelsize=8, labelcolor=plot_style.GREY)
-    upper.spines["top"].set_visible(False)
-    upper.set_xlabel("Generation", fontsize=8, color=plot_style.GREY)
-
-
-def _formula(store: RunStore) -> str:
-    return score_name(json.loads(store.rows("runs")[0]["settings"] or "{}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,18 +18,15 @@ import pandas as pd
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from rich.console import Console
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
+from raynas.reporting.figures.isometry import draw_gains
 from raynas.reporting.queries import isometry_by_layer, measured_candidates
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.text_tables import Column, TextTable
-
-LOOKS = ((plot_style.BLUE, "o", -0.14), (plot_style.VERMILION, "^", 0.14))
-"""Colour, marker and shift of the run's own weights, then of Gaussian ones."""
 
 
 @dataclass(frozen=True)
@@ -80,30 +77,10 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 
 def _draw_run(pair: Sequence[Axes], store: RunStore) -> None:
     rows = read(store)
-    weights = list(dict.fromkeys(rows["initialisation"]))
     pair[0].set_title(plot_style.describe(store) + "\nwith batch norms")
     pair[1].set_title("without batch norms")
-    for name, batch_norm, group in variants(rows):
-        colour, marker, shift = LOOKS[weights.index(name) % len(LOOKS)]
-        axes, spread = pair[int(not batch_norm)], isometry_by_layer(group)["spread"].max()
-        axes.scatter(
-            group["layer"] + shift,
-            group["phi"],
-            s=14,
-            c=colour,
-            marker=marker,
-            alpha=0.75,
-            linewidths=0,
-            label=f"{name}, spread up to {spread:.3f}",
-        )
-    for axes in pair:
-        axes.axhline(1, color=plot_style.GREY, linewidth=0.8, zorder=0)
-        axes.set_xlabel("Layer")
-        axes.set_ylabel("phi of a candidate")
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(LogFormatter())  # 2 and 3 where there is one power of ten
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes, has_norms in zip(pair, (True, False), strict=True):
+        draw_gains(axes, rows[rows["batch_norm"] == has_norms])
         if axes.collections:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8)
 

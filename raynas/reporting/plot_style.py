@@ -31,10 +31,12 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION = (
     "#D55E00",
 )
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-GREY, FAINT, BLACK = "#767676", "#D9D9D9", "#000000"
+GREY, FAINT, BLACK, GRID, PAPER = "#767676", "#D9D9D9", "#000000", "#EBEBEB", "#FFFFFF"
 Dashes = Literal["-", "--", "-.", ":"]
 DASHES: tuple[Dashes, ...] = ("-", "--", "-.", ":")
+MARKERS = "os^DvP*X"
 MONOSPACE = "DejaVu Sans Mono"
+MOST_VECTORS = 500  # marks of a figure; more are one image inside an SVG, or it is a large file
 
 drawing = mpl.rc_context(
     {
@@ -45,7 +47,7 @@ drawing = mpl.rc_context(
         "axes.spines.right": False,
         "axes.grid": True,
         "axes.axisbelow": True,
-        "grid.color": "#EBEBEB",
+        "grid.color": GRID,
         "legend.frameon": False,
         "savefig.dpi": 150,
         "svg.hashsalt": "raynas",  # the same rows give the same file
@@ -132,12 +134,18 @@ def save(figure: Figure, store: RunStore, name: str, place: Place) -> str:
     if file_format not in {"png", "svg"}:
         out = shown(place.out or "")
         raise UserError(f"--out {out}: got ending {file_format!r}, wanted .png or .svg")
-    target.write_bytes(path, _rendered(figure, file_format))
+    target.write_bytes(path, rendered(figure, file_format))
     return target.locate(path)
 
 
 @drawing
-def _rendered(figure: Figure, file_format: str) -> bytes:
+def rendered(figure: Figure, file_format: str) -> bytes:
+    """Return a figure as a file; the same drawing gives the same bytes.
+
+    Args:
+        figure: The drawing.
+        file_format: png or svg.
+    """
     content = io.BytesIO()
     metadata = {"Date": None} if file_format == "svg" else {"Software": None}
     figure.savefig(content, format=file_format, metadata=metadata)

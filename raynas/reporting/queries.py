@@ -7,6 +7,9 @@ import pandas as pd
 
 from raynas.spaces.genotype import Genotype
 
+CELLS = ("normal", "reduction")
+"""Kinds of cells, in the order of tables and figures."""
+
 
 def pareto(points: pd.DataFrame, accuracy: str, cost: str = "macs") -> pd.DataFrame:
     """Return the points that no cheaper one equals, in the order of their costs.
@@ -122,7 +125,7 @@ def chosen_gates(genotype: str) -> dict[str, set[tuple[int, int, str]]]:
     found = Genotype.parse(genotype)
     return {
         cell: {(index, *each) for index, node in enumerate(nodes) for each in node}
-        for cell, nodes in (("normal", found.normal), ("reduction", found.reduction))
+        for cell, nodes in zip(CELLS, (found.normal, found.reduction), strict=True)
     }
 
 

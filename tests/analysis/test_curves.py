@@ -62,7 +62,7 @@ def test_retraining_shows_losses_and_accuracy_of_every_trial(
     young_run.store.append("trials", epochs("a", "0-1", [0.4]), "a")
 
     drawn = panels(curves.draw(young_run.store))
-    assert heights(drawn["Retraining: loss"]) == [[8.0, 7.0], [9.0, 8.0], [8.0], [9.0]]
+    assert heights(drawn["Retraining: loss"]) == [[8.0, 7.0], [8.0], [9.0, 8.0], [9.0]]
     assert heights(drawn["Retraining: validation accuracy"]) == [[0.2, 0.3], [0.4]]
     rate = np.asarray(drawn["Learning rate"].lines[0].get_xydata()).tolist()
     assert rate == [[1, 0.1], [2, 0.05]]
@@ -72,7 +72,7 @@ def test_retraining_shows_losses_and_accuracy_of_every_trial(
 def test_training_is_dashed_and_validation_solid(small_run: InventedRun) -> None:
     axes = panels(curves.draw(small_run.store))["Retraining: loss"]
 
-    assert [line.get_linestyle() for line in axes.lines] == ["--", "-"] * 2
+    assert [line.get_linestyle() for line in axes.lines] == ["--", "--", "-", "-"]
 
 
 def test_the_legend_names_each_architecture_in_full_with_its_rank(full_run: InventedRun) -> None:

@@ -31,7 +31,7 @@ def test_a_run_of_realistic_size_fits_into_its_picture_which_is_neither_blank_no
     name: str, full_run: InventedRun
 ) -> None:
     figure = DRAWINGS[name](full_run.store)
-    content = plot_style._rendered(figure, "png")
+    content = plot_style.rendered(figure, "png")
 
     pixels = matplotlib.image.imread(io.BytesIO(content))
     width, height = figure.get_size_inches()
@@ -67,9 +67,9 @@ def test_the_same_drawing_gives_the_same_file_in_both_formats() -> None:
         for figure in (first, second):
             figure.subplots().plot([1, 2], marker="o")
 
-        content = plot_style._rendered(first, file_format)
+        content = plot_style.rendered(first, file_format)
         assert content.startswith(start)
-        assert content == plot_style._rendered(second, file_format)
+        assert content == plot_style.rendered(second, file_format)
 
 
 def test_out_says_where_a_figure_goes_and_its_ending_in_which_format(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis import front
 from raynas.errors import UserError
+from raynas.reporting.queries import pareto
 from tests.analysis.invented import InventedRun, Row
 
 
@@ -46,7 +47,7 @@ def test_the_front_holds_what_nothing_as_cheap_equals() -> None:
         }
     )
 
-    found = front.pareto(points, "val_accuracy")
+    found = pareto(points, "val_accuracy")
     assert found[["macs", "val_accuracy"]].to_numpy().tolist() == [[100, 0.6], [300, 0.7]]
 
 

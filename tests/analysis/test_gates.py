@@ -187,7 +187,7 @@ def test_pictures_of_short_and_long_searches_hold_all_that_is_drawn(
 ) -> None:
     store = invent_gates(tmp_path / "run", epochs=epochs)
     for figure in (gates.draw([store]), gates.draw_heat([store])):
-        assert plot_style._rendered(figure, "png").startswith(b"\x89PNG")
+        assert plot_style.rendered(figure, "png").startswith(b"\x89PNG")
         around, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(around.x0, around.y0) >= 0
         assert around.x1 <= width

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from analysis import history
 from raynas.errors import UserError
+from raynas.reporting.figures.history import ORIGINS
 from tests.analysis.invented import InventedRun
 
 Scored = tuple[str, int, float]  # origin, generation, score
@@ -42,9 +43,9 @@ def test_every_scored_architecture_is_a_dot_of_its_origin(full_run: InventedRun)
 
 
 def test_the_six_known_origins_differ_in_colour_and_in_marker() -> None:
-    colours, markers = zip(*history.ORIGINS.values(), strict=True)
+    colours, markers = zip(*ORIGINS.values(), strict=True)
 
-    assert set(history.ORIGINS) == {
+    assert set(ORIGINS) == {
         "random",
         "mutation",
         "crossover",

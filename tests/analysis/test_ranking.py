@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> RunStore:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")  # drawing takes time
+    monkeypatch.setattr(plot_style, "rendered", lambda *_: b"drawn")  # drawing takes time
     monkeypatch.setattr(ranking.ranking, "_DRAWS", 5)  # random scores, too
 
 

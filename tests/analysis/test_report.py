@@ -1,6 +1,7 @@
 """The report in a real browser, and as a command."""
 
 import base64
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
+import numpy as np
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -49,16 +52,12 @@ for (const element of document.querySelectorAll("body *")) {
   const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
   if (!own || !element.getClientRects().length || element.closest(".unseen, script")) continue;
   const style = getComputedStyle(element);
-  const colour = rgb(element.closest("svg") ? style.fill : style.color);
+  const colour = rgb(style.color);
   const [a, b] = [luminance(colour), luminance(behind(element))].sort((x, y) => y - x);
   const name = `${element.tagName}.${element.getAttribute("class") ?? ""}`;
   found[name] = Math.min(found[name] ?? 99, (a + 0.05) / (b + 0.05));
 }
 return found;
-"""
-LINES = """
-return [...document.querySelectorAll(".line.s0, .line.s1, .line.s2, .line.s3, .dots")].map(
-  (e) => [getComputedStyle(e).stroke, getComputedStyle(e).strokeDasharray, e.getAttribute("d")]);
 """
 
 
@@ -221,39 +220,30 @@ def test_figures_are_told_in_words_and_data_and_letters_are_legible_on_a_phone(
 ) -> None:
     browser.emulate(chrome, 360)
     chrome.get(page)
-    charts = [
-        each
-        for each in chrome.find_elements(By.CSS_SELECTOR, "figure svg.chart")
-        if each.is_displayed()
-    ]
-    script = (
-        "const e = arguments[0];"
-        "return 12 * e.getBoundingClientRect().width / e.viewBox.baseVal.width"
-    )
+    images = chrome.find_elements(By.CSS_SELECTOR, "figure img")
+    script = "return arguments[0].getBoundingClientRect().width / arguments[0].naturalWidth"
 
-    assert len(charts) == 11
-    for chart in charts:
-        assert chart.get_attribute("role") == "img"
-        assert len(chart.get_attribute("aria-label") or "") > 40
-        assert chrome.execute_script(script, chart) > 9  # pixels
+    assert len(images) == 11
+    for image in images:
+        assert len(image.get_attribute("alt") or "") > 40
+        assert chrome.execute_script("return arguments[0].complete", image)
+        assert 10.7 * chrome.execute_script(script, image) > 9  # pixels of the smallest letters
     assert chrome.execute_script("return document.querySelectorAll('[id]').length") == len(
         set(chrome.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)"))
     )
 
 
-def test_series_differ_in_more_than_their_colour(opened: Chrome) -> None:
-    lines = opened.execute_script(LINES)
-    dashes = {dash for stroke, dash, path in lines if "L" in path}
-    legends = opened.execute_script(
-        "return [...document.querySelectorAll('.legend')].map((l) => "
-        "[...l.querySelectorAll('path')].map((p) => "
-        "p.getAttribute('d') + getComputedStyle(p).strokeDasharray + p.getAttribute('class')))"
-    )
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_have_the_ink_and_paper_of_the_page(chrome: Chrome, page: str, scheme: str) -> None:
+    browser.emulate(chrome, 1200, scheme)
+    chrome.get(page)
+    (image, *_) = chrome.find_elements(By.CSS_SELECTOR, "#search figure img")
+    chrome.execute_script("arguments[0].scrollIntoView()", image)
+    pixels = matplotlib.image.imread(io.BytesIO(image.screenshot_as_png))[..., :3].mean(axis=2)
 
-    assert len(dashes) >= 3
-    assert len(legends) >= 5
-    for keys in legends:
-        assert len(set(keys)) == len(keys)
+    paper, inked = np.median(pixels), np.abs(pixels - np.median(pixels)) > 0.6
+    assert (paper < 0.2) if scheme == "dark" else (paper > 0.9)
+    assert 0.001 < inked.mean() < 0.2  # letters and the line of the best score
 
 
 def test_it_prints_without_what_only_a_screen_can_do(opened: Chrome) -> None:
@@ -263,15 +253,14 @@ def test_it_prints_without_what_only_a_screen_can_do(opened: Chrome) -> None:
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     shown = {
         name: opened.find_element(By.CSS_SELECTOR, name).is_displayed()
-        for name in ("nav", ".wide svg", ".narrow svg", "#outcomes table", "summary")
+        for name in ("nav", "figure img", "#outcomes table", "summary")
     }
 
     assert pdf.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 12
     assert shown == {
         "nav": False,
-        ".wide svg": True,
-        ".narrow svg": False,
+        "figure img": True,
         "#outcomes table": True,
         "summary": False,
     }

@@ -138,7 +138,7 @@ def test_a_figure_lies_beside_the_tables_and_its_path_is_printed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")  # drawing again takes time
+    monkeypatch.setattr(plot_style, "rendered", lambda *_: b"drawn")  # drawing again takes time
     assert script.main([small_run.store.uri]) == 0
 
     path = small_run.store.locate(f"figures/{name_of(script)}.png")
@@ -224,7 +224,7 @@ def test_help_says_what_a_script_does_and_in_which_units(
 def test_several_runs_are_drawn_into_the_first_ones_folder(
     script: ModuleType, invent: Callable[..., InventedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plot_style, "_rendered", lambda *_: b"drawn")
+    monkeypatch.setattr(plot_style, "rendered", lambda *_: b"drawn")
     first, second = invent("run-a").finish(), invent("run-b", seed=1).finish()
 
     assert script.main([first.store.uri, second.store.uri, "--format", "svg"]) == 0

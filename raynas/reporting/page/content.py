@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raynas.reporting.fairness import count_updates, fairness_line
-from raynas.reporting.page import gate_pictures, listings, search_pictures, training_pictures
-from raynas.reporting.page.front_picture import front, points_of
+from raynas.reporting.page import gate_figures, listings, search_figures, training_figures
+from raynas.reporting.page.embedding import PageFigure
+from raynas.reporting.page.front_figure import front, points_of
 from raynas.reporting.page.heat_map import heat_map
-from raynas.reporting.page.parts import Picture, Table
+from raynas.reporting.page.parts import Table
 from raynas.reporting.page.reading import Reading
 from raynas.reporting.queries import (
     best_search,
@@ -34,7 +35,7 @@ class Section:
         title: Its heading.
         lead: A sentence or two that say what it holds.
         notes: Further sentences.
-        pictures: Its figures.
+        figures: Its figures.
         tables: Its tables.
         is_open: Whether its tables are seen at once; otherwise a click opens them.
         look: Classes of the style sheet for its tables.
@@ -45,7 +46,7 @@ class Section:
     title: str
     lead: str = ""
     notes: list[str] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    figures: list[PageFigure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     is_open: bool = False
     look: str = ""
@@ -93,7 +94,7 @@ def _front(reading: Reading) -> Section:
         name,
         title,
         "Left is cheaper, up is better. Trainings that were stopped early are left out.",
-        pictures=[front(points, kind) for kind, points in known.items()],
+        figures=[front(points, kind) for kind, points in known.items()],
         tables=[listings.front(points, kind) for kind, points in fronts.items()],
     )
 
@@ -103,7 +104,7 @@ def _history(reading: Reading) -> Section:
     if scored["score"].notna().sum() == 0:
         return Section(name, title, is_empty=True)
     strategy = reading.settings.get("search", {}).get("strategy", "search")
-    drawn = search_pictures.history(scored, score_name(reading.settings))
+    drawn = search_figures.history(scored, score_name(reading.settings))
     notes = [_sentence(line) for line in gap_lines(reading.store)]
     lead = f"Found by {strategy}; a higher score is better."
     if reading.is_differentiable:
@@ -124,9 +125,9 @@ def _gates(reading: Reading) -> Section | None:
         "The accuracy is that of the last epoch, while training; a star marks the best search."
     )
     whole = epochs[epochs["val_loss"].notna()]
-    pictures = [] if whole.empty else gate_pictures.curves(whole)
-    table = gate_pictures.searches(last_epochs(epochs))
-    return Section(name, title, lead, pictures=pictures, tables=[table], is_open=True)
+    figures = [] if whole.empty else gate_figures.curves(whole)
+    table = gate_figures.searches(last_epochs(epochs))
+    return Section(name, title, lead, figures=figures, tables=[table], is_open=True)
 
 
 def _weights(reading: Reading) -> Section | None:
@@ -136,7 +137,7 @@ def _weights(reading: Reading) -> Section | None:
     grids = {} if best is None else last_gates(reading.table("gates"), best)
     if best is None or not grids:
         return None
-    tables = [gate_pictures.heat_map(cell, of, str(best["genotype"])) for cell, of in grids.items()]
+    tables = [gate_figures.heat_map(cell, of, str(best["genotype"])) for cell, of in grids.items()]
     lead = (
         f"The weights by which the genotype of seed {best['seed']} was chosen, after epoch "
         f"{best['epoch']}. A node reads states: 0 and 1 are the outputs of the two cells before, 2 "
@@ -196,9 +197,9 @@ def _isometry(reading: Reading) -> Section | None:
         "phi is the mean squared singular value of a candidate's Jacobian, its gain. Where the "
         "gains of a layer are even, no candidate begins with an advantage."
     )
-    drawn = training_pictures.gains(rows)
+    drawn = training_figures.gains(rows)
     return Section(
-        name, title, lead, pictures=drawn, tables=[listings.isometry(isometry_by_layer(rows))]
+        name, title, lead, figures=drawn, tables=[listings.isometry(isometry_by_layer(rows))]
     )
 
 
@@ -211,12 +212,12 @@ def _check(reading: Reading) -> Section | None:
         "briefly. tau is 1 where the score ranks them as training does, 0 where it is a guess."
     )
     verdict = _sentence(check.verdict)
-    drawn = search_pictures.check(reading.table("checks"), verdict)
+    drawn = search_figures.check(reading.table("checks"), verdict)
     return Section(
         "check",
         "Self-check of the score",
         lead,
-        pictures=[drawn],
+        figures=[drawn],
         tables=[listings.agreements(check)],
         is_open=True,
         look="beside",
@@ -225,27 +226,27 @@ def _check(reading: Reading) -> Section | None:
 
 def _curves(reading: Reading) -> Section:
     name, title = "training", "Training"
-    pictures: list[Picture] = []
+    figures: list[PageFigure] = []
     if len(reading.steps):
-        pictures.append(training_pictures.losses(reading.steps))
+        figures.append(training_figures.losses(reading.steps))
     if len(reading.trials):
         ranks = {row["architecture"]: row["rank"] for row in reading.outcomes if row["rank"]}
-        pictures += training_pictures.curves(reading.trials, ranks)
-    if not pictures:
+        figures += training_figures.curves(reading.trials, ranks)
+    if not figures:
         return Section(name, title, is_empty=True)
     lead = (
         "Last values are in the table of all outcomes; every step and epoch is in the run folder."
     )
     if not len(reading.trials) and reading.progress.state != "finished":
         lead = f"Retraining comes later: {reading.progress.words}."
-    return Section(name, title, lead, pictures=pictures)
+    return Section(name, title, lead, figures=figures)
 
 
 def _times(reading: Reading) -> Section | None:
     expected, spent = (_stages(reading.run[name]) for name in ("forecast", "spent"))
     if not expected and not spent:
         return None
-    pictures = [training_pictures.times(expected, spent)] if expected else []
+    figures = [training_figures.times(expected, spent)] if expected else []
     lead = "" if expected else "This run was begun without a forecast."
     notes = [_sentence(line) for line in spent_lines(reading.store)]
     return Section(
@@ -253,7 +254,7 @@ def _times(reading: Reading) -> Section | None:
         "Forecast against truth",
         lead,
         notes,
-        pictures,
+        figures,
         [listings.times(expected, spent)],
         is_open=True,
     )

@@ -68,8 +68,9 @@ class Reading:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """Losses of the pretraining."""
-        rows: pd.DataFrame = self.store.table("steps", ["step", "loss"]).to_pandas()
+        """Losses and learning rates of the pretraining."""
+        columns = ["step", "loss", "learning_rate"]
+        rows: pd.DataFrame = self.store.table("steps", columns).to_pandas()
         return rows.sort_values("step", ignore_index=True)
 
     def table(self, name: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The sections of differentiable searches."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from tests.reporting.page.runs import make_run
 
 ERROR = "what to do: take fewer images\nOSError: no <disk>"
 FAILED = {"seed": 2, "epoch": 0, "status": "failed", "error": ERROR}
+
+
+def figure_texts(page: str) -> str:
+    """Return the SVG of all figures."""
+    found = re.findall(r'data:image/svg\+xml;base64,([^"]*)"', page)
+    return "".join(base64.b64decode(content).decode() for content in found)
 
 
 def section(page: str, name: str) -> str:
@@ -56,11 +63,12 @@ def test_the_score_is_told_for_what_it_is(tmp_path: Path) -> None:
     store = invent_gates(tmp_path / "run", epochs=1)
     row = {"order": 0, "generation": 0, "architecture": "1-0", "score": 0.5}
     store.append("architectures", [row | {"origin": "differentiable"}], "0")
-    told = section(make_page(store, METHODS), "search")
+    page = make_page(store, METHODS)
+    told, drawn = section(page, "search"), figure_texts(page)
 
     assert "the score is the accuracy of a search's own network" in told.replace("&#39;", "'")
-    assert "Score (accuracy while searching)" in told
-    assert "saliency" not in told
+    assert "Score (accuracy while searching)" in drawn
+    assert "saliency" not in told + drawn
 
 
 def test_a_search_to_come_is_told_and_other_strategies_have_no_gates(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_hostile_names_paths_settings_and_errors_stay_text(tmp_path: Path) -> No
     page = make_page(store, METHODS)
 
     assert page.count("<script") == page.count("</script>") == 1
-    assert "<img" not in page
+    assert "<img src=x" not in page
     assert page.count("&lt;script&gt;alert(1)") > 6
     assert " on" not in "".join(re.findall(r"<[^>]*\s(onerror|onload)[^>]*>", page))
 
@@ -60,7 +60,7 @@ def test_a_run_that_has_only_begun_says_what_is_still_to_come(tmp_path: Path) ->
     assert page.count("<h2>Still to come</h2>") == 1
     assert "All outcomes, Pareto front, Search" in page
     assert "nobody is at work on it" in page
-    assert "<svg" not in page
+    assert "<img" not in page
 
 
 def test_a_run_at_work_tells_its_step_and_how_to_make_the_page_anew(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_run_at_work_tells_its_step_and_how_to_make_the_page_anew(tmp_path: Pa
 
     assert "<b>The run goes on:</b> pretraining is at step 40 of 200." in page
     assert f"python analysis/report.py {store.uri}" in page
-    assert page.count('role="img"') == 2  # the loss, wide and narrow
+    assert page.count("<img ") == page.count("<source ") == 1  # the loss, wide and narrow
 
 
 def test_a_run_of_an_older_raynas_lacks_columns_and_has_a_page(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_large_run_has_a_page_of_less_than_a_megabyte(tmp_path: Path) -> None:
 
     assert len(page.encode()) < 1_000_000
     assert "800 further networks are in" in page
-    assert "2,000 of them are drawn" in page
+    assert "950 further networks are not drawn" in page
 
 
 def test_the_same_run_gives_the_same_page_but_for_the_time(tmp_path: Path) -> None:

@@ -4,88 +4,50 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 
-from raynas.reporting.page.axes import spanning
-from raynas.reporting.page.chart import Chart, key
-from raynas.reporting.page.parts import (
-    Cell,
-    Column,
-    Picture,
-    Table,
-    half_picture,
-    plain,
-    share,
-    share_tick,
-    word,
-)
-from raynas.reporting.queries import best_search, chosen_gates
+from raynas.reporting import plot_style
+from raynas.reporting.figures.gates import MEASURES, draw_spread, set_epochs
+from raynas.reporting.page.embedding import PageFigure, page_figure
+from raynas.reporting.page.parts import Cell, Column, Table, plain, share, word
+from raynas.reporting.queries import CELLS, best_search, chosen_gates
 from raynas.spaces.genotype import Genotype, show_nodes
 
-_CELLS = ("normal", "reduction")
 _TINTS = 6  # shades
 
 
-def curves(epochs: pd.DataFrame) -> list[Picture]:
-    """Draw skip connections and path depth by epoch, means over seeds and their ranges.
+def curves(epochs: pd.DataFrame) -> list[PageFigure]:
+    """Return skip connections and path depth by epoch, means over seeds and their ranges.
 
     Args:
         epochs: Rows of the table ``search_epochs`` that are epochs.
     """
-    return [
-        _curve(
-            epochs,
-            "skip_share",
-            "Skip connections",
-            "Chosen inputs (%)",
-            lambda value: f"{100 * value:.0f} %",
-            share_tick,
-        ),
-        _curve(
-            epochs,
-            "path_depth",
-            "Path depth",
-            "Operations with weights on a path",
-            "{:.2f}".format,
-            None,
-        ),
-    ]
-
-
-def _curve(  # noqa: PLR0913 - a quantity and how it is written
-    epochs: pd.DataFrame,
-    measure: str,
-    title: str,
-    label: str,
-    form: Callable[[float], str],
-    show: Callable[[float], str] | None,
-) -> Picture:
-    groups = epochs.groupby("epoch")
-    spreads = {
-        cell: groups[f"{cell}_{measure}"].agg(["mean", "min", "max"]).reset_index()
-        for cell in _CELLS
+    forms: dict[str, Callable[[float], str]] = {
+        "skip_share": lambda value: f"{100 * value:.0f} %",
+        "path_depth": "{:.2f}".format,
     }
+    return [_curve(epochs, measure, form) for measure, form in forms.items()]
 
-    def draw(width: int) -> Chart:
-        chart = Chart(
-            width,
-            280,
-            spanning(epochs["epoch"], "Epoch", 0.02, is_whole=True),
-            spanning([0, *(rows["max"].max() for rows in spreads.values())], label, show=show),
-        )
-        for index, rows in enumerate(spreads.values()):
-            chart.band(rows["epoch"], rows["min"], rows["max"], f"s{index}")
-            chart.line(rows["epoch"], rows["mean"], f"s{index}")
-            if len(rows) == 1:
-                chart.dots(rows["epoch"], rows["mean"], index)
-        return chart
+
+def _curve(epochs: pd.DataFrame, measure: str, form: Callable[[float], str]) -> PageFigure:
+    groups, label = epochs.groupby("epoch"), MEASURES[measure]
+    spreads = {cell: groups[f"{cell}_{measure}"] for cell in CELLS}
+
+    def draw(axes: Axes) -> None:
+        for index, (cell, values) in enumerate(spreads.items()):
+            draw_spread(axes, values, index, len(spreads), f"{cell} cells")
+        axes.set_ylabel(label)
+        set_epochs(axes)
+        if measure == "skip_share":
+            plot_style.show_percent(axes.yaxis)
 
     seeds, last = epochs["seed"].nunique(), int(epochs["epoch"].max())
-    means = [f"{form(rows['mean'].iloc[-1])} in {cell} cells" for cell, rows in spreads.items()]
+    means = [f"{form(of.mean().iloc[-1])} in {cell} cells" for cell, of in spreads.items()]
     told = f"After epoch {last}: {' and '.join(means)}"
     of = f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
-    legend = [(key(index, is_line=True), f"{cell} cells") for index, cell in enumerate(_CELLS)]
+    title = label.partition(" (")[0]
     alt = f"Line chart by epoch, {title.lower()}: {of}. {told}."
-    return half_picture(title, alt, f"{told}; {of}.", draw, legend)
+    return page_figure(title, alt, f"{told}; {of}.", draw, is_half=True)
 
 
 def searches(found: pd.DataFrame) -> Table:
@@ -112,7 +74,7 @@ def searches(found: pd.DataFrame) -> Table:
             share(row["val_accuracy"]),
             plain(row["epoch"], "{:.0f}"),
         ]
-        rows += [[*search, *_cells_of(row, cell)] for cell in _CELLS]
+        rows += [[*search, *_cells_of(row, cell)] for cell in CELLS]
     return Table("Searches", columns, rows)
 
 

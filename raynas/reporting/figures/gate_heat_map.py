@@ -12,10 +12,9 @@ from matplotlib.patches import Rectangle
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
-from raynas.reporting.queries import best_search, chosen_gates, last_epochs, last_gates
+from raynas.reporting.queries import CELLS, best_search, chosen_gates, last_epochs, last_gates
 from raynas.storage.run_store import RunStore
 
-CELLS = ("normal", "reduction")
 SEARCH_WRITER = "the differentiable search (--search differentiable)"
 _COLOURS = "cividis"  # even in lightness, for any colour vision
 

@@ -1,0 +1,60 @@
+"""What each stage took, beside the range that was forecast."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from raynas.costs.costs import show_seconds
+from raynas.reporting import plot_style
+
+
+def draw_times(
+    axes: Axes, expected: Mapping[str, Mapping[str, float]], seconds: Mapping[str, float]
+) -> None:
+    """Draw a row a stage: a bar from the low to the high forecast, and what it took.
+
+    Args:
+        axes: Where.
+        expected: Stage to ``seconds``, ``low_seconds`` and ``high_seconds``.
+        seconds: Stage to what it took, for those that have ended.
+    """
+    rows = {stage: row for row, stage in enumerate(expected)}
+    lows = [of["low_seconds"] for of in expected.values()]
+    widths = [of["high_seconds"] - of["low_seconds"] for of in expected.values()]
+    axes.barh(
+        list(rows.values()),
+        widths,
+        left=lows,
+        height=0.4,
+        color=plot_style.SKY,
+        alpha=0.5,
+        label="forecast range",
+    )
+    middles = [of["seconds"] for of in expected.values()]
+    look: dict[str, Any] = {"linestyle": "none", "markersize": 7}
+    axes.plot(
+        middles,
+        list(rows.values()),
+        marker="s",
+        fillstyle="none",
+        color=plot_style.BLUE,
+        label="forecast",
+        **look,
+    )
+    axes.plot(
+        [seconds[stage] for stage in rows if stage in seconds],
+        [row for stage, row in rows.items() if stage in seconds],
+        marker="D",
+        color=plot_style.VERMILION,
+        label="taken",
+        **look,
+    )
+    axes.set_yticks(list(rows.values()), list(rows))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Time")
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show_seconds(value)))
