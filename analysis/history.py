@@ -5,7 +5,6 @@
 The score has the unit of its formula (``search.score`` of the run's settings); higher is better.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -57,7 +56,7 @@ def draw(stores: Sequence[RunStore]) -> Figure:
 
 def _draw_run(axes: Axes, store: RunStore) -> None:
     rows = plot_style.read_rows(store, "architectures", "the search")
-    draw_history(axes, rows, score_name(json.loads(store.rows("runs")[0]["settings"] or "{}")))
+    draw_history(axes, rows, score_name(store.rows("runs")[0]))
     axes.set_title(plot_style.describe(store))
 
 

@@ -1,10 +1,10 @@
 """What several readers of a run work out from its tables in the same way."""
 
-import json
 from typing import Any
 
 import pandas as pd
 
+from raynas.settings.settings import Settings
 from raynas.spaces.genotype import Genotype
 
 CELLS = ("normal", "reduction")
@@ -33,8 +33,7 @@ def measured_candidates(isometry: pd.DataFrame, run: dict[str, Any]) -> pd.DataF
         isometry: The table.
         run: The run's row.
     """
-    settings = json.loads(run["settings"] or "{}")
-    own = str(settings.get("pretrain", {}).get("initialisation", "own"))
+    own = Settings.from_json(run["settings"]).pretrain.initialisation
     rows = isometry.assign(
         initialisation=isometry["initialisation"].fillna(own),
         batch_norm=[value is not False for value in isometry["batch_norm"].astype(object)],
@@ -54,16 +53,16 @@ def isometry_by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def score_name(settings: dict[str, Any]) -> str:
+def score_name(run: dict[str, Any]) -> str:
     """Return what the score of a run's architectures is.
 
     Args:
-        settings: As recorded.
+        run: The run's row.
     """
-    search = settings.get("search", {})
-    if search.get("strategy") == "differentiable":
-        return "accuracy while searching"
-    return str(search.get("score", "unnamed formula"))
+    if not run["settings"]:
+        return "unnamed formula"
+    search = Settings.from_json(run["settings"]).search
+    return "accuracy while searching" if search.strategy == "differentiable" else search.score
 
 
 def last_epochs(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ def about(reading: Reading) -> list[tuple[str, str]]:
     versions = json.loads(run["versions"] or "{}")
     rows = {
         "Run folder": reading.store.uri,
-        "Data": reading.settings.get("data"),
+        "Data": reading.settings.data if run["settings"] else None,
         **_images(plan),
         "Space": run["space"],
         "Method": run["method"],

@@ -23,7 +23,6 @@ from raynas.reporting.queries import (
 )
 from raynas.reporting.rank_correlation import checked
 from raynas.reporting.summary import gap_lines, spent_lines
-from raynas.settings.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _outcomes(reading: Reading) -> Section:
 
 def _front(reading: Reading) -> Section:
     name, title = "front", "Pareto front"
-    kinds = Settings.from_json(reading.run["settings"]).search.goals
+    kinds = reading.settings.search.goals
     drawn = {kind: points_of(reading.outcomes, kind) for kind in kinds or ("macs",)}
     known = {kind: points for kind, points in drawn.items() if not points.empty}
     if not known:
@@ -103,10 +102,9 @@ def _history(reading: Reading) -> Section:
     name, title, scored = "search", "Search", reading.scored
     if scored["score"].notna().sum() == 0:
         return Section(name, title, is_empty=True)
-    strategy = reading.settings.get("search", {}).get("strategy", "search")
-    drawn = search_figures.history(scored, score_name(reading.settings))
+    drawn = search_figures.history(scored, score_name(reading.run))
     notes = [_sentence(line) for line in gap_lines(reading.store)]
-    lead = f"Found by {strategy}; a higher score is better."
+    lead = f"Found by {reading.settings.search.strategy}; a higher score is better."
     if reading.is_differentiable:
         lead = (
             "What the searches ended with; the score is the accuracy of a search's own network in "
@@ -175,7 +173,7 @@ def _fairness(reading: Reading) -> Section | None:
     widest = int((counts.max() - counts.min()).max())
     layers = counts.ngroups
     if widest:
-        sampling = reading.settings.get("pretrain", {}).get("sampling", "")
+        sampling = reading.settings.pretrain.sampling
         lead = (
             f"Not strictly fair: in a layer updates differ by up to {widest:,} "
             f"(sampling {sampling})."

@@ -13,7 +13,7 @@ _TINTS = 6  # shades
 
 def heat_map(reading: Reading) -> Table | None:
     """Return the indicator that the score is made of, a row a layer; None: nothing recorded."""
-    score = reading.settings.get("search", {}).get("score")
+    score = reading.settings.search.score
     kinds = set(reading.indicators["kind"])
     kind = score if score in kinds and is_sum(score) else "block"
     rows = reading.indicators[reading.indicators["kind"] == kind].dropna(subset=["candidate"])

@@ -1,6 +1,5 @@
 """A run as the page reads it: its row, its outcomes, how far it has come."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from raynas.reporting.run_status import Progress, progress
+from raynas.settings.settings import Settings
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
@@ -38,9 +38,9 @@ class Reading:
         return self.store.rows("runs")[0]
 
     @cached_property
-    def settings(self) -> Row:
-        """The recorded settings, section by section."""
-        return _parsed(self.run["settings"])
+    def settings(self) -> Settings:
+        """The recorded settings; defaults for those that were not there then."""
+        return Settings.from_json(self.run["settings"])
 
     @cached_property
     def plan(self) -> PlanFacts:
@@ -117,12 +117,12 @@ class Reading:
     @property
     def is_differentiable(self) -> bool:
         """Whether gates are searched for, rather than scores."""
-        return bool(self.settings.get("search", {}).get("strategy") == "differentiable")
+        return self.settings.search.strategy == "differentiable"
 
     @property
     def pretrains(self) -> bool:
         """Whether the method trains a supernet at all."""
-        return bool(self.settings.get("pretrain", {}).get("epochs", 1))
+        return bool(self.settings.pretrain.epochs)
 
 
 def look(store: RunStore, methods: Path) -> Reading:
@@ -138,8 +138,3 @@ def look(store: RunStore, methods: Path) -> Reading:
 def moment(time: datetime | None) -> str:
     """Return a time for a person."""
     return f"{time:%Y-%m-%d %H:%M} UTC" if time else "unknown"
-
-
-def _parsed(text: str | None) -> Row:
-    found = json.loads(text or "{}")
-    return found if isinstance(found, dict) else {}

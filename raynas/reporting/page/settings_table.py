@@ -34,7 +34,7 @@ class SettingsPart:
 
 def settings_part(reading: Reading) -> SettingsPart:
     """Return the settings of a run, those first that differ from the defaults of its method."""
-    now = flat(reading.settings)
+    now = flat(json.loads(reading.run["settings"] or "{}"))  # also what is no setting any more
     usual, whose = _usual(str(now.get("method") or reading.run["method"]), reading.methods)
     changed = [name for name in now if name != "method" and now[name] != usual.get(name)]
     columns = [Column("Setting", is_text=True), Column("This run", is_text=True)]
@@ -62,7 +62,7 @@ def settings_part(reading: Reading) -> SettingsPart:
 def command(reading: Reading, changed: dict[str, Any]) -> str:
     """Return the command line that gives these settings to the same run folder."""
     words = ["python", "launch/search.py"]
-    method = reading.settings.get("method", Settings().method)
+    method = reading.settings.method
     if method != Settings().method:
         words += ["--method", str(method)]
     known = flat(json.loads(Settings().to_json()))
