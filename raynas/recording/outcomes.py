@@ -63,7 +63,7 @@ def known_scores(store: RunStore) -> dict[str, float]:
     return {row["architecture"]: row["score"] for row in scored}
 
 
-class Chronicle:
+class SearchLog:
     """Writes each generation of an evolution into the table ``architectures``."""
 
     def __init__(self, store: RunStore, costs: CostTable, advance: Advance) -> None:

@@ -32,7 +32,7 @@ from raynas.cluster.tune.retrain_trials import TrialRecorder, run_trials
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
-from raynas.recording.outcomes import Chronicle, Outcomes
+from raynas.recording.outcomes import Outcomes, SearchLog
 from raynas.recording.pretraining_log import Journal
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
@@ -78,7 +78,7 @@ def main(
 
 
 def search(store: RunStore, architectures: int) -> dict[str, Any]:
-    """Evolve with a chronicle; return what that took and what lies in the run folder."""
+    """Evolve with a search log; return what that took and what lies in the run folder."""
     write, written = RunStore.write_bytes, [0]
 
     def counting(store: RunStore, path: str, content: bytes) -> None:
@@ -114,8 +114,8 @@ def make_searcher(
     rng = random_numbers(0, Stream.BENCH, Use.INDICATORS)
     scorer = AdditiveScorer([rng.random(block.size) for block in space.blocks])
     evolution = Evolution(LegalSampler(costs, limits), settings, 0)
-    chronicle = Chronicle(store, costs, advance)
-    return EvolutionSearcher(evolution, scorer, top_k, chronicle), costs
+    search_log = SearchLog(store, costs, advance)
+    return EvolutionSearcher(evolution, scorer, top_k, search_log), costs
 
 
 def advance(done: int, text: str = "", left: float | None = None) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.recording import outcomes
-from raynas.recording.outcomes import SEARCH_STATE, Chronicle, Outcomes, TrialEnd
+from raynas.recording.outcomes import SEARCH_STATE, Outcomes, SearchLog, TrialEnd
 from raynas.search.evolution import Evolution
 from raynas.spaces.architecture import Architecture
 from raynas.storage.compaction import FILE
@@ -52,13 +52,13 @@ def searched(seed: int = 0) -> Evolution:
     return evolution
 
 
-class TestChronicle:
+class TestSearchLog:
     def test_every_scored_architecture_becomes_one_row_with_its_costs(self, tmp_path: Path) -> None:
         store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
-        chronicle = Chronicle(store, COSTS, Bar())
+        search_log = SearchLog(store, COSTS, Bar())
         while not evolution.finished:
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
         rows = store.rows("architectures")
 
         assert [row["order"] for row in rows] == list(range(len(evolution.history)))
@@ -76,23 +76,23 @@ class TestChronicle:
     def test_in_a_steady_state_every_row_is_written_once_whenever_it_is_told(
         self, seed: int, data: st.DataObject
     ) -> None:
-        """Also across windows, with failures, and by a chronicle that begins half-way."""
+        """Also across windows, with failures, and by a log that begins half-way."""
         with TemporaryDirectory() as folder:
             store = RunStore.create(folder)
             evolution = build_evolution(COSTS, seed=seed, breeding="steady_state")
-            chronicle = Chronicle(store, COSTS, Bar())
+            search_log = SearchLog(store, COSTS, Bar())
             while not evolution.finished:
                 asked = evolution.ask(data.draw(st.integers(1, 20)))
                 failing = data.draw(st.booleans())
                 scores = [math.nan] * len(asked) if failing else sum_of_choices(asked)
                 evolution.tell(asked, scores)
                 if data.draw(st.booleans()) or evolution.finished:
-                    chronicle(evolution)
+                    search_log(evolution)
                 if data.draw(st.booleans()) and store.has(SEARCH_STATE):
                     evolution = build_evolution(COSTS, seed=seed, breeding="steady_state")
                     evolution.restore(json.loads(store.read_bytes(SEARCH_STATE)))
-                    chronicle = Chronicle(store, COSTS, Bar())
-            chronicle(evolution)
+                    search_log = SearchLog(store, COSTS, Bar())
+            search_log(evolution)
             rows = store.rows("architectures")
 
         assert [(row["order"], row["generation"], row["architecture"]) for row in rows] == [
@@ -102,11 +102,11 @@ class TestChronicle:
 
     def test_the_bar_shows_generations_and_the_best_score_so_far(self, tmp_path: Path) -> None:
         evolution, bar = build_evolution(COSTS), Bar()
-        chronicle = Chronicle(RunStore.create(str(tmp_path)), COSTS, bar)
+        search_log = SearchLog(RunStore.create(str(tmp_path)), COSTS, bar)
         best = []
         for _ in range(4):
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
             best.append(f"best score {evolution.ranked()[0].score:.3f}")
 
         assert bar.shown == list(zip([1, 2, 3, 4], best, strict=True))
@@ -118,21 +118,21 @@ class TestChronicle:
     ) -> None:
         whole = searched()
         store = RunStore.create(str(tmp_path))
-        chronicle, evolution = Chronicle(store, COSTS, Bar()), build_evolution(COSTS)
+        search_log, evolution = SearchLog(store, COSTS, Bar()), build_evolution(COSTS)
         state = b""
         for _ in range(stop):
             state = store.read_bytes(SEARCH_STATE) if store.has(SEARCH_STATE) else b""
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
         if is_state_lost:  # killed after the table was written and before the state was
             store.write_bytes(SEARCH_STATE, state)
         content = store.read_bytes(SEARCH_STATE)
-        again, chronicle = build_evolution(COSTS), Chronicle(store, COSTS, Bar())
+        again, search_log = build_evolution(COSTS), SearchLog(store, COSTS, Bar())
         if content:
             again.restore(json.loads(content))
         while not again.finished:
             generation(again)
-            chronicle(again)
+            search_log(again)
 
         assert [row["architecture"] for row in store.rows("architectures")] == [
             str(scored.child.architecture) for scored in whole.history
@@ -144,11 +144,11 @@ class TestChronicle:
         """The state is as long as the history: after each generation, it would grow as a square."""
         store, evolution, clock = RunStore.create(str(tmp_path)), build_evolution(COSTS), [0.0]
         monkeypatch.setattr(outcomes.time, "monotonic", lambda: clock[0])
-        chronicle, saved = Chronicle(store, COSTS, Bar()), []
+        search_log, saved = SearchLog(store, COSTS, Bar()), []
         while not evolution.finished:
             clock[0] += 0.6
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
             saved.append(json.loads(store.read_bytes(SEARCH_STATE))["generation"])
 
         assert saved == [1, 1, 3, 4]
@@ -164,10 +164,10 @@ class TestChronicle:
 
         monkeypatch.setattr(RunStore, "append", recording)
         evolution = build_evolution(COSTS)
-        chronicle = Chronicle(RunStore.create(str(tmp_path)), COSTS, Bar())
+        search_log = SearchLog(RunStore.create(str(tmp_path)), COSTS, Bar())
         while not evolution.finished:
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
 
         assert written == [f"{number:06d}" for number in range(4)]
 
@@ -175,28 +175,28 @@ class TestChronicle:
         self, tmp_path: Path
     ) -> None:
         store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
-        chronicle = Chronicle(store, COSTS, Bar())
+        search_log = SearchLog(store, COSTS, Bar())
         for _ in range(3):  # of which the state of the first alone is written
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
         assert len(store.parts("architectures")) == 3
 
-        again, chronicle = build_evolution(COSTS), Chronicle(store, COSTS, Bar())
+        again, search_log = build_evolution(COSTS), SearchLog(store, COSTS, Bar())
         again.restore(json.loads(store.read_bytes(SEARCH_STATE)))
         assert again.generation == 1
         while not again.finished:
             asked = again.ask()
             again.tell(asked, [math.nan] * len(asked))
-        chronicle(again)
+        search_log(again)
 
         assert len(store.rows("architectures")) == len(again.history) > 0
 
     def test_a_finished_search_lies_in_one_file(self, tmp_path: Path) -> None:
         store, evolution = RunStore.create(str(tmp_path)), build_evolution(COSTS)
-        chronicle = Chronicle(store, COSTS, Bar())
+        search_log = SearchLog(store, COSTS, Bar())
         while not evolution.finished:
             generation(evolution)
-            chronicle(evolution)
+            search_log(evolution)
 
         assert store.list_files("tables/architectures") == [FILE]
 

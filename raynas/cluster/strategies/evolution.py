@@ -26,7 +26,7 @@ from raynas.cluster.tune.scoring_trials import run_scoring
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError
-from raynas.recording.outcomes import SEARCH_STATE, Chronicle, known_scores
+from raynas.recording.outcomes import SEARCH_STATE, SearchLog, known_scores
 from raynas.search.evolution import Evolution
 from raynas.search.exact import best
 from raynas.search.indicators import AdditiveScorer
@@ -44,9 +44,9 @@ def search(run: Run, scores: Scores) -> EvolutionSearcher:
     if scores.table is None:
         assert scores.evolution, "trials have scored it"
         return EvolutionSearcher(scores.evolution, None, top_k, done=settled(run))
-    evolution, chronicle = _continued(run)
+    evolution, search_log = _continued(run)
     scorer = AdditiveScorer(scores.table)
-    searcher = EvolutionSearcher(evolution, scorer, top_k, chronicle, settled(run))
+    searcher = EvolutionSearcher(evolution, scorer, top_k, search_log, settled(run))
     searcher.evolve()  # at once, so that it is known how long it takes
     _, optimum = best(scores.table, run.plan.costs, run.settings.limits)
     record_gap(run, optimum)
@@ -64,7 +64,7 @@ def score_by_trials(run: Run, vector: Vector) -> Evolution:
         StageError: The trials ended early, or no architecture could be scored.
     """
     own = known_scores(run.store)  # of this run, in case the state of its search is lost
-    evolution, chronicle = _continued(run)
+    evolution, search_log = _continued(run)
     if evolution.finished:
         return evolution
     space, dataset, settings = run.plan.space, run.dataset, run.settings
@@ -75,7 +75,7 @@ def score_by_trials(run: Run, vector: Vector) -> Evolution:
         device = "cuda" if gpus else "cpu"
         return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
 
-    scoring = EvolutionSearcher(evolution, None, 0, chronicle)
+    scoring = EvolutionSearcher(evolution, None, 0, search_log)
     errors = run_scoring(scoring, on_fit_nodes(make, run.demands), cpus, gpus, run.plan.scorers)
     if errors:
         run.stages.print(f"warning: {len(errors)} scores failed; the first one by: {errors[0]}")
@@ -86,18 +86,18 @@ def score_by_trials(run: Run, vector: Vector) -> Evolution:
     return evolution
 
 
-def _continued(run: Run) -> tuple[Evolution, Chronicle]:
+def _continued(run: Run) -> tuple[Evolution, SearchLog]:
     """Return the run's evolution as far as it has come, and what records it."""
     settings = run.settings.search
     evolution = Evolution(run.plan.sampler, settings, run.settings.seed)
     generations = run.stages.stage("search", settings.generations, "generations")
-    chronicle = Chronicle(run.store, run.plan.costs, generations)
+    search_log = SearchLog(run.store, run.plan.costs, generations)
     if run.store.has(SEARCH_STATE):
         evolution.restore(json.loads(run.store.read_bytes(SEARCH_STATE)))
         generations(evolution.generation, "continued")
         if run.store.table("architectures", ["order"]).num_rows < len(evolution.history):
-            chronicle(evolution)
-    return evolution, chronicle
+            search_log(evolution)
+    return evolution, search_log
 
 
 def _plan_words(plan: Plan, settings: Settings) -> str:

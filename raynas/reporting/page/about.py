@@ -3,21 +3,21 @@
 import json
 
 from raynas.reporting.class_balance import class_warnings, class_words
-from raynas.reporting.page.reading import Reading, moment
+from raynas.reporting.page.run_snapshot import RunSnapshot, moment
 from raynas.storage.plan_facts import PlanFacts
 
 _MOST_CLASSES = 20  # that are named
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
 
 
-def about(reading: Reading) -> list[tuple[str, str]]:
+def about(snapshot: RunSnapshot) -> list[tuple[str, str]]:
     """Return names and texts, without those that are not known."""
-    run, plan = reading.run, reading.plan
+    run, plan = snapshot.run, snapshot.plan
     machines = [(run["nodes"], "node"), (run["cpus"], "CPU"), (run["gpus"], "GPU")]
     versions = json.loads(run["versions"] or "{}")
     rows = {
-        "Run folder": reading.store.uri,
-        "Data": reading.settings.data if run["settings"] else None,
+        "Run folder": snapshot.store.uri,
+        "Data": snapshot.settings.data if run["settings"] else None,
         **_images(plan),
         "Space": run["space"],
         "Method": run["method"],

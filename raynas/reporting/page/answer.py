@@ -7,7 +7,7 @@ from typing import Any
 from raynas.costs.costs import show_quantity
 from raynas.reporting.confidence import wilson
 from raynas.reporting.page.parts import is_missing, percent
-from raynas.reporting.page.reading import Reading
+from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.spaces.genotype import Genotype
 
 
@@ -65,42 +65,42 @@ class Answer:
     note: str
 
 
-def accuracy_of(outcome: dict[str, Any], reading: Reading) -> Accuracy:
+def accuracy_of(outcome: dict[str, Any], snapshot: RunSnapshot) -> Accuracy:
     """Return the accuracy of a finished outcome that counts most."""
     part = "validation" if is_missing(outcome["test_accuracy"]) else "test"
     short = {"validation": "val", "test": "test"}[part]
     share = outcome[f"{short}_accuracy"]
-    images = outcome.get(f"{short}_images") or getattr(reading.plan, short)
+    images = outcome.get(f"{short}_images") or getattr(snapshot.plan, short)
     return Accuracy(part, share, images, *wilson(share, images))
 
 
-def answer(reading: Reading) -> Answer | None:
+def answer(snapshot: RunSnapshot) -> Answer | None:
     """Return the answer of a run; None as long as no network was trained to its end."""
-    best = reading.best
+    best = snapshot.best
     if best is None or is_missing(best["val_accuracy"]):
         return None
-    accuracy = accuracy_of(best, reading)
-    commands, python, note = _use(best, reading)
+    accuracy = accuracy_of(best, snapshot)
+    commands, python, note = _use(best, snapshot)
     return Answer(
         best["architecture"],
         accuracy,
         _facts(best, accuracy),
-        _layers(best, reading),
-        _doubt(best, accuracy, reading),
+        _layers(best, snapshot),
+        _doubt(best, accuracy, snapshot),
         commands,
         python,
         note,
     )
 
 
-def _layers(best: dict[str, Any], reading: Reading) -> list[str]:
+def _layers(best: dict[str, Any], snapshot: RunSnapshot) -> list[str]:
     """Return what is chosen layer by layer, or node by node of a normal and a reduction cell."""
     if best.get("genotype") is not None:
         found = Genotype.parse(best["genotype"])
         cells = {"normal": found.normal, "reduction": found.reduction}
         return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
     return [
-        reading.operations.get((layer, int(choice)), f"candidate {choice}")
+        snapshot.operations.get((layer, int(choice)), f"candidate {choice}")
         for layer, choice in enumerate(best["architecture"].split("-"))
     ]
 
@@ -124,12 +124,12 @@ def _known(share: float | None) -> str | None:
     return None if share is None else percent(share)
 
 
-def _doubt(best: dict[str, Any], accuracy: Accuracy, reading: Reading) -> str:
+def _doubt(best: dict[str, Any], accuracy: Accuracy, snapshot: RunSnapshot) -> str:
     """Say how many of the other networks may well be as good."""
     column = "test_accuracy" if accuracy.part == "test" else "val_accuracy"
     others = [
         row[column]
-        for row in reading.outcomes
+        for row in snapshot.outcomes
         if row is not best and row["status"] == "finished" and not is_missing(row[column])
     ]
     if not others:
@@ -147,14 +147,14 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, reading: Reading) -> str:
     )
 
 
-def _use(best: dict[str, Any], reading: Reading) -> tuple[list[str], list[str], str]:
+def _use(best: dict[str, Any], snapshot: RunSnapshot) -> tuple[list[str], list[str], str]:
     """Return commands and Python that use the best network, and what they need."""
-    store, folder = reading.store, f"exports/{best['architecture']}"
+    store, folder = snapshot.store, f"exports/{best['architecture']}"
     place = store.locate(folder)
     commands = [f"python launch/predict.py {shlex.quote(place)} IMAGE..."]
     note = ""
     if not store.has(f"{folder}/config.json"):  # written last
-        own = str(reading.run["space"])
+        own = str(snapshot.run["space"])
         words = ["python", "launch/export.py", store.uri]
         commands.insert(0, shlex.join([*words, "--space", own] if own.endswith(".py") else words))
         note = "It is not exported yet: the first of these commands does that."

@@ -11,7 +11,7 @@ from raynas.reporting.page.embedding import PageFigure
 from raynas.reporting.page.front_figure import front, points_of
 from raynas.reporting.page.heat_map import heat_map
 from raynas.reporting.page.parts import Table
-from raynas.reporting.page.reading import Reading
+from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.reporting.queries import (
     best_search,
     isometry_by_layer,
@@ -52,9 +52,9 @@ class Section:
     is_empty: bool = False
 
 
-def sections(reading: Reading) -> list[Section]:
+def sections(snapshot: RunSnapshot) -> list[Section]:
     """Return the sections that the run has, or will have."""
-    makers: tuple[Callable[[Reading], Section | None], ...] = (
+    makers: tuple[Callable[[RunSnapshot], Section | None], ...] = (
         _outcomes,
         _front,
         _gates,
@@ -67,24 +67,24 @@ def sections(reading: Reading) -> list[Section]:
         _curves,
         _times,
     )
-    return [section for make in makers if (section := make(reading)) is not None]
+    return [section for make in makers if (section := make(snapshot)) is not None]
 
 
-def _outcomes(reading: Reading) -> Section:
+def _outcomes(snapshot: RunSnapshot) -> Section:
     name, title = "outcomes", "All outcomes"
-    if not reading.outcomes:
+    if not snapshot.outcomes:
         return Section(name, title, is_empty=True)
     lead = (
         "Every network that was retrained, ranked by validation accuracy. "
         "A click on a heading sorts."
     )
-    return Section(name, title, lead, tables=[listings.outcomes(reading)], is_open=True)
+    return Section(name, title, lead, tables=[listings.outcomes(snapshot)], is_open=True)
 
 
-def _front(reading: Reading) -> Section:
+def _front(snapshot: RunSnapshot) -> Section:
     name, title = "front", "Pareto front"
-    kinds = reading.settings.search.goals
-    drawn = {kind: points_of(reading.outcomes, kind) for kind in kinds or ("macs",)}
+    kinds = snapshot.settings.search.goals
+    drawn = {kind: points_of(snapshot.outcomes, kind) for kind in kinds or ("macs",)}
     known = {kind: points for kind, points in drawn.items() if not points.empty}
     if not known:
         return Section(name, title, is_empty=True)
@@ -98,14 +98,14 @@ def _front(reading: Reading) -> Section:
     )
 
 
-def _history(reading: Reading) -> Section:
-    name, title, scored = "search", "Search", reading.scored
+def _history(snapshot: RunSnapshot) -> Section:
+    name, title, scored = "search", "Search", snapshot.scored
     if scored["score"].notna().sum() == 0:
         return Section(name, title, is_empty=True)
-    drawn = search_figures.history(scored, score_name(reading.run))
-    notes = [_sentence(line) for line in gap_lines(reading.store)]
-    lead = f"Found by {reading.settings.search.strategy}; a higher score is better."
-    if reading.is_differentiable:
+    drawn = search_figures.history(scored, score_name(snapshot.run))
+    notes = [_sentence(line) for line in gap_lines(snapshot.store)]
+    lead = f"Found by {snapshot.settings.search.strategy}; a higher score is better."
+    if snapshot.is_differentiable:
         lead = (
             "What the searches ended with; the score is the accuracy of a search's own network in "
             "its last epoch, on the half of the training images that its gates learn from."
@@ -113,10 +113,10 @@ def _history(reading: Reading) -> Section:
     return Section(name, title, lead, notes, [drawn], [listings.generations(scored)])
 
 
-def _gates(reading: Reading) -> Section | None:
-    name, title, epochs = "gates", "Gates", reading.search_epochs
+def _gates(snapshot: RunSnapshot) -> Section | None:
+    name, title, epochs = "gates", "Gates", snapshot.search_epochs
     if epochs.empty:
-        return Section(name, title, is_empty=True) if reading.is_differentiable else None
+        return Section(name, title, is_empty=True) if snapshot.is_differentiable else None
     lead = (
         "The genotypes that the gates stand for, epoch by epoch: how many of the inputs of nodes "
         "are skip connections, and how many operations with weights lie on a path through a cell. "
@@ -128,11 +128,11 @@ def _gates(reading: Reading) -> Section | None:
     return Section(name, title, lead, figures=figures, tables=[table], is_open=True)
 
 
-def _weights(reading: Reading) -> Section | None:
-    if reading.search_epochs.empty:
+def _weights(snapshot: RunSnapshot) -> Section | None:
+    if snapshot.search_epochs.empty:
         return None
-    best = best_search(last_epochs(reading.search_epochs))
-    grids = {} if best is None else last_gates(reading.table("gates"), best)
+    best = best_search(last_epochs(snapshot.search_epochs))
+    grids = {} if best is None else last_gates(snapshot.table("gates"), best)
     if best is None or not grids:
         return None
     tables = [gate_figures.heat_map(cell, of, str(best["genotype"])) for cell, of in grids.items()]
@@ -146,26 +146,26 @@ def _weights(reading: Reading) -> Section | None:
     )
 
 
-def _indicators(reading: Reading) -> Section | None:
+def _indicators(snapshot: RunSnapshot) -> Section | None:
     name, title = "indicators", "What the supernet says of each candidate"
-    if not reading.pretrains:
+    if not snapshot.pretrains:
         return None
-    table = heat_map(reading)
+    table = heat_map(snapshot)
     if table is None:
         return Section(name, title, is_empty=True)
     lead = (
         "Candidates compete within their layer. The tint goes from a layer's lowest value to its "
         "highest, which is bold with a dot; the lead tells how far that is above the second."
     )
-    boxed = "A box marks what the best network uses." if reading.best else ""
+    boxed = "A box marks what the best network uses." if snapshot.best else ""
     return Section(
         name, title, f"{lead} {boxed}".strip(), tables=[table], is_open=True, look="heat"
     )
 
 
-def _fairness(reading: Reading) -> Section | None:
-    name, title, ledger = "fairness", "Fairness", reading.table("ledger")
-    if not reading.pretrains:
+def _fairness(snapshot: RunSnapshot) -> Section | None:
+    name, title, ledger = "fairness", "Fairness", snapshot.table("ledger")
+    if not snapshot.pretrains:
         return None
     if ledger.empty:
         return Section(name, title, is_empty=True)
@@ -173,7 +173,7 @@ def _fairness(reading: Reading) -> Section | None:
     widest = int((counts.max() - counts.min()).max())
     layers = counts.ngroups
     if widest:
-        sampling = reading.settings.pretrain.sampling
+        sampling = snapshot.settings.pretrain.sampling
         lead = (
             f"Not strictly fair: in a layer updates differ by up to {widest:,} "
             f"(sampling {sampling})."
@@ -184,13 +184,13 @@ def _fairness(reading: Reading) -> Section | None:
     return Section(name, title, lead, tables=[listings.updates(ledger)])
 
 
-def _isometry(reading: Reading) -> Section | None:
-    name, title, table = "isometry", "Isometry before training", reading.table("isometry")
-    if not reading.pretrains:
+def _isometry(snapshot: RunSnapshot) -> Section | None:
+    name, title, table = "isometry", "Isometry before training", snapshot.table("isometry")
+    if not snapshot.pretrains:
         return None
     if table.empty:
         return Section(name, title, is_empty=True)
-    rows = measured_candidates(table, reading.run)
+    rows = measured_candidates(table, snapshot.run)
     lead = (
         "phi is the mean squared singular value of a candidate's Jacobian, its gain. Where the "
         "gains of a layer are even, no candidate begins with an advantage."
@@ -201,8 +201,8 @@ def _isometry(reading: Reading) -> Section | None:
     )
 
 
-def _check(reading: Reading) -> Section | None:
-    check = checked(reading.store.rows("checks"))
+def _check(snapshot: RunSnapshot) -> Section | None:
+    check = checked(snapshot.store.rows("checks"))
     if check is None:
         return None
     lead = (
@@ -210,7 +210,7 @@ def _check(reading: Reading) -> Section | None:
         "briefly. tau is 1 where the score ranks them as training does, 0 where it is a guess."
     )
     verdict = _sentence(check.verdict)
-    drawn = search_figures.check(reading.table("checks"), verdict)
+    drawn = search_figures.check(snapshot.table("checks"), verdict)
     return Section(
         "check",
         "Self-check of the score",
@@ -222,31 +222,31 @@ def _check(reading: Reading) -> Section | None:
     )
 
 
-def _curves(reading: Reading) -> Section:
+def _curves(snapshot: RunSnapshot) -> Section:
     name, title = "training", "Training"
     figures: list[PageFigure] = []
-    if len(reading.steps):
-        figures.append(training_figures.losses(reading.steps))
-    if len(reading.trials):
-        ranks = {row["architecture"]: row["rank"] for row in reading.outcomes if row["rank"]}
-        figures += training_figures.curves(reading.trials, ranks)
+    if len(snapshot.steps):
+        figures.append(training_figures.losses(snapshot.steps))
+    if len(snapshot.trials):
+        ranks = {row["architecture"]: row["rank"] for row in snapshot.outcomes if row["rank"]}
+        figures += training_figures.curves(snapshot.trials, ranks)
     if not figures:
         return Section(name, title, is_empty=True)
     lead = (
         "Last values are in the table of all outcomes; every step and epoch is in the run folder."
     )
-    if not len(reading.trials) and reading.progress.state != "finished":
-        lead = f"Retraining comes later: {reading.progress.words}."
+    if not len(snapshot.trials) and snapshot.progress.state != "finished":
+        lead = f"Retraining comes later: {snapshot.progress.words}."
     return Section(name, title, lead, figures=figures)
 
 
-def _times(reading: Reading) -> Section | None:
-    expected, spent = (_stages(reading.run[name]) for name in ("forecast", "spent"))
+def _times(snapshot: RunSnapshot) -> Section | None:
+    expected, spent = (_stages(snapshot.run[name]) for name in ("forecast", "spent"))
     if not expected and not spent:
         return None
     figures = [training_figures.times(expected, spent)] if expected else []
     lead = "" if expected else "This run was begun without a forecast."
-    notes = [_sentence(line) for line in spent_lines(reading.store)]
+    notes = [_sentence(line) for line in spent_lines(snapshot.store)]
     return Section(
         "times",
         "Forecast against truth",

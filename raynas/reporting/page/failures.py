@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from raynas.reporting.page.reading import Reading, Row
+from raynas.reporting.page.run_snapshot import Row, RunSnapshot
 
 _REMEDY = "what to do: "
 _MOST = 30  # failures that are shown
@@ -25,14 +25,14 @@ class Failure:
     error: str
 
 
-def failures(reading: Reading) -> tuple[list[Failure], str]:
+def failures(snapshot: RunSnapshot) -> tuple[list[Failure], str]:
     """Return what failed at whatever stage, and a sentence on what is left out."""
     searches = [
         row | {"architecture": f"search of seed {row['seed']}"}
-        for row in reading.store.rows("search_epochs")
+        for row in snapshot.store.rows("search_epochs")
     ]
-    checks = reading.store.rows("checks")
-    found = [_failure(row) for row in (*searches, *reading.outcomes, *checks) if row["error"]]
+    checks = snapshot.store.rows("checks")
+    found = [_failure(row) for row in (*searches, *snapshot.outcomes, *checks) if row["error"]]
     left = len(found) - _MOST
     rest = f"{left:,} more are in the column error of tables search_epochs, outcomes, checks."
     return found[:_MOST], rest if left > 0 else ""

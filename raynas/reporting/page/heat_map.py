@@ -5,24 +5,24 @@ from typing import Any
 import numpy as np
 
 from raynas.reporting.page.parts import Cell, Column, Table
-from raynas.reporting.page.reading import Reading
+from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.settings.scores import is_sum
 
 _TINTS = 6  # shades
 
 
-def heat_map(reading: Reading) -> Table | None:
+def heat_map(snapshot: RunSnapshot) -> Table | None:
     """Return the indicator that the score is made of, a row a layer; None: nothing recorded."""
-    score = reading.settings.search.score
-    kinds = set(reading.indicators["kind"])
+    score = snapshot.settings.search.score
+    kinds = set(snapshot.indicators["kind"])
     kind = score if score in kinds and is_sum(score) else "block"
-    rows = reading.indicators[reading.indicators["kind"] == kind].dropna(subset=["candidate"])
+    rows = snapshot.indicators[snapshot.indicators["kind"] == kind].dropna(subset=["candidate"])
     if rows.empty:
         return None
     grid = rows.pivot_table(index="layer", columns="candidate", values="value")
-    names = [_column_name(reading, int(choice)) for choice in grid.columns]
+    names = [_column_name(snapshot, int(choice)) for choice in grid.columns]
     columns = [Column("Layer"), *(Column(name) for name in names), Column("Lead")]
-    best = (reading.best or {}).get("architecture", "").split("-")
+    best = (snapshot.best or {}).get("architecture", "").split("-")
     cells = [
         _layer(
             int(layer), grid.loc[layer].to_numpy(dtype=float), list(map(int, grid.columns)), best
@@ -33,8 +33,8 @@ def heat_map(reading: Reading) -> Table | None:
     return Table(caption, columns, cells, sorts=False)
 
 
-def _column_name(reading: Reading, choice: int) -> str:
-    names = {name for (_, index), name in reading.operations.items() if index == choice}
+def _column_name(snapshot: RunSnapshot, choice: int) -> str:
+    names = {name for (_, index), name in snapshot.operations.items() if index == choice}
     return names.pop() if len(names) == 1 else f"candidate {choice}"
 
 

@@ -18,16 +18,16 @@ from raynas.reporting.page.parts import (
     share,
     word,
 )
-from raynas.reporting.page.reading import Reading, Row
+from raynas.reporting.page.run_snapshot import Row, RunSnapshot
 from raynas.reporting.rank_correlation import Agreement, Check
 
 _LONG = 24  # letters of an architecture that is broken in two
 MOST_ROWS = 200  # of a table; the rest is in the run folder
 
 
-def outcomes(reading: Reading) -> Table:
+def outcomes(snapshot: RunSnapshot) -> Table:
     """Return every retrained network, the best first."""
-    rows, store = reading.outcomes, reading.store
+    rows, store = snapshot.outcomes, snapshot.store
     columns = [
         Column("Rank", sorted_by=True),
         Column("Architecture", is_text=True),
@@ -39,8 +39,8 @@ def outcomes(reading: Reading) -> Table:
         Column("Epochs"),
         Column("Status", is_text=True),
     ]
-    cells = [_outcome(row, row is reading.best) for row in rows[:MOST_ROWS]]
-    if is_imbalanced(reading.plan):
+    cells = [_outcome(row, row is snapshot.best) for row in rows[:MOST_ROWS]]
+    if is_imbalanced(snapshot.plan):
         columns += [Column("Balanced test", falls=True), Column("Balanced val.", falls=True)]
         for row, line in zip(rows, cells, strict=False):
             line += [share(row.get(f"{part}_balanced_accuracy")) for part in ("test", "val")]

@@ -8,7 +8,7 @@ from typing import Any
 
 from raynas.errors import UserError
 from raynas.reporting.page.parts import Cell, Column, Table
-from raynas.reporting.page.reading import Reading
+from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.reporting.queries import flat
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
@@ -32,10 +32,10 @@ class SettingsPart:
     command: str
 
 
-def settings_part(reading: Reading) -> SettingsPart:
+def settings_part(snapshot: RunSnapshot) -> SettingsPart:
     """Return the settings of a run, those first that differ from the defaults of its method."""
-    now = flat(json.loads(reading.run["settings"] or "{}"))  # also what is no setting any more
-    usual, whose = _usual(str(now.get("method") or reading.run["method"]), reading.methods)
+    now = flat(json.loads(snapshot.run["settings"] or "{}"))  # also what is no setting any more
+    usual, whose = _usual(str(now.get("method") or snapshot.run["method"]), snapshot.methods)
     changed = [name for name in now if name != "method" and now[name] != usual.get(name)]
     columns = [Column("Setting", is_text=True), Column("This run", is_text=True)]
     rows = {
@@ -55,21 +55,21 @@ def settings_part(reading: Reading) -> SettingsPart:
             columns,
             [row[:2] for name, row in rows.items() if name not in changed],
         ),
-        command(reading, {name: now[name] for name in sorted(changed)}),
+        command(snapshot, {name: now[name] for name in sorted(changed)}),
     )
 
 
-def command(reading: Reading, changed: dict[str, Any]) -> str:
+def command(snapshot: RunSnapshot, changed: dict[str, Any]) -> str:
     """Return the command line that gives these settings to the same run folder."""
     words = ["python", "launch/search.py"]
-    method = reading.settings.method
+    method = snapshot.settings.method
     if method != Settings().method:
         words += ["--method", str(method)]
     known = flat(json.loads(Settings().to_json()))
     for name, value in changed.items():
         if name in known:  # an older run may have had settings that are gone
             words += words_for(Settings, name, value)
-    return shlex.join([*words, "--run", reading.store.uri])
+    return shlex.join([*words, "--run", snapshot.store.uri])
 
 
 def _usual(method: str, folder: Path) -> tuple[dict[str, Any], str]:

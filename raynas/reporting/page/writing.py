@@ -20,7 +20,7 @@ from raynas.reporting.page.about import about
 from raynas.reporting.page.answer import answer
 from raynas.reporting.page.content import sections
 from raynas.reporting.page.failures import failures
-from raynas.reporting.page.reading import Reading, look, moment
+from raynas.reporting.page.run_snapshot import RunSnapshot, moment, take_snapshot
 from raynas.reporting.page.settings_table import settings_part
 from raynas.reporting.summary import PAGE
 from raynas.storage.run_store import RunStore
@@ -35,10 +35,10 @@ def make_page(store: RunStore, methods: Path) -> str:
         store: The folder of a run.
         methods: The folder of the methods' TOML files, to tell which settings differ from them.
     """
-    reading = look(store, methods)
+    snapshot = take_snapshot(store, methods)
     style, script = (_read(name) for name in ("page.css", "page.js"))
-    failed, more_failed = failures(reading)
-    parts = sections(reading)
+    failed, more_failed = failures(snapshot)
+    parts = sections(snapshot)
     page = (
         _environment()
         .get_template("page.html.jinja")
@@ -47,15 +47,15 @@ def make_page(store: RunStore, methods: Path) -> str:
             script=Markup(script),  # noqa: S704 - a file of this package
             style_hash=_hash(style),
             script_hash=_hash(script),
-            reading=reading,
-            answer=answer(reading),
+            snapshot=snapshot,
+            answer=answer(snapshot),
             sections=[part for part in parts if not part.is_empty],
             coming=[part.title for part in parts if part.is_empty],
             failures=failed,
             more_failures=more_failed,
-            settings=settings_part(reading),
-            about=about(reading),
-            took=_took(reading),
+            settings=settings_part(snapshot),
+            about=about(snapshot),
+            took=_took(snapshot),
         )
     )
     return page + "\n"
@@ -109,6 +109,6 @@ def _hash(text: str) -> str:
     return f"sha256-{digest.decode()}"
 
 
-def _took(reading: Reading) -> str:
-    started, finished = reading.run["started"], reading.run["finished"]
+def _took(snapshot: RunSnapshot) -> str:
+    started, finished = snapshot.run["started"], snapshot.run["finished"]
     return show_seconds((finished - started).total_seconds()) if started and finished else ""

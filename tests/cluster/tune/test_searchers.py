@@ -15,7 +15,7 @@ from raynas.cluster.strategies.evolution import _continued
 from raynas.cluster.tune import searchers
 from raynas.cluster.tune.searchers import EvolutionSearcher, ListSearcher, Record
 from raynas.costs.costs import Limits
-from raynas.recording.outcomes import Chronicle, known_scores
+from raynas.recording.outcomes import SearchLog, known_scores
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
@@ -396,7 +396,7 @@ def test_a_search_that_has_ended_writes_again_what_its_table_has_lost(tmp_path: 
     store, costs = RunStore.create(str(tmp_path)), build_costs(SIZES)
     ended = build_evolution(costs)
     run_to_end(ended)
-    Chronicle(store, costs, lambda *_: None)(ended)
+    SearchLog(store, costs, lambda *_: None)(ended)
     rows = store.rows("architectures")
     plan = SimpleNamespace(sampler=LegalSampler(costs, Limits()), costs=costs)
     stages = SimpleNamespace(stage=lambda *_: lambda *_: None)

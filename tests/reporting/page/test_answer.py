@@ -6,13 +6,13 @@ import pytest
 
 from raynas.reporting.confidence import wilson
 from raynas.reporting.page.answer import Answer, answer
-from raynas.reporting.page.reading import look
+from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.storage.run_store import RunStore
 from tests.reporting.page.runs import make_run, outcome
 
 
 def answer_of(store: RunStore) -> Answer:
-    found = answer(look(store, Path("none")))
+    found = answer(take_snapshot(store, Path("none")))
     assert found is not None
     return found
 
@@ -99,4 +99,4 @@ def test_what_is_not_exported_is_exported_by_the_first_command(tmp_path: Path) -
 def test_there_is_no_answer_without_a_network_that_was_trained(tmp_path: Path, status: str) -> None:
     store = make_run(tmp_path, outcomes=[outcome(1, status=status)])
 
-    assert answer(look(store, Path("none"))) is None
+    assert answer(take_snapshot(store, Path("none"))) is None

@@ -5,7 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
-from raynas.reporting.page.reading import look
+from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.reporting.page.settings_table import SettingsPart, settings_part
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
@@ -18,7 +18,7 @@ SPOS = load_method("spos", METHODS)
 
 
 def part_of(folder: Path, settings: Settings, methods: Path = METHODS) -> SettingsPart:
-    return settings_part(look(make_run(folder, settings=settings), methods))
+    return settings_part(take_snapshot(make_run(folder, settings=settings), methods))
 
 
 def changed(part: SettingsPart) -> list[list[str]]:
@@ -63,7 +63,7 @@ def test_the_command_leaves_out_a_setting_that_is_gone(tmp_path: Path) -> None:
     recorded = json.loads(SPOS.to_json()) | {"of_old": 1}
     store.append("runs", [store.rows("runs")[0] | {"settings": json.dumps(recorded)}], "rows")
 
-    assert "of-old" not in settings_part(look(store, METHODS)).command
+    assert "of-old" not in settings_part(take_snapshot(store, METHODS)).command
 
 
 def test_without_the_method_s_file_raynas_own_defaults_stand_beside(tmp_path: Path) -> None:

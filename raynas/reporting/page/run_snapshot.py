@@ -17,13 +17,13 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One look at a run folder; what is asked for is read once.
+class RunSnapshot:
+    """What a run folder holds at one moment; each table is read when it is first asked for.
 
     Attributes:
         store: The run folder.
         methods: The folder of the methods' TOML files.
-        made: When it was looked at.
+        made: The moment.
         progress: How far it had come then.
     """
 
@@ -125,14 +125,14 @@ class Reading:
         return bool(self.settings.pretrain.epochs)
 
 
-def look(store: RunStore, methods: Path) -> Reading:
-    """Look at a run folder now.
+def take_snapshot(store: RunStore, methods: Path) -> RunSnapshot:
+    """Return what a run folder holds now.
 
     Args:
         store: One that holds a run.
         methods: The folder of the methods' TOML files.
     """
-    return Reading(store, methods, datetime.now(UTC), progress(store))
+    return RunSnapshot(store, methods, datetime.now(UTC), progress(store))
 
 
 def moment(time: datetime | None) -> str:
