@@ -16,7 +16,7 @@ def test_the_file_map_names_every_package_of_raynas_and_no_other() -> None:
     }
 
     assert top == {str(each) for each in packages if len(each.parts) == 1}
-    assert inner | {"page"} == {each.name for each in packages if len(each.parts) == 2}
+    assert inner | {"figures", "page"} == {each.name for each in packages if len(each.parts) == 2}
 
 
 def test_the_readme_has_the_headings_that_people_look_for() -> None:
