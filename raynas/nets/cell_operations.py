@@ -28,15 +28,18 @@ class FactorizedReduction(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.relu = nn.ReLU()
-        self.even = conv(in_channels, out_channels // 2, stride=2)
+        self.even = conv(in_channels, out_channels // 2)
         self.shift = nn.ZeroPad2d((-1, 1, -1, 1))  # by one pixel to the left and upwards
-        self.odd = conv(in_channels, out_channels - out_channels // 2, stride=2)
+        self.odd = conv(in_channels, out_channels - out_channels // 2)
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return N x out_channels x ceil(H / 2) x ceil(W / 2)."""
         x = self.relu(x)
-        y: torch.Tensor = self.norm(torch.cat([self.even(x), self.odd(self.shift(x))], dim=1))
+        # Not convolutions of stride 2: oneDNN 3.12 (torch 2.14) writes beyond the gradient of a
+        # 1x1 weight of 4 to 2 channels at stride 2, on processors with AVX2 and no AVX-512.
+        even, odd = x[:, :, ::2, ::2], self.shift(x)[:, :, ::2, ::2]
+        y: torch.Tensor = self.norm(torch.cat([self.even(even), self.odd(odd)], dim=1))
         return y
 
 

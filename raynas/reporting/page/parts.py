@@ -1,4 +1,4 @@
-"""What sections of the page are made of: tables that can be sorted, and pictures."""
+"""What sections of the page are made of: tables that can be sorted, and how values are written."""
 
 import math
 from collections.abc import Sequence
