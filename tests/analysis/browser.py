@@ -58,9 +58,10 @@ def console(chrome: Chrome) -> list[str]:
 
 
 def requests(chrome: Chrome) -> list[str]:
-    """Return the addresses that were asked for since the last call."""
+    """Return the addresses that were asked for since the last call; data URIs ask for nothing."""
     events: list[Mapping[str, Any]] = [
         json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")
     ]
     sent = [event for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [event["params"]["request"]["url"] for event in sent]
+    addresses = [event["params"]["request"]["url"] for event in sent]
+    return [address for address in addresses if not address.startswith("data:")]
