@@ -29,7 +29,7 @@ from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
 from raynas.recording.latency_rows import Measured, Rows, errors_of, fitted
-from raynas.settings.ranges import SEEDS, refuse_out_of_range
+from raynas.settings.ranges import SEEDS, Interval
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings
 from raynas.spaces.architecture import Architecture
@@ -139,12 +139,10 @@ def refuse_odd(command: Command) -> None:
     """
     for name, least in (_LEAST | dict.fromkeys(_SHAPE, 1)).items():
         number = getattr(command, name)
-        if number is not None and number < least:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag}: got {number}, wanted at least {least}")
-    refuse_out_of_range({"seed": command.seed}, {"seed": SEEDS})
-    if not 0 <= command.quantile <= 1:
-        raise UserError(f"--quantile: got {command.quantile}, wanted a number in [0, 1]")
+        if number is not None:
+            Interval(f"[{least}, inf)").refuse(name.replace("_", "-"), number)
+    SEEDS.refuse("seed", command.seed)
+    Interval("[0, 1]").refuse("quantile", command.quantile)
     if command.device not in {"auto", "cpu", "cuda"}:
         raise UserError(f"--device {command.device}: wanted auto, cpu or cuda")
 

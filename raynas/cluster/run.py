@@ -1,10 +1,9 @@
 """What the stages of a run share, what they have spent, and how a run begins and ends."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +20,7 @@ from raynas.recording.reuse import forget_pretraining, take_over
 from raynas.recording.warm_start import LATENCIES, Earlier
 from raynas.settings.settings import Settings, differences
 from raynas.storage.run_store import RunStore
+from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
 
 
@@ -36,7 +36,7 @@ class Run:
         resources: The cluster's, at the start.
         stages: Shows the progress.
         recorded: Its row of ``runs`` as it was, if it is continued.
-        expected: Its forecast, if one was made.
+        expected: What it is going to use, if that was forecast.
         pretrained: Run folder whose pretraining it takes over, or None.
         earlier: A run that this one may take from, or None.
         trackers: Tune callbacks that show the trials elsewhere.
@@ -49,7 +49,7 @@ class Run:
     resources: Resources
     stages: Stages
     recorded: dict[str, Any] | None = None
-    expected: dict[str, Any] | None = None
+    expected: Usage | None = None
     pretrained: RunStore | None = None
     earlier: Earlier | None = None
     trackers: Sequence[Any] = ()
@@ -86,8 +86,13 @@ class Run:
     @property
     def expected_seconds(self) -> dict[str, float]:
         """The forecast seconds of each stage by its name; empty without a forecast."""
-        stages = json.loads(self.row["forecast"] or "{}")
-        return {name: of["seconds"] for name, of in stages.items() if name != "disk_bytes"}
+        stages = Usage.from_json(self.row["forecast"]).stages
+        return {name: stage.seconds for name, stage in stages.items()}
+
+    @property
+    def spent(self) -> Usage:
+        """What it has used so far."""
+        return Usage.from_json(self.row["spent"])
 
     @contextmanager
     def spending(self, stage: str, gpus: float = 0.0) -> Iterator[None]:
@@ -102,15 +107,12 @@ class Run:
             yield
         finally:
             seconds = time.monotonic() - started
-            found = {
-                "seconds": seconds,
-                "gpu_hours": gpus * seconds / 3600,
-                "written_bytes": self.store.written - written,
-            }
-            spent = json.loads(self.row["spent"] or "{}")
-            before = spent.get(stage, {})  # by drivers that were stopped
-            spent[stage] = {name: value + before.get(name, 0) for name, value in found.items()}
-            self.update(spent=json.dumps(spent))
+            used = StageUsage(
+                seconds=seconds,
+                gpu_hours=gpus * seconds / 3600,
+                written_bytes=self.store.written - written,
+            )
+            self.update(spent=self.spent.with_stage(stage, used).to_json())
 
 
 def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
@@ -163,7 +165,7 @@ def begin(run: Run) -> None:
         "gpus": run.resources.gpus,
         "pretrained": run.pretrained.uri if run.pretrained else None,
         "warm_start": run.earlier.source.uri if run.earlier else None,
-        "forecast": json.dumps(run.expected) if run.expected else None,
+        "forecast": run.expected.to_json() if run.expected else None,
     }
     write_run(run.store, row)
 
@@ -182,5 +184,5 @@ def end(run: Run) -> None:
         )
     if not failed:
         run.store.compact()
-    spent = json.loads(run.row["spent"]) | {"disk_bytes": run.store.size()}
-    run.update(spent=json.dumps(spent), finished=None if failed else datetime.now(UTC))
+    spent = replace(run.spent, disk_bytes=run.store.size())
+    run.update(spent=spent.to_json(), finished=None if failed else datetime.now(UTC))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import torch
 from rich.console import Console
@@ -35,6 +35,7 @@ from raynas.storage.lock import RunLock
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
+from raynas.storage.usage import Usage
 from raynas.terminal.cli import make_console
 from raynas.terminal.progress_bars import Stages, say
 
@@ -185,7 +186,7 @@ def _earlier_run(
 
 def _forecast(
     plan: Plan, dataset: Dataset, settings: Settings, strategy: SearchStrategy, stages: Stages
-) -> dict[str, Any] | None:
+) -> Usage | None:
     stages.print("probe     each stage for some seconds (--skip-forecast does without)")
     try:
         speeds = probe(plan, dataset, settings, strategy.probe_task(plan, settings))

@@ -1,7 +1,5 @@
 """The stages between a pretrained supernet and its winners: scores, their check, and the search."""
 
-import json
-
 import numpy as np
 
 from raynas.cluster.run import Run
@@ -62,7 +60,7 @@ def search(run: Run, scores: Scores) -> Winners:
     strategy = load_strategy(run.settings.search.strategy)
     with run.spending("search", strategy.gpus(run.plan)):
         winners = strategy.search(run, scores)
-    run.update(search_seconds=json.loads(run.row["spent"])["search"]["seconds"])
+    run.update(search_seconds=run.spent.stages["search"].seconds)
     return winners
 
 

@@ -155,8 +155,8 @@ class Exports:
         }
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
-        facts, settings = self.facts, json.loads(self._run["settings"])
-        public = settings | {name: _public(settings[name]) for name in ("data", "space", "method")}
+        facts, settings = self.facts, self._settings
+        names = {name: _public(getattr(settings, name)) for name in ("data", "space", "method")}
         return {
             "format": FORMAT,
             "architecture": outcome["architecture"],
@@ -170,7 +170,7 @@ class Exports:
                 "channels": facts.channels,
                 "mean": facts.mean,
                 "std": facts.std,
-                "bits": self._settings.images.bits,
+                "bits": settings.images.bits,
                 "crop": "middle square",
                 "resize": "bilinear",
             },
@@ -188,23 +188,23 @@ class Exports:
                 for part in parts
             ],
             "data": {
-                "name": public["data"],
+                "name": names["data"],
                 **{part: getattr(facts, part) for part in ("train", "val", "test")},
                 "skipped": len(facts.skipped),
                 "class_counts": facts.class_counts,
             },
             "found_by": {
                 "run": self._run["run"],
-                "method": public["method"],
-                "score": settings["search"]["score"],
-                "search": settings["search"]["strategy"],
+                "method": names["method"],
+                "score": settings.search.score,
+                "search": settings.search.strategy,
                 "seed": self._run["seed"],
                 "rank": outcome["rank"],
                 "networks": len(self._outcomes),
                 "epochs": outcome["epochs"],
                 "git_commit": self._run["git_commit"],
                 "versions": json.loads(self._run["versions"]),
-                "settings": public,
+                "settings": json.loads(settings.to_json()) | names,
             },
             "exported_with": versions("torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},

@@ -126,12 +126,3 @@ def chosen_gates(genotype: str) -> dict[str, set[tuple[int, int, str]]]:
         cell: {(index, *each) for index, node in enumerate(nodes) for each in node}
         for cell, nodes in zip(CELLS, (found.normal, found.reduction), strict=True)
     }
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``retrain.epochs`` and the like to their values."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from raynas.errors import UserError
-from raynas.reporting.queries import flat
 from raynas.settings.methods import load_method
+from raynas.settings.settings import Settings, flat
 from raynas.storage.run_store import RunStore
 
 _SEARCHED_BY = ("space", "data", "images.", "differentiable.")
@@ -25,7 +25,11 @@ def name_runs(stores: Sequence[RunStore], methods: Path) -> list[str]:
         methods: The folder of the methods' TOML files.
     """
     runs = [store.rows("runs")[0] for store in stores]
-    found = [(str(run["method"]), _flat_settings(run["settings"])) for run in runs]
+    recorded = [Settings.from_json(run["settings"]) for run in runs]
+    found = [
+        (str(run["method"]), _search_settings(settings))
+        for run, settings in zip(runs, recorded, strict=True)
+    ]
     return [
         ", ".join(
             [
@@ -41,11 +45,10 @@ def name_runs(stores: Sequence[RunStore], methods: Path) -> list[str]:
     ]
 
 
-def _flat_settings(text: str | None) -> dict[str, Any]:
-    settings = flat(json.loads(text or "{}"))
+def _search_settings(settings: Settings) -> dict[str, Any]:
     return {
         name: value
-        for name, value in settings.items()
+        for name, value in flat(json.loads(settings.to_json())).items()
         if name.startswith(_SEARCHED_BY) and name != _SEEDS
     }
 
@@ -53,7 +56,7 @@ def _flat_settings(text: str | None) -> dict[str, Any]:
 def _usual(method: str, methods: Path) -> dict[str, Any]:
     """Return the settings of a method; none where its file is not at hand."""
     try:
-        return _flat_settings(load_method(method, methods).to_json())
+        return _search_settings(load_method(method, methods))
     except (UserError, OSError):
         return {}
 
@@ -63,7 +66,7 @@ def _differences(
 ) -> list[str]:
     """Return what a run has unlike its method, of that in which the runs of the method differ."""
     return [
-        f"{name.rpartition('.')[2].replace('_', '-')} {_shown(value)}"
+        f"{name.rpartition('.')[2]} {_shown(value)}"
         for name, value in settings.items()
         if any(other.get(name) != value for other in alike) and usual.get(name) != value
     ]

@@ -1,6 +1,5 @@
 """What a run says at its end: its winners, how far to trust them, and what failed and why."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -15,6 +14,7 @@ from raynas.reporting.queries import last_epochs
 from raynas.reporting.rank_correlation import Agreement, checked
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
+from raynas.storage.usage import Usage
 from raynas.terminal.text_tables import Column, TextTable
 
 PAGE = "report.html"
@@ -142,14 +142,16 @@ def check_lines(store: RunStore) -> list[str]:
 def spent_lines(store: RunStore) -> list[str]:
     """Return what the stages took beside their forecast, as far as both are known."""
     run = store.rows("runs")[0]
-    expected, spent = (json.loads(run[name] or "{}") for name in ("forecast", "spent"))
-    stages = [name for name in expected if name in spent and name != "disk_bytes"]
-    if not stages:
+    expected, spent = (Usage.from_json(run[name]) for name in ("forecast", "spent"))
+    names = [name for name in expected.stages if name in spent.stages]
+    if not names:
         return []
-    took = [_beside(name, spent[name]["seconds"], expected[name]["seconds"]) for name in stages]
-    both = [sum(of[name]["seconds"] for name in stages) for of in (spent, expected)]
-    gpu_hours = [sum(of[name]["gpu_hours"] for name in stages) for of in (spent, expected)]
-    disk = [show_bytes(of["disk_bytes"]) for of in (spent, expected) if "disk_bytes" in of]
+    stages = [[of.stages[name] for name in names] for of in (spent, expected)]
+    seconds = [[stage.seconds for stage in each] for each in stages]
+    took = list(map(_beside, names, *seconds))
+    both = map(sum, seconds)
+    gpu_hours = [sum(stage.gpu_hours for stage in each) for each in stages]
+    disk = [show_bytes(of.disk_bytes) for of in (spent, expected) if of.disk_bytes is not None]
     words = [
         *took,
         _beside("in all", *both),

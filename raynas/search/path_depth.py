@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.errors import UserError
-from raynas.settings.differentiable import PRDARTS
+from raynas.settings.differentiable import DifferentiableSettings
 from raynas.spaces.chain import SearchSpace
 
 Array = npt.NDArray[np.float64]
-_SHIFT = PRDARTS.last_temperature * math.log(-PRDARTS.low / PRDARTS.high)  # tau ln(-a/b), 11.3
+_PRDARTS = DifferentiableSettings()
+_SHIFT = _PRDARTS.last_temperature * math.log(-_PRDARTS.low / _PRDARTS.high)  # tau ln(-a/b), 11.3
 _TINY = 1e-12
 
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from raynas.costs.costs import parse_duration, parse_quantity
 from raynas.errors import UserError
@@ -49,7 +49,9 @@ def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:
         nested = is_dataclass(inner)
         values[name] = _replaced(inner, value, f"{where} [{key}]") if nested else value
         if not nested and not _fits(value, known[name].type):
-            raise UserError(f"{where}: {key} = {value!r} is not of type {known[name].type}")
+            raise UserError(
+                f"{where}: {key} = {value!r} is not of type {_type_words(settings, name)}"
+            )
     return dataclasses.replace(settings, **values)
 
 
@@ -60,11 +62,16 @@ def _fits(value: object, kind: object) -> bool:
     if isinstance(kind, type):
         return type(value) is kind  # True is no number
     arguments: tuple[object, ...] = getattr(kind, "__args__", ())
-    if getattr(kind, "__metadata__", None):
-        return type(value) is int
+    if get_origin(kind) is Annotated:
+        return _fits(value, arguments[0])
     if getattr(kind, "__origin__", None) is Literal:
         return (type(value), value) in [(type(argument), argument) for argument in arguments]
     return any(_fits(value, argument) for argument in arguments)
+
+
+def _type_words(settings: Any, name: str) -> str:
+    kind = get_type_hints(type(settings))[name]
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

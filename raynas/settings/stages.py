@@ -6,10 +6,11 @@ ones that train on small data; ``.docs/pages/method.md`` lists the readings.
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from raynas.costs.costs import KINDS, Kind
 from raynas.errors import UserError
+from raynas.settings.ranges import GpuShare, Interval
 from raynas.settings.scores import ScoreName, is_sum
 from raynas.settings.strategies import STRATEGIES, Strategy, StrategyName
 
@@ -20,31 +21,31 @@ _OBJECTIVES = ("score", *KINDS)
 class ImageSettings:
     """How images become batches."""
 
-    resolution: int | None = None
+    resolution: Annotated[int, Interval("[1, inf)")] | None = None
     """Height and width in pixels, --resolution N for short; unset: the images' own if they are
     squares of one size, else the space's."""
-    share: float = 1.0
+    share: Annotated[float, Interval("(0, 1]")] = 1.0
     """Share of the training and validation images that is used, for quick trials."""
     parts: str | None = None
     """Which folders of --data are parts, such as train=training_set,test=test_set, each once or
     more, or which Parquet files; none: names say no part; unset: folders that are called so and
     hold the same folders, and files that are called so."""
-    val_fraction: float = 0.15
+    val_fraction: Annotated[float, Interval("(0, 1)")] = 0.15
     """Share of the training images held out for validation where the data names no split."""
-    test_fraction: float = 0.2
+    test_fraction: Annotated[float, Interval("(0, 1)")] = 0.2
     """Share of all images held out for the test where the data names no split."""
-    bits: int | None = None
+    bits: Annotated[int, Interval("[8, 16]")] | None = None
     """Bits of grey 16-bit images that hold numbers, 12 of many cameras and scanners, of which the
     upper eight are used and what is above is white; unset: all 16."""
     augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
     """Random crops, with mirror images or not; auto: mirror colour images, not grey ones,
     and leave images of less than 16 pixels as they are."""
-    max_corrupt: float = 0.02
+    max_corrupt: Annotated[float, Interval("[0, 1)")] = 0.02
     """Share of images that may be unreadable; they are skipped, counted and named."""
     in_memory: Literal["auto", "yes", "no"] = "auto"
     """Decode once and keep every pixel, or decode again for each batch, to the same pixels;
     auto: keep them if they take no more than a quarter of this machine's memory."""
-    loader_workers: int | None = None
+    loader_workers: Annotated[int, Interval("[0, inf)")] | None = None
     """Processes that decode the next batch for each worker and trial where images are not kept
     in memory; unset: 2; 0: a thread of the worker."""
 
@@ -53,9 +54,9 @@ class ImageSettings:
 class PretrainSettings:
     """The supernet: what is trained, how paths are drawn, and by how many workers."""
 
-    epochs: float = 20.0
+    epochs: Annotated[float, Interval("[0, inf)")] = 20.0
     """Passes over the training images; parts of one are allowed."""
-    batch: int = 64
+    batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a step's batch; all paths of a step see the same ones."""
     initialisation: Literal["qr", "shift", "gaussian"] = "qr"
     """Frozen weights: orthogonal (qr; shift is exactly isometric) or Gaussian as in BN-NAS."""
@@ -69,38 +70,38 @@ class PretrainSettings:
     """Which candidate a reduction layer repeats beside the identity path."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Optimiser of the batch norms."""
-    learning_rate: float = 0.02
+    learning_rate: Annotated[float, Interval("(0, inf)")] = 0.02
     """Peak learning rate of the batch norms."""
-    classifier_rate: float = 0.003
+    classifier_rate: Annotated[float, Interval("[0, inf)")] = 0.003
     """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
-    momentum: float = 0.9
+    momentum: Annotated[float, Interval("[0, 1)")] = 0.9
     """Momentum of SGD (Adam's first beta)."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Interval("[0, inf)")] = 0.0
     """Weight decay of the weights that learn; none on batch norms."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How learning rates fall to zero."""
-    label_smoothing: float = 0.1
+    label_smoothing: Annotated[float, Interval("[0, 1)")] = 0.1
     """Share of the target spread over all classes, in [0, 1)."""
-    clip: float = 5.0
+    clip: Annotated[float, Interval("[0, inf)")] = 5.0
     """Gradients are clipped by value to plus or minus this; 0 clips nothing."""
-    workers: int | None = None
+    workers: Annotated[int, Interval("[1, inf)")] | None = None
     """Ray actors; unset: one per GPU, or per CPU where there are none, but no more than a step has
     pieces: paths times shards."""
-    shards: int | None = None
+    shards: Annotated[int, Interval("[1, inf)")] | None = None
     """Data shards of a batch, part of the result, since batch norms see one each; unset: two where
     a step has one path (uniform sampling), else one."""
-    cpus_per_worker: int = 1
+    cpus_per_worker: Annotated[int, Interval("[1, inf)")] = 1
     """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
-    gpus_per_worker: float | None = None
+    gpus_per_worker: Annotated[float, Interval("[0, inf)"), GpuShare()] | None = None
     """GPUs of a worker; fractions share one; unset: 1 where the cluster has GPUs, else 0."""
     transport: Literal["fast", "calls"] = "fast"
     """How workers are reached: a socket each (calls where a firewall forbids), or calls only."""
     recompute: bool = False
     """Compute expanding convolutions twice instead of keeping their results: less memory."""
-    checkpoint_seconds: float = 1.0
+    checkpoint_seconds: Annotated[float, Interval("[0, inf)")] = 1.0
     """Longest stretch of work, in seconds, that is redone after a crash of the driver, or nine
     times what saving takes if that is more; 0: save after every step."""
-    records: int = 10
+    records: Annotated[int, Interval("[1, inf)")] = 10
     """How many times during pretraining the indicators are written to their table."""
 
 
@@ -115,35 +116,35 @@ class SearchSettings:
     """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
-    identity_weight: float = 1.0
+    identity_weight: Annotated[float, Interval("(-inf, inf)")] = 1.0
     """Weight lambda of the layer indicator in additive."""
-    path_bonus: float = 0.0
+    path_bonus: Annotated[float, Interval("[0, inf)")] = 0.0
     """Weight, in the score's unit, of the mean log-probability of the layers that are skipped and
     those that are not (path depth, after PR-DARTS): a reconstruction for F0 to F7; 0: off."""
-    generations: int = 20
+    generations: Annotated[int, Interval("[1, inf)")] = 20
     """Generations of the evolution."""
-    population: int = 50
+    population: Annotated[int, Interval("[1, inf)")] = 50
     """Architectures scored in each generation."""
-    parents: int = 10
+    parents: Annotated[int, Interval("[1, inf)")] = 10
     """Best architectures so far that breed the next generation."""
     breeding: Literal["generational", "steady_state"] = "generational"
     """Breed a generation once all of one is scored, or one child whenever one is asked for."""
     objectives: str = "score"
     """What is best, with commas between: score alone, or the front of score and some of macs,
     params and latency, along which networks are retrained; --objectives X for short."""
-    mutations: int = 25
+    mutations: Annotated[int, Interval("[0, inf)")] = 25
     """Children by mutation in each generation."""
-    crossovers: int = 25
+    crossovers: Annotated[int, Interval("[0, inf)")] = 25
     """Children by crossover in each generation."""
-    mutation_probability: float = 0.1
+    mutation_probability: Annotated[float, Interval("[0, 1]")] = 0.1
     """Probability that a mutation redraws a layer's candidate."""
-    min_distance: int = 1
+    min_distance: Annotated[int, Interval("[1, inf)")] = 1
     """Layers in which the networks that an exact search finds differ from each other at least."""
-    recalibration_batches: int = 20
+    recalibration_batches: Annotated[int, Interval("[1, inf)")] = 20
     """Training batches that give a subnet's batch norms their statistics before its accuracy."""
-    score_images: int = 2000
+    score_images: Annotated[int, Interval("[1, inf)")] = 2000
     """Validation images of an accuracy, the same ones for all architectures."""
-    concurrent: int | None = None
+    concurrent: Annotated[int, Interval("[1, inf)")] | None = None
     """Scoring trials at a time; unset: as many as the cluster has resources for."""
 
     @property
@@ -193,42 +194,42 @@ def goals_of(objectives: str) -> tuple[Kind, ...]:
 class RetrainSettings:
     """Training of the best architectures from scratch, as Ray Tune trials."""
 
-    top_k: int = 3
+    top_k: Annotated[int, Interval("[1, inf)")] = 3
     """Best architectures to retrain."""
-    epochs: int = 15
+    epochs: Annotated[int, Interval("[1, inf)")] = 15
     """Passes over the training images."""
-    batch: int = 64
+    batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a batch."""
-    learning_rate: float = 0.05
+    learning_rate: Annotated[float, Interval("(0, inf)")] = 0.05
     """Peak learning rate of SGD, cosine to zero."""
-    momentum: float = 0.9
+    momentum: Annotated[float, Interval("(0, 1)")] = 0.9
     """Nesterov momentum of SGD."""
-    weight_decay: float = 5e-4
+    weight_decay: Annotated[float, Interval("[0, inf)")] = 5e-4
     """Weight decay of convolutions and classifier; none on batch norms and biases."""
-    label_smoothing: float = 0.1
+    label_smoothing: Annotated[float, Interval("[0, 1)")] = 0.1
     """Share of the target spread over all classes, in [0, 1)."""
-    clip: float = 5.0
+    clip: Annotated[float, Interval("[0, inf)")] = 5.0
     """Gradients are clipped to this norm; 0 clips nothing."""
-    dropout: float = 0.1
+    dropout: Annotated[float, Interval("[0, 1)")] = 0.1
     """Dropout before the classifier."""
-    drop_path: float = 0.0
+    drop_path: Annotated[float, Interval("[0, 1)")] = 0.0
     """Probability at the end of the training, from 0 on, that an operation of a cell is dropped."""
-    ema_decay: float = 0.99
+    ema_decay: Annotated[float, Interval("[0, 1)")] = 0.99
     """Decay per step of the averaged weights that are evaluated; 0 evaluates the last ones."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """fifo gives every trial all epochs; asha stops the weaker ones early."""
-    asha_grace_epochs: int = 3
+    asha_grace_epochs: Annotated[int, Interval("[1, inf)")] = 3
     """Epochs that asha leaves to every trial."""
-    asha_reduction: int = 3
+    asha_reduction: Annotated[int, Interval("[2, inf)")] = 3
     """asha keeps one trial in this many at each rung."""
-    max_failures: int = 2
+    max_failures: Annotated[int, Interval("[0, inf)")] = 2
     """Times that a failing trial is tried again before it is recorded as failed."""
-    workers_per_trial: int | None = None
+    workers_per_trial: Annotated[int, Interval("[1, inf)")] | None = None
     """Data-parallel workers of a trial; unset: one per GPU of it, or one."""
-    cpus_per_trial: int = 1
+    cpus_per_trial: Annotated[int, Interval("[1, inf)")] = 1
     """CPU threads of each worker of a trial."""
-    gpus_per_trial: float | None = None
+    gpus_per_trial: Annotated[float, Interval("[0, inf)"), GpuShare()] | None = None
     """GPUs of a trial, each with a worker; a fraction shares one; unset: 1 per worker where the
     cluster has GPUs, else 0."""
-    concurrent: int | None = None
+    concurrent: Annotated[int, Interval("[1, inf)")] | None = None
     """Trials at a time; unset: as many as the cluster has resources for."""

@@ -148,7 +148,7 @@ def words_for(settings: type, name: str, value: Any) -> list[str]:
         name: One of them, such as pretrain.recompute.
         value: What it is to be; text, a number, a truth, or None.
     """
-    *parts, last = name.split(".")
+    *parts, last = name.replace("-", "_").split(".")
     for part in parts:
         settings = get_type_hints(settings)[part]
     hint = get_type_hints(settings, include_extras=True)[last]

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from analysis import report
 from raynas.reporting.summary import PAGE
 from raynas.settings.methods import load_method
+from raynas.storage.usage import StageUsage, Usage
 from tests.analysis import browser
 from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import STARTED, InventedRun, Size
@@ -88,18 +88,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> InventedRun:
         for at in range(8)
     ]
     run.store.append("checks", checks, "checks")
-    stage = {
-        "seconds": 60.0,
-        "low_seconds": 40.0,
-        "high_seconds": 90.0,
-        "gpu_hours": 0.0,
-        "written_bytes": 1e6,
-    }
+    stage = StageUsage(seconds=60.0, written_bytes=1e6, low_seconds=40.0, high_seconds=90.0)
     for seed in (0, 1):
         searched = invented_epochs(load_method("prdarts", METHODS), seed, 8)
         write_search(run.store, seed, searched)
     row = run.store.rows("runs")[0]
-    stages = json.dumps({"pretrain": stage, "retrain": stage})
+    stages = Usage({"pretrain": stage, "retrain": stage}).to_json()
     run.store.append("runs", [row | {"forecast": stages, "spent": stages}], "run")
     return run
 

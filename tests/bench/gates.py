@@ -26,10 +26,11 @@ from torch import nn
 
 from raynas.differentiable.search import GateSearch
 from raynas.nets.cell_operations import DilatedConv, _separable
-from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS, DifferentiableSettings
+from raynas.settings.differentiable import DifferentiableSettings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.loading import load_space
 from tests.data.samples import build_dataset
+from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 METHODS = {"prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS}

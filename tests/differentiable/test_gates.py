@@ -15,8 +15,8 @@ from raynas.differentiable.gates import (
     soft_gates,
     straight_through,
 )
-from raynas.settings.differentiable import PRDARTS
 from tests.builders import build_generator
+from tests.settings.published import PRDARTS
 
 LOW, HIGH = PRDARTS.low, PRDARTS.high
 

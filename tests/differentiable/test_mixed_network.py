@@ -16,10 +16,11 @@ from raynas.differentiable.mixed_network import (
     shuffled,
 )
 from raynas.nets.cells import Cell
-from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS, DifferentiableSettings
+from raynas.settings.differentiable import DifferentiableSettings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.genotype import Genotype
 from tests.builders import build_generator, build_images, shipped_cells
+from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 SPACE = shipped_cells()
 SMALL = {"cells": 3, "channels": 8}

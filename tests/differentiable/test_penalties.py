@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from raynas.differentiable.penalties import Terms, group_term, groups_of, path_term, penalty, terms
-from raynas.settings.differentiable import PRDARTS
 from tests.builders import shipped_cells
+from tests.settings.published import PRDARTS
 
 SPACE = replace(shipped_cells(), nodes=2)  # edges: 0-0, 1-0; 0-1, 1-1, 2-1
 GROUPS = groups_of(SPACE)

@@ -18,10 +18,10 @@ from raynas.differentiable.mixed_network import Mixture
 from raynas.differentiable.search import GateSearch
 from raynas.errors import StageError
 from raynas.seeds import Stream
-from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.spaces.genotype import Genotype
 from tests.builders import shipped_cells
 from tests.data.samples import build_dataset, digits
+from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 PRESETS = {"prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS}
 SPACE = replace(shipped_cells(), nodes=2)  # edges: 0-0, 1-0; 0-1, 1-1, 2-1

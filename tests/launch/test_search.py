@@ -33,6 +33,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.storage.lock import LOCK
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
+from raynas.storage.usage import Usage
 from tests.analysis import browser
 from tests.builders import shipped_space
 from tests.data.samples import numbered_tree, picture, write_tree
@@ -335,6 +336,7 @@ from torch import nn
 from raynas.nets.stems_heads import ConvStem, PooledHead
 from raynas.nets.operations import MBConv
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
+from raynas.storage.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -402,10 +404,12 @@ def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
     assert re.search(
         r"^took: pretrain .+, search .+, retrain .+ in brackets$", end.output, re.MULTILINE
     )
-    expected, spent = (json.loads(row[name]) for name in ("forecast", "spent"))
-    assert expected.keys() == {"pretrain", "search", "retrain", "disk_bytes"}
-    assert spent.keys() == {*expected, "export"}
-    assert expected["disk_bytes"] / 10 < spent["disk_bytes"] < 10 * expected["disk_bytes"]
+    expected, spent = (Usage.from_json(row[name]) for name in ("forecast", "spent"))
+    assert expected.stages.keys() == {"pretrain", "search", "retrain"}
+    assert spent.stages.keys() == {*expected.stages, "export"}
+    assert expected.disk_bytes
+    assert spent.disk_bytes
+    assert expected.disk_bytes / 10 < spent.disk_bytes < 10 * expected.disk_bytes
     assert outcome["status"] == "finished"
     assert outcome["params"] <= 2000
     assert row["method"] == "fair_isometry"

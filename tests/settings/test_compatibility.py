@@ -10,7 +10,6 @@ from raynas.cluster.run_setup import load
 from raynas.errors import UserError
 from raynas.search.indicators import score_table
 from raynas.settings.compatibility import cells_for, refuse_unfit
-from raynas.settings.differentiable import DARTS, PRDARTS
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
@@ -18,6 +17,7 @@ from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.protocol import Space
 from raynas.training.trained_networks import searched_space
 from tests.builders import ROOT, build_indicators, build_space, shipped_cells
+from tests.settings.published import DARTS, PRDARTS
 
 METHODS = ROOT / "launch" / "settings"
 FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}

@@ -1,19 +1,13 @@
 """Settings of differentiable searches: the published numbers, the temperature, what is refused."""
 
-import dataclasses
 import re
 from typing import Any
 
 import pytest
 
 from raynas.errors import UserError
-from raynas.settings.differentiable import (
-    DARTS,
-    DIFFERENTIABLE_RANGES,
-    PCDARTS,
-    PRDARTS,
-    DifferentiableSettings,
-)
+from raynas.settings.differentiable import DifferentiableSettings
+from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 
 def test_the_presets_have_the_published_numbers() -> None:
@@ -52,13 +46,3 @@ def test_what_cannot_work_is_refused_in_a_sentence_that_names_the_flag(
 ) -> None:
     with pytest.raises(UserError, match=re.escape(words)):
         DifferentiableSettings(**given)
-
-
-def test_every_number_has_an_interval() -> None:
-    numbers = {
-        f"differentiable.{item.name.replace('_', '-')}"
-        for item in dataclasses.fields(DifferentiableSettings)
-        if item.type in {int, float}
-    }
-
-    assert numbers == set(DIFFERENTIABLE_RANGES)

@@ -16,7 +16,7 @@ from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, ScoreName
-from raynas.settings.settings import _FREE, Settings, _flatten, differences
+from raynas.settings.settings import _FREE, Settings, differences, flat
 from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
 from tests.builders import GROUPS, setting_names
 
@@ -362,10 +362,10 @@ LATER = ("search.path-bonus", "images.parts", "images.bits")
 def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (
     None
 ):
-    flat = _flatten(json.loads(Settings().to_json()))
+    named = flat(json.loads(Settings().to_json()))
     older = {
         name: value
-        for name, value in flat.items()
+        for name, value in named.items()
         if name not in {*_FREE, *LATER} and not name.startswith("differentiable.")
     }
     digest = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()[:6]

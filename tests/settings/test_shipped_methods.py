@@ -10,7 +10,6 @@ import pytest
 from raynas.data.dataset import Dataset
 from raynas.differentiable.search import GateSearch
 from raynas.search.indicators import AdditiveScorer, score_table
-from raynas.settings.differentiable import DARTS, PCDARTS, PRDARTS
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
@@ -19,6 +18,7 @@ from raynas.training.pretraining import Pretraining
 from raynas.training.scoring import make_score
 from tests.builders import build_space, shipped_cells
 from tests.data.samples import InProcess, begin_pretraining, build_dataset
+from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 FOLDER = Path(__file__).parents[2] / "launch" / "settings"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.toml"))

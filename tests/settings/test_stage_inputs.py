@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 
-from raynas.settings.settings import _FREE, Settings, _flatten
+from raynas.settings.settings import _FREE, Settings, flat
 from raynas.settings.stage_inputs import GROUPS, Part, decides, differing_plans
 from raynas.storage.plan_facts import PlanFacts
 
-NAMES = frozenset(_flatten(json.loads(Settings().to_json())))
+NAMES = frozenset(flat(json.loads(Settings().to_json())))
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.errors import StageError, UserError
-from raynas.reporting.queries import flat
 from raynas.settings.methods import load_method
-from raynas.settings.settings import Settings
+from raynas.settings.settings import Settings, flat
 from raynas.terminal.cli import exit_code, values_of, with_flags, words_for
 from tests.builders import ROOT
 from tests.launch.scripts import ended, running
@@ -175,12 +174,12 @@ DEFAULTS = [
 
 
 def value_of(settings: Any, name: str) -> Any:
-    return reduce(getattr, name.split("."), settings)
+    return reduce(getattr, name.replace("-", "_").split("."), settings)
 
 
 def changed(settings: Any, name: str, value: Any) -> Any:
     """Return settings with another value; the same ones where it is refused."""
-    first, _, rest = name.partition(".")
+    first, _, rest = name.replace("-", "_").partition(".")
     try:
         inner = changed(getattr(settings, first), rest, value) if rest else value
         return dataclasses.replace(settings, **{first: inner})
@@ -190,7 +189,7 @@ def changed(settings: Any, name: str, value: Any) -> Any:
 
 def kinds_of(name: str) -> Sequence[Any]:
     """Return the types that a setting may have, without what is said of them to tyro."""
-    *parts, last = name.split(".")
+    *parts, last = name.replace("-", "_").split(".")
     hint = get_type_hints(reduce(lambda kind, part: get_type_hints(kind)[part], parts, Settings))
     kind = hint[last]
     return (kind,) if get_origin(kind) is Literal or isinstance(kind, type) else get_args(kind)

@@ -13,7 +13,6 @@ from torch import distributed, nn
 
 from raynas.data.batches import part_share
 from raynas.differentiable.search import GateSearch
-from raynas.settings.differentiable import PRDARTS
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
@@ -22,6 +21,7 @@ from raynas.training.data_parallel_group import ALONE, Team
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
 from tests.data.samples import build_dataset, tiny_space
+from tests.settings.published import PRDARTS
 
 pytestmark = pytest.mark.slow
 

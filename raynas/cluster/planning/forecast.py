@@ -5,14 +5,11 @@ is held against what the run took when it has ended (table ``runs``).
 """
 
 import math
-from typing import Any
 
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.speeds import Speeds
 from raynas.settings.settings import Settings
-
-Stage = dict[str, float]
-"""seconds, with low_seconds and high_seconds; gpu_hours; written_bytes."""
+from raynas.storage.usage import StageUsage, Usage
 
 _SPREAD = (0.8, 1.3)  # of the likely time: neighbours, and the moment of the probe
 TUNE_SECONDS = 3.0  # that it takes to begin and to end an experiment
@@ -21,8 +18,8 @@ _COPIES = 3  # of a network's weights in a trial's checkpoint: itself, its avera
 _EXPORTED = 2  # copies in an export: safetensors and ONNX
 
 
-def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: Stage) -> dict[str, Any]:
-    """Return the stages by name, and ``disk_bytes`` at the end of the run.
+def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: StageUsage) -> Usage:
+    """Return what a run is going to use.
 
     Args:
         plan: The plan.
@@ -45,11 +42,11 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: Stage) -> d
         + settings.num_winners * _ROW_BYTES["epoch"]
         + _ROW_BYTES["run"]
     )
-    used = {name: each for name, each in stages.items() if each["seconds"]}
-    return used | {"disk_bytes": kept + rows}
+    used = {name: each for name, each in stages.items() if each.seconds}
+    return Usage(used, kept + rows)
 
 
-def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     if not plan.num_steps:
         return stage(0, 0)
     seconds = plan.num_steps * speeds.step + speeds.isometry + speeds.start
@@ -58,7 +55,7 @@ def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     return stage(seconds, gpus, min(saves, plan.num_steps) * speeds.checkpoint_bytes)
 
 
-def _check(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def _check(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     if not settings.check:
         return stage(0, 0)
     waves = math.ceil(settings.check / plan.checkers)
@@ -67,7 +64,7 @@ def _check(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
     return stage(seconds, min(plan.checkers, settings.check) * plan.gpus_per_trial)
 
 
-def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     retrain = settings.retrain
     waves = math.ceil(settings.num_winners / plan.concurrent)
     starting = starting_seconds(plan, waves, speeds)
@@ -91,16 +88,16 @@ def stage(
     written_bytes: float = 0,
     low: float | None = None,
     high: float | None = None,
-) -> Stage:
+) -> StageUsage:
     """Return a stage: its likely time, and the range that it may be in."""
     below, above = _SPREAD
-    return {
-        "seconds": seconds,
-        "low_seconds": below * (seconds if low is None else low),
-        "high_seconds": above * (seconds if high is None else high),
-        "gpu_hours": gpus * seconds / 3600,
-        "written_bytes": written_bytes,
-    }
+    return StageUsage(
+        seconds=seconds,
+        gpu_hours=gpus * seconds / 3600,
+        written_bytes=written_bytes,
+        low_seconds=below * (seconds if low is None else low),
+        high_seconds=above * (seconds if high is None else high),
+    )
 
 
 def num_scored(plan: Plan, settings: Settings) -> int:

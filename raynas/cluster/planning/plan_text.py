@@ -1,7 +1,6 @@
 """The plan of a run and its forecast as lines for a person."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan
@@ -10,6 +9,7 @@ from raynas.reporting.class_balance import class_words, name_words
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
+from raynas.storage.usage import StageUsage, Usage
 
 
 def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str) -> list[str]:
@@ -47,7 +47,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {_team_words(plan)}{retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_group_words(plan)}{retrain.scheduler}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
@@ -115,7 +115,7 @@ def _check_words(plan: Plan, settings: Settings) -> str:
     return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
 
 
-def _team_words(plan: Plan) -> str:
+def _group_words(plan: Plan) -> str:
     size = plan.trial_size
     if size.workers == 1:
         return ""
@@ -123,24 +123,22 @@ def _team_words(plan: Plan) -> str:
     return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
 
 
-def forecast_line(forecast: Mapping[str, Any]) -> str:
+def forecast_line(forecast: Usage) -> str:
     """Return the forecast as a line for a person."""
-    stages = {name: stage for name, stage in forecast.items() if isinstance(stage, dict)}
-    times = [f"{name} {_show_range(stage)}" for name, stage in stages.items()]
-    low, high = (
-        sum(each[of] for each in stages.values()) for of in ("low_seconds", "high_seconds")
-    )
-    gpu_hours = sum(stage["gpu_hours"] for stage in stages.values())
-    written = sum(stage["written_bytes"] for stage in stages.values())
+    stages = forecast.stages.values()
+    times = [f"{name} {_show_range(stage)}" for name, stage in forecast.stages.items()]
+    low, high = map(sum, zip(*(stage.range_seconds for stage in stages), strict=True))
+    gpu_hours = sum(stage.gpu_hours for stage in stages)
+    written = sum(stage.written_bytes for stage in stages)
     words = [
         *times,
         f"in all {show_seconds(low)} to {show_seconds(high)}",
         *([f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else []),
-        f"{show_bytes(written)} written, {show_bytes(forecast['disk_bytes'])} on disk at the end",
+        f"{show_bytes(written)} written, {show_bytes(forecast.disk_bytes or 0)} on disk at the end",
     ]
     return f"{'forecast':<9} {', '.join(words)}"
 
 
-def _show_range(stage: Mapping[str, float]) -> str:
-    low, high = show_seconds(stage["low_seconds"]), show_seconds(stage["high_seconds"])
-    return f"{show_seconds(stage['seconds'])} ({low} to {high})"
+def _show_range(stage: StageUsage) -> str:
+    low, high = map(show_seconds, stage.range_seconds)
+    return f"{show_seconds(stage.seconds)} ({low} to {high})"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.cluster.planning.forecast import Stage, stage, starting_seconds
+from raynas.cluster.planning.forecast import stage, starting_seconds
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.probe import ProbeTask, certain_if_fails, seconds_of
@@ -42,6 +42,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
 from raynas.storage.run_store import RunStore
+from raynas.storage.usage import StageUsage
 from raynas.training.checkpoints import is_whole, read_metadata
 
 
@@ -205,7 +206,7 @@ def _probe_epoch(
     return step * math.ceil(len(dataset.train) / 2 / whole.batch), len(gates.to_bytes())
 
 
-def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     how = settings.differentiable
     waves = math.ceil(how.seeds / plan.searches)
     seconds = waves * how.epochs * speeds.search + starting_seconds(plan, waves, speeds)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from raynas.cluster.planning.forecast import TUNE_SECONDS, Stage, num_scored, stage
+from raynas.cluster.planning.forecast import TUNE_SECONDS, num_scored, stage
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.plan_text import front_words
@@ -32,6 +32,7 @@ from raynas.search.exact import best
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.scores import SCORES
 from raynas.settings.settings import Settings
+from raynas.storage.usage import StageUsage
 from raynas.training.gradients import Vector, build_supernet
 from raynas.training.scoring import Remembered, Scorer, make_score
 
@@ -128,7 +129,7 @@ def _probe_score(
         return seconds_of(lambda: score(median)), 0
 
 
-def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     if not settings.search.scores_by_trials:
         return negligible_forecast(plan, settings, speeds)
     waves = math.ceil(num_scored(plan, settings) / plan.scorers)

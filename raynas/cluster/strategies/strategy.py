@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
-from raynas.cluster.planning.forecast import Stage, stage
+from raynas.cluster.planning.forecast import stage
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.probe import ProbeTask
 from raynas.cluster.planning.speeds import Speeds
@@ -18,6 +18,7 @@ from raynas.search.formulas import Array
 from raynas.settings.settings import Settings
 from raynas.settings.strategies import StrategyName
 from raynas.spaces.architecture import Architecture
+from raynas.storage.usage import StageUsage
 
 Table = list[Array]
 """T[l][i], what candidate i of layer l adds to a score."""
@@ -56,7 +57,7 @@ class Winners(Protocol):
         """Return the score of an architecture that was suggested."""
 
 
-def negligible_forecast(plan: Plan, settings: Settings, speeds: Speeds) -> Stage:
+def negligible_forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     """Return the forecast of a search that only adds up numbers."""
     del plan, settings, speeds
     return stage(_SECONDS, 0)
@@ -83,7 +84,7 @@ class SearchStrategy:
     search: Callable[[Run, Scores], Winners]
     plan_words: Callable[[Plan, Settings], str]
     probe_task: Callable[[Plan, Settings], ProbeTask | None] = no_probe_task
-    forecast: Callable[[Plan, Settings, Speeds], Stage] = negligible_forecast
+    forecast: Callable[[Plan, Settings, Speeds], StageUsage] = negligible_forecast
     gpus: Callable[[Plan], float] = lambda _: 0.0
 
 

@@ -8,31 +8,31 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.costs.costs import show_seconds
 from raynas.reporting import plot_style
+from raynas.storage.usage import StageUsage
 
 
 def draw_times(
-    axes: Axes, expected: Mapping[str, Mapping[str, float]], seconds: Mapping[str, float]
+    axes: Axes, expected: Mapping[str, StageUsage], seconds: Mapping[str, float]
 ) -> None:
     """Draw a row a stage: a bar from the low to the high forecast, and what it took.
 
     Args:
         axes: Where.
-        expected: Stage to ``seconds``, ``low_seconds`` and ``high_seconds``.
+        expected: Stage to what was forecast.
         seconds: Stage to what it took, for those that have ended.
     """
     rows = {stage: row for row, stage in enumerate(expected)}
-    lows = [of["low_seconds"] for of in expected.values()]
-    widths = [of["high_seconds"] - of["low_seconds"] for of in expected.values()]
+    lows, highs = zip(*(of.range_seconds for of in expected.values()), strict=True)
     axes.barh(
         list(rows.values()),
-        widths,
+        [high - low for low, high in zip(lows, highs, strict=True)],
         left=lows,
         height=0.4,
         color=plot_style.SKY,
         alpha=0.5,
         label="forecast range",
     )
-    middles = [of["seconds"] for of in expected.values()]
+    middles = [of.seconds for of in expected.values()]
     look: dict[str, Any] = {"linestyle": "none", "markersize": 7}
     axes.plot(
         middles,

@@ -1,9 +1,7 @@
 """The sections of the page, in its order; each is there as far as the run has come."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from raynas.reporting.fairness import count_updates, fairness_line
 from raynas.reporting.page import gate_figures, listings, search_figures, training_figures
@@ -23,6 +21,7 @@ from raynas.reporting.queries import (
 )
 from raynas.reporting.rank_correlation import checked
 from raynas.reporting.summary import gap_lines, spent_lines
+from raynas.storage.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -241,7 +240,7 @@ def _curves(snapshot: RunSnapshot) -> Section:
 
 
 def _times(snapshot: RunSnapshot) -> Section | None:
-    expected, spent = (_stages(snapshot.run[name]) for name in ("forecast", "spent"))
+    expected, spent = (Usage.from_json(snapshot.run[name]).stages for name in ("forecast", "spent"))
     if not expected and not spent:
         return None
     figures = [training_figures.times(expected, spent)] if expected else []
@@ -256,10 +255,6 @@ def _times(snapshot: RunSnapshot) -> Section | None:
         [listings.times(expected, spent)],
         is_open=True,
     )
-
-
-def _stages(text: str | None) -> dict[str, Any]:
-    return {name: of for name, of in json.loads(text or "{}").items() if isinstance(of, dict)}
 
 
 def _sentence(line: str) -> str:

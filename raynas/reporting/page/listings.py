@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -20,6 +19,7 @@ from raynas.reporting.page.parts import (
 )
 from raynas.reporting.page.run_snapshot import Row, RunSnapshot
 from raynas.reporting.rank_correlation import Agreement, Check
+from raynas.storage.usage import StageUsage
 
 _LONG = 24  # letters of an architecture that is broken in two
 MOST_ROWS = 200  # of a table; the rest is in the run folder
@@ -166,9 +166,9 @@ def agreements(check: Check) -> Table:
     return Table("Agreement with brief trainings", columns, rows)
 
 
-def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
+def times(expected: Mapping[str, StageUsage], spent: Mapping[str, StageUsage]) -> Table:
     """Return what each stage took beside its forecast."""
-    names = [name for name, of in {**expected, **spent}.items() if isinstance(of, dict)]
+    names = list({**expected, **spent})
     columns = [
         Column("Stage", is_text=True),
         *map(Column, ("Forecast", "Range", "Taken", "Ratio", "Written")),
@@ -177,18 +177,14 @@ def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
     return Table("Time by stage", columns, rows, sorts=False)
 
 
-def _stage(
-    name: str, of: Mapping[str, float] | None, took: Mapping[str, float] | None
-) -> list[Cell]:
-    range_ = (
-        f"{show_seconds(of['low_seconds'])} to {show_seconds(of['high_seconds'])}" if of else "-"
-    )
-    ratio = took["seconds"] / of["seconds"] if of and took and of["seconds"] else None
+def _stage(name: str, of: StageUsage | None, took: StageUsage | None) -> list[Cell]:
+    range_ = " to ".join(map(show_seconds, of.range_seconds)) if of else "-"
+    ratio = took.seconds / of.seconds if of and took and of.seconds else None
     return [
         Cell(name, name),
-        Cell(show_seconds(of["seconds"]) if of else "-"),
+        Cell(show_seconds(of.seconds) if of else "-"),
         Cell(range_),
-        Cell(show_seconds(took["seconds"]) if took else "not ended"),
+        Cell(show_seconds(took.seconds) if took else "not ended"),
         Cell("-" if ratio is None else f"{ratio:.2f}"),
-        Cell(show_bytes(took["written_bytes"]) if took else "-"),
+        Cell(show_bytes(took.written_bytes) if took else "-"),
     ]

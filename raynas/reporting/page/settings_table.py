@@ -9,9 +9,8 @@ from typing import Any
 from raynas.errors import UserError
 from raynas.reporting.page.parts import Cell, Column, Table
 from raynas.reporting.page.run_snapshot import RunSnapshot
-from raynas.reporting.queries import flat
 from raynas.settings.methods import load_method
-from raynas.settings.settings import Settings
+from raynas.settings.settings import Settings, flat
 from raynas.terminal.cli import words_for
 
 

@@ -1,7 +1,6 @@
 """Figures of what was trained: losses, curves of retraining, gains before it, times."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -18,6 +17,7 @@ from raynas.reporting.figures.isometry import draw_gains
 from raynas.reporting.figures.times import draw_times
 from raynas.reporting.page.embedding import PageFigure, page_figure
 from raynas.reporting.page.parts import percent
+from raynas.storage.usage import StageUsage
 
 _MOST_DRAWN = 50  # retrained networks
 
@@ -96,11 +96,11 @@ def _gain(part: pd.DataFrame, title: str) -> PageFigure:
     return page_figure(title, alt, sentence, lambda axes: draw_gains(axes, part), is_half=True)
 
 
-def times(expected: Mapping[str, Any], spent: Mapping[str, Any]) -> PageFigure:
+def times(expected: Mapping[str, StageUsage], spent: Mapping[str, StageUsage]) -> PageFigure:
     """Return what each stage took beside the range that was forecast."""
-    taken = {name: spent[name]["seconds"] for name in expected if name in spent}
+    taken = {name: spent[name].seconds for name in expected if name in spent}
     told = "; ".join(
-        f"{name} {show_seconds(of['seconds'])} forecast, "
+        f"{name} {show_seconds(of.seconds)} forecast, "
         f"{show_seconds(taken[name]) + ' taken' if name in taken else 'not ended'}"
         for name, of in expected.items()
     )

@@ -1,7 +1,6 @@
 """What a run will take: arithmetic on speeds, and the speeds that a real probe finds."""
 
 import contextlib
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from raynas.cluster.strategies.strategy import load_strategy
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
+from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
 from tests.builders import shipped_cells
 from tests.cluster.planning.test_plan import (
@@ -53,7 +53,7 @@ SPEEDS = Speeds(
 )
 
 
-def stages(settings: Settings, made: Plan | None = None, **speeds: Any) -> dict[str, Any]:
+def usage(settings: Settings, made: Plan | None = None, **speeds: Any) -> Usage:
     found = replace(SPEEDS, **speeds)
     made = made or plan(settings)
     return forecast(
@@ -68,34 +68,36 @@ class TestArithmetic:
     def test_a_pretraining_takes_its_steps_the_isometry_and_the_start(self) -> None:
         steps = plan(SMALL).num_steps
 
-        assert stages(SMALL)["pretrain"]["seconds"] == steps
-        slow = stages(SMALL, start=3.0, isometry=20.0, step=2.0)
-        assert slow["pretrain"]["seconds"] == 2 * steps + 23
+        assert usage(SMALL).stages["pretrain"].seconds == steps
+        slow = usage(SMALL, start=3.0, isometry=20.0, step=2.0)
+        assert slow.stages["pretrain"].seconds == 2 * steps + 23
 
     def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
-        assert "pretrain" not in stages(untrained("random"), search=1.0)
+        assert "pretrain" not in usage(untrained("random"), search=1.0).stages
 
     def test_retraining_takes_epochs_in_waves_between_a_median_and_the_largest_network(
         self,
     ) -> None:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, epochs=10, top_k=3))
-        made = stages(settings, start=2.0)["retrain"]  # two at a time: two waves
+        made = usage(settings, start=2.0).stages["retrain"]  # two at a time: two waves
 
-        assert made["low_seconds"] < 2 * 10 + 2 < made["seconds"] < 2 * 50 + 2 + 3
-        assert made["high_seconds"] > 2 * 50 + 2
+        assert made.range_seconds[0] < 2 * 10 + 2 < made.seconds < 2 * 50 + 2 + 3
+        assert made.range_seconds[1] > 2 * 50 + 2
 
     def test_the_test_at_the_end_is_counted_once_a_trial(self) -> None:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=2))
-        without, slow = (stages(settings, tests=tests) for tests in ((0.0, 0.0), (8.0, 8.0)))
+        without, slow = (usage(settings, tests=tests) for tests in ((0.0, 0.0), (8.0, 8.0)))
 
-        assert slow["retrain"]["seconds"] - without["retrain"]["seconds"] == pytest.approx(8)
+        assert slow.stages["retrain"].seconds - without.stages["retrain"].seconds == pytest.approx(
+            8
+        )
 
     def test_processes_start_once_or_with_every_wave_of_several_workers(self) -> None:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=4))
         alone = plan(settings)
         team = replace(alone, trial_size=TrialSize(workers=2))
         seconds = {
-            name: stages(settings, made, start=start)["retrain"]["seconds"]
+            name: usage(settings, made, start=start).stages["retrain"].seconds
             for name, made, start in (
                 ("none", alone, 0.0),
                 ("alone", alone, 7.0),
@@ -110,70 +112,68 @@ class TestArithmetic:
         few = search(score="accuracy", generations=3, population=4)
         all_of_them = search(score="naswot", generations=30, population=50)
 
-        assert stages(few, search=10.0)["search"]["seconds"] == pytest.approx(60, abs=5)
-        space = stages(all_of_them, search=10.0)["search"]["seconds"]
+        assert usage(few, search=10.0).stages["search"].seconds == pytest.approx(60, abs=5)
+        space = usage(all_of_them, search=10.0).stages["search"].seconds
         assert space == pytest.approx(24 * 10, abs=6)  # 48 architectures, two at a time
 
     def test_differentiable_searches_take_epochs_in_waves_of_seeds(self) -> None:
         settings = by_gates(seeds=3, epochs=5, batch=8)
         made = plan(settings, space=shipped_cells())
-        found = stages(settings, made, search=10.0, search_bytes=100)
+        found = usage(settings, made, search=10.0, search_bytes=100)
 
-        assert found["search"]["seconds"] == pytest.approx(2 * 5 * 10, abs=4)
-        assert found["search"]["written_bytes"] == 3 * 5 * 100
-        more = stages(settings, made, search=10.0, search_bytes=1100)
-        assert more["disk_bytes"] - found["disk_bytes"] == 3 * 1000
+        assert found.stages["search"].seconds == pytest.approx(2 * 5 * 10, abs=4)
+        assert found.stages["search"].written_bytes == 3 * 5 * 100
+        more = usage(settings, made, search=10.0, search_bytes=1100)
+        assert more.disk_bytes - found.disk_bytes == 3 * 1000
 
     def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
         settings = replace(SMALL, check=4, check_epochs=7)
 
-        assert stages(settings)["check"]["seconds"] == pytest.approx(2 * 7, abs=4)
-        assert "check" not in stages(SMALL)
+        assert usage(settings).stages["check"].seconds == pytest.approx(2 * 7, abs=4)
+        assert "check" not in usage(SMALL).stages
 
     def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
         made = plan(SMALL, CLUSTER)
-        found = stages(SMALL, made, step=3600.0)
+        found = usage(SMALL, made, step=3600.0)
 
         assert made.workers == 4
         hours = made.num_steps
-        assert found["pretrain"]["gpu_hours"] == pytest.approx(4 * hours, rel=0.01)
-        assert stages(SMALL)["pretrain"]["gpu_hours"] == 0
+        assert found.stages["pretrain"].gpu_hours == pytest.approx(4 * hours, rel=0.01)
+        assert usage(SMALL).stages["pretrain"].gpu_hours == 0
 
     @pytest.mark.parametrize("name", ["pretrain", "retrain"])
     def test_checkpoints_are_counted_as_written(self, name: str) -> None:
-        assert stages(SMALL)[name]["written_bytes"] > 0
+        assert usage(SMALL).stages[name].written_bytes > 0
 
     def test_more_checkpoints_write_more_but_keep_no_more(self) -> None:
-        often, seldom = (stages(pretrain(checkpoint_seconds=s), step=10.0) for s in (1, 10**6))
+        often, seldom = (usage(pretrain(checkpoint_seconds=s), step=10.0) for s in (1, 10**6))
 
-        assert often["pretrain"]["written_bytes"] > seldom["pretrain"]["written_bytes"]
-        assert often["disk_bytes"] == seldom["disk_bytes"]
+        assert often.stages["pretrain"].written_bytes > seldom.stages["pretrain"].written_bytes
+        assert often.disk_bytes == seldom.disk_bytes
 
     def test_every_stage_lies_within_its_range(self) -> None:
         settings = replace(search(score="accuracy"), check=4)
-        made = stages(settings, search=0.5)
+        made = usage(settings, search=0.5)
 
-        for stage in (made[name] for name in ("pretrain", "search", "check", "retrain")):
-            assert 0 < stage["low_seconds"] < stage["seconds"] < stage["high_seconds"] < math.inf
+        assert list(made.stages) == ["pretrain", "search", "check", "retrain"]
+        for stage in made.stages.values():
+            low, high = stage.range_seconds
+            assert 0 < low < stage.seconds < high < math.inf
 
 
 class TestLine:
     def test_a_person_reads_times_in_units_of_their_size_with_the_range(self) -> None:
-        stage = {
-            "seconds": 150.0,
-            "low_seconds": 100.0,
-            "high_seconds": 7200.0,
-            "gpu_hours": 0.0,
-            "written_bytes": 3 * 2**20,
-        }
-        line = forecast_line({"pretrain": stage, "disk_bytes": 512.0})
+        stage = StageUsage(
+            seconds=150.0, written_bytes=3 * 2**20, low_seconds=100.0, high_seconds=7200.0
+        )
+        line = forecast_line(Usage({"pretrain": stage}, 512.0))
 
         assert line == (
             "forecast  pretrain 2.5 min (100 s to 2.0 h), in all 100 s to 2.0 h, "
             "3.0 MiB written, 0.5 KiB on disk at the end"
         )
         assert "2.5 GPU-hours" in forecast_line(
-            {"pretrain": stage | {"gpu_hours": 2.5}, "disk_bytes": 0.0}
+            Usage({"pretrain": replace(stage, gpu_hours=2.5)}, 0.0)
         )
 
 
@@ -207,7 +207,7 @@ class TestProbe:
         assert 0 < min(found.tests) < max(found.epochs)
         assert found.network_bytes > 100
         assert found.checkpoint_bytes > 100
-        assert stages(settings, made, **vars(found))["retrain"]["seconds"] > 0
+        assert usage(settings, made, **vars(found)).stages["retrain"].seconds > 0
 
     @pytest.mark.slow
     @pytest.mark.cluster
@@ -265,12 +265,12 @@ class TestSpending:
         with contextlib.suppress(KeyboardInterrupt), run.spending("pretrain", 2.0):
             store.write_bytes("checkpoint", b"12345")
             raise KeyboardInterrupt
-        first = json.loads(run.row["spent"])["pretrain"]
+        first = run.spent.stages["pretrain"]
         with run.spending("pretrain", 2.0):
             store.write_bytes("checkpoint", b"123")
-        both = json.loads(run.row["spent"])["pretrain"]
+        both = run.spent.stages["pretrain"]
 
-        assert first["written_bytes"] == 5
-        assert both["written_bytes"] == 8
-        assert both["seconds"] > first["seconds"] > 0
-        assert both["gpu_hours"] == pytest.approx(2 * both["seconds"] / 3600)
+        assert first.written_bytes == 5
+        assert both.written_bytes == 8
+        assert both.seconds > first.seconds > 0
+        assert both.gpu_hours == pytest.approx(2 * both.seconds / 3600)

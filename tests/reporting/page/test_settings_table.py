@@ -30,7 +30,7 @@ def test_what_differs_from_the_method_s_own_defaults_comes_first(tmp_path: Path)
     part = part_of(tmp_path, Settings(**values))
     retrain = str(SPOS.retrain.epochs)
 
-    assert ["max_macs", "47,000", "unset"] in changed(part)
+    assert ["max-macs", "47,000", "unset"] in changed(part)
     assert ["retrain.epochs", "3", retrain] in changed(part)
     assert "the method spos" in part.sentence
     assert not {"pretrain.trainable", "search.score"} & {row[0] for row in changed(part)}

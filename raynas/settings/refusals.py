@@ -1,0 +1,115 @@
+"""Settings that cannot work together, each refused in a sentence before anything starts."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+from raynas.errors import UserError
+from raynas.settings.ranges import refuse_out_of_range
+from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
+from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
+
+if TYPE_CHECKING:
+    from raynas.settings.settings import Settings
+
+
+def refuse_unworkable(settings: "Settings") -> None:
+    """Refuse numbers that cannot work, before anything starts.
+
+    Raises:
+        UserError: Names the setting, what it is and what it must be.
+    """
+    refuse_out_of_range(settings)
+    pretrain, search = settings.pretrain, settings.search
+    _refuse_misfits(pretrain, search)
+    _refuse_other_gpus(settings.retrain)
+    _refuse_odd_seeds(settings)
+    _refuse_unfit_goals(settings)
+    _refuse_unmeasured(settings)
+
+
+def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
+    """Refuse samplings, scores and strategies that do not fit each other."""
+    indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
+    if (sampling == "fair_identity") != (indicator == "path") and sampling != "uniform":
+        raise UserError(
+            f"--pretrain.sampling {sampling} with --pretrain.layer-indicator {indicator}: the "
+            "identity path is trained by fair_identity and only there; use fair_identity with "
+            "path, fair with parallel or none, or uniform with any"
+        )
+    reads = SCORES[score].layer_indicator
+    needs_layer = reads == "always" or (reads == "weight" and search.layer_weight_sign != 0)
+    if indicator == "none" and needs_layer:
+        raise UserError(
+            f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
+            "is none; use bnnas or taylor, or path"
+        )
+    if search.traits.is_differentiable:
+        return  # it has no score
+    if pretrain.epochs == 0 and SCORES[score].needs_supernet:
+        free = ", ".join(sorted(ZERO_COST_SCORES))
+        raise UserError(
+            f"--pretrain.epochs 0 with --search.score {score}: it is read off a pretrained "
+            f"supernet; raise --pretrain.epochs, or use one of {free}"
+        )
+    if search.traits.needs_sums and not is_sum(score):
+        raise UserError(
+            f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
+            f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
+        )
+
+
+def _refuse_unfit_goals(settings: "Settings") -> None:
+    """Refuse several objectives where one is all that can be followed."""
+    search, traits = settings.search, settings.search.traits
+    if traits.is_differentiable and settings.check:
+        raise UserError(
+            f"--check {settings.check} with --search {search.strategy}: there is no score to "
+            "check, its gates learn while it trains; leave one of the two out"
+        )
+    if not search.goals:
+        return
+    objectives = f"--objectives {','.join(('score', *search.goals))}"
+    too_far_apart = traits.keeps_distance and search.min_distance > 1
+    if len(search.goals) > traits.most_costs or too_far_apart:
+        raise UserError(f"--search {search.strategy} with {objectives}: {traits.no_front}")
+    if settings.retrain.scheduler == "asha":
+        raise UserError(
+            f"--retrain.scheduler asha with {objectives}: it would stop the cheap networks of the "
+            "front for being less accurate; use fifo"
+        )
+
+
+def _refuse_unmeasured(settings: "Settings") -> None:
+    """Refuse a limit of latency, or latency as an objective, without a table of latencies."""
+    if settings.latency_table is not None:
+        return
+    wants = {
+        "--max-latency": settings.max_latency is not None,
+        "--objectives latency": "latency" in settings.search.goals,
+    }
+    for flag in (flag for flag, is_wanted in wants.items() if is_wanted):
+        raise UserError(
+            f"{flag}: nobody has measured latencies for this search; measure them with python "
+            f"launch/latency.py --space {shlex.quote(settings.space)}, and give "
+            "--latency-table FILE"
+        )
+
+
+def _refuse_other_gpus(retrain: RetrainSettings) -> None:
+    """Refuse GPUs of a trial that its workers cannot have one each."""
+    gpus, workers = retrain.gpus_per_trial or 0.0, retrain.workers_per_trial
+    if gpus and workers is not None and workers != max(int(gpus), 1):
+        raise UserError(
+            f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
+            "wanted a GPU for each worker; leave one of the two out, or set both to the same"
+        )
+
+
+def _refuse_odd_seeds(settings: "Settings") -> None:
+    """Refuse searches side by side whose seeds would leave the range of seeds."""
+    searches, first = settings.differentiable.seeds, settings.seed
+    if settings.search.traits.is_differentiable and first + searches > 2**63:
+        raise UserError(
+            f"--differentiable.seeds {searches} with --seed {first}: the last seed would be "
+            f"{first + searches - 1}, wanted less than 2^63; lower --seed"
+        )
