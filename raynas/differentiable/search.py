@@ -28,7 +28,7 @@ from raynas.settings.differentiable import DifferentiableSettings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.genotype import Genotype
 from raynas.training.checkpoints import read_metadata
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 
 
 class Step(NamedTuple):
@@ -58,9 +58,9 @@ class GateSearch:
         augment: str,
         seed: int,
         device: str = "cpu",
-        team: Team = ALONE,
+        group: DataParallelGroup = ALONE,
     ) -> None:
-        """Draw new weights and gates from the seed, the same ones on all workers of a team.
+        """Draw new weights and gates from the seed, the same ones on all workers of a group.
 
         Args:
             space: Where genotypes come from.
@@ -69,10 +69,10 @@ class GateSearch:
             augment: As ``ImageSettings.augment``.
             seed: Of everything random.
             device: Where the network is; gates are small and stay on the CPU.
-            team: This worker's place among those that share every batch.
+            group: This worker's place among those that share every batch.
         """
         self.history: list[SearchEpoch] = []
-        self._team = team
+        self._group = group
         self._space = space
         self._settings = settings
         self._seed = seed
@@ -98,7 +98,7 @@ class GateSearch:
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
         first, second = halves(dataset, seed)
         self._loaders = [
-            Loader(Batches(half, settings.batch, augmentation, seed, stream, team.size))
+            Loader(Batches(half, settings.batch, augmentation, seed, stream, group.size))
             for half, stream in ((first, Stream.SEARCH_WEIGHTS), (second, Stream.SEARCH_GATES))
         ]
         self.steps_per_epoch = math.ceil(len(first.train) / settings.batch)
@@ -130,8 +130,8 @@ class GateSearch:
                 f"{means[1]}; lower --differentiable.learning-rate (now "
                 f"{self._settings.learning_rate})"
             )
-        share = part_share(self._settings.batch, self._team.rank, self._team.size)
-        self._team.average_statistics([self._network], share)
+        share = part_share(self._settings.batch, self._group.rank, self._group.size)
+        self._group.average_statistics([self._network], share)
         self.history.append(self._report(means, time.monotonic() - started))
         return self.history[-1]
 
@@ -148,7 +148,7 @@ class GateSearch:
 
     def _part(self, half: int, number: int) -> Batch:
         """Return this worker's part of a step's batch of one half."""
-        return self._loaders[half](number, self._team.rank)
+        return self._loaders[half](number, self._group.rank)
 
     def _train_weights(self, batch: Batch, number: int, epoch: int) -> torch.Tensor:
         with torch.no_grad():
@@ -190,7 +190,7 @@ class GateSearch:
     ) -> torch.Tensor:
         """Replace gradients by those of all workers' parts; return the mean of what they found."""
         share = len(batch[1]) / self._settings.batch
-        return self._team.average_gradients(parameters, found, share)
+        return self._group.average_gradients(parameters, found, share)
 
     def _draw(self, epoch: int, *place: int) -> tuple[list[Mixture], torch.Tensor]:
         """Return the weights of both kinds of cell, and what their gates cost."""

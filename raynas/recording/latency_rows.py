@@ -38,7 +38,7 @@ class Measured:
     numbers: Sequence[Sequence[int]]
 
     def counts(self) -> Array:
-        """Return how often each network has each part (N x P); the first part is its ends."""
+        """Return how often each network has each part (N x P); the first part is its stem and head."""
         parts = (
             [0, *(1 + row[i] for row, i in zip(self.numbers, net, strict=True))]
             for net in self.nets
@@ -89,7 +89,7 @@ def fitted(measured: Measured, quantile: float, held_out: int) -> tuple[Rows, Ro
 
 
 def _rows(measured: Measured, latency: Array, isolated: Array) -> Rows:
-    """Return a row for each candidate of each layer, and the last one for the ends."""
+    """Return a row for each candidate of each layer, and the last one for stem and head."""
     rows: Rows = [
         {
             "layer": layer,
@@ -102,7 +102,7 @@ def _rows(measured: Measured, latency: Array, isolated: Array) -> Rows:
         for layer, block in enumerate(measured.space.blocks)
         for choice, candidate in enumerate(block.candidates)
     ]
-    ends = {
+    stem_and_head = {
         "layer": None,
         "candidate": None,
         "operation": ENDS,
@@ -110,7 +110,7 @@ def _rows(measured: Measured, latency: Array, isolated: Array) -> Rows:
         "latency_ms": float(latency[0]),
         "isolated_ms": float(isolated[0]),
     }
-    return [*rows, ends]
+    return [*rows, stem_and_head]
 
 
 def errors_of(nets: Rows) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import distributed, nn
 
 
 @dataclass(frozen=True)
-class Team:
+class DataParallelGroup:
     """One worker's place among those of its network; alone, it exchanges nothing.
 
     Attributes:
@@ -58,7 +58,7 @@ class Team:
             _replace_by_sums(statistics, share, statistics[0].device)
 
 
-ALONE = Team()
+ALONE = DataParallelGroup()
 
 
 @torch.no_grad()

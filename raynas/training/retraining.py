@@ -28,7 +28,7 @@ from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.training.checkpoints import read_metadata
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
 
 
@@ -68,11 +68,11 @@ class Retraining:
         augment: str,
         seed: int,
         device: str = "cpu",
-        team: Team = ALONE,
+        group: DataParallelGroup = ALONE,
     ) -> None:
-        """Draw new weights from the seed, the same ones on all workers of a team."""
+        """Draw new weights from the seed, the same ones on all workers of a group."""
         self.history: list[Epoch] = []
-        self._team = team
+        self._group = group
         self._settings = settings
         self._dataset = dataset
         self._seed = seed
@@ -96,7 +96,9 @@ class Retraining:
         )
         self._optimiser = _make_optimiser(self._network, settings)
         augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(dataset, settings.batch, augmentation, seed, Stream.RETRAINING, team.size)
+        batches = Batches(
+            dataset, settings.batch, augmentation, seed, Stream.RETRAINING, group.size
+        )
         self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
@@ -119,7 +121,7 @@ class Retraining:
         started = time.monotonic()
         self._network.train()
         with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
-            place = self.epoch, self._team.rank
+            place = self.epoch, self._group.rank
             torch.random.manual_seed(mixed_seed(self._seed, Stream.DROPOUT, *place))
             first = self.epoch * self.steps_per_epoch
             losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
@@ -129,8 +131,8 @@ class Retraining:
                 f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
                 f"--retrain.learning-rate (now {self._settings.learning_rate})"
             )
-        share = part_share(self._settings.batch, self._team.rank, self._team.size)
-        self._team.average_statistics([self._network, self.evaluated], share)
+        share = part_share(self._settings.batch, self._group.rank, self._group.size)
+        self._group.average_statistics([self._network, self.evaluated], share)
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
@@ -148,7 +150,7 @@ class Retraining:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
-        images, labels = self._loader(step, self._team.rank)
+        images, labels = self._loader(step, self._group.rank)
         images = images.to(self._device, memory_format=torch.channels_last)
         labels = labels.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
@@ -159,7 +161,7 @@ class Retraining:
         self._optimiser.zero_grad()
         loss.backward()
         share = len(labels) / settings.batch
-        loss = self._team.average_gradients(self._network.parameters(), loss.detach(), share)
+        loss = self._group.average_gradients(self._network.parameters(), loss.detach(), share)
         if settings.clip > 0:
             nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip)
         self._optimiser.step()

@@ -30,7 +30,7 @@ from raynas.errors import UserError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from tests.builders import build_space
 from tests.data.samples import build_dataset
 
@@ -65,11 +65,11 @@ def seated_trial(
     config: dict[str, Any],
     folder: Path,
     wait_for: int,
-    team: Team = ALONE,
+    group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
     """Write where this worker is, and stay until the trials that fit beside it are there too."""
-    (folder / f"{config['architecture']}-{team.rank}").write_text(json.dumps(seat()))
+    (folder / f"{config['architecture']}-{group.rank}").write_text(json.dumps(seat()))
     until = time.monotonic() + _PATIENCE
     while len(list(folder.iterdir())) < wait_for and time.monotonic() < until:
         time.sleep(0.1)

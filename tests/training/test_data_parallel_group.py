@@ -17,7 +17,7 @@ from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.training.checkpoints import read_metadata
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
 from tests.data.samples import build_dataset, tiny_space
@@ -63,22 +63,22 @@ def without_batch_norms() -> SearchSpace:
     return SearchSpace("plain", layer, blocks, head, resolution=8)
 
 
-def plain(team: Team = ALONE) -> Retraining:
+def plain(group: DataParallelGroup = ALONE) -> Retraining:
     """Return a retraining whose result does not depend on the number of workers."""
     path = Architecture((0, 0))
-    return Retraining(without_batch_norms(), path, build_dataset(), PLAIN, "none", 0, team=team)
+    return Retraining(without_batch_norms(), path, build_dataset(), PLAIN, "none", 0, group=group)
 
 
-def usual(team: Team = ALONE) -> Retraining:
+def usual(group: DataParallelGroup = ALONE) -> Retraining:
     """Return a retraining with everything random switched on."""
     path = Architecture((0, 1, 2))
-    return Retraining(tiny_space(), path, build_dataset(), USUAL, "crop_flip", 0, team=team)
+    return Retraining(tiny_space(), path, build_dataset(), USUAL, "crop_flip", 0, group=group)
 
 
-def search(team: Team = ALONE, warmup: int = 0, augment: str = "none") -> GateSearch:
+def search(group: DataParallelGroup = ALONE, warmup: int = 0, augment: str = "none") -> GateSearch:
     """Return a search of two steps in each of three epochs."""
     space, settings = replace(shipped_cells(), nodes=2), replace(GATES, warmup=warmup)
-    return GateSearch(space, build_dataset(count=24), settings, augment, 0, team=team)
+    return GateSearch(space, build_dataset(count=24), settings, augment, 0, group=group)
 
 
 def train(subject: Trained, epochs: int) -> Trained:
@@ -88,9 +88,9 @@ def train(subject: Trained, epochs: int) -> Trained:
     return subject
 
 
-def searched_at_rest(team: Team = ALONE) -> dict[str, torch.Tensor]:
+def searched_at_rest(group: DataParallelGroup = ALONE) -> dict[str, torch.Tensor]:
     """Return what six steps come to if batch norms do not look at their batches."""
-    subject = search(team)
+    subject = search(group)
     subject._network.eval()
     steps = [torch.stack(subject.step(number)) for number in range(6)]
     return tensors(subject.to_bytes()) | {"steps": torch.stack(steps)}
@@ -102,18 +102,18 @@ def work(rank: int, folder: Path) -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORKERS
     )
-    team = Team(rank, WORKERS)
+    group = DataParallelGroup(rank, WORKERS)
     norm = nn.BatchNorm2d(3)
     norm(torch.full((4, 3, 2, 2), float(rank)))
-    team.average_statistics([norm], part_share(5, rank, WORKERS))
-    whole, again = train(usual(team), 2), usual(team)
+    group.average_statistics([norm], part_share(5, rank, WORKERS))
+    whole, again = train(usual(group), 2), usual(group)
     again.restore(whole.to_bytes())
     results = {
-        "plain": train(plain(team), 2).to_bytes(),
+        "plain": train(plain(group), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
         "again": train(again, 1).to_bytes(),
-        "search": train(search(team, warmup=1, augment="crop_flip"), 3).to_bytes(),
-        "rest": safetensors.torch.save(searched_at_rest(team)),
+        "search": train(search(group, warmup=1, augment="crop_flip"), 3).to_bytes(),
+        "rest": safetensors.torch.save(searched_at_rest(group)),
         "norm": safetensors.torch.save(norm.state_dict()),
     }
     for name, content in results.items():
@@ -124,7 +124,7 @@ def work(rank: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where the workers, in processes of their own, have written their results."""
-    folder = tmp_path_factory.mktemp("team")
+    folder = tmp_path_factory.mktemp("group")
     context = multiprocessing.get_context("spawn")
     ranks = range(WORKERS)
     workers = [context.Process(target=work, args=(rank, folder), daemon=True) for rank in ranks]
@@ -213,18 +213,18 @@ def test_a_worker_alone_needs_no_process_group() -> None:
 
 
 def test_each_worker_drops_out_units_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds: dict[Team, int] = {}
+    seeds: dict[DataParallelGroup, int] = {}
 
     def drawn(retraining: Retraining, step: int) -> torch.Tensor:
         del step
-        seeds[retraining._team] = torch.initial_seed()
+        seeds[retraining._group] = torch.initial_seed()
         return torch.tensor(0.0)
 
     monkeypatch.setattr(Retraining, "train_step", drawn)
-    monkeypatch.setattr(Team, "average_statistics", lambda *_: None)
-    first, second = Team(0, 2), Team(1, 2)
-    for team in (ALONE, first, second):
-        usual(team).run_epoch()
+    monkeypatch.setattr(DataParallelGroup, "average_statistics", lambda *_: None)
+    first, second = DataParallelGroup(0, 2), DataParallelGroup(1, 2)
+    for group in (ALONE, first, second):
+        usual(group).run_epoch()
 
     assert seeds[first] == seeds[ALONE]
     assert seeds[second] != seeds[first]

@@ -228,13 +228,13 @@ class TestSums:
     ) -> None:
         settings = small_pretraining(optimiser=optimiser)
         space, dataset = tiny_space(), build_dataset()
-        team = [InProcess(space, dataset, settings, shards=2) for _ in range(3)]
+        group = [InProcess(space, dataset, settings, shards=2) for _ in range(3)]
         rng = np.random.default_rng(0)
 
         def share_out(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
             done: dict[int, Gradient] = {}
             for index in map(int, rng.permutation(len(pieces))):
-                member = team[int(rng.integers(len(team)))]
+                member = group[int(rng.integers(len(group)))]
                 (done[index],) = member(vector, step, [pieces[index]])
             return [done[index] for index in range(len(pieces))]
 

@@ -20,7 +20,7 @@ from raynas.spaces.cells import CellSpace
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 
 _UNENDED = {"status": None, "error": None}
 
@@ -43,12 +43,12 @@ def seeds_of(settings: Settings) -> range:
 def gate_trial(
     config: dict[str, Any],
     inputs: TrialInputs,
-    team: Team = ALONE,
+    group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
     """Search with ``config["seed"]`` to the last epoch, reporting after each.
 
-    All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
+    All workers of a group report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has searched with the same settings is where the trial begins.
     """
     inputs.use_threads()
@@ -60,13 +60,13 @@ def gate_trial(
         settings.images.augment,
         config["seed"],
         inputs.device,
-        team,
+        group,
     )
-    resume(search, path, inputs, team)
+    resume(search, path, inputs, group)
     told, counted = 0, store.written  # epochs and bytes that the driver has heard of
     if search.epoch == settings.differentiable.epochs:
         report(_progress(search, told))
-    for silence in epochs_of(search, settings.differentiable.epochs, path, inputs, team):
+    for silence in epochs_of(search, settings.differentiable.epochs, path, inputs, group):
         found = {"written_bytes": store.written - counted}
         report(_progress(search, told) | silence | found)
         told, counted = search.epoch, store.written

@@ -12,7 +12,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole
-from raynas.training.data_parallel_group import Team
+from raynas.training.data_parallel_group import DataParallelGroup
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,23 @@ class EpochTraining(Protocol):
         """Continue from what ``to_bytes`` returned."""
 
 
-def resume(training: EpochTraining, path: str, inputs: TrialInputs, team: Team) -> None:
+def resume(
+    training: EpochTraining, path: str, inputs: TrialInputs, group: DataParallelGroup
+) -> None:
     """Restore a training from the checkpoint of this run, or of the earlier one.
 
     Args:
         training: Fresh.
         path: Of the checkpoint, in both run folders.
         inputs: The run folders.
-        team: Its rank 0 copies an earlier run's checkpoint, which may be of the last epoch.
+        group: Its rank 0 copies an earlier run's checkpoint, which may be of the last epoch.
     """
     folders = (each for each in (inputs.store, inputs.earlier) if each)
     begun = next((each for each in folders if is_whole(each, path)), None)
     if begun is None:
         return
     training.restore(begun.read_bytes(path))
-    if team.rank == 0 and begun is inputs.earlier:
+    if group.rank == 0 and begun is inputs.earlier:
         inputs.store.write_bytes(path, training.to_bytes())
 
 
@@ -79,7 +81,7 @@ def epochs_of(  # noqa: PLR0913 - a loop and what it saves
     last: int,
     path: str,
     inputs: TrialInputs,
-    team: Team,
+    group: DataParallelGroup,
     ahead: float = 1.0,
 ) -> Iterator[dict[str, float]]:
     """Train to the last epoch; after each, save, and yield how long the next may stay silent.
@@ -87,15 +89,15 @@ def epochs_of(  # noqa: PLR0913 - a loop and what it saves
     Args:
         training: Fresh or resumed.
         last: The number of epochs.
-        path: Of the checkpoint, which rank 0 of the team writes.
+        path: Of the checkpoint, which rank 0 of the group writes.
         inputs: The run folder.
-        team: The workers that train together.
+        group: The workers that train together.
         ahead: Times the longest epoch so far that passes before the next report, at most.
     """
     work = WorkTime(ahead)
     while training.epoch < last:
         work.begin()
         training.run_epoch()
-        if team.rank == 0:
+        if group.rank == 0:
             inputs.store.write_bytes(path, training.to_bytes())
         yield work.told()

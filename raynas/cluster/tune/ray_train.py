@@ -17,12 +17,12 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.ray_internals import POLL_SECONDS
-from raynas.training.data_parallel_group import Team
+from raynas.training.data_parallel_group import DataParallelGroup
 
 Report = Callable[[dict[str, Any]], None]
 Work = Callable[..., None]
 """What a trial does, called as ``work(config, **needs)``; if it has several workers, each of them
-calls it as ``work(config, **needs, team=..., report=...)``."""
+calls it as ``work(config, **needs, group=..., report=...)``."""
 
 _POLL_SECONDS = "0.5"  # between looks for reports, and for lost workers
 
@@ -71,6 +71,6 @@ def _lead(
 def _join(given: dict[str, Any]) -> None:
     """Do a worker's part of a trial."""
     context = train.get_context()
-    team = Team(context.get_world_rank(), context.get_world_size())
+    group = DataParallelGroup(context.get_world_rank(), context.get_world_size())
     needs = ray.get(given["needs"][0])
-    given["work"](given["config"], **needs, team=team, report=train.report)
+    given["work"](given["config"], **needs, group=group, report=train.report)

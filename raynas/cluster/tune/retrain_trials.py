@@ -27,7 +27,7 @@ from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
 from raynas.training.checkpoints import checkpoint_path, model_path
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.retraining import Retraining
 
 _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
@@ -37,12 +37,12 @@ _TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
 def retrain_trial(
     config: dict[str, Any],
     inputs: TrialInputs,
-    team: Team = ALONE,
+    group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
     """Train ``config["architecture"]`` to its last epoch, reporting after each.
 
-    All workers of a team report, since Ray Train waits for all of them; rank 0 writes the files.
+    All workers of a group report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has trained with the same settings is where the trial begins: the training
     is the same, so only what that run did not do is left.
     """
@@ -56,20 +56,20 @@ def retrain_trial(
         settings.images.augment,
         settings.seed,
         inputs.device,
-        team,
+        group,
     )
-    resume(retraining, checkpoint_path(text), inputs, team)
+    resume(retraining, checkpoint_path(text), inputs, group)
     store, last = inputs.store, settings.retrain.epochs
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too, of which every worker looks at all images
-    ahead = 1 + team.size * len(dataset.test) / len(dataset.train)
+    ahead = 1 + group.size * len(dataset.test) / len(dataset.train)
     told: dict[str, float] = {}
-    for told in epochs_of(retraining, last, checkpoint_path(text), inputs, team, ahead):
+    for told in epochs_of(retraining, last, checkpoint_path(text), inputs, group, ahead):
         if retraining.epoch < last:
             report(_progress(retraining) | told | {"written_bytes": store.written - counted})
             counted = store.written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
-    if team.rank == 0:
+    if group.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())
     found = {
         "test_accuracy": test.accuracy,

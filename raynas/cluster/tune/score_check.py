@@ -28,7 +28,7 @@ from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
-from raynas.training.data_parallel_group import ALONE, Team
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
 
@@ -99,7 +99,7 @@ def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architectur
 def check_trial(
     config: dict[str, Any],
     inputs: TrialInputs,
-    team: Team = ALONE,
+    group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
     """Train ``config["architecture"]`` for a few epochs; report accuracy and naswot after each."""
@@ -108,7 +108,7 @@ def check_trial(
     architecture, device = Architecture.parse(config["architecture"]), inputs.device
     augment, seed = settings.images.augment, settings.seed
     training = Retraining(
-        space, architecture, dataset, settings.retrain, augment, seed, device, team
+        space, architecture, dataset, settings.retrain, augment, seed, device, group
     )
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
     work = WorkTime()

@@ -134,10 +134,10 @@ class PathWorkers:
         under_way = {i for member in self.healthy if member.step == step for i in member.share}
         missing = [i for i in range(len(pieces)) if i not in found and i not in under_way]
         idle = [member for member in self._members if member.line and not member.share]
-        team = len(self.healthy)
+        group = len(self.healthy)
         for member in idle[: len(missing)]:
             # half of an even share each time: who is done sooner takes more of the rest
-            count = -(-len(missing) // (2 * team)) if team > 1 else len(missing)
+            count = -(-len(missing) // (2 * group)) if group > 1 else len(missing)
             share, missing = missing[:count], missing[count:]
             member.ask(Request(vector, step, [pieces[index] for index in share]), share)
 

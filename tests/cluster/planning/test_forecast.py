@@ -95,18 +95,18 @@ class TestArithmetic:
     def test_processes_start_once_or_with_every_wave_of_several_workers(self) -> None:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=4))
         alone = plan(settings)
-        team = replace(alone, trial_size=TrialSize(workers=2))
+        group = replace(alone, trial_size=TrialSize(workers=2))
         seconds = {
             name: usage(settings, made, start=start).stages["retrain"].seconds
             for name, made, start in (
                 ("none", alone, 0.0),
                 ("alone", alone, 7.0),
-                ("team", team, 7.0),
+                ("group", group, 7.0),
             )
         }
 
         assert seconds["alone"] - seconds["none"] == pytest.approx(7)
-        assert seconds["team"] - seconds["none"] == pytest.approx(2 * 7)
+        assert seconds["group"] - seconds["none"] == pytest.approx(2 * 7)
 
     def test_scores_by_trials_take_waves_and_no_more_than_there_are_architectures(self) -> None:
         few = search(score="accuracy", generations=3, population=4)

@@ -285,9 +285,9 @@ class TestRefusals:
 
     def test_workers_too_many_for_a_batch_of_a_differentiable_search_are_refused(self) -> None:
         settings = by_gates(batch=3)
-        team = replace(settings, retrain=replace(settings.retrain, workers_per_trial=2))
+        group = replace(settings, retrain=replace(settings.retrain, workers_per_trial=2))
 
-        assert "--differentiable.batch" in refusal(team, space=shipped_cells())
+        assert "--differentiable.batch" in refusal(group, space=shipped_cells())
 
 
 class TestFacts:

@@ -17,7 +17,7 @@ from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.nets.subnet import subnet
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.training.data_parallel_group import Team
+from raynas.training.data_parallel_group import DataParallelGroup
 from raynas.training.evaluation import evaluate
 from tests.cluster.tune.test_retrain_trials import GOOD, SILENT, Experiment, begin, run
 from tests.launch.scripts import wait_until
@@ -31,20 +31,20 @@ def noted_trial(
     config: dict[str, Any],
     notes: Path,
     victim: int | None,
-    team: Team,
+    group: DataParallelGroup,
     report: Report,
     **needs: Any,
 ) -> None:
     """Retrain and note each report; the victim is killed after the first one, once."""
 
     def noted(found: dict[str, Any]) -> None:
-        (notes / f"{config['architecture']}-{team.rank}-{found['epoch']}-{os.getpid()}").touch()
+        (notes / f"{config['architecture']}-{group.rank}-{found['epoch']}-{os.getpid()}").touch()
         report(found)
-        if team.rank == victim and not (notes / "killed").exists():
+        if group.rank == victim and not (notes / "killed").exists():
             (notes / "killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    retrain_trial(config, **needs, team=team, report=noted)
+    retrain_trial(config, **needs, group=group, report=noted)
 
 
 def run_together(experiment: Experiment, concurrent: int, victim: int | None = None) -> Path:
