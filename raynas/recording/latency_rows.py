@@ -38,7 +38,7 @@ class Measured:
     numbers: Sequence[Sequence[int]]
 
     def counts(self) -> Array:
-        """Return how often each network has each part (N x P); the first part is its stem and head."""
+        """Return how often each network has each part (N x P), first its stem and head."""
         parts = (
             [0, *(1 + row[i] for row, i in zip(self.numbers, net, strict=True))]
             for net in self.nets
