@@ -121,7 +121,7 @@ class PathWorkers:
             self._deal(vector, step, pieces, found)
             self._wait()
             for share, answer in self._answers():
-                if answer.step == step:  # else it is late, and others have done it
+                if answer.step == step:  # else it is late, and num_healthy have done it
                     found |= zip(share, answer.gradients, strict=True)
                     seconds, waited = seconds + answer.seconds, waited + answer.waited
         self.waiting_share = waited / max(seconds, 1e-9)
@@ -134,10 +134,10 @@ class PathWorkers:
         under_way = {i for member in self.healthy if member.step == step for i in member.share}
         missing = [i for i in range(len(pieces)) if i not in found and i not in under_way]
         idle = [member for member in self._members if member.line and not member.share]
-        group = len(self.healthy)
+        num_healthy = len(self.healthy)
         for member in idle[: len(missing)]:
             # half of an even share each time: who is done sooner takes more of the rest
-            count = -(-len(missing) // (2 * group)) if group > 1 else len(missing)
+            count = -(-len(missing) // (2 * num_healthy)) if num_healthy > 1 else len(missing)
             share, missing = missing[:count], missing[count:]
             member.ask(Request(vector, step, [pieces[index] for index in share]), share)
 
