@@ -1,6 +1,7 @@
 """Batches as a pure function of (seed, stream, step, shard): any worker can make any of them."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -19,11 +20,19 @@ def batch_indices(
     """Return the images of a step: every image once per epoch, in a new order each time."""
     positions = np.arange(step * batch, (step + 1) * batch)
     epochs, places = np.divmod(positions, num_images)
-    orders = {
-        int(epoch): random_numbers(seed, stream, int(epoch)).permutation(num_images)
+    parts = [
+        _order(num_images, seed, stream, int(epoch))[places[epochs == epoch]]
         for epoch in np.unique(epochs)
-    }
-    return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)])
+    ]
+    return np.concatenate(parts)
+
+
+@lru_cache(maxsize=4)  # a permutation of a million images takes as long as a step
+def _order(num_images: int, seed: int, stream: Stream, epoch: int) -> npt.NDArray[np.int64]:
+    """Return the order of the images in an epoch."""
+    order = random_numbers(seed, stream, epoch).permutation(num_images)
+    order.flags.writeable = False
+    return order
 
 
 def part_share(batch: int, part: int, parts: int) -> float:
