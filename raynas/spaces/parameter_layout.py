@@ -4,9 +4,9 @@ Only these numbers travel between the driver and its workers. ``Segment`` descri
 parameter; the vector is all of them end to end, in the order of the supernet's modules.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,24 @@ def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[n
     """Return the indices of the vector that a path's gradient fills, in order."""
     ranges = [np.arange(part.start, part.stop) for part in segments if part.is_on(path)]
     return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
+
+
+def parts_on(
+    segments: Sequence[Segment], path: Architecture, values: npt.NDArray[Any]
+) -> Iterator[tuple[Segment, npt.NDArray[Any]]]:
+    """Yield each segment that a path uses with its part of the path's gradient, in order.
+
+    Args:
+        segments: Those of the vector, or its units.
+        path: A path.
+        values: Its gradient: a number for each index of ``indices_on``.
+    """
+    start = 0
+    for segment in segments:
+        if segment.is_on(path):
+            stop = start + segment.stop - segment.start
+            yield segment, values[start:stop]
+            start = stop
 
 
 def owners(

@@ -6,7 +6,6 @@ over images, always in the same order and in float64, so the result does not dep
 computed which piece or who answered first.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
-from raynas.spaces.parameter_layout import Segment, indices_on, units
+from raynas.spaces.parameter_layout import Segment, parts_on, units
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.importance import Importance
@@ -123,7 +122,8 @@ class Pretraining:
         """
         while self.step < self.num_steps:
             paths = self.paths(self.step)
-            pieces = [Piece(path, shard) for path in paths for shard in range(self._num_shards)]
+            # shard by shard: who computes all paths of one decodes its images once
+            pieces = [Piece(path, shard) for shard in range(self._num_shards) for path in paths]
             gradients = compute(self.vector.numpy(), self.step, pieces)
             loss = self._mean_loss(gradients)
             if not math.isfinite(loss):
@@ -148,10 +148,12 @@ class Pretraining:
         total = np.zeros(len(self.vector), dtype=np.float64)
         used = np.zeros(len(self.vector), dtype=bool)
         for piece, values in self._mean_over_shards(pieces, gradients):
-            indices = indices_on(self.segments, piece.path)
-            total[indices] += values
-            used[indices] = True
-            self._importance.add(indices, self.vector.numpy()[indices] * values)
+            for unit, gradient in parts_on(self._units, piece.path, values):
+                span = slice(unit.start, unit.stop)
+                total[span] += gradient
+                used[unit.start] = True
+                if unit.candidate is not None:
+                    self._importance.add(span, self.vector.numpy()[span] * gradient)
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
         if self._settings.weight_decay:
@@ -173,21 +175,22 @@ class Pretraining:
     ) -> Iterator[tuple[Piece, npt.NDArray[np.float64]]]:
         """Yield each path's gradient, the mean over all images of the batch.
 
-        The shards of a path are neighbours; one with an image more than others weighs more.
+        A shard with an image more than others weighs more.
         """
-        for first in range(0, len(pieces), self._num_shards):
-            shards = gradients[first : first + self._num_shards]
+        num_paths = len(pieces) // self._num_shards
+        for number in range(num_paths):
+            shards = gradients[number::num_paths]
             total = np.zeros(len(shards[0].values))
             for share, shard in zip(self._shares, shards, strict=True):
                 total += share * shard.values.astype(np.float64)
-            yield pieces[first], total
+            yield pieces[number], total
 
     def _mean_loss(self, gradients: Sequence[Gradient]) -> float:
         """Return the mean over all paths and images."""
-        pairs = zip(itertools.cycle(self._shares), gradients, strict=False)
-        return math.fsum(share * each.loss for share, each in pairs) / (
-            len(gradients) / self._num_shards
-        )
+        num_paths = len(gradients) // self._num_shards
+        shares = np.repeat(self._shares, num_paths).tolist()
+        losses = [share * each.loss for share, each in zip(shares, gradients, strict=True)]
+        return math.fsum(losses) / num_paths
 
     def indicators(self) -> Indicators:
         """Read the indicators off the batch norms as they are now."""

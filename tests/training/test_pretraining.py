@@ -208,7 +208,7 @@ class TestSums:
         assert [report.step for report in reports] == [0, 1]
         assert {report.num_paths for report in reports} == {4}
 
-    def test_pieces_are_asked_for_path_by_path_with_all_shards(self) -> None:
+    def test_pieces_are_asked_for_shard_by_shard_with_all_paths(self) -> None:
         asked: list[Piece] = []
         state = begin_pretraining(num_steps=1, num_shards=2)
         pretended = Pretended(state.segments)
@@ -220,7 +220,7 @@ class TestSums:
         paths = state.paths(0)
         train(state, compute)
 
-        assert asked == [Piece(path, shard) for path in paths for shard in (0, 1)]
+        assert asked == [Piece(path, shard) for shard in (0, 1) for path in paths]
 
     @pytest.mark.parametrize("optimiser", OPTIMISERS)
     def test_the_result_does_not_depend_on_who_computes_a_piece_or_in_which_order(

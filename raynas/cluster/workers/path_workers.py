@@ -7,6 +7,7 @@ does not depend on the number of workers, nor on which of them were lost, slow o
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,6 +15,7 @@ import ray
 
 from raynas.cluster.planning.connection import find_resources
 from raynas.cluster.planning.node_requirements import UnfitNodeError
+from raynas.cluster.workers.dealing import deal
 from raynas.cluster.workers.messages import Answer, Request
 from raynas.cluster.workers.ray_transport import CallLine, wait_for_calls
 from raynas.cluster.workers.socket_transport import Listener, SocketLine, wait_for_sockets
@@ -121,7 +123,7 @@ class PathWorkers:
             self._deal(vector, step, pieces, found)
             self._wait()
             for share, answer in self._answers():
-                if answer.step == step:  # else it is late, and num_healthy have done it
+                if answer.step == step:  # else it is late, and others have done it
                     found |= zip(share, answer.gradients, strict=True)
                     seconds, waited = seconds + answer.seconds, waited + answer.waited
         self.waiting_share = waited / max(seconds, 1e-9)
@@ -133,13 +135,16 @@ class PathWorkers:
         """Ask the idle workers for the pieces that nobody is computing in time."""
         under_way = {i for member in self.healthy if member.step == step for i in member.share}
         missing = [i for i in range(len(pieces)) if i not in found and i not in under_way]
-        idle = [member for member in self._members if member.line and not member.share]
-        num_healthy = len(self.healthy)
-        for member in idle[: len(missing)]:
-            # half of an even share each time: who is done sooner takes more of the rest
-            count = -(-len(missing) // (2 * num_healthy)) if num_healthy > 1 else len(missing)
-            share, missing = missing[:count], missing[count:]
-            member.ask(Request(vector, step, [pieces[index] for index in share]), share)
+        shards = [piece.shard for piece in pieces]
+        for member in self._members:
+            if not missing:
+                return
+            if member.line and not member.share:
+                had = (each.shards_of(step) for each in self._members if each is not member)
+                own, others = member.shards_of(step), frozenset(chain.from_iterable(had))
+                share = deal(missing, shards, len(self.healthy), own, others)
+                missing = sorted(set(missing) - set(share))
+                member.ask(Request(vector, step, [pieces[index] for index in share]), share)
 
     def _wait(self) -> None:
         """Wait until an answer may be there, or somebody becomes late."""

@@ -47,6 +47,7 @@ class Member:
         self.line: Line | None = None
         self.step = -1
         self.share: list[int] = []
+        self._shards: dict[int, frozenset[int]] = {}  # of its pieces, in its last two steps
         self.losses = 0
         self._lost = float("inf")  # when, while its serving has not ended yet
         self._pieces: Sequence[Piece] = ()  # of the share
@@ -118,10 +119,21 @@ class Member:
         assert self.line is not None
         self.step, self.share, self._asked = request.step, share, time.monotonic()
         self._pieces = request.pieces
+        now = self._shards.get(request.step, frozenset()) | {each.shard for each in self._pieces}
+        kept = {step: had for step, had in self._shards.items() if step == request.step - 1}
+        self._shards = {**kept, request.step: now}
         try:
             self.line.send(request.to_bytes())
         except LostLineError:
             self.lose()
+
+    def shards_of(self, step: int) -> frozenset[int]:
+        """Return the shards whose images it may have: of its pieces in a step and the one before.
+
+        Args:
+            step: The step that is computed now.
+        """
+        return frozenset().union(*(self._shards.get(each, ()) for each in (step - 1, step)))
 
     def answer(self, pace: Pace) -> Answer | None:
         """Return the answer if it is there; without a line the worker joins anew."""
