@@ -137,7 +137,14 @@ def normalise(pixels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
     return pixels.float().div_(255).sub_(mean).div_(std)
 
 
-def in_order(images: Part, batch: int) -> Iterator[Images]:
-    """Yield all images in pieces, in their order."""
-    for start in range(0, len(images), batch):
+def in_order(images: Part, batch: int, worker: int = 0, workers: int = 1) -> Iterator[Images]:
+    """Yield a worker's share of all images in pieces, in their order.
+
+    Args:
+        images: The images.
+        batch: Of a piece; the last one may have fewer.
+        worker: The worker's number, from 0.
+        workers: Workers that take the pieces in turns.
+    """
+    for start in range(worker * batch, len(images), workers * batch):
         yield images.take(np.arange(start, min(start + batch, len(images))))

@@ -50,10 +50,12 @@ class Loader:
             self._made.clear()  # whatever went wrong may go right the next time
             raise
 
-    def in_order(self, images: Part, batch: int) -> Iterator[Images]:
-        """Yield all images in pieces, in their order, while the next piece is read."""
+    def in_order(
+        self, images: Part, batch: int, worker: int = 0, workers: int = 1
+    ) -> Iterator[Images]:
+        """Yield what ``batches.in_order`` does, while the next piece is read."""
         ahead: Future[Images] | None = None
-        for start in range(0, len(images), batch):
+        for start in range(worker * batch, len(images), workers * batch):
             indices = np.arange(start, min(start + batch, len(images)))
             following = self._thread.submit(self._take, images, indices)
             if ahead is not None:

@@ -45,6 +45,16 @@ class DataParallelGroup:
         _replace_by_sums([*gradients, whole], share, found.device)
         return whole
 
+    def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace tensors by their sums over all workers.
+
+        Args:
+            tensors: Of equal shapes on all workers, where workers meet.
+        """
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.all_reduce(tensor)
+
     def average_statistics(self, networks: Iterable[nn.Module], share: float) -> None:
         """Replace running statistics by their means over the images of all workers.
 

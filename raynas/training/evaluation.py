@@ -4,8 +4,9 @@ Balanced accuracy is the mean of the classes' recalls (Brodersen et al., ICPR 20
 differ in size, plain accuracy mostly tells how the largest ones fare.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,14 @@ from torch.nn import functional
 
 from raynas.data.batches import in_order, normalise
 from raynas.data.dataset import Dataset, Images, Part
+from raynas.training.data_parallel_group import ALONE, DataParallelGroup
+
+
+class Pieces(Protocol):
+    """Cuts images into batches for each of several workers."""
+
+    def __call__(self, images: Part, batch: int, worker: int, workers: int) -> Iterator[Images]:
+        """Yield every batch of a worker, in their order."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,12 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
     dataset: Dataset,
     device: torch.device,
     batch: int = 256,
-    pieces: Callable[[Part, int], Iterator[Images]] = in_order,
+    pieces: Pieces = in_order,
+    group: DataParallelGroup = ALONE,
 ) -> Evaluation:
     """Evaluate a network in eval mode, and leave it in that mode.
+
+    Nothing leaves the device before all images are seen: a GPU never waits for the host.
 
     Args:
         network: Maps N x C x H x W to logits.
@@ -49,19 +61,21 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
         device: Where the network is.
         batch: Images at a time; no influence on the result but rounding.
         pieces: Cuts the part into batches, in its order.
+        group: The workers that take the batches in turns; no influence on the result.
     """
     network.eval()
-    loss = 0.0
-    right, seen = (torch.zeros(dataset.num_classes, dtype=torch.int64) for _ in range(2))
-    for piece in pieces(part, batch):
+    losses = torch.zeros(-(-len(part) // batch), dtype=torch.float64, device=device)
+    right = torch.zeros(dataset.num_classes, dtype=torch.int64, device=device)
+    numbers = range(group.rank, len(losses), group.size)
+    for number, piece in zip(numbers, pieces(part, batch, group.rank, group.size), strict=True):
         pixels = torch.from_numpy(piece.pixels).to(device)
         labels = torch.from_numpy(piece.labels).to(device)
         images = normalise(pixels, dataset).contiguous(memory_format=torch.channels_last)
         logits = network(images).float()
-        loss += functional.cross_entropy(logits, labels, reduction="sum").item()
-        hits = labels[logits.argmax(dim=1) == labels]
-        right += torch.bincount(hits.cpu(), minlength=dataset.num_classes)
-        seen += torch.from_numpy(np.bincount(piece.labels, minlength=dataset.num_classes))
-    present = seen > 0
-    recalls = right[present] / seen[present].double()
-    return Evaluation(loss / len(part), right.sum().item() / len(part), recalls.mean().item())
+        losses[number] = functional.cross_entropy(logits, labels, reduction="sum")
+        right.scatter_add_(0, labels, (logits.argmax(dim=1) == labels).long())
+    group.add_up([losses, right])
+    loss = sum(losses.tolist())  # in the order of the images, whoever saw them
+    hits, seen = right.cpu().numpy(), np.bincount(part.labels, minlength=dataset.num_classes)
+    recalls = hits[seen > 0] / seen[seen > 0]
+    return Evaluation(loss / len(part), float(hits.sum()) / len(part), float(recalls.mean()))

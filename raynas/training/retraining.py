@@ -7,7 +7,6 @@ classifier only, dropout before the classifier); cosine schedule and averaged we
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +29,8 @@ from raynas.spaces.protocol import Space
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
+
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,7 @@ class Retraining:
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]
         self._averaged = (
-            AveragedModel(
-                self._network,
-                multi_avg_fn=_warming_average(settings.ema_decay),
-                use_buffers=True,
-            )
+            AveragedModel(self._network, multi_avg_fn=self._average, use_buffers=True)
             if settings.ema_decay > 0
             else None
         )
@@ -169,11 +166,26 @@ class Retraining:
             self._averaged.update_parameters(self._network)
         return loss
 
+    def _average(self, averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
+        """Average exponentially with a decay that starts low: min(d, (1+n)/(10+n)).
+
+        Without that, the random weights of the beginning would weigh for 1 / (1 - d) steps.
+        """
+        assert self._averaged is not None
+        n = int(self._averaged.n_averaged)  # the host's; to read the device's, count, is to wait
+        decay = min(self._settings.ema_decay, (1 + n) / (10 + n))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
+
     def evaluate(self, part: str) -> Evaluation:
         """Return loss and accuracy on "val" or "test"."""
         images = {"val": self._dataset.val, "test": self._dataset.test}[part]
         return evaluate(
-            self.evaluated, images, self._dataset, self._device, pieces=self._loader.in_order
+            self.evaluated,
+            images,
+            self._dataset,
+            self._device,
+            pieces=self._loader.in_order,
+            group=self._group,
         )
 
     def weights(self) -> bytes:
@@ -209,23 +221,6 @@ class Retraining:
             for index, value in _under("optimiser.", tensors).items()
         }
         self._optimiser.load_state_dict(state)
-
-
-def _warming_average(decay: float) -> Callable[..., None]:
-    """Return torch's exponential average with a decay that starts low: min(d, (1+n)/(10+n)).
-
-    Without that, the random weights of the beginning would weigh for 1 / (1 - d) steps.
-    """
-
-    def update(
-        averaged: list[torch.Tensor], current: list[torch.Tensor], num_averaged: torch.Tensor
-    ) -> None:
-        count = int(num_averaged)
-        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(
-            averaged, current, num_averaged
-        )
-
-    return update
 
 
 def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
+from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
 from tests.data.samples import build_dataset, tiny_space
@@ -26,6 +27,7 @@ from tests.settings.published import PRDARTS
 pytestmark = pytest.mark.slow
 
 WORKERS = 2
+CPU = torch.device("cpu")
 Trained = TypeVar("Trained", Retraining, GateSearch)
 PLAIN = RetrainSettings(epochs=2, batch=15, dropout=0.0, clip=0.0)  # parts of 8 and 7 images
 # parts of 4 and 3 images, and a norm that all gradients have to be cut to
@@ -108,6 +110,9 @@ def work(rank: int, folder: Path) -> None:
     group.average_statistics([norm], part_share(5, rank, WORKERS))
     whole, again = train(usual(group), 2), usual(group)
     again.restore(whole.to_bytes())
+    seen = evaluate(whole.evaluated, build_dataset().train, build_dataset(), CPU, 7, group=group)
+    (folder / f"seen-{rank}").write_text(json.dumps(asdict(seen)))
+    (folder / f"network-{rank}").write_bytes(whole.to_bytes())
     results = {
         "plain": train(plain(group), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
@@ -160,6 +165,15 @@ def test_two_workers_train_a_net_without_batch_norms_to_the_weights_of_one(folde
             assert not torch.allclose(start[name], value, rtol=1e-2)
     for mine, theirs in zip(rows(alone), rows((folder / "plain-0").read_bytes()), strict=True):
         assert theirs == pytest.approx(mine, rel=1e-4)
+
+
+def test_what_workers_see_in_turns_is_what_one_sees_alone_to_the_bit(folder: Path) -> None:
+    alone = usual()
+    alone.restore((folder / "network-0").read_bytes())
+    wanted = evaluate(alone.evaluated, build_dataset().train, build_dataset(), CPU, 7)
+
+    for rank in range(WORKERS):
+        assert Evaluation(**json.loads((folder / f"seen-{rank}").read_text())) == wanted
 
 
 @pytest.mark.parametrize("name", ["plain", "whole", "search"])

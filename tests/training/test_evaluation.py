@@ -14,6 +14,7 @@ from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
 from tests.data.samples import build_dataset, tiny_space
+from tests.training.reads import Reads
 
 CPU = torch.device("cpu")
 
@@ -126,3 +127,14 @@ class TestNetwork:
         loss = nn.functional.cross_entropy(logits, labels).item()
         assert found.loss == pytest.approx(loss, rel=1e-5)
         assert found.accuracy == (logits.argmax(1) == labels).double().mean().item()
+
+
+def test_the_host_asks_for_nothing_before_all_images_are_seen() -> None:
+    dataset = build_dataset()
+    network = subnet(tiny_space(), Architecture((0, 1, 2)), dataset.channels, 3, 0.0)
+    with Reads() as few:
+        evaluate(network, dataset.train, dataset, CPU, batch=16)
+    with Reads() as many:
+        evaluate(network, dataset.train, dataset, CPU, batch=2)
+
+    assert few.found == many.found == []

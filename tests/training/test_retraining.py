@@ -22,6 +22,7 @@ from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells, shipped_space
 from tests.data.samples import build_dataset, digits, tiny_space
+from tests.training.reads import Reads
 
 PATH = Architecture((0, 1, 2))
 CPU = torch.device("cpu")
@@ -310,3 +311,14 @@ class TestWeights:
 
         elsewhere = evaluate(network, dataset.test, dataset, CPU)
         assert elsewhere == retraining.evaluate("test")
+
+
+def test_a_step_asks_the_device_for_nothing() -> None:
+    retraining = Retraining(
+        tiny_space(), Architecture((0, 1, 2)), build_dataset(), RetrainSettings(), "none", 0
+    )
+    retraining.train_step(0)
+    with Reads() as reads:
+        retraining.train_step(1)
+
+    assert reads.found == []

@@ -61,8 +61,8 @@ def retrain_trial(
     resume(retraining, checkpoint_path(text), inputs, group)
     store, last = inputs.store, settings.retrain.epochs
     counted = store.written  # bytes that the driver has heard of
-    # the last report waits for the test, too, of which every worker looks at all images
-    ahead = 1 + group.size * len(dataset.test) / len(dataset.train)
+    # the last report waits for the test, too
+    ahead = 1 + len(dataset.test) / len(dataset.train)
     told: dict[str, float] = {}
     for told in epochs_of(retraining, last, checkpoint_path(text), inputs, group, ahead):
         if retraining.epoch < last:
