@@ -4,13 +4,14 @@
 
 Gradients are numbers drawn once, of the space's real sizes; nothing is sent. The last line is a
 JSON object: CPU-milliseconds of a step (median, lowest, highest), the pieces of a step, the trained
-numbers, and the bytes of a step's gradients. It measures and asserts nothing.
+numbers, the bytes of a step's gradients, and the CPU-milliseconds in which a worker finds out which
+images are in a step's batch. It measures and asserts nothing.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 import tyro
 
+from raynas.data.batches import batch_indices
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
@@ -44,6 +46,10 @@ class Command:
     """Shards of a batch."""
     frozen_classifier: bool = False
     """Whether the classifier learns nothing, as in BN-NAS."""
+    images: int = 1_281_167
+    """Training images; ImageNet has so many."""
+    batch: int = 1024
+    """Images of a batch."""
     steps: int = 12
     """Steps that are measured, after one that warms up."""
 
@@ -82,12 +88,13 @@ def main() -> None:
     state = Pretraining(
         space, frozen.segments, frozen.vector, settings, 0, command.steps + 1, command.shards
     )
-    running, taken = state.run(workers), []
-    next(running)
-    for _ in range(command.steps):
-        started = time.process_time()
-        next(running)
-        taken.append(1000 * (time.process_time() - started))
+    running = state.run(workers)
+    taken = [cpu_ms(lambda: next(running)) for _ in range(command.steps + 1)][1:]
+    images, batch = command.images, command.batch
+    choosing = [
+        cpu_ms(lambda step=step: batch_indices(images, batch, 0, Stream.PRETRAINING, step))
+        for step in range(command.steps)
+    ]
     found = {
         "cpu_ms": statistics.median(taken),
         "lowest_ms": min(taken),
@@ -95,9 +102,17 @@ def main() -> None:
         "pieces": workers.num_pieces,
         "trained_numbers": len(frozen.vector),
         "gradient_bytes": workers.sent_bytes,
+        "choosing_ms": statistics.median(choosing),
         "threads": torch.get_num_threads(),
     }
     print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+
+
+def cpu_ms(work: Callable[[], object]) -> float:
+    """Return the CPU-milliseconds of this process in which some work is done."""
+    started = time.process_time()
+    work()
+    return 1000 * (time.process_time() - started)
 
 
 if __name__ == "__main__":

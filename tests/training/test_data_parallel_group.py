@@ -236,6 +236,7 @@ def test_each_worker_drops_out_units_of_its_own(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Retraining, "train_step", drawn)
     monkeypatch.setattr(DataParallelGroup, "average_statistics", lambda *_: None)
+    monkeypatch.setattr(DataParallelGroup, "add_up", lambda *_: None)
     first, second = DataParallelGroup(0, 2), DataParallelGroup(1, 2)
     for group in (ALONE, first, second):
         usual(group).run_epoch()
