@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def main() -> None:
     taken = [cpu_ms(lambda: next(running)) for _ in range(command.steps + 1)][1:]
     images, batch = command.images, command.batch
     choosing = [
-        cpu_ms(lambda step=step: batch_indices(images, batch, 0, Stream.PRETRAINING, step))
+        cpu_ms(partial(batch_indices, images, batch, 0, Stream.PRETRAINING, step))
         for step in range(command.steps)
     ]
     found = {
