@@ -76,6 +76,8 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
         right.scatter_add_(0, labels, (logits.argmax(dim=1) == labels).long())
     group.add_up([losses, right])
     loss = sum(losses.tolist())  # in the order of the images, whoever saw them
-    hits, seen = right.cpu().numpy(), np.bincount(part.labels, minlength=dataset.num_classes)
-    recalls = hits[seen > 0] / seen[seen > 0]
-    return Evaluation(loss / len(part), float(hits.sum()) / len(part), float(recalls.mean()))
+    right = right.cpu()
+    seen = torch.from_numpy(np.bincount(part.labels, minlength=dataset.num_classes))
+    present = seen > 0
+    recalls = right[present] / seen[present].double()
+    return Evaluation(loss / len(part), right.sum().item() / len(part), recalls.mean().item())
