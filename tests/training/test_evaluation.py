@@ -137,4 +137,4 @@ def test_the_host_asks_for_nothing_before_all_images_are_seen() -> None:
     with Reads() as many:
         evaluate(network, dataset.train, dataset, CPU, batch=2)
 
-    assert few.found == many.found == []
+    assert few.found == many.found  # at the end, on the host
