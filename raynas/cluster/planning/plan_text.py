@@ -47,7 +47,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {_group_words(plan)}{retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
@@ -115,7 +115,7 @@ def _check_words(plan: Plan, settings: Settings) -> str:
     return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
 
 
-def _group_words(plan: Plan) -> str:
+def _worker_words(plan: Plan) -> str:
     size = plan.trial_size
     if size.workers == 1:
         return ""
