@@ -216,8 +216,11 @@ PROGRAM = inspect.cleandoc(
 
 def is_alive(pid: int) -> bool:
     """Return whether a process runs; one that waits to be buried does not."""
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 class TestEnding:
