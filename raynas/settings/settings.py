@@ -140,6 +140,7 @@ def _default_of(item: "dataclasses.Field[Any]") -> Any:
 _FREE = frozenset(
     {
         "images.in-memory",
+        "images.cache",
         "images.loader-workers",
         "pretrain.workers",
         "pretrain.gpus-per-worker",
@@ -155,7 +156,9 @@ _FREE = frozenset(
 
 
 # Defaults of settings that older runs did not have: their folders keep their names.
-_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)}
+_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)} | {
+    ("images.verify", False)
+}
 
 
 def decides_supernet(name: str) -> bool:
