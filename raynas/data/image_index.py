@@ -5,7 +5,8 @@ opened one by one from where they are.
 """
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload
 
@@ -18,6 +19,7 @@ from raynas.data.part_names import PartName
 
 PARTS: tuple[PartName, ...] = ("train", "val", "test")
 Numbers = Sequence[int] | npt.NDArray[np.int64]
+_OF_AN_IMAGE = ("path", "row_group", "row", "label", "part")
 _WHAT_IS_READ = ("path", "row", "file_bytes", "modified_ns")
 
 
@@ -62,8 +64,15 @@ class ImageIndex(Sequence[RawImage]):
             return self.take(np.arange(start, stop, step))
         if not -len(self) <= number < len(self):
             raise IndexError(number)
-        names = ("path", "row_group", "row", "label", "part")
-        path, group, row, label, part = (self.table[name][number].as_py() for name in names)
+        return self._raw(*(self.table[name][number].as_py() for name in _OF_AN_IMAGE))
+
+    def __iter__(self) -> Iterator[RawImage]:
+        columns = [self.table[name].to_pylist() for name in _OF_AN_IMAGE]
+        return itertools.starmap(self._raw, zip(*columns, strict=True))
+
+    def _raw(
+        self, path: bytes, group: int | None, row: int | None, label: int, part: int | None
+    ) -> RawImage:
         return RawImage(
             self.place.name(path, row),
             label,

@@ -7,8 +7,8 @@ import logging
 import posixpath
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +62,9 @@ class Rows:
     root: str
     files: Mapping[str, RowFile]
     cache: str
+    _groups: dict[tuple[str, int], "RowGroup"] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def name(self, path: bytes, row: int | None) -> str:
         """Return the file and the row."""
@@ -71,11 +74,15 @@ class Rows:
         """Return what opens a row."""
         assert group is not None
         assert row is not None
-        file = self.files[path.decode()]
+        name = path.decode()
+        if (name, group) not in self._groups:
+            self._groups[name, group] = self._group(self.files[name], group)
+        return RowOpener(self._groups[name, group], row - self.files[name].starts[group], self.root)
+
+    def _group(self, file: RowFile, group: int) -> "RowGroup":
         first, last = file.starts[group : group + 2]
         opener = FileOpener(self.filesystem, file.path)
-        rows = RowGroup(opener, file.column, group, last - first, file.stamp, self.cache)
-        return RowOpener(rows, row - first, self.root)
+        return RowGroup(opener, file.column, group, last - first, file.stamp, self.cache)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class RowGroup:
 
     def read(self, row: int) -> RowContent:
         """Return a row, from the cache where that can hold the group."""
-        path = self._unpacked()
+        path = self._unpacked
         with contextlib.suppress(OSError):
             return read_row(path, row)
         try:
@@ -112,14 +119,15 @@ class RowGroup:
 
     def _unpack(self) -> None:
         with _UNPACKING:  # threads that read neighbours wait for one of them
-            if not self._unpacked().exists():
+            if not self._unpacked.exists():
                 self._unpack_now()
 
     def _unpack_now(self) -> None:
         with stream_opener(self.file.filesystem)(self.file.path) as content:
             group = pq.ParquetFile(content).metadata.row_group(self.number)
-        unpack(self._unpacked(), self._rows(), image_bytes(group, self.column))
+        unpack(self._unpacked, self._rows(), image_bytes(group, self.column))
 
+    @cached_property
     def _unpacked(self) -> Path:
         what = repr((self.file.filesystem.type_name, self.file.path, self.column, self.number))
         what += repr((self.rows, self.stamp))
