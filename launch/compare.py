@@ -44,6 +44,7 @@ from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowd
 from raynas.costs.costs import show_quantity
 from raynas.errors import StageError, UserError
 from raynas.settings.methods import load_method
+from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import chain_of
 from raynas.storage.run_store import RunStore
@@ -89,7 +90,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
     """
     names = [name for name in ",".join(values_of("--methods", argv)).split(",") if name]
     if not names:
-        with_flags(Command(), argv, __doc__)  # --help, and flags that do not exist
+        with_flags(Command(), words_of_today(argv), __doc__)  # --help, and flags that do not exist
         raise UserError("--methods: got none, wanted at least one, such as fair_saliency,random")
     for flag, plural in (("--method", "--methods"), ("--seed", "--seeds")):
         if values_of(flag, argv):
@@ -111,7 +112,7 @@ def command_of(method: str, argv: Sequence[str]) -> Command:
     """Return the command as it reads for one method; without pretraining, it stays without."""
     default = load_method(method, search.METHODS)
     try:
-        command = with_flags(Command(default), argv, __doc__)
+        command = with_flags(Command(default), words_of_today(argv), __doc__)
     except UserError as error:
         raise UserError(f"method {method}: {error}") from error
     if default.pretrain.epochs:

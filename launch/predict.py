@@ -227,7 +227,8 @@ def _by_onnx(folder: Path) -> Classify:
         raise UserError("--onnx: onnxruntime is not installed; pip install onnxruntime") from error
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     rules = config["preprocessing"]
-    square = Square(rules["resolution"], rules["channels"], rules.get("bits"))
+    size = rules["resolution"], rules["channels"]
+    square = Square(*size, rules.get("bits"), rules.get("ratio", 1.0))
     mean, std = (np.array(rules[name], np.float32)[:, None, None] for name in ("mean", "std"))
 
     def classify(path: str) -> Ranking:

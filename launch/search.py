@@ -33,6 +33,7 @@ from raynas.recording.warm_start import latency_table_of
 from raynas.reporting.page.writing import reporting
 from raynas.reporting.summary import print_report
 from raynas.settings.methods import load_method
+from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
@@ -76,7 +77,7 @@ def parse(argv: Sequence[str]) -> Command:
     earlier = values_of("--from", argv)
     if earlier and settings.latency_table is None:
         settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
-    return with_flags(Command(settings), argv, __doc__)
+    return with_flags(Command(settings), words_of_today(argv), __doc__)
 
 
 def run_command(command: Command, console: Console) -> None:

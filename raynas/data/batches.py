@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from raynas.data.dataset import Dataset, Images, Part
+from raynas.data.augmentation import augment
+from raynas.data.batch_requests import Request, decoded
+from raynas.data.crops import Crops
+from raynas.data.dataset import Dataset, EncodedImages, Images, Part
 from raynas.seeds import Stream, random_numbers
-
-Augmentation = Literal["none", "crop", "crop_flip"]
 
 
 def batch_indices(
@@ -41,30 +41,30 @@ def part_share(batch: int, part: int, parts: int) -> float:
 
 
 class Batches:
-    """Makes augmented, normalised batches of a data set's training part."""
+    """Makes batches of a data set's training part: bytes, cut and changed as a setting has it."""
 
     def __init__(  # noqa: PLR0913 - everything that defines the batches
         self,
         dataset: Dataset,
         batch: int,
-        augmentation: Augmentation,
         seed: int,
         stream: Stream,
         shards: int = 1,
+        crops: Crops | None = None,
     ) -> None:
         """Keep what defines the batches; nothing is drawn yet.
 
         Args:
             dataset: The data.
             batch: Images of a whole step.
-            augmentation: Random crops and mirror images, or none.
             seed: Seed of the run.
             stream: What the batches are for.
             shards: Parts into which a step's batch is cut.
+            crops: What is done to the images; None: as the data set says.
         """
         self._dataset = dataset
         self._batch = batch
-        self._augmentation = augmentation
+        self._crops = dataset.crops if crops is None else crops
         self._key = (seed, stream)
         self._shards = shards
 
@@ -74,60 +74,29 @@ class Batches:
         return self._dataset.train
 
     def __call__(self, step: int, shard: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images, N x C x H x W, of unit variance, and labels, N."""
-        return self.finish(self.train.take(self.choose(step, shard)), step, shard)
+        """Return images, N x C x H x W bytes, and labels, N."""
+        indices = self.choose(step, shard)
+        if isinstance(self.train, Images):
+            return self.finish(self.train.take(indices), step, shard)
+        request = self.request(step, shard)
+        images = self.train.completed(request, indices, *decoded(request))
+        return self.finish(images, step, shard)
 
     def choose(self, step: int, shard: int) -> npt.NDArray[np.int64]:
         """Return which images are in a step's shard."""
         chosen = batch_indices(len(self.train), self._batch, *self._key, step)
         return chosen[shard :: self._shards]
 
+    def request(self, step: int, shard: int) -> Request:
+        """Return what decodes them; they are encoded."""
+        assert isinstance(self.train, EncodedImages)
+        return self.train.request(self.choose(step, shard), self._crops, (*self._key, step, shard))
+
     def finish(self, images: Images, step: int, shard: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the batch of the images that were chosen: augmented and normalised."""
+        """Return the batch of the images that were chosen, shifted, mirrored and so on."""
         rng = random_numbers(*self._key, step, shard)
-        pixels = augment(torch.from_numpy(images.pixels), self._augmentation, rng)
-        return normalise(pixels, self._dataset), torch.from_numpy(images.labels)
-
-
-def resolve_augmentation(name: str, channels: int, resolution: int) -> Augmentation:
-    """Return what "auto" means for images of that kind.
-
-    Digits and letters have no mirror images, and one pixel is too much of a tiny image.
-    """
-    match name:
-        case "none" | "crop" | "crop_flip":
-            return name
-        case _ if resolution < 16:
-            return "none"
-        case _:
-            return "crop" if channels == 1 else "crop_flip"
-
-
-def augment(
-    pixels: torch.Tensor, augmentation: Augmentation, rng: np.random.Generator
-) -> torch.Tensor:
-    """Return each image shifted by up to an eighth of its side, and maybe mirrored.
-
-    Args:
-        pixels: N x C x H x W.
-        augmentation: What to do.
-        rng: Draws one shift and one coin per image.
-    """
-    if augmentation == "none":
-        return pixels
-    # Not torchvision's: its transforms draw once for a whole batch, from the global generator.
-    count, _, height, width = pixels.shape
-    reach = max(height // 8, 1)
-    shifts = (rng.integers(2 * reach + 1, size=(2, count)) - reach).T.tolist()
-    mirrored = rng.random(count) < 0.5 if augmentation == "crop_flip" else np.zeros(count, bool)
-    before = pixels.numpy()
-    after = np.zeros_like(before)
-    for image, moved, (y, x), mirror in zip(before, after, shifts, mirrored, strict=True):
-        target = moved[:, :, ::-1] if mirror else moved
-        target[:, max(-y, 0) : height - y, max(-x, 0) : width - x] = image[
-            :, max(y, 0) : height + y, max(x, 0) : width + x
-        ]
-    return torch.from_numpy(after)
+        pixels = augment(torch.from_numpy(images.pixels), self._crops, rng)
+        return pixels, torch.from_numpy(images.labels)
 
 
 def normalise(pixels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
@@ -135,6 +104,27 @@ def normalise(pixels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
     mean = torch.tensor(dataset.mean, device=pixels.device)[:, None, None]
     std = torch.tensor(dataset.std, device=pixels.device)[:, None, None]
     return pixels.float().div_(255).sub_(mean).div_(std)
+
+
+def on_device(
+    batch: tuple[torch.Tensor, torch.Tensor], dataset: Dataset, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images as a network takes them, channels last, and labels, both on its device.
+
+    Bytes are sent, without waiting for them, and become numbers there.
+
+    Args:
+        batch: Images, N x C x H x W bytes, and labels, N.
+        dataset: Gives the normalisation.
+        device: Where the network is.
+    """
+    pixels, labels = (
+        (each if each.is_pinned() else each.pin_memory()).to(device, non_blocking=True)
+        if device.type == "cuda"
+        else each.to(device)
+        for each in batch
+    )
+    return normalise(pixels, dataset).contiguous(memory_format=torch.channels_last), labels
 
 
 def in_order(images: Part, batch: int, worker: int = 0, workers: int = 1) -> Iterator[Images]:

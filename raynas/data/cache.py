@@ -22,7 +22,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file into the cache, whole or not at all; without it, it is read again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
             try:
                 write(file)
                 file.close()

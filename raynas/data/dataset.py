@@ -9,22 +9,22 @@ Search and early stopping see train and validation only; the test part is read o
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from raynas.data.batch_requests import Request, decoded
 from raynas.data.bit_depths import Depth
-from raynas.data.decoding import Pixels, Square, decode, decode_all
-from raynas.data.encoded_images import Opener, Raws
+from raynas.data.crops import CENTRE, Crops
+from raynas.data.decoding import Pixels, Square, why_broken
+from raynas.data.encoded_images import Raws
 from raynas.data.file_opening import local_file
+from raynas.data.image_index import taken
 from raynas.errors import StageError
 
 _LOG = logging.getLogger(__name__)
 _SUBSTITUTES = 8  # images that are tried in the place of one that is gone
-
-DecodeAll = Callable[[Sequence[Opener], Square], tuple[Pixels, npt.NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Images:
         """Return the images of those indices, copied."""
         return Images(self.pixels[indices], self.labels[indices])
 
+    some = take
+
 
 @dataclass(frozen=True)
 class EncodedImages:
@@ -62,45 +64,108 @@ class EncodedImages:
         labels: N, int64, an index into the class names.
         square: What they are decoded to.
         workers: Processes that decode them ahead for each consumer.
+        max_corrupt: Share of them that may turn out to be unreadable.
+        lost: Those that did, in this process, and why, by name.
     """
 
     raws: Raws
     labels: npt.NDArray[np.int64]
     square: Square
     workers: int = 0
+    max_corrupt: float = 1.0
+    lost: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: npt.NDArray[np.int64], decode_them: DecodeAll = decode_all) -> Images:
-        """Return the images of those indices, decoded.
+    def some(self, indices: npt.NDArray[np.int64]) -> "EncodedImages":
+        """Return the images of those indices, still encoded."""
+        return replace(self, raws=taken(self.raws, indices), labels=self.labels[indices])
+
+    def request(
+        self,
+        indices: npt.NDArray[np.int64],
+        crops: Crops | None = None,
+        key: tuple[int, ...] = (),
+    ) -> Request:
+        """Return what decodes the images of those indices, wherever it is carried out.
 
         Args:
             indices: Which ones.
-            decode_them: Who decodes; no influence on the result.
+            crops: How training images are cut; None: as evaluation sees them.
+            key: Seed, stream and place of the random numbers.
+        """
+        openers = [raw.open for raw in taken(self.raws, indices)]
+        return Request(openers, self.square, crops, key)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Images:
+        """Return the images of those indices as evaluation sees them.
 
         Raises:
-            StageError: Too many of them are gone since the data set was loaded.
+            StageError: Too many images cannot be read.
         """
-        openers = [self.raws[index].open for index in indices]
-        pixels, readable = decode_them(openers, self.square)
+        request = self.request(indices)
+        return self.completed(request, indices, *decoded(request))
+
+    def completed(
+        self,
+        request: Request,
+        indices: npt.NDArray[np.int64],
+        pixels: Pixels,
+        readable: npt.NDArray[np.bool_],
+    ) -> Images:
+        """Return the images of a request, others of their classes in the places of broken ones.
+
+        Args:
+            request: What was asked for.
+            indices: Of which images.
+            pixels: What came of it.
+            readable: Which of them could be read.
+
+        Raises:
+            StageError: Too many images cannot be read.
+        """
+        if not readable.all():
+            pixels = pixels.copy()
         for place in np.flatnonzero(~readable):
-            pixels[place] = self._substitute(int(indices[place]))
+            pixels[place] = self._substitute(request, int(place), int(indices[place]))
         return Images(pixels, self.labels[indices])
 
-    def _substitute(self, lost: int) -> Pixels:
-        """Return the pixels of the next image of the same class that can still be read."""
-        _LOG.warning("%s could be read before and cannot be now", self.raws[lost].name)
+    def _substitute(self, request: Request, place: int, lost: int) -> Pixels:
+        """Return the pixels of the next image of the same class that can be read."""
+        self._note(lost)
         alike = np.flatnonzero(self.labels == self.labels[lost])
         others = np.roll(alike, -1 - np.searchsorted(alike, lost))
         for other in others[:_SUBSTITUTES]:
-            pixels = decode(self.raws[other].open, self.square)
-            if pixels is not None:
-                return pixels
+            pixels, readable = decoded(request.at(place, self.raws[other].open), [place])
+            if readable[0]:
+                found: Pixels = pixels[0]
+                return found
         raise StageError(
             f"data: {self.raws[lost].name} and {min(len(alike), _SUBSTITUTES)} more of its class "
-            "could be read before and cannot be now; bring them back and run the same command again"
+            "cannot be read; bring them back and run the same command again"
         )
+
+    def _note(self, lost: int) -> None:
+        """Count an image that cannot be read, and end the stage where there are too many.
+
+        Raises:
+            StageError: There are.
+        """
+        name = self.raws[lost].name
+        if name not in self.lost:
+            self.lost[name] = why_broken(self.raws[lost].open, self.square)
+            _LOG.warning(
+                "%s cannot be read (%s); the next image of its class takes its place",
+                name,
+                self.lost[name],
+            )
+        if len(self.lost) > self.max_corrupt * len(self):
+            raise StageError(
+                f"data: {len(self.lost)} of {len(self)} images cannot be read, such as {name} "
+                f"({self.lost[name]}); mend or remove them, or raise --images.max-corrupt, and run "
+                "the same command again"
+            )
 
 
 Part = Images | EncodedImages
@@ -123,6 +188,8 @@ class Dataset:
         parts: Where parts lie whose folders are called otherwise, such as "train: training_set".
         sides: Smallest, median and largest of the images' own shorter sides in pixels, where known.
         depth: What its images of more than eight bits are like, where known.
+        crops: How its training images are cut.
+        evaluation_ratio: Side of the square that evaluation sees, as a share of the shorter side.
     """
 
     train: Part
@@ -137,6 +204,8 @@ class Dataset:
     parts: tuple[str, ...] = ()
     sides: tuple[int, int, int] | None = None
     depth: Depth | None = None
+    crops: Crops = CENTRE
+    evaluation_ratio: float = 1.0
 
     @property
     def channels(self) -> int:

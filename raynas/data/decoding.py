@@ -1,5 +1,6 @@
 """Decoding: an encoded image becomes a square of bytes, the same one wherever that happens."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,11 +25,13 @@ class Square:
         resolution: Height and width in pixels.
         channels: 1 for grey, 3 for colour.
         bits: As ``ImageSettings.bits``.
+        ratio: Side of the middle square that is looked at, as a share of the image's shorter side.
     """
 
     resolution: int
     channels: int
     bits: int | None = None
+    ratio: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,11 +100,13 @@ def _decode(opener: Opener, square: Square) -> Decoded:
     sides = square.resolution, square.resolution
     image = opener()
     deep = is_deep(image)
-    image.draft(None, sides)  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
+    least = math.ceil(square.resolution / square.ratio)
+    image.draft(None, (least, least))  # a large JPEG shrinks by 2, 4 or 8 while it is decoded
     image.load()
     peak = peak_of(image) if deep else 0
     image = eight_bits(upright(image), square.channels, square.bits)
-    if image.size != sides:
-        image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
+    if image.size != sides or square.ratio < 1:
+        bleed = (1 - square.ratio) / 2  # cut off at each side
+        image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR, bleed)
     pixels = np.asarray(image, dtype=np.uint8)
     return Decoded(pixels[None] if square.channels == 1 else pixels.transpose(2, 0, 1), peak)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raynas.data.encoded_images import Opener, RawImage
+from raynas.data.encoded_images import Opener, RawImage, Raws
 from raynas.data.part_names import PartName
 
 PARTS: tuple[PartName, ...] = ("train", "val", "test")
@@ -114,6 +114,13 @@ class ImageIndex(Sequence[RawImage]):
     def take(self, numbers: npt.NDArray[np.int64]) -> "ImageIndex":
         """Return the images of those numbers, without the rest of the table."""
         return ImageIndex(self.table.take(pa.array(numbers)).combine_chunks(), self.place)
+
+
+def taken(raws: Raws, numbers: npt.NDArray[np.int64]) -> Raws:
+    """Return the images of those numbers."""
+    if isinstance(raws, ImageIndex):
+        return raws.take(numbers)
+    return [raws[number] for number in numbers]
 
 
 def image_index(  # noqa: PLR0913 - the columns

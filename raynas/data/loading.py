@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from raynas.data.bit_depths import depth_of
 from raynas.data.cache import cache_folder
+from raynas.data.crops import Crops, crops_of, evaluation_ratio
 from raynas.data.dataset import Dataset, EncodedImages, Images, Part
 from raynas.data.decoding import Square
 from raynas.data.headers import HEADERS, headers_of
@@ -61,8 +62,9 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
     refuse_unusable(data, source)
     images = share_of(source.images, settings.share, seed)
     headers = headers_of(images, cache, say, spread)
-    square = _square(headers, settings, usual_resolution)
-    held = is_held_in_memory(data, len(images) * int(np.prod(square.shape)), settings)
+    square, crops = _form(headers, settings, usual_resolution)
+    size = len(images) * int(np.prod(square.shape))
+    held = not crops.are_of_originals and is_held_in_memory(data, size, settings)
     looked, readable = np.arange(len(images)), headers["width"].to_numpy() > 0
     found = None
     if held or settings.verify or len(images) <= _SAMPLE or not images.are_files:
@@ -101,11 +103,13 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
             settings.bits,
             None if len(looked) == len(images) else len(looked),
         ),
+        crops,
+        square.ratio,
     )
     return dataset, listed(images, headers, numbers, source.class_names)
 
 
-def _square(headers: pa.Table, settings: ImageSettings, usual: int) -> Square:
+def _form(headers: pa.Table, settings: ImageSettings, usual: int) -> tuple[Square, Crops]:
     """Return what the images become: colour if one of them is, their own size if they agree.
 
     Args:
@@ -116,8 +120,11 @@ def _square(headers: pa.Table, settings: ImageSettings, usual: int) -> Square:
     width, height, channels = (headers[name].to_numpy() for name in HEADERS.names[:3])
     sides = np.union1d(width[width > 0], height[height > 0])
     own = int(sides[0]) if len(sides) == 1 else None
-    is_grey = bool((channels[width > 0] == 1).all())
-    return Square(settings.resolution or own or usual, 1 if is_grey else 3, settings.bits)
+    depth = 1 if (channels[width > 0] == 1).all() else 3
+    resolution = settings.resolution or own or usual
+    side = _sides(headers)[1] if len(sides) else 0
+    crops = crops_of(settings, depth, resolution, side)
+    return Square(resolution, depth, settings.bits, evaluation_ratio(settings, crops)), crops
 
 
 def _sides(headers: pa.Table) -> tuple[int, int, int]:
@@ -140,7 +147,7 @@ def _part(
         return Images(found.pixels[numbers], images.labels[numbers])
     workers = 2 if settings.loader_workers is None else settings.loader_workers
     part = images.take(numbers)
-    return EncodedImages(part, part.labels, square, workers)
+    return EncodedImages(part, part.labels, square, workers, settings.max_corrupt)
 
 
 def _mean_and_std(

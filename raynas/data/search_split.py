@@ -6,9 +6,8 @@ Source: DARTS (Liu et al. 2019, arXiv 1806.09055), section 3.1; here class by cl
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from raynas.data.dataset import Dataset, EncodedImages, Part
+from raynas.data.dataset import Dataset
 from raynas.seeds import Stream, random_numbers
 
 
@@ -22,13 +21,5 @@ def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     labels = dataset.train.labels
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class by class
-    first, second = (_some(dataset.train, np.sort(order[start::2])) for start in (0, 1))
+    first, second = (dataset.train.some(np.sort(order[start::2])) for start in (0, 1))
     return replace(dataset, train=first), replace(dataset, train=second)
-
-
-def _some(part: Part, indices: npt.NDArray[np.int64]) -> Part:
-    """Return a part of fewer images; those that are decoded later stay encoded."""
-    if not isinstance(part, EncodedImages):
-        return part.take(indices)
-    raws = [part.raws[index] for index in indices]
-    return replace(part, raws=raws, labels=part.labels[indices])

@@ -54,7 +54,7 @@ def unpack(path: Path, rows: Iterable[RowContent], expected_bytes: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk = shutil.disk_usage(path.parent)
-        file = tempfile.NamedTemporaryFile(dir=path.parent, delete=False)  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False)  # noqa: SIM115
     except OSError as error:
         raise NoRoomError(str(error)) from error
     try:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raynas.data.batches import Batches, part_share, resolve_augmentation
+from raynas.data.batches import Batches, on_device, part_share
 from raynas.data.dataset import Dataset
 from raynas.data.prefetch import Batch, Loader
 from raynas.data.search_split import halves
@@ -55,7 +55,6 @@ class GateSearch:
         space: CellSpace,
         dataset: Dataset,
         settings: DifferentiableSettings,
-        augment: str,
         seed: int,
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
@@ -66,7 +65,6 @@ class GateSearch:
             space: Where genotypes come from.
             dataset: Its training part is cut in halves; the others are not looked at.
             settings: The method.
-            augment: As ``ImageSettings.augment``.
             seed: Of everything random.
             device: Where the network is; gates are small and stay on the CPU.
             group: This worker's place among those that share every batch.
@@ -95,10 +93,10 @@ class GateSearch:
             (0.5, 0.999),
             weight_decay=settings.gate_decay,
         )
-        augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
         first, second = halves(dataset, seed)
+        self._dataset = dataset
         self._loaders = [
-            Loader(Batches(half, settings.batch, augmentation, seed, stream, group.size))
+            Loader(Batches(half, settings.batch, seed, stream, group.size))
             for half, stream in ((first, Stream.SEARCH_WEIGHTS), (second, Stream.SEARCH_GATES))
         ]
         self.steps_per_epoch = math.ceil(len(first.train) / settings.batch)
@@ -147,8 +145,9 @@ class GateSearch:
             return Step(train_loss, *self._train_gates(self._part(1, number), number, epoch))
 
     def _part(self, half: int, number: int) -> Batch:
-        """Return this worker's part of a step's batch of one half."""
-        return self._loaders[half](number, self._group.rank)
+        """Return this worker's part of a step's batch of one half, on its device."""
+        batch = self._loaders[half](number, self._group.rank)
+        return on_device(batch, self._dataset, self._device)
 
     def _train_weights(self, batch: Batch, number: int, epoch: int) -> torch.Tensor:
         with torch.no_grad():
@@ -200,8 +199,7 @@ class GateSearch:
 
     def _look(self, batch: Batch, mixtures: list[Mixture]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the cross-entropy of a batch, and the share classified correctly."""
-        images = batch[0].to(self._device, non_blocking=True, memory_format=torch.channels_last)
-        labels = batch[1].to(self._device, non_blocking=True)
+        images, labels = batch
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._network(images, *mixtures)
         accuracy = (logits.argmax(dim=1) == labels).float().mean()

@@ -152,6 +152,7 @@ class Exports:
             **{name.upper(): tuple(getattr(facts, name)) for name in ("classes", "mean", "std")},
             **{name.upper(): getattr(facts, name) for name in ("resolution", "channels")},
             "BITS": self._settings.images.bits,
+            "RATIO": facts.evaluation_ratio,
         }
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
@@ -172,6 +173,7 @@ class Exports:
                 "std": facts.std,
                 "bits": settings.images.bits,
                 "crop": "middle square",
+                "ratio": facts.evaluation_ratio,
                 "resize": "bilinear",
             },
             "accuracy": _accuracies(outcome, facts),

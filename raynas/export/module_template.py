@@ -5,6 +5,7 @@ images are decoded are those of ``decoding.py``; ``modes.py`` is copied, too.
 """
 
 import io
+import math
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from raynas.data.pixel_formats import eight_bits, upright
 CLASSES: tuple[str, ...] = ()
 RESOLUTION, CHANNELS = 8, 1
 BITS: int | None = None
+RATIO = 1.0
 MEAN: tuple[float, ...] = (0.5,)
 STD: tuple[float, ...] = (0.25,)
 Network = nn.Identity  # its place is taken by the network that was found
@@ -47,18 +49,19 @@ def load(folder: str | Path | None = None) -> nn.Module:
 def preprocess(image: Image.Image) -> torch.Tensor:
     """Return an image as the network wants it: 1 x CHANNELS x RESOLUTION x RESOLUTION.
 
-    It is turned upright, made grey or RGB, cut to its middle square, resized and normalised, as
-    the images were on which the network was trained and tested.
+    It is turned upright, made grey or RGB, cut to its middle square (of RATIO of its shorter
+    side), resized and normalised, as the images were on which the network was trained and tested.
 
     Args:
         image: As ``Image.open`` returns it: a large JPEG is best shrunk while it is decoded.
     """
     sides = RESOLUTION, RESOLUTION
-    image.draft(None, sides)
+    least = math.ceil(RESOLUTION / RATIO)
+    image.draft(None, (least, least))
     image.load()
     image = eight_bits(upright(image), CHANNELS, BITS)
-    if image.size != sides:
-        image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
+    if image.size != sides or RATIO < 1:
+        image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR, (1 - RATIO) / 2)
     pixels = torch.from_numpy(np.array(image)).view(1, RESOLUTION, RESOLUTION, CHANNELS)
     mean, std = (torch.tensor(each)[:, None, None] for each in (MEAN, STD))
     return pixels.permute(0, 3, 1, 2).float().div(255).sub(mean).div(std).contiguous()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from raynas.costs.costs import parse_duration, parse_quantity
 from raynas.errors import UserError
+from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
 
 _PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
@@ -29,7 +30,7 @@ def load_method(method: str, folder: Path) -> Settings:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
-    settings: Settings = _replaced(Settings(method=method), tree, str(path))
+    settings: Settings = _replaced(Settings(method=method), tree_of_today(tree), str(path))
     return settings
 
 

@@ -22,9 +22,19 @@ def refuse_unworkable(settings: "Settings") -> None:
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
     _refuse_other_gpus(settings.retrain)
+    _refuse_squares_to_cut(settings)
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
     _refuse_unmeasured(settings)
+
+
+def _refuse_squares_to_cut(settings: "Settings") -> None:
+    images = settings.images
+    if images.crop == "random_resized" and images.in_memory == "yes":
+        raise UserError(
+            "--images.in-memory yes with --images.crop random_resized: squares are kept in memory, "
+            "of which no parts of the originals can be cut; use shift, or leave --images.in-memory"
+        )
 
 
 def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:

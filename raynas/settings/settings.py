@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from raynas.costs.costs import Limits
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.older_names import named_before, tree_of_today
 from raynas.settings.quantities import Duration, Quantity
 from raynas.settings.ranges import SEEDS, Interval
 from raynas.settings.refusals import refuse_unworkable
@@ -68,7 +69,7 @@ class Settings:
     @property
     def digest(self) -> str:
         """Six letters that differ where the results do."""
-        named = flat(json.loads(self.to_json()))
+        named = named_before(flat(json.loads(self.to_json())))
         idle = not self.search.traits.is_differentiable
         deciding = {
             name: value
@@ -106,7 +107,7 @@ class Settings:
         Args:
             text: What ``to_json`` returned; None or empty: nothing was recorded.
         """
-        tree = _recorded(text)
+        tree = tree_of_today(json.loads(text or "{}"))
         settings = object.__new__(cls)  # what is refused today may have been allowed
         for item in dataclasses.fields(cls):
             usual = _default_of(item)
@@ -118,15 +119,6 @@ class Settings:
                 value = tree.get(item.name, usual)
             object.__setattr__(settings, item.name, value)
         return settings
-
-
-def _recorded(text: str | None) -> dict[str, Any]:
-    """Return recorded settings by the names that they have now."""
-    tree: dict[str, Any] = json.loads(text or "{}")
-    search = tree.get("search", {})
-    if search.pop("selection", None) == "pareto" and search.get("objectives", "score") == "score":
-        search["objectives"] = "score,macs,params"
-    return tree
 
 
 def _default_of(item: "dataclasses.Field[Any]") -> Any:
@@ -157,7 +149,11 @@ _FREE = frozenset(
 
 # Defaults of settings that older runs did not have: their folders keep their names.
 _LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)} | {
-    ("images.verify", False)
+    ("images.verify", False),
+    ("images.colour-jitter", 0.0),
+    ("images.crop-area", 0.08),
+    ("images.crop-aspect", 1.3333),
+    ("images.evaluation-ratio", None),
 }
 
 
@@ -179,7 +175,7 @@ def differences(
         among: Which settings to compare, by name.
     """
     new = flat(json.loads(settings.to_json()))
-    old = flat(json.loads(Settings().to_json())) | flat(_recorded(recorded))
+    old = flat(json.loads(Settings().to_json())) | flat(tree_of_today(json.loads(recorded)))
     pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - _FREE))]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
 

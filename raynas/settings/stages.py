@@ -37,9 +37,21 @@ class ImageSettings:
     bits: Annotated[int, Interval("[8, 16]")] | None = None
     """Bits of grey 16-bit images that hold numbers, 12 of many cameras and scanners, of which the
     upper eight are used and what is above is white; unset: all 16."""
-    augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
-    """Random crops, with mirror images or not; auto: mirror colour images, not grey ones,
-    and leave images of less than 16 pixels as they are."""
+    crop: Literal["auto", "centre", "shift", "random_resized"] = "auto"
+    """How training images are cut: the middle square; that, shifted by up to an eighth; or a random
+    part of the original, resized. auto: random_resized for photographs in colour from 128 pixels
+    on that are no smaller than that, centre below 16 pixels, else shift."""
+    mirror: Literal["auto", "yes", "no"] = "auto"
+    """Mirror half of the training images; auto: those in colour, unless crop is centre."""
+    colour_jitter: Annotated[float, Interval("[0, 1)")] = 0.0
+    """Multiply brightness, contrast and saturation of training images by 1 plus or minus this."""
+    crop_area: Annotated[float, Interval("(0, 1]")] = 0.08
+    """Least share of an image's area in a random_resized crop."""
+    crop_aspect: Annotated[float, Interval("[1, inf)")] = 1.3333
+    """Most that a random_resized crop is wider than high, or the reverse."""
+    evaluation_ratio: Annotated[float, Interval("(0, 1]")] | None = None
+    """Side of the middle square that evaluation sees, as a share of the image's shorter side, and
+    training unless crop is random_resized; unset: 0.875, which is 224 of 256, with that, else 1."""
     max_corrupt: Annotated[float, Interval("[0, 1)")] = 0.02
     """Share of images that may be unreadable; they are skipped, counted and named."""
     verify: bool = False

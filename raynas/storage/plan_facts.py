@@ -25,6 +25,7 @@ class PlanFacts:
         class_counts: Images of each class, by part.
         mean: Of each channel, by which images are normalised.
         std: Likewise.
+        evaluation_ratio: Side of the middle square that networks see, of the shorter side.
         latency_table: Digest of the table of latencies.
         space_digest: Digest of the space.
         random_numbers: Version of what a seed draws.
@@ -46,6 +47,7 @@ class PlanFacts:
     class_counts: Mapping[str, Sequence[int]] | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    evaluation_ratio: float = 1.0
     latency_table: str | None = None
     space_digest: str | None = None
     random_numbers: int | None = None

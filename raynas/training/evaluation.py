@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raynas.data.batches import in_order, normalise
+from raynas.data.batches import in_order, on_device
 from raynas.data.dataset import Dataset, Images, Part
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 
@@ -68,9 +68,8 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
     right = torch.zeros(dataset.num_classes, dtype=torch.int64, device=device)
     numbers = range(group.rank, len(losses), group.size)
     for number, piece in zip(numbers, pieces(part, batch, group.rank, group.size), strict=True):
-        pixels = torch.from_numpy(piece.pixels).to(device)
-        labels = torch.from_numpy(piece.labels).to(device)
-        images = normalise(pixels, dataset).contiguous(memory_format=torch.channels_last)
+        pair = torch.from_numpy(piece.pixels), torch.from_numpy(piece.labels)
+        images, labels = on_device(pair, dataset, device)
         logits = network(images).float()
         losses[number] = functional.cross_entropy(logits, labels, reduction="sum")
         right.scatter_add_(0, labels, (logits.argmax(dim=1) == labels).long())

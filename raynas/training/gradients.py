@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.batches import Batches, on_device
 from raynas.data.dataset import Dataset
 from raynas.data.prefetch import Loader
 from raynas.nets.frozen import FrozenSupernet
@@ -75,7 +75,6 @@ class PathGradients:
         space: SearchSpace,
         dataset: Dataset,
         settings: PretrainSettings,
-        augment: str,
         seed: int,
         shards: int,
         device: str = "cpu",
@@ -85,9 +84,8 @@ class PathGradients:
         self._device = torch.device(device)
         self._frozen = build_supernet(space, settings, dataset, seed)
         self._frozen.to(self._device)
-        augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(dataset, settings.batch, augmentation, seed, Stream.PRETRAINING, shards)
-        self._loader = Loader(batches)
+        self._dataset = dataset
+        self._loader = Loader(Batches(dataset, settings.batch, seed, Stream.PRETRAINING, shards))
 
     @property
     def waited(self) -> float:
@@ -122,9 +120,7 @@ class PathGradients:
         self, step: int, shard: int, paths: Sequence[Architecture]
     ) -> Iterator[torch.Tensor]:
         """Yield for each path its gradient and, as the last number, its loss."""
-        images, labels = self._loader(step, shard)
-        images = images.to(self._device, memory_format=torch.channels_last)
-        labels = labels.to(self._device)
+        images, labels = on_device(self._loader(step, shard), self._dataset, self._device)
         with self._autocast():
             features = self._frozen.supernet.stem(images)
         for number, path in enumerate(paths, start=1):

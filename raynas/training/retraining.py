@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from raynas.data.batches import Batches, part_share, resolve_augmentation
+from raynas.data.batches import Batches, on_device, part_share
 from raynas.data.dataset import Dataset
 from raynas.data.prefetch import Loader
 from raynas.errors import StageError
@@ -66,7 +66,6 @@ class Retraining:
         architecture: Architecture,
         dataset: Dataset,
         settings: RetrainSettings,
-        augment: str,
         seed: int,
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
@@ -92,10 +91,7 @@ class Retraining:
             else None
         )
         self._optimiser = _make_optimiser(self._network, settings)
-        augmentation = resolve_augmentation(augment, dataset.channels, dataset.resolution)
-        batches = Batches(
-            dataset, settings.batch, augmentation, seed, Stream.RETRAINING, group.size
-        )
+        batches = Batches(dataset, settings.batch, seed, Stream.RETRAINING, group.size)
         self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
@@ -147,9 +143,8 @@ class Retraining:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
-        images, labels = self._loader(step, self._group.rank)
-        images = images.to(self._device, memory_format=torch.channels_last)
-        labels = labels.to(self._device)
+        batch = self._loader(step, self._group.rank)
+        images, labels = on_device(batch, self._dataset, self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits = self._network(images)
         loss = functional.cross_entropy(

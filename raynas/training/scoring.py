@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.batches import Batches, on_device
+from raynas.data.crops import CENTRE
 from raynas.data.dataset import Dataset
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
@@ -117,11 +118,9 @@ class SubnetAccuracy:
         # every score sees the same images: differences are the architectures'
         rng = random_numbers(settings.seed, Stream.SCORED_IMAGES)
         self._images = dataset.val.take(np.sort(rng.permutation(len(dataset.val))[:wanted]))
-        augmentation = resolve_augmentation(
-            settings.images.augment, dataset.channels, dataset.resolution
+        self._training = Batches(
+            dataset, settings.pretrain.batch, settings.seed, Stream.RECALIBRATION
         )
-        batch, seed = settings.pretrain.batch, settings.seed
-        self._training = Batches(dataset, batch, augmentation, seed, Stream.RECALIBRATION)
 
     def __call__(self, architecture: Architecture) -> float:
         """Return the accuracy on the validation images."""
@@ -139,8 +138,8 @@ class SubnetAccuracy:
             norm.num_batches_tracked = torch.tensor(0, device=self._device)
         network.train()
         for step in range(self._batches):
-            images, _ = self._training(step)
-            network(images.to(self._device, memory_format=torch.channels_last))
+            images, _ = on_device(self._training(step), self._dataset, self._device)
+            network(images)
 
 
 class ProxyScore:
@@ -155,8 +154,8 @@ class ProxyScore:
         self._dataset = dataset
         self._settings = settings
         self._device = torch.device(device)
-        batches = Batches(dataset, _PROXY_BATCH, "none", settings.seed, Stream.PROXY_IMAGES)
-        self._images, self._labels = (each.to(self._device) for each in batches(0))
+        batches = Batches(dataset, _PROXY_BATCH, settings.seed, Stream.PROXY_IMAGES, crops=CENTRE)
+        self._images, self._labels = on_device(batches(0), dataset, self._device)
 
     def __call__(self, architecture: Architecture) -> float:
         """Return the score; weights are the run's initialisation, drawn from its seed."""

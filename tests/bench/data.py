@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import tyro
 
-from raynas.data.batches import Batches, resolve_augmentation
+from raynas.data.batches import Batches
 from raynas.data.dataset import Dataset, EncodedImages
 from raynas.data.decoding import decode_all
 from raynas.data.loading import load_dataset
@@ -51,8 +51,8 @@ class Command:
     """Height and width of the images in pixels; unset: as a run would choose."""
     share: float = 1.0
     """Share of the images that is used."""
-    augment: Literal["auto", "none", "crop", "crop_flip"] = "auto"
-    """Random crops, with mirror images or not."""
+    crop: Literal["auto", "centre", "shift", "random_resized"] = "auto"
+    """How images are cut."""
     loader_workers: int = 2
     """Processes that decode ahead where images are streamed; 0: a thread."""
     paths: int = 1
@@ -119,15 +119,15 @@ def report(
 
 def make_batches(command: Command, dataset: Dataset) -> Batches:
     """Return the batches of a pretraining."""
-    augmentation = resolve_augmentation(command.augment, dataset.channels, dataset.resolution)
-    return Batches(dataset, command.batch, augmentation, 0, Stream.PRETRAINING)
+    del command.crop
+    return Batches(dataset, command.batch, 0, Stream.PRETRAINING)
 
 
 def make_step(command: Command, space: SearchSpace, held: Dataset) -> Fetch:
     """Return a step on one shard; its own batch is taken from memory and not augmented."""
     few = replace(held, train=held.train.take(np.arange(min(command.batch, len(held.train)))))
     pretrain = PretrainSettings(batch=command.batch)
-    gradients = PathGradients(space, few, pretrain, "none", 0, 1, command.device)
+    gradients = PathGradients(space, few, pretrain, 0, 1, command.device)
     vector = gradients.vector
     paths = fair_paths([block.size for block in space.blocks], seed=0, step=0)[: command.paths]
 

@@ -87,7 +87,7 @@ def measured(
     searches = {}
     for kind in KINDS:
         with patched(kind):
-            searches[kind] = GateSearch(space, dataset, settings, "none", 0)
+            searches[kind] = GateSearch(space, dataset, settings, 0)
     milliseconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for number in range(command.rounds + 1):
         for kind, search in searches.items():

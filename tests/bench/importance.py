@@ -25,7 +25,6 @@ from raynas.data.loading import load_dataset
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
@@ -192,7 +191,7 @@ class Recorder:
         """Build the supernet."""
         frozen = build_supernet(space, settings, dataset, seed)
         self.segments, self.vector = frozen.segments, frozen.vector
-        self._compute = PathGradients(space, dataset, settings, Settings().images.augment, seed, 1)
+        self._compute = PathGradients(space, dataset, settings, seed, 1)
         pairs = list(zip(self.segments, self.segments[1:], strict=False))
         self.norms = [
             Norm(gamma.layer, gamma.candidate, gamma, beta, gamma.is_indicator)

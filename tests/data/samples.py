@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from raynas.data.crops import CENTRE, Crops
 from raynas.data.dataset import Dataset, Images
 from raynas.data.loading import load_dataset
 from raynas.nets.frozen import FrozenSupernet
@@ -24,6 +25,8 @@ from raynas.training.pretraining import Pretraining
 from tests.builders import build_space
 
 Colour = int | tuple[int, ...]
+SHIFTED = Crops("shift")
+MIRRORED = Crops("shift", mirror=True)
 
 
 def build_images(count: int, side: int, channels: int, classes: int, seed: int) -> Images:
@@ -36,7 +39,12 @@ def build_images(count: int, side: int, channels: int, classes: int, seed: int) 
 
 
 def build_dataset(
-    count: int = 48, side: int = 8, channels: int = 3, classes: int = 3, seed: int = 0
+    count: int = 48,
+    side: int = 8,
+    channels: int = 3,
+    classes: int = 3,
+    seed: int = 0,
+    crops: Crops = CENTRE,
 ) -> Dataset:
     """Return a small data set that can be learned; validation and test are half as large."""
     train, val, test = (
@@ -52,6 +60,7 @@ def build_dataset(
         skipped=(),
         mean=share.mean(axis=(0, 2, 3), dtype=np.float64).astype(np.float32),
         std=share.std(axis=(0, 2, 3), dtype=np.float64).astype(np.float32),
+        crops=crops,
     )
 
 
@@ -135,7 +144,7 @@ class InProcess:
     def __init__(
         self, space: SearchSpace, dataset: Dataset, settings: PretrainSettings, shards: int = 1
     ) -> None:
-        self.paths = PathGradients(space, dataset, settings, "none", 0, shards)
+        self.paths = PathGradients(space, dataset, settings, 0, shards)
 
     def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
         """Return a gradient per piece."""

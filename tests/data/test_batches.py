@@ -10,18 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas.data.augmentation import augment
 from raynas.data.batches import (
-    Augmentation,
     Batches,
-    augment,
     batch_indices,
     in_order,
     normalise,
-    resolve_augmentation,
+    on_device,
 )
+from raynas.data.crops import CENTRE, Crops
 from raynas.seeds import Stream
 from tests.builders import run_python
-from tests.data.samples import build_dataset, build_images
+from tests.data.samples import MIRRORED, SHIFTED, build_dataset, build_images
 
 
 def noise(count: int = 200, channels: int = 3, side: int = 16) -> torch.Tensor:
@@ -79,9 +79,9 @@ class TestIndices:
 
 
 class TestBatches:
-    def build(self, shards: int = 1, augmentation: Augmentation = "crop_flip") -> Batches:
+    def build(self, shards: int = 1, crops: Crops = MIRRORED) -> Batches:
         """Return batches of ten images."""
-        return Batches(build_dataset(side=16), 10, augmentation, 3, Stream.PRETRAINING, shards)
+        return Batches(build_dataset(side=16), 10, 3, Stream.PRETRAINING, shards, crops)
 
     def test_a_batch_depends_on_nothing_that_was_drawn_before(self) -> None:
         first, busy = self.build(), self.build()
@@ -111,7 +111,7 @@ class TestBatches:
     def test_steps_and_shards_are_augmented_differently(self) -> None:
         one = self.build(shards=2)
         dataset = build_dataset(count=1, side=16)  # the same image over and over again
-        batches = Batches(dataset, 20, "crop_flip", 3, Stream.PRETRAINING, 2)
+        batches = Batches(dataset, 20, 3, Stream.PRETRAINING, 2, MIRRORED)
 
         assert not torch.equal(one(0)[0], one(1)[0])
         assert not torch.equal(batches(0, 0)[0], batches(0, 1)[0])
@@ -119,8 +119,8 @@ class TestBatches:
 
     @pytest.mark.parametrize("shards", [1, 2, 3, 4])
     def test_the_shards_of_a_step_part_its_batch_among_them(self, shards: int) -> None:
-        whole, _ = self.build(1, "none")(2)
-        cut = self.build(shards, "none")
+        whole, _ = self.build(1, CENTRE)(2)
+        cut = self.build(shards, CENTRE)
         parts = [cut(2, shard) for shard in range(shards)]
         images = torch.cat([images for images, _ in parts])
 
@@ -133,26 +133,20 @@ class TestBatches:
 
     def test_images_keep_their_labels(self) -> None:
         dataset = build_dataset()
-        images, labels = Batches(dataset, 30, "none", 0, Stream.PRETRAINING)(0)
+        images, labels = Batches(dataset, 30, 0, Stream.PRETRAINING)(0)
         known = {
-            image.numpy().tobytes(): int(label)
-            for image, label in zip(
-                normalise(torch.from_numpy(dataset.train.pixels), dataset),
-                dataset.train.labels,
-                strict=True,
-            )
+            image.tobytes(): int(label)
+            for image, label in zip(dataset.train.pixels, dataset.train.labels, strict=True)
         }
 
         assert [known[image.numpy().tobytes()] for image in images] == labels.tolist()
 
 
 class TestAugmentation:
-    @pytest.mark.parametrize("augmentation", ["none", "crop", "crop_flip"])
-    def test_shape_and_kind_of_the_pixels_stay_as_they_are(
-        self, augmentation: Augmentation
-    ) -> None:
+    @pytest.mark.parametrize("crops", [CENTRE, SHIFTED, MIRRORED])
+    def test_shape_and_kind_of_the_pixels_stay_as_they_are(self, crops: Crops) -> None:
         pixels = noise(4, 1, 9)
-        changed = augment(pixels, augmentation, np.random.default_rng(0))
+        changed = augment(pixels, crops, np.random.default_rng(0))
 
         assert changed.shape == pixels.shape
         assert changed.dtype == torch.uint8
@@ -161,14 +155,14 @@ class TestAugmentation:
     def test_none_changes_no_pixel(self) -> None:
         pixels = noise()
 
-        assert torch.equal(augment(pixels, "none", np.random.default_rng(0)), pixels)
+        assert torch.equal(augment(pixels, CENTRE, np.random.default_rng(0)), pixels)
 
     @pytest.mark.parametrize(("side", "reach"), [(16, 2), (31, 3), (5, 1)])
     def test_a_crop_shifts_by_up_to_an_eighth_of_the_side_and_by_every_such_shift(
         self, side: int, reach: int
     ) -> None:
         pixels = noise(400, 1, side)
-        cropped = augment(pixels, "crop", np.random.default_rng(0))
+        cropped = augment(pixels, SHIFTED, np.random.default_rng(0))
         shifts = [
             found_in(after, moves(before, reach, mirror=False))
             for before, after in zip(pixels, cropped, strict=True)
@@ -179,7 +173,7 @@ class TestAugmentation:
 
     def test_half_of_the_images_are_mirrored_beside_being_shifted(self) -> None:
         pixels = noise(200)
-        changed = augment(pixels, "crop_flip", np.random.default_rng(0))
+        changed = augment(pixels, MIRRORED, np.random.default_rng(0))
         is_mirrored = []
         for before, after in zip(pixels, changed, strict=True):
             straight = found_in(after, moves(before, 2, mirror=False))
@@ -192,27 +186,19 @@ class TestAugmentation:
     def test_the_images_given_are_left_alone(self) -> None:
         pixels = noise(8)
         before = pixels.clone()
-        augment(pixels, "crop_flip", np.random.default_rng(0))
+        augment(pixels, MIRRORED, np.random.default_rng(0))
 
         assert torch.equal(pixels, before)
 
-    @pytest.mark.parametrize(
-        ("name", "channels", "resolution", "wanted"),
-        [
-            ("auto", 1, 8, "none"),
-            ("auto", 3, 15, "none"),
-            ("auto", 1, 28, "crop"),
-            ("auto", 3, 16, "crop_flip"),
-            ("auto", 3, 224, "crop_flip"),
-            ("none", 3, 224, "none"),
-            ("crop", 3, 224, "crop"),
-            ("crop_flip", 1, 8, "crop_flip"),
-        ],
-    )
-    def test_auto_mirrors_large_colour_images_and_leaves_tiny_ones_alone(
-        self, name: str, channels: int, resolution: int, wanted: str
-    ) -> None:
-        assert resolve_augmentation(name, channels, resolution) == wanted
+    def test_colours_change_by_a_factor_of_each_image_s_own(self) -> None:
+        pixels = torch.full((6, 3, 4, 4), 100, dtype=torch.uint8)
+        changed = augment(pixels, Crops(jitter=0.3), np.random.default_rng(0))
+
+        assert changed.dtype == torch.uint8
+        assert (changed >= 100 * 0.7 - 1).all()
+        assert (changed <= 100 * 1.3 + 1).all()
+        assert len({int(image[0, 0, 0]) for image in changed}) > 3
+        assert torch.equal(changed, augment(pixels, Crops(jitter=0.3), np.random.default_rng(0)))
 
 
 def test_normalised_training_images_have_mean_0_and_variance_1_per_channel() -> None:
@@ -231,3 +217,14 @@ def test_in_order_yields_every_image_once_in_its_order(batch: int) -> None:
     assert max(map(len, pieces)) <= batch
     assert np.array_equal(np.concatenate([piece.pixels for piece in pieces]), images.pixels)
     assert np.array_equal(np.concatenate([piece.labels for piece in pieces]), images.labels)
+
+
+def test_bytes_that_reach_a_device_are_normalised_there() -> None:
+    dataset = build_dataset(crops=MIRRORED)
+    pixels, labels = Batches(dataset, 10, 0, Stream.PRETRAINING)(0)
+    images, same = on_device((pixels, labels), dataset, torch.device("cpu"))
+
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(images, normalise(pixels, dataset))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(labels, same)

@@ -551,7 +551,7 @@ def fingerprint(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for field in fields(dataset):
         value = getattr(dataset, field.name)
-        value = repr(value) if field.name == "depth" else value
+        value = repr(value) if field.name in {"depth", "crops"} else value
         arrays = (value.pixels, value.labels) if field.name in PARTS else (np.array(value),)
         for array in arrays:
             digest.update(str((array.dtype, array.shape)).encode() + array.tobytes())

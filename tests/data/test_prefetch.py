@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,16 @@ import pytest
 import torch
 from PIL import Image
 
+from raynas.data import decode_workers
+from raynas.data.batch_requests import Request, made
 from raynas.data.batches import Batches
 from raynas.data.dataset import Dataset, EncodedImages, Images
-from raynas.data.decode_workers import Decoders
-from raynas.data.decoding import Square, decode_all
+from raynas.data.decode_workers import DecodingProcesses
+from raynas.data.decoding import Square
 from raynas.data.encoded_images import RawImage
 from raynas.data.prefetch import Batch, Loader
 from raynas.seeds import Stream
+from raynas.storage.retry import StorageError
 from tests.builders import ROOT, run_python
 from tests.data.samples import build_dataset, build_images
 
@@ -55,7 +58,7 @@ class Slow(Batches):
     """Batches that take their time, and tell what they were asked for."""
 
     def __init__(self, seconds: float = 0.0, broken: int | None = None) -> None:
-        super().__init__(build_dataset(side=16), 10, "crop_flip", 3, Stream.PRETRAINING, 2)
+        super().__init__(build_dataset(side=16), 10, 3, Stream.PRETRAINING, 2)
         self.chosen: list[tuple[int, int]] = []
         self.seconds = seconds
         self.broken = broken
@@ -73,26 +76,18 @@ class Slow(Batches):
         return super().finish(images, step, shard)
 
 
-@pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    """Return two processes."""
-    two = Decoders(2)
-    yield two
-    two.close()
-
-
 @pytest.fixture
-def openers() -> list[Callable[[], object]]:
-    """Return what opens images, and one that fails, in the first half."""
+def requests() -> list[Request]:
+    """Return requests of seven images each, of which some open nothing."""
     train = streamed(0).train
     assert isinstance(train, EncodedImages)
-    found = [raw.open for raw in train.raws[:9]]
-    return [*found[:2], int, *found[2:]]
+    made_of = [train.request(np.arange(start, start + 7)) for start in range(0, 42, 7)]
+    return [made_of[0].at(2, int), *made_of[1:]]
 
 
 class TestBatchesAhead:
     def test_batches_in_memory_are_the_same_whatever_was_asked_for_before(self) -> None:
-        batches = Batches(build_dataset(side=16), 10, "crop_flip", 3, Stream.PRETRAINING, 2)
+        batches = Batches(build_dataset(side=16), 10, 3, Stream.PRETRAINING, 2)
         loader = Loader(batches)
         for request in REQUESTS:
             pairs = zip(loader(*request), batches(*request), strict=True)
@@ -101,10 +96,8 @@ class TestBatchesAhead:
     @pytest.mark.parametrize("workers", [0, 2])
     def test_streamed_batches_are_those_in_memory(self, workers: int) -> None:
         dataset = build_dataset(side=16)
-        batches = Batches(dataset, 33, "crop_flip", 3, Stream.PRETRAINING, 2)
-        loader = Loader(
-            Batches(streamed(workers, dataset), 33, "crop_flip", 3, Stream.PRETRAINING, 2)
-        )
+        batches = Batches(dataset, 33, 3, Stream.PRETRAINING, 2)
+        loader = Loader(Batches(streamed(workers, dataset), 33, 3, Stream.PRETRAINING, 2))
         for request in REQUESTS:
             pairs = zip(loader(*request), batches(*request), strict=True)
             assert all(torch.equal(made, wanted) for made, wanted in pairs)
@@ -176,39 +169,122 @@ class TestWaiting:
         assert loader.waited - before < 0.05
 
 
-class TestDecoders:
-    @pytest.mark.parametrize("count", [0, 1, 2, 10])
-    def test_they_decode_as_one_process_does_and_know_what_is_broken(
-        self, decoders: Decoders, openers: list[Callable[[], object]], count: int
+class TestProcesses:
+    @pytest.mark.parametrize("count", [1, 2, 5])
+    def test_they_do_what_one_process_does_and_know_what_is_broken(
+        self, count: int, requests: list[Request]
     ) -> None:
-        pixels, readable = decoders(openers[:count], Square(16, 3))
-        wanted, good = decode_all(openers[:count], Square(16, 3))
+        processes = DecodingProcesses(count)
+        tickets = [processes.submit(request) for request in requests]
+        for ticket, request in zip(tickets, requests, strict=True):
+            pixels, readable = processes.answer(ticket)
+            wanted, good = made(request)
+            assert torch.equal(pixels, wanted)
+            assert readable.tolist() == good.tolist()
+        processes.close()
 
-        assert np.array_equal(pixels, wanted)
-        assert readable.tolist() == good.tolist() == [i != 2 for i in range(count)]
+    def test_what_was_forgotten_comes_to_nobody(self, requests: list[Request]) -> None:
+        processes = DecodingProcesses(2)
+        tickets = [processes.submit(request) for request in requests]
+        processes.answer(tickets[1])
+        for ticket in tickets[:1] + tickets[2:]:
+            processes.forget(ticket)
+        again = processes.submit(requests[4])
 
-    def test_a_process_that_dies_costs_nothing_but_time(
-        self, decoders: Decoders, openers: list[Callable[[], object]]
+        assert torch.equal(processes.answer(again).pixels, made(requests[4])[0])
+        assert processes._answers == {}
+        assert processes._queue.under_way == processes._queue.waiting == {}
+        processes.close()
+
+    def test_a_process_that_dies_costs_nothing_but_time(self, requests: list[Request]) -> None:
+        before = set(multiprocessing.active_children())
+        processes = DecodingProcesses(2)
+        first = [processes.submit(request) for request in requests]
+        processes.answer(first[0])
+        mine = set(multiprocessing.active_children()) - before
+        for child in mine:
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+        for ticket, request in zip(first[1:], requests[1:], strict=True):
+            assert torch.equal(processes.answer(ticket).pixels, made(request)[0])
+        new = set(multiprocessing.active_children()) - before
+
+        assert len(new) == len(mine) == 2
+        assert not new & mine
+        processes.close()
+
+    def test_what_kills_every_process_is_done_here(
+        self, requests: list[Request], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        wanted, good = decode_all(openers, Square(16, 3))
-        old = {child.pid for child in multiprocessing.active_children()}
-        for pid in old:
-            os.kill(pid, signal.SIGKILL)
-        for _ in range(3):
-            pixels, readable = decoders(openers, Square(16, 3))
-            assert np.array_equal(pixels, wanted)
-            assert np.array_equal(readable, good)
+        monkeypatch.setattr(decode_workers, "_DEATHS", 1)
+        processes = DecodingProcesses(1)
+        deadly = requests[0].at(0, Deadly(os.getpid()))
+        pixels, readable = processes.answer(processes.submit(deadly))
 
-        new = {child.pid for child in multiprocessing.active_children()}
-        assert len(new) == len(old)
-        assert not new & old
+        assert readable.tolist() == [True, True, False, True, True, True, True]
+        assert torch.equal(pixels, made(deadly)[0])
+        processes.close()
+
+    def test_little_shared_memory_is_done_without(
+        self, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A container mostly has 64 MB of it; here the processes are told of none."""
+        monkeypatch.setattr(decode_workers, "_has_room", lambda _: False)
+        carrier = decode_workers._Carrier(may_share=True)
+        ticket, (pixels, readable) = carrier[3, requests[1]]
+
+        assert ticket == 3
+        assert isinstance(pixels, np.ndarray)
+        assert readable.all()
+
+    def test_a_storage_that_fails_is_told_as_it_is(self, requests: list[Request]) -> None:
+        processes = DecodingProcesses(1)
+        ticket = processes.submit(requests[0].at(3, Unreachable()))
+        with pytest.raises(StorageError, match=r"^the storage is gone$"):
+            processes.answer(ticket)
+        processes.close()
+
+    def test_they_draw_nothing_from_the_generator_of_the_training(
+        self, requests: list[Request]
+    ) -> None:
+        torch.manual_seed(3)
+        wanted = torch.rand(1)
+        torch.manual_seed(3)
+        processes = DecodingProcesses(1)
+        processes.answer(processes.submit(requests[0]))
+        processes.close()
+
+        assert torch.equal(torch.rand(1), wanted)
+
+
+class Deadly:
+    """Opens an image in one process, and kills any other."""
+
+    def __init__(self, here: int) -> None:
+        self.here = here
+
+    def __call__(self) -> Image.Image:
+        """Return an image."""
+        if os.getpid() != self.here:
+            os._exit(1)
+        return Image.new("RGB", (16, 16))
+
+
+class Unreachable:
+    """Opens nothing, for the storage fails."""
+
+    def __call__(self) -> Image.Image:
+        """Fail."""
+        raise StorageError("the storage is gone")
 
 
 PROGRAM = inspect.cleandoc(
     """
-    import multiprocessing, time
-    from raynas.data.decode_workers import Decoders
-    decoders = Decoders(2)
+    import multiprocessing, numpy, time
+    from raynas.data.decode_workers import DecodingProcesses
+    from tests.data.test_prefetch import streamed
+    processes = DecodingProcesses(2)
+    processes.answer(processes.submit(streamed(0).train.request(numpy.arange(4))))
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     """
 )
@@ -231,7 +307,7 @@ class TestEnding:
             from raynas.data.batches import Batches
             from raynas.data.prefetch import Loader
             from tests.data.test_prefetch import streamed
-            loader = Loader(Batches(streamed(2), 32, "none", 0, Stream.PRETRAINING))
+            loader = Loader(Batches(streamed(2), 32, 0, Stream.PRETRAINING))
             loader(0)
             """
         )
@@ -259,7 +335,7 @@ class TestEnding:
 
     def test_a_loader_that_nobody_uses_any_more_ends_its_processes(self) -> None:
         before = set(multiprocessing.active_children())
-        loader = Loader(Batches(streamed(2), 32, "none", 0, Stream.PRETRAINING))
+        loader = Loader(Batches(streamed(2), 32, 0, Stream.PRETRAINING))
         loader(0)
         mine = set(multiprocessing.active_children()) - before
         del loader
@@ -273,9 +349,7 @@ def test_a_lost_image_is_replaced_where_processes_decode_too() -> None:
     train = dataset.train
     assert isinstance(train, EncodedImages)
     raws = [replace(raw, open=int) if place == 5 else raw for place, raw in enumerate(train.raws)]
-    batches = Batches(
-        replace(dataset, train=replace(train, raws=raws)), 48, "none", 0, Stream.PRETRAINING
-    )
+    batches = Batches(replace(dataset, train=replace(train, raws=raws)), 48, 0, Stream.PRETRAINING)
     loader = Loader(batches)
 
     assert torch.equal(loader(0)[0], batches(0)[0])

@@ -20,7 +20,7 @@ from raynas.errors import StageError
 from raynas.seeds import Stream
 from raynas.spaces.genotype import Genotype
 from tests.builders import shipped_cells
-from tests.data.samples import build_dataset, digits
+from tests.data.samples import MIRRORED, build_dataset, digits
 from tests.settings.published import DARTS, PCDARTS, PRDARTS
 
 PRESETS = {"prdarts": PRDARTS, "darts": DARTS, "pcdarts": PCDARTS}
@@ -33,7 +33,7 @@ def begin(
     """Return a search of three small cells at epoch 0: two steps in each of three epochs."""
     small = {"cells": 3, "channels": 8, "epochs": 3, "batch": 6, "warmup": 0}
     settings = replace(PRESETS[preset], **small | changes)
-    return GateSearch(SPACE, dataset or build_dataset(count=24), settings, "crop_flip", seed)
+    return GateSearch(SPACE, dataset or build_dataset(count=24, crops=MIRRORED), settings, seed)
 
 
 def run(search: GateSearch, epochs: int) -> GateSearch:
@@ -82,7 +82,7 @@ class TestSteps:
     def test_the_step_of_the_weights_leaves_the_gates_and_theirs_the_weights(self) -> None:
         search = begin()
         before, alphas = weights(search), learnt(search)
-        search._train_weights(search._loaders[0](0), 0, 0)
+        search._train_weights(search._part(0, 0), 0, 0)
         between = weights(search)
 
         assert moved(before, between)
@@ -97,7 +97,7 @@ class TestSteps:
         streams = Stream.SEARCH_WEIGHTS, Stream.SEARCH_GATES
         for loader, half, stream in zip(search._loaders, halves(dataset, 0), streams, strict=True):
             images, labels = loader(1)
-            wanted = Batches(half, 6, "crop_flip", 0, stream)(1)
+            wanted = Batches(half, 6, 0, stream)(1)
 
             assert torch.equal(labels, wanted[1])
             assert torch.equal(images, wanted[0])
@@ -168,7 +168,7 @@ class TestSchedules:
             clip=clip, learning_rate=1.0, momentum=1e-9, weight_decay=0.0, nesterov=False
         )
         before = flat(search)
-        search._train_weights(search._loaders[0](0), 0, 0)
+        search._train_weights(search._part(0, 0), 0, 0)
         norm = (flat(search) - before).norm().item()
 
         assert norm == pytest.approx(clip, rel=1e-2) if clip else norm > 0.1
@@ -247,7 +247,7 @@ class TestLearning:
     ) -> None:
         small = {"cells": 3, "channels": channels, "epochs": 4, "batch": 16, "learning_rate": rate}
         images = digits(train=320, held_out=20)
-        search = GateSearch(SPACE, images, replace(PRESETS[preset], **small), "none", 0)
+        search = GateSearch(SPACE, images, replace(PRESETS[preset], **small), 0)
         first, *_, last = run(search, 4 if preset == "prdarts" else 2).history
 
         assert last.train_loss < first.train_loss - 0.3

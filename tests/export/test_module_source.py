@@ -29,6 +29,7 @@ CONSTANTS = {
     "RESOLUTION": 32,
     "CHANNELS": 3,
     "BITS": 12,
+    "RATIO": 0.875,
     "MEAN": (0.4, 0.5, 0.3),
     "STD": (0.25, 0.2, 0.5),
 }
@@ -140,7 +141,7 @@ def test_images_are_prepared_as_raynas_prepares_them_to_the_bit(
     mean, std = (CONSTANTS[name][:channels] for name in ("MEAN", "STD"))  # type: ignore[index]
     for name, value in {"CHANNELS": channels, "MEAN": mean, "STD": std}.items():
         monkeypatch.setattr(module, name, value)
-    pixels = decode(IMAGES[kind], Square(32, channels, 12))
+    pixels = decode(IMAGES[kind], Square(32, channels, 12, 0.875))
     assert pixels is not None
     numbers = SimpleNamespace(mean=np.float32(mean), std=np.float32(std))
     wanted = normalise(torch.from_numpy(np.array(pixels))[None], numbers)  # type: ignore[arg-type]

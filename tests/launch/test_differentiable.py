@@ -113,7 +113,7 @@ def test_a_search_as_a_trial_is_that_of_its_seed_alone(whole: Ended) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = GateSearch(space, dataset, settings.differentiable, settings.images.augment, 1)
+        alone = GateSearch(space, dataset, settings.differentiable, 1)
         epochs = [alone.run_epoch() for _ in range(EPOCHS)]
     finally:
         torch.set_num_threads(threads)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.older_names import named_before
 from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, ScoreName
 from raynas.settings.settings import _FREE, Settings, differences, flat
 from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
@@ -356,13 +357,22 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert other.digest != Settings().digest
 
 
-LATER = ("search.path-bonus", "images.parts", "images.bits", "images.verify")
+LATER = (
+    "search.path-bonus",
+    "images.parts",
+    "images.bits",
+    "images.verify",
+    "images.colour-jitter",
+    "images.crop-area",
+    "images.crop-aspect",
+    "images.evaluation-ratio",
+)
 
 
 def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (
     None
 ):
-    named = flat(json.loads(Settings().to_json()))
+    named = named_before(flat(json.loads(Settings().to_json())))
     older = {
         name: value
         for name, value in named.items()

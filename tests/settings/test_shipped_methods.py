@@ -86,7 +86,7 @@ def test_a_differentiable_method_ends_in_a_network_of_the_space_that_its_file_na
     settings = LOADED[method]
     space = shipped_cells(settings.space)
     tiny = replace(settings.differentiable, cells=3, channels=8, epochs=1, batch=6, warmup=0)
-    searching = GateSearch(space, build_dataset(count=24), tiny, "none", 0)
+    searching = GateSearch(space, build_dataset(count=24), tiny, 0)
     epoch = searching.run_epoch()
 
     assert math.isfinite(epoch.train_loss)

@@ -30,7 +30,7 @@ def test_a_setting_that_nobody_has_thought_about_decides_every_part(part: Part) 
     ("name", "parts"),
     [
         ("seed", set(PARTS)),
-        ("images.augment", set(PARTS)),
+        ("images.crop", set(PARTS)),
         ("pretrain.epochs", {"pretraining", "scores"}),
         ("pretrain.initialisation", {"pretraining", "scores", "checks"}),
         ("search.score-images", {"scores"}),

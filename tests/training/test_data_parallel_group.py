@@ -12,6 +12,7 @@ import torch
 from torch import distributed, nn
 
 from raynas.data.batches import part_share
+from raynas.data.crops import CENTRE, Crops
 from raynas.differentiable.search import GateSearch
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -21,7 +22,7 @@ from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
-from tests.data.samples import build_dataset, tiny_space
+from tests.data.samples import MIRRORED, build_dataset, tiny_space
 from tests.settings.published import PRDARTS
 
 pytestmark = pytest.mark.slow
@@ -68,19 +69,19 @@ def without_batch_norms() -> SearchSpace:
 def plain(group: DataParallelGroup = ALONE) -> Retraining:
     """Return a retraining whose result does not depend on the number of workers."""
     path = Architecture((0, 0))
-    return Retraining(without_batch_norms(), path, build_dataset(), PLAIN, "none", 0, group=group)
+    return Retraining(without_batch_norms(), path, build_dataset(), PLAIN, 0, group=group)
 
 
 def usual(group: DataParallelGroup = ALONE) -> Retraining:
     """Return a retraining with everything random switched on."""
     path = Architecture((0, 1, 2))
-    return Retraining(tiny_space(), path, build_dataset(), USUAL, "crop_flip", 0, group=group)
+    return Retraining(tiny_space(), path, build_dataset(crops=MIRRORED), USUAL, 0, group=group)
 
 
-def search(group: DataParallelGroup = ALONE, warmup: int = 0, augment: str = "none") -> GateSearch:
+def search(group: DataParallelGroup = ALONE, warmup: int = 0, crops: Crops = CENTRE) -> GateSearch:
     """Return a search of two steps in each of three epochs."""
     space, settings = replace(shipped_cells(), nodes=2), replace(GATES, warmup=warmup)
-    return GateSearch(space, build_dataset(count=24), settings, augment, 0, group=group)
+    return GateSearch(space, build_dataset(count=24, crops=crops), settings, 0, group=group)
 
 
 def train(subject: Trained, epochs: int) -> Trained:
@@ -117,7 +118,7 @@ def work(rank: int, folder: Path) -> None:
         "plain": train(plain(group), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
         "again": train(again, 1).to_bytes(),
-        "search": train(search(group, warmup=1, augment="crop_flip"), 3).to_bytes(),
+        "search": train(search(group, warmup=1, crops=MIRRORED), 3).to_bytes(),
         "rest": safetensors.torch.save(searched_at_rest(group)),
         "norm": safetensors.torch.save(norm.state_dict()),
     }

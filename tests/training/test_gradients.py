@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from raynas.data.batches import Batches
+from raynas.data.batches import Batches, on_device
 from raynas.nets.supernet import LayerIndicator
 from raynas.seeds import Stream
 from raynas.settings.stages import PretrainSettings
@@ -27,7 +27,7 @@ def one(compute: PathGradients, vector: Vector, step: int, piece: Piece) -> Grad
 
 def build(settings: PretrainSettings) -> PathGradients:
     """Return what computes the pieces of two shards of a small data set."""
-    return PathGradients(tiny_space(), build_dataset(), settings, "none", 0, 2)
+    return PathGradients(tiny_space(), build_dataset(), settings, 0, 2)
 
 
 def noisy(vector: Vector, seed: int = 0) -> Vector:
@@ -43,7 +43,7 @@ class Exact:
         dataset = build_dataset()
         self.frozen = build_supernet(tiny_space(), settings, dataset, 0)
         self.frozen.supernet.double()
-        self._batches = Batches(dataset, settings.batch, "none", 0, Stream.PRETRAINING, 2)
+        self._batches = Batches(dataset, settings.batch, 0, Stream.PRETRAINING, 2)
         self._smoothing = settings.label_smoothing
 
     def loss(self, vector: npt.NDArray[Any], step: int, piece: Piece) -> torch.Tensor:
@@ -53,7 +53,8 @@ class Exact:
         sizes = [part.numel() for part in used]
         for part, numbers in zip(used, values.split(sizes), strict=True):
             part.data = numbers.view_as(part)
-        images, labels = self._batches(step, piece.shard)
+        batch = self._batches(step, piece.shard)
+        images, labels = on_device(batch, build_dataset(), torch.device("cpu"))
         logits = self.frozen.supernet(images.double(), piece.path)
         return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing)
 

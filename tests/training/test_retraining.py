@@ -21,7 +21,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells, shipped_space
-from tests.data.samples import build_dataset, digits, tiny_space
+from tests.data.samples import MIRRORED, build_dataset, digits, tiny_space
 from tests.training.reads import Reads
 
 PATH = Architecture((0, 1, 2))
@@ -32,13 +32,16 @@ def begin(
     dataset: Dataset | None = None,
     path: Architecture = PATH,
     seed: int = 0,
-    augment: str = "crop_flip",
     **settings: Any,
 ) -> Retraining:
     """Return a retraining at epoch 0, with everything random switched on."""
     usual = RetrainSettings(epochs=4, batch=16, dropout=0.3, ema_decay=0.9)
     return Retraining(
-        tiny_space(), path, dataset or build_dataset(), replace(usual, **settings), augment, seed
+        tiny_space(),
+        path,
+        dataset or build_dataset(crops=MIRRORED),
+        replace(usual, **settings),
+        seed,
     )
 
 
@@ -47,7 +50,7 @@ def of_cells(images: Dataset, **settings: Any) -> Retraining:
     space, usual = shipped_cells(), RetrainSettings(batch=16, learning_rate=0.1)
     cell = "sep3(1) skip_connect(1) | sep3(1) sep3(2) | dil3(1) sep3(2) | sep3(1) dil3(4)"
     path = space.parse(f"normal: {cell}; reduction: {cell}")
-    return Retraining(space, path, images, replace(usual, **settings), "none", 0)
+    return Retraining(space, path, images, replace(usual, **settings), 0)
 
 
 def train(retraining: Retraining, epochs: int) -> Retraining:
@@ -315,7 +318,7 @@ class TestWeights:
 
 def test_a_step_asks_the_device_for_nothing() -> None:
     retraining = Retraining(
-        tiny_space(), Architecture((0, 1, 2)), build_dataset(), RetrainSettings(), "none", 0
+        tiny_space(), Architecture((0, 1, 2)), build_dataset(), RetrainSettings(), 0
     )
     retraining.train_step(0)
     with Reads() as reads:

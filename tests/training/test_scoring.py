@@ -11,7 +11,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from raynas.data.batches import Batches, normalise
+from raynas.data.batches import Batches, normalise, on_device
+from raynas.data.crops import CENTRE
 from raynas.data.dataset import Dataset
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
@@ -20,14 +21,14 @@ from raynas.nets.supernet import batch_norms
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.scores import ScoreName
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings, SearchSettings
+from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
 from raynas.training.scoring import ProxyScore, SubnetAccuracy, make_score
 from tests.builders import build_generator, build_space, run_python
-from tests.data.samples import InProcess, begin_pretraining, build_dataset
+from tests.data.samples import SHIFTED, InProcess, begin_pretraining, build_dataset
 
 SPACE = build_space("RNN")
 BATCHES = 3
@@ -37,7 +38,7 @@ WEIGHTS, NORMS = "all", "all_bn"
 @cache
 def dataset() -> Dataset:
     """Return images of which there are more for validation than a score looks at."""
-    return build_dataset(count=120, channels=1)
+    return build_dataset(count=120, channels=1, crops=SHIFTED)
 
 
 def settings(trainable: Any = WEIGHTS, **search: Any) -> Settings:
@@ -53,8 +54,7 @@ def settings(trainable: Any = WEIGHTS, **search: Any) -> Settings:
         learning_rate=0.01,
         classifier_rate=0.01,
     )
-    images = ImageSettings(augment="crop")
-    return Settings(images=images, pretrain=pretrain, search=replace(changed, **search))
+    return Settings(pretrain=pretrain, search=replace(changed, **search))
 
 
 @cache
@@ -107,7 +107,7 @@ def give_mean_statistics(network: nn.Sequential, batches: Batches) -> None:
     hooks = [norm.register_forward_pre_hook(watch(i)) for i, norm in enumerate(norms)]
     network.train()
     for step in range(BATCHES):
-        network(batches(step)[0])
+        network(on_device(batches(step), dataset(), torch.device("cpu"))[0])
     for hook in hooks:
         hook.remove()
     for number, norm in enumerate(norms):
@@ -127,7 +127,7 @@ class TestSubnetAccuracy:
         score = scorer(trainable)
         chosen = np.sort(random_numbers(0, Stream.SCORED_IMAGES).permutation(60)[:37])
         images = dataset().val.take(chosen)
-        batches = Batches(dataset(), 16, "crop", 0, Stream.RECALIBRATION)
+        batches = Batches(dataset(), 16, 0, Stream.RECALIBRATION)
         found, expected = [], []
         for choices in ((0, 0, 0), (2, 1, 0), (1, 2, 2), (2, 2, 1)):
             network = stand_alone(Architecture(choices), trainable)
@@ -180,7 +180,7 @@ class TestSubnetAccuracy:
         parts = (frozen.supernet.stem, frozen.supernet.candidate(0, 1))
         norm = frozen.supernet.candidate(1, 3)
         network = nn.Sequential(*parts, norm, frozen.supernet.head)
-        give_mean_statistics(network, Batches(dataset(), 16, "crop", 0, Stream.RECALIBRATION))
+        give_mean_statistics(network, Batches(dataset(), 16, 0, Stream.RECALIBRATION))
 
         assert isinstance(norm, nn.BatchNorm2d)
         expected = evaluate(network, score._images, dataset(), torch.device("cpu")).accuracy
@@ -238,7 +238,8 @@ class TestProxies:
     def test_a_score_is_that_of_the_untrained_subnet_on_a_batch(self, proxy: ScoreName) -> None:
         space = build_space("RNN", identity=True)
         score = make_score(space, dataset(), settings(score=proxy), np.zeros(0, np.float32), "cpu")
-        images, labels = Batches(dataset(), 32, "none", 0, Stream.PROXY_IMAGES)(0)
+        batch = Batches(dataset(), 32, 0, Stream.PROXY_IMAGES, crops=CENTRE)(0)
+        images, labels = on_device(batch, dataset(), torch.device("cpu"))
         architectures = [Architecture(choices) for choices in ((0, 1, 2), (2, 3, 3))]
         found = [score(each) for each in architectures]
 

@@ -245,6 +245,7 @@ def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> Plan
         class_counts=dataset.class_counts,
         mean=dataset.mean.tolist(),
         std=dataset.std.tolist(),
+        evaluation_ratio=dataset.evaluation_ratio,
         latency_table=latencies.digest if latencies else None,
         space_digest=space,
         random_numbers=VERSION,

@@ -209,8 +209,7 @@ def _training(  # noqa: PLR0913 - what a trial is made of
     device: str,
 ) -> Iterator[torch.Tensor]:
     """Yield the losses of a training, step by step, for ever."""
-    augment, seed = settings.images.augment, settings.seed
-    training = Retraining(plan.space, architecture, dataset, retrain, augment, seed, device)
+    training = Retraining(plan.space, architecture, dataset, retrain, settings.seed, device)
     return map(training.train_step, itertools.count())
 
 

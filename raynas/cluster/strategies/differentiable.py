@@ -199,7 +199,7 @@ def _probe_epoch(
     whole = settings.differentiable
     own = replace(whole, batch=math.ceil(whole.batch / plan.trial_size.workers), warmup=0)
     space = cells_for(plan.space, own)
-    gates = GateSearch(space, dataset, own, settings.images.augment, settings.seed, device)
+    gates = GateSearch(space, dataset, own, settings.seed, device)
     steps = map(gates.step, itertools.count())
     with certain_if_fails(lambda: next(steps)):
         step = seconds_of(lambda: float(next(steps).val_loss))  # waits for the device

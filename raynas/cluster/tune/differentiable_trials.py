@@ -57,7 +57,6 @@ def gate_trial(
         cells_for(inputs.space, settings.differentiable),
         inputs.dataset,
         settings.differentiable,
-        settings.images.augment,
         config["seed"],
         inputs.device,
         group,

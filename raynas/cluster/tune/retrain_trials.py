@@ -53,7 +53,6 @@ def retrain_trial(
         Architecture.parse(text),
         dataset,
         settings.retrain,
-        settings.images.augment,
         settings.seed,
         inputs.device,
         group,

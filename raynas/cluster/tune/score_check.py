@@ -106,10 +106,8 @@ def check_trial(
     inputs.use_threads()
     space, dataset, settings = inputs.space, inputs.dataset, inputs.settings
     architecture, device = Architecture.parse(config["architecture"]), inputs.device
-    augment, seed = settings.images.augment, settings.seed
-    training = Retraining(
-        space, architecture, dataset, settings.retrain, augment, seed, device, group
-    )
+    seed = settings.seed
+    training = Retraining(space, architecture, dataset, settings.retrain, seed, device, group)
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
     work = WorkTime()
     while training.epoch < settings.retrain.epochs:

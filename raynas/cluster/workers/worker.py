@@ -42,7 +42,6 @@ def supernet_recipe(space: SearchSpace, settings: Settings, shards: int, gpus: f
             space,
             dataset,
             settings.pretrain,
-            settings.images.augment,
             settings.seed,
             shards,
             device,

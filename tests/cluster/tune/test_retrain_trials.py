@@ -35,7 +35,7 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, RetrainSettings, SearchSettings
+from raynas.settings.stages import RetrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.loading import load_space, space_module_name
@@ -144,7 +144,7 @@ def begin(folder: Path, retrain: RetrainSettings) -> Experiment:
     path.write_text(SPACE_FILE)
     space = load_space(str(path), folder)
     ship_by_value(space_module_name(str(path)))
-    settings = Settings(images=ImageSettings(augment="none"), retrain=retrain)
+    settings = Settings(retrain=retrain)
     store = RunStore.create(str(folder / "run"))
     return Experiment(folder, space, build_dataset(count=240), settings, store, Bar(), {})
 
@@ -152,7 +152,7 @@ def begin(folder: Path, retrain: RetrainSettings) -> Experiment:
 def retraining_of(experiment: Experiment, architecture: str) -> Retraining:
     """Return a trial's retraining without Tune."""
     settings, path = experiment.settings, Architecture.parse(architecture)
-    return Retraining(experiment.space, path, experiment.dataset, settings.retrain, "none", 0)
+    return Retraining(experiment.space, path, experiment.dataset, settings.retrain, 0)
 
 
 def run(

@@ -124,7 +124,7 @@ class TestCheck:
     def test_a_row_s_numbers_are_those_of_this_process(self, checked_run: Run) -> None:
         dataset, row = checked_run.dataset, rows_of(checked_run)["1-1"]
         short = replace(SETTINGS.retrain, epochs=1)
-        training = Retraining(SPACE, Architecture((1, 1)), dataset, short, "auto", 0)
+        training = Retraining(SPACE, Architecture((1, 1)), dataset, short, 0)
         proxy = ProxyScore(SPACE, dataset, SETTINGS, "cpu", "naswot")
 
         assert row["val_accuracy"] == training.run_epoch().val_accuracy

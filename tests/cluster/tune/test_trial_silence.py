@@ -15,7 +15,7 @@ from raynas.cluster.tune.score_check import check_trial
 from raynas.cluster.tune.scoring_trials import ScoringTrial
 from raynas.cluster.tune.trial_silence import MOST_SECONDS, WatchedTime, WorkTime
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, RetrainSettings
+from raynas.settings.stages import RetrainSettings
 from raynas.storage.run_store import RunStore
 from raynas.training.scoring import Remembered
 from tests.builders import build_space, shipped_cells
@@ -23,7 +23,7 @@ from tests.data.samples import build_dataset
 
 DATASET = build_dataset(count=24)
 SETTINGS = replace(
-    Settings(images=ImageSettings(augment="none"), retrain=RetrainSettings(epochs=2, batch=12)),
+    Settings(retrain=RetrainSettings(epochs=2, batch=12)),
     differentiable=replace(
         Settings().differentiable, cells=3, channels=8, epochs=2, batch=6, warmup=0
     ),

@@ -24,7 +24,6 @@ from raynas.cluster.workers.worker_handle import Member
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, Piece, Vector
 from raynas.training.pretraining import Pretraining, StepReport
@@ -39,7 +38,7 @@ from tests.data.samples import (
 pytestmark = pytest.mark.cluster
 
 SHARDS, STEPS = 2, 4
-SETTINGS = Settings(images=ImageSettings(augment="none"), pretrain=small_pretraining())
+SETTINGS = Settings(pretrain=small_pretraining())
 
 
 def begin() -> Pretraining:
