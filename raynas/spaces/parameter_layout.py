@@ -4,9 +4,9 @@ Only these numbers travel between the driver and its workers. ``Segment`` descri
 parameter; the vector is all of them end to end, in the order of the supernet's modules.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,22 +52,9 @@ def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[n
     return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
 
 
-def parts_on(
-    segments: Sequence[Segment], path: Architecture, values: npt.NDArray[Any]
-) -> Iterator[tuple[Segment, npt.NDArray[Any]]]:
-    """Yield each segment that a path uses with its part of the path's gradient, in order.
-
-    Args:
-        segments: Those of the vector, or its units.
-        path: A path.
-        values: Its gradient: a number for each index of ``indices_on``.
-    """
-    start = 0
-    for segment in segments:
-        if segment.is_on(path):
-            stop = start + segment.stop - segment.start
-            yield segment, values[start:stop]
-            start = stop
+def classifier_start(segments: Sequence[Segment]) -> int:
+    """Return the first index of the classifier, which comes last; the end where it is frozen."""
+    return next((part.start for part in segments if part.role == "classifier"), segments[-1].stop)
 
 
 def owners(

@@ -33,11 +33,16 @@ class Importance:
         sizes = [part.stop - part.start for part in segments]
         self._sides = np.repeat([part.positions**0.5 for part in segments], sizes)
 
-    def add(self, span: slice, changes: Array) -> None:
-        """Add the changes theta dL/dtheta of a candidate, which lie in a span of the vector."""
+    def add(self, indices: npt.NDArray[np.int64], changes: Array) -> None:
+        """Add the changes theta dL/dtheta of a path.
+
+        Args:
+            indices: Which numbers of the vector they are of, in order.
+            changes: One for each.
+        """
         size = np.abs(changes)
-        self.taylor += self._summed(self._scales[span], size)
-        self.saliency += self._summed(self._norms[span], self._sides[span] * size)
+        self.taylor += self._summed(self._scales[indices], size)
+        self.saliency += self._summed(self._norms[indices], self._sides[indices] * size)
 
     def _summed(self, cells: npt.NDArray[np.int64], values: Array) -> Array:
         count = self.taylor.size

@@ -1,9 +1,9 @@
 """BN-only pretraining of the supernet: the driver's side, without knowing who computes.
 
 Source: FairNAS (sum over the paths of a step, one update), the paper's Algorithm 1, BN-NAS
-(optimiser). Gradients are summed over paths and averaged
-over images, always in the same order and in float64, so the result does not depend on who
-computed which piece or who answered first.
+(optimiser). Gradients are summed over paths and averaged over images, so that the result does not
+depend on who computed which piece or who answered first: those of a path in float64 and always in
+the same order, those of the classifier exactly (``exact_sums``).
 """
 
 import math
@@ -24,17 +24,22 @@ from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
-from raynas.spaces.parameter_layout import Segment, parts_on, units
+from raynas.spaces.parameter_layout import (
+    Segment,
+    classifier_start,
+    indices_on,
+    units,
+)
 from raynas.training.checkpoints import read_metadata
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Gradient, Piece, Vector
 from raynas.training.importance import Importance
 
 
 class ComputePieces(Protocol):
     """The seam to the workers: all pieces of a step to their gradients, in the same order."""
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and the sum of the classifier's."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Pretraining:
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
         self._importance = Importance(segments, self.updates.shape)
         self._units = units(segments)
+        self._own = [unit for unit in self._units if unit.role != "classifier"]
+        self._classifier = slice(classifier_start(segments), None)
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
         self._optimiser = self._make_optimiser()
@@ -124,8 +131,8 @@ class Pretraining:
             paths = self.paths(self.step)
             # shard by shard: who computes all paths of one decodes its images once
             pieces = [Piece(path, shard) for shard in range(self._num_shards) for path in paths]
-            gradients = compute(self.vector.numpy(), self.step, pieces)
-            loss = self._mean_loss(gradients)
+            computed = compute(self.vector.numpy(), self.step, pieces)
+            loss = self._mean_loss(computed.gradients)
             if not math.isfinite(loss):
                 raise StageError(
                     f"pretraining, step {self.step}: the loss is {loss}; the batch norms diverged, "
@@ -133,7 +140,7 @@ class Pretraining:
                 )
             step = self.step
             self.step += 1  # first: interrupted here, the state is ahead of what is recorded of it
-            rate = self._apply(pieces, gradients, step)
+            rate = self._apply(pieces, computed, step)
             self.updates += count_updates(self._sizes, paths)
             yield StepReport(step, loss, rate, len(paths))
 
@@ -143,17 +150,17 @@ class Pretraining:
             return uniform_paths(self._sizes, self._seed, step)
         return fair_paths(self._sizes, self._seed, step, self._settings.extra)
 
-    def _apply(self, pieces: Sequence[Piece], gradients: Sequence[Gradient], step: int) -> float:
-        """Add up the gradients in order and update once; return the learning rate."""
+    def _apply(self, pieces: Sequence[Piece], computed: Computed, step: int) -> float:
+        """Add up the gradients and update once; return the learning rate."""
         total = np.zeros(len(self.vector), dtype=np.float64)
         used = np.zeros(len(self.vector), dtype=bool)
-        for piece, values in self._mean_over_shards(pieces, gradients):
-            for unit, gradient in parts_on(self._units, piece.path, values):
-                span = slice(unit.start, unit.stop)
-                total[span] += gradient
-                used[unit.start] = True
-                if unit.candidate is not None:
-                    self._importance.add(span, self.vector.numpy()[span] * gradient)
+        for piece, gradient in self._mean_over_shards(pieces, computed.gradients):
+            indices = indices_on(self._own, piece.path)
+            total[indices] += gradient
+            used[indices] = True
+            self._importance.add(indices, self.vector.numpy()[indices] * gradient)
+        total[self._classifier] = computed.classifier.to_floats()
+        used[self._classifier] = True  # by every path
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
         if self._settings.weight_decay:

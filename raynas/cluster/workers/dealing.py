@@ -8,12 +8,13 @@ computes a piece has no influence on the result.
 from collections.abc import Collection, Sequence
 
 
-def deal(
+def deal(  # noqa: PLR0913 - everything that decides who takes what
     missing: Sequence[int],
     shards: Sequence[int],
     num_workers: int,
     own: Collection[int],
     others: Collection[int],
+    portions: int = 2,
 ) -> list[int]:
     """Return the indices of the pieces for the next idle worker.
 
@@ -25,6 +26,7 @@ def deal(
         num_workers: Workers that share the step.
         own: Shards that this worker has had in this step or in the last one.
         others: Shards that other workers have had then.
+        portions: Parts of an even share, one of which is dealt.
     """
     if num_workers == 1:
         return list(missing)
@@ -32,7 +34,7 @@ def deal(
     for index in missing:
         pieces.setdefault(shards[index], []).append(index)
     order = sorted(pieces, key=lambda shard: (shard not in own, shard in others, shard))
-    parts = 2 * num_workers
+    parts = portions * num_workers
     if len(set(shards)) >= num_workers:
         return [index for shard in order[: -(-len(order) // parts)] for index in pieces[shard]]
     return [index for shard in order for index in pieces[shard]][: -(-len(missing) // parts)]

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import ray
 import torch
@@ -25,11 +24,11 @@ from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings
-from raynas.spaces.parameter_layout import indices_on
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Piece, Vector
 from raynas.training.pretraining import Pretraining, StepReport
 from tests.data.samples import (
     InProcess,
+    Pretended,
     begin_pretraining,
     build_dataset,
     small_pretraining,
@@ -261,12 +260,10 @@ def breaking_recipe(dataset: Dataset) -> Compute:
     class Breaking:
         waited = 0.0
 
-        def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-            del vector
+        def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
             if step == 2:
                 raise ValueError("broken in step 2")
-            sizes = [len(indices_on(begin().segments, piece.path)) for piece in pieces]
-            return [Gradient(np.zeros(size, np.float32), 1.0) for size in sizes]
+            return Pretended(begin().segments, shards=SHARDS)(vector, step, pieces)
 
     return Breaking()
 
