@@ -14,7 +14,6 @@ is not finite makes the whole sum NaN, as it would make a sum of floats.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,18 +36,16 @@ class ExactSum:
     units: npt.NDArray[np.int64]
     is_finite: bool = True
 
-    def to_floats(self) -> npt.NDArray[np.float64]:
-        """Return the sum; NaN everywhere if a term was not finite."""
-        return self.units * (UNIT if self.is_finite else np.nan)
-
-
-def add_up(sums: Iterable[ExactSum]) -> ExactSum:
-    """Return the sum of at least one sum, whatever their order and grouping."""
-    first, *others = sums
-    units = first.units.copy() if others else first.units
-    for other in others:
+    def plus_(self, other: "ExactSum") -> "ExactSum":
+        """Return the sum of both, in the memory of this one where that can be written."""
+        units = np.require(self.units, requirements="W")
         units += other.units
-    return ExactSum(units, all(each.is_finite for each in [first, *others]))
+        return ExactSum(units, self.is_finite and other.is_finite)
+
+    def to_floats(self, out: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
+        """Return the sum, in the memory that is given; NaN everywhere if a term was not finite."""
+        found = np.empty(len(self.units)) if out is None else out
+        return np.multiply(self.units, UNIT if self.is_finite else np.nan, out=found)
 
 
 class ExactAdder:

@@ -97,7 +97,10 @@ class Pretraining:
         self._importance = Importance(segments, self.updates.shape)
         self._units = units(segments)
         self._own = [unit for unit in self._units if unit.role != "classifier"]
-        self._classifier = slice(classifier_start(segments), None)
+        self._first = classifier_start(segments)
+        # of a step, kept: fresh memory of this size takes as long as the sums
+        self._total = np.zeros(len(vector), dtype=np.float64)
+        self._summed = torch.zeros_like(self.vector)
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
         self._optimiser = self._make_optimiser()
@@ -114,8 +117,9 @@ class Pretraining:
             if views
         ]
         if settings.optimiser == "adam":
-            return torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999))
-        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+            betas = settings.momentum, 0.999
+            return torch.optim.Adam(groups, lr=0.0, betas=betas, foreach=True)
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, foreach=True)
 
     def _select(self, is_classifier: bool) -> list[torch.Tensor]:
         pairs = zip(self._units, self._views, strict=True)
@@ -152,25 +156,26 @@ class Pretraining:
 
     def _apply(self, pieces: Sequence[Piece], computed: Computed, step: int) -> float:
         """Add up the gradients and update once; return the learning rate."""
-        total = np.zeros(len(self.vector), dtype=np.float64)
+        total, first = self._total, self._first
+        total[:first] = 0
+        computed.classifier.to_floats(out=total[first:])
         used = np.zeros(len(self.vector), dtype=bool)
+        used[first:] = True  # by every path
         for piece, gradient in self._mean_over_shards(pieces, computed.gradients):
             indices = indices_on(self._own, piece.path)
             total[indices] += gradient
             used[indices] = True
             self._importance.add(indices, self.vector.numpy()[indices] * gradient)
-        total[self._classifier] = computed.classifier.to_floats()
-        used[self._classifier] = True  # by every path
         if self._settings.clip > 0:
             np.clip(total, -self._settings.clip, self._settings.clip, out=total)
         if self._settings.weight_decay:
             for part in self._decayed:  # g + decay w
                 weights = self.vector.numpy()[part.start : part.stop]
                 total[part.start : part.stop] += self._settings.weight_decay * weights
-        summed = torch.from_numpy(total.astype(np.float32))
+        self._summed.copy_(torch.from_numpy(total))
         for unit, view in zip(self._units, self._views, strict=True):
             # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)
-            view.grad = summed[unit.start : unit.stop] if used[unit.start] else None
+            view.grad = self._summed[unit.start : unit.stop] if used[unit.start] else None
         factor = self._decay(step)
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * factor

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from raynas.search.sampling import fairness_cycle
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import indices_on
-from raynas.training.exact_sums import ExactSum, add_up
+from raynas.training.exact_sums import ExactSum
 from raynas.training.gradients import Computed, Gradient, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
 from tests.builders import build_space
@@ -245,7 +246,9 @@ class TestSums:
                 found = member(vector, step, [pieces[index] for index in share])
                 done |= zip(share.tolist(), found.gradients, strict=True)
                 sums.append(found.classifier)
-            return Computed([done[index] for index in range(len(pieces))], add_up(sums))
+            return Computed(
+                [done[index] for index in range(len(pieces))], reduce(ExactSum.plus_, sums)
+            )
 
         alone, shared = (
             begin_pretraining(settings, space, dataset, num_steps=3, num_shards=2) for _ in range(2)

@@ -8,7 +8,7 @@ at all, and those that were taken have no piece in common.
 from collections.abc import Sequence
 
 from raynas.cluster.workers.messages import Answer
-from raynas.training.exact_sums import ExactSum, add_up
+from raynas.training.exact_sums import ExactSum
 from raynas.training.gradients import Computed, Gradient
 
 
@@ -45,8 +45,8 @@ class Gathering:
         if answer.step != self._step or (counts_twice and computed.classifier.units.size):
             return  # it is late, and others have done it
         self._gradients |= zip(share, computed.gradients, strict=True)
-        taken = [self._classifier] if self._classifier else []
-        self._classifier = add_up([*taken, computed.classifier])
+        total = self._classifier
+        self._classifier = total.plus_(computed.classifier) if total else computed.classifier
         self.seconds, self.waited = self.seconds + answer.seconds, self.waited + answer.waited
 
     def computed(self) -> Computed:

@@ -20,7 +20,6 @@ from raynas.spaces.architecture import Architecture
 from raynas.training.exact_sums import ExactSum
 from raynas.training.gradients import Computed, Gradient, Piece, Vector
 
-Numbers = npt.NDArray[np.float32] | npt.NDArray[np.int64]
 Parts = Sequence[bytes | memoryview]
 """A message before its parts are joined, which copies them."""
 
@@ -106,11 +105,11 @@ class Answer:
         return cls(head["step"], computed, head["seconds"], head["waited"])
 
 
-def _to_parts(head: dict[str, Any], arrays: Sequence[Numbers]) -> Parts:
+def _to_parts(head: dict[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> Parts:
     line = json.dumps(head).encode() + b"\n"
     padding = -len(line) % 8  # numbers start where int64 may start
     line = line[:-1] + b" " * padding + b"\n"
-    return [line, *(memoryview(array).cast("B") for array in arrays if array.size)]
+    return [line, *(array.data.cast("B") for array in arrays if array.size)]
 
 
 def _read_head(content: bytes | bytearray) -> tuple[dict[str, Any], int]:
