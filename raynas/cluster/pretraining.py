@@ -1,21 +1,19 @@
 """The first stage of a run: the supernet's batch norms, trained on Ray actors, step by step."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
+from raynas.cluster.workers.dealing import portions_of
 from raynas.cluster.workers.path_workers import PathWorkers
 from raynas.cluster.workers.worker import supernet_recipe
 from raynas.recording.initial_isometry import initial_isometry
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.spaces.chain import SearchSpace
-from raynas.spaces.parameter_layout import Segment, classifier_start
+from raynas.spaces.parameter_layout import classifier_start
 from raynas.terminal.deferred_signals import Shield
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining, learned_nothing
-
-_LONG = 2**17  # numbers of a classifier, 1 MiB in each answer
 
 
 def pretrain(run: Run) -> Pretraining | None:
@@ -70,18 +68,10 @@ def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     recipe = on_fit_nodes(
         supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker), run.demands
     )
-    crew = replace(plan.crew(settings.pretrain), portions=portions_of(state.segments))
+    portions = portions_of(len(state.vector) - classifier_start(state.segments))
+    crew = replace(plan.crew(settings.pretrain), portions=portions)
     say = run.stages.print
     with PathWorkers(recipe, run.dataset, crew, say) as workers, journal, Shield() as shield:
         for step in state.run(shield.opened(workers)):
             journal.add(step, len(workers.healthy), workers.waiting_share)
             advance(state.step, f"loss {step.loss:.3f}")
-
-
-def portions_of(segments: Sequence[Segment]) -> int:
-    """Return in how many portions a worker takes its share of a step.
-
-    Each answer holds the sum of the classifier's gradients. Two portions let who is faster take
-    more; where that sum is long, sending it once more costs more than is gained.
-    """
-    return 1 if segments[-1].stop - classifier_start(segments) > _LONG else 2

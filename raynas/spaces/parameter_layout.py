@@ -4,9 +4,9 @@ Only these numbers travel between the driver and its workers. ``Segment`` descri
 parameter; the vector is all of them end to end, in the order of the supernet's modules.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,25 +57,22 @@ def classifier_start(segments: Sequence[Segment]) -> int:
     return next((part.start for part in segments if part.role == "classifier"), segments[-1].stop)
 
 
-def owners(
-    segments: Sequence[Segment], shape: tuple[int, ...], roles: Collection[Role]
-) -> npt.NDArray[np.int64]:
-    """Return for each number of the vector the candidate that it belongs to.
+def parts_on(
+    segments: Sequence[Segment], path: Architecture, values: npt.NDArray[Any]
+) -> Iterator[tuple[Segment, npt.NDArray[Any]]]:
+    """Yield each segment that a path uses with its part of the path's gradient, in order.
 
     Args:
-        segments: What the parts of the vector are.
-        shape: L x max(sizes); candidate i of layer l is the cell l * max(sizes) + i.
-        roles: Which numbers count.
-
-    Returns:
-        The cell of each number of such a role; the number of cells for everything else.
+        segments: Those of the vector, or its units; without the classifier's if values are.
+        path: A path.
+        values: Its gradient: a number for each index of ``indices_on``.
     """
-    layers, width = shape
-    owner = np.full(segments[-1].stop, layers * width, dtype=np.int64)
-    for part in segments:
-        if part.role in roles and part.layer is not None and part.candidate is not None:
-            owner[part.start : part.stop] = part.layer * width + part.candidate
-    return owner
+    start = 0
+    for segment in segments:
+        if segment.is_on(path):
+            stop = start + segment.stop - segment.start
+            yield segment, values[start:stop]
+            start = stop
 
 
 def units(segments: Sequence[Segment]) -> list[Segment]:

@@ -42,10 +42,9 @@ class ExactSum:
         units += other.units
         return ExactSum(units, self.is_finite and other.is_finite)
 
-    def to_floats(self, out: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
-        """Return the sum, in the memory that is given; NaN everywhere if a term was not finite."""
-        found = np.empty(len(self.units)) if out is None else out
-        return np.multiply(self.units, UNIT if self.is_finite else np.nan, out=found)
+    def to_floats(self, part: slice = slice(None)) -> npt.NDArray[np.float64]:
+        """Return the sum, or a part of it; NaN everywhere if a term was not finite."""
+        return np.multiply(self.units[part], UNIT if self.is_finite else np.nan, dtype=np.float64)
 
 
 class ExactAdder:

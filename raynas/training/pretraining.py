@@ -27,12 +27,14 @@ from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import (
     Segment,
     classifier_start,
-    indices_on,
+    parts_on,
     units,
 )
 from raynas.training.checkpoints import read_metadata
 from raynas.training.gradients import Computed, Gradient, Piece, Vector
 from raynas.training.importance import Importance
+
+_BLOCK = 2**15  # numbers whose sums stay in a processor's cache
 
 
 class ComputePieces(Protocol):
@@ -98,9 +100,7 @@ class Pretraining:
         self._units = units(segments)
         self._own = [unit for unit in self._units if unit.role != "classifier"]
         self._first = classifier_start(segments)
-        # of a step, kept: fresh memory of this size takes as long as the sums
-        self._total = np.zeros(len(vector), dtype=np.float64)
-        self._summed = torch.zeros_like(self.vector)
+        self._summed = torch.zeros_like(self.vector)  # a step's gradient
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
         self._optimiser = self._make_optimiser()
@@ -116,6 +116,7 @@ class Pretraining:
             )
             if views
         ]
+        # foreach: all at once, with the bits of one after another
         if settings.optimiser == "adam":
             betas = settings.momentum, 0.999
             return torch.optim.Adam(groups, lr=0.0, betas=betas, foreach=True)
@@ -156,23 +157,21 @@ class Pretraining:
 
     def _apply(self, pieces: Sequence[Piece], computed: Computed, step: int) -> float:
         """Add up the gradients and update once; return the learning rate."""
-        total, first = self._total, self._first
-        total[:first] = 0
-        computed.classifier.to_floats(out=total[first:])
+        total = np.zeros(self._first)
         used = np.zeros(len(self.vector), dtype=bool)
-        used[first:] = True  # by every path
-        for piece, gradient in self._mean_over_shards(pieces, computed.gradients):
-            indices = indices_on(self._own, piece.path)
-            total[indices] += gradient
-            used[indices] = True
-            self._importance.add(indices, self.vector.numpy()[indices] * gradient)
-        if self._settings.clip > 0:
-            np.clip(total, -self._settings.clip, self._settings.clip, out=total)
-        if self._settings.weight_decay:
-            for part in self._decayed:  # g + decay w
-                weights = self.vector.numpy()[part.start : part.stop]
-                total[part.start : part.stop] += self._settings.weight_decay * weights
-        self._summed.copy_(torch.from_numpy(total))
+        used[self._first :] = True  # by every path
+        for piece, values in self._mean_over_shards(pieces, computed.gradients):
+            for unit, gradient in parts_on(self._own, piece.path, values):
+                span = slice(unit.start, unit.stop)
+                total[span] += gradient
+                used[unit.start] = True
+                if unit.candidate is not None:
+                    self._importance.add(unit, self.vector.numpy()[span] * gradient)
+        self._limit(slice(0, self._first), total)
+        for start in range(self._first, len(self.vector), _BLOCK):
+            span = slice(start, min(start + _BLOCK, len(self.vector)))
+            units = slice(span.start - self._first, span.stop - self._first)
+            self._limit(span, computed.classifier.to_floats(units))
         for unit, view in zip(self._units, self._views, strict=True):
             # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)
             view.grad = self._summed[unit.start : unit.stop] if used[unit.start] else None
@@ -181,6 +180,19 @@ class Pretraining:
             group["lr"] = group["peak"] * factor
         self._optimiser.step()
         return self._settings.learning_rate * factor
+
+    def _limit(self, span: slice, total: npt.NDArray[np.float64]) -> None:
+        """Clip a part of the summed gradient in place, add weight decay, and keep it."""
+        if self._settings.clip > 0:
+            np.clip(total, -self._settings.clip, self._settings.clip, out=total)
+        for part in self._decayed if self._settings.weight_decay else ():  # g + decay w
+            start, stop = max(part.start, span.start), min(part.stop, span.stop)
+            if start < stop:
+                weights = self.vector.numpy()[start:stop]
+                total[start - span.start : stop - span.start] += (
+                    self._settings.weight_decay * weights
+                )
+        self._summed.numpy()[span] = total
 
     def _mean_over_shards(
         self, pieces: Sequence[Piece], gradients: Sequence[Gradient]
@@ -194,7 +206,7 @@ class Pretraining:
             shards = gradients[number::num_paths]
             total = np.zeros(len(shards[0].values))
             for share, shard in zip(self._shares, shards, strict=True):
-                total += share * shard.values.astype(np.float64)
+                total += np.multiply(share, shard.values, dtype=np.float64)
             yield pieces[number], total
 
     def _mean_loss(self, gradients: Sequence[Gradient]) -> float:

@@ -26,8 +26,7 @@ import numpy as np
 import torch
 import tyro
 
-from raynas.cluster.pretraining import portions_of
-from raynas.cluster.workers.dealing import deal
+from raynas.cluster.workers.dealing import deal, portions_of
 from raynas.cluster.workers.gathering import Gathering
 from raynas.cluster.workers.messages import Answer, Request
 from raynas.cluster.workers.socket_transport import Listener, SocketLine, serve, wait_for_sockets
@@ -163,7 +162,8 @@ def main() -> None:
     settings = PretrainSettings(classifier_rate=0.0 if command.frozen_classifier else 0.003)
     supernet = frozen_supernet(space, 3, command.classes, "path", "shift", 0)
     frozen = FrozenSupernet(supernet, "all_bn", settings.classifier_rate > 0)
-    workers = Workers(command.workers, portions_of(frozen.segments), Silent(frozen))
+    num_summed = len(frozen.vector) - classifier_start(frozen.segments)
+    workers = Workers(command.workers, portions_of(num_summed), Silent(frozen))
     state = Pretraining(
         space, frozen.segments, frozen.vector, settings, 0, command.steps + 1, command.shards
     )

@@ -203,3 +203,13 @@ def test_pieces_asked_for_together_have_the_bits_of_pieces_asked_for_alone(
     )
     parts = [each.classifier.units for each in alone]
     assert np.array_equal(together.classifier.units, sum(parts))
+
+
+def test_of_a_frozen_classifier_nothing_leaves_the_worker() -> None:
+    learning, frozen = (build(small_pretraining(classifier_rate=rate)) for rate in (0.01, 0.0))
+    pieces = [Piece(path, 0) for path in PATHS]
+    found, nothing = learning(learning.vector, 0, pieces), frozen(frozen.vector, 0, pieces)
+
+    assert found.classifier.units.size == len(learning.vector) - len(frozen.vector) > 0
+    assert nothing.classifier.units.size == 0
+    assert all(map(same, found.gradients, nothing.gradients))

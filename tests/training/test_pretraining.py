@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from raynas.search.sampling import fairness_cycle
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import indices_on
+from raynas.training import pretraining
 from raynas.training.exact_sums import ExactSum
 from raynas.training.gradients import Computed, Gradient, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
@@ -259,6 +261,32 @@ class TestSums:
         assert torch.equal(alone.vector, shared.vector)
         assert alone.to_bytes() == shared.to_bytes()
 
+    @pytest.mark.parametrize("optimiser", OPTIMISERS)
+    @pytest.mark.parametrize("sampling", ["fair_identity", "uniform"])
+    def test_units_updated_all_at_once_have_the_bits_of_one_after_another(
+        self, optimiser: str, sampling: str
+    ) -> None:
+        settings = small_pretraining(optimiser=optimiser, sampling=sampling)
+        together, single = (begin_pretraining(settings, num_steps=9) for _ in range(2))
+        for group in single._optimiser.param_groups:
+            group["foreach"] = False
+        train(together)
+        train(single)
+
+        assert together.to_bytes() == single.to_bytes()
+
+    @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+    def test_the_classifier_is_the_same_in_blocks_and_as_a_whole(
+        self, monkeypatch: pytest.MonkeyPatch, weight_decay: float
+    ) -> None:
+        settings = small_pretraining(weight_decay=weight_decay, clip=1.5)
+        whole, blocks = (begin_pretraining(settings) for _ in range(2))
+        train(whole)
+        monkeypatch.setattr(pretraining, "_BLOCK", 7)
+        train(blocks)
+
+        assert whole.to_bytes() == blocks.to_bytes()
+
 
 class TestSchedule:
     @pytest.mark.parametrize(
@@ -462,6 +490,18 @@ class TestFailures:
             train(state, compute)
         assert state.step == 2
         assert torch.equal(state.vector, before)
+
+    def test_a_gradient_of_the_classifier_that_is_not_finite_stops_the_next_step(self) -> None:
+        settings, dataset = small_pretraining(), build_dataset()
+        state = begin_pretraining(settings, dataset=dataset, num_steps=5)
+        compute = InProcess(tiny_space(), dataset, settings)
+
+        def spoiling(vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+            found = compute(vector, step, pieces)
+            return replace(found, classifier=replace(found.classifier, is_finite=step != 1))
+
+        with pytest.raises(StageError, match=r"step 2: the loss is nan"):
+            train(state, spoiling)
 
     @pytest.mark.parametrize(
         ("losses", "is_warning"),

@@ -7,6 +7,20 @@ computes a piece has no influence on the result.
 
 from collections.abc import Collection, Sequence
 
+_LONG = 2**17  # numbers of a sum, 1 MiB in each answer
+
+
+def portions_of(num_summed: int) -> int:
+    """Return in how many portions a worker takes its even share of a step.
+
+    Two let who is faster take more. Each answer holds the sum of the classifier's gradients,
+    though: where that is long, sending it once more takes longer than is gained.
+
+    Args:
+        num_summed: Numbers of that sum.
+    """
+    return 1 if num_summed > _LONG else 2
+
 
 def deal(  # noqa: PLR0913 - everything that decides who takes what
     missing: Sequence[int],
@@ -18,7 +32,7 @@ def deal(  # noqa: PLR0913 - everything that decides who takes what
 ) -> list[int]:
     """Return the indices of the pieces for the next idle worker.
 
-    It is half of an even share: who is done sooner takes more of the rest.
+    It is a portion of an even share: of two, who is done sooner takes more of the rest.
 
     Args:
         missing: Indices of the pieces that nobody computes, at least one.

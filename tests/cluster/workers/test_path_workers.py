@@ -46,10 +46,11 @@ def begin() -> Pretraining:
     return begin_pretraining(SETTINGS.pretrain, num_steps=STEPS, num_shards=SHARDS)
 
 
-def open_workers(count: int, transport: Transport = "fast") -> PathWorkers:
+def open_workers(count: int, transport: Transport = "fast", portions: int = 2) -> PathWorkers:
     """Start workers."""
     recipe = supernet_recipe(tiny_space(), SETTINGS, SHARDS, gpus=0.0)
-    return PathWorkers(recipe, build_dataset(), Crew(count, count, transport=transport))
+    crew = Crew(count, count, transport=transport, portions=portions)
+    return PathWorkers(recipe, build_dataset(), crew)
 
 
 def wait_for(workers: PathWorkers, count: int) -> None:
@@ -109,6 +110,22 @@ def test_three_workers_compute_the_same_bits_as_this_process(
 
     assert (reports, state.to_bytes()) == expected
     assert len(three.healthy) == 3
+
+
+@pytest.mark.slow
+def test_workers_that_take_their_share_in_one_portion_compute_the_same_bits_killed_or_not(
+    cluster: Resources, expected: tuple[list[StepReport], bytes]
+) -> None:
+    del cluster
+    with open_workers(3, portions=1) as workers:
+        wait_for(workers, 3)
+        state, reports = begin(), []
+        for report in state.run(workers):
+            reports.append(report)
+            if report.step == 1:
+                kill(workers.healthy[0])
+
+        assert (reports, state.to_bytes()) == expected
 
 
 def test_killed_workers_are_replaced_and_no_bit_of_the_result_changes(
