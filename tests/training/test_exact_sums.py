@@ -55,6 +55,13 @@ def test_each_term_is_off_by_half_a_unit_at_most(terms: list[tuple[np.ndarray, f
         assert abs(found[place] - wanted) <= room
 
 
+@pytest.mark.parametrize(("value", "wanted"), [(0.75, 1), (0.25, 0), (-0.75, -1), (-1.25, -1)])
+def test_a_term_is_rounded_to_the_nearest_unit(value: float, wanted: int) -> None:
+    values = np.full(SIZE, 2 * value * UNIT, np.float32)
+
+    assert summed([(values, 0.5)]).units.tolist() == [wanted] * SIZE
+
+
 @given(VALUES)
 def test_terms_of_opposite_sign_leave_nothing(values: np.ndarray) -> None:
     assert not summed([(values, 0.1), (-values, 0.1)]).to_floats().any()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -69,6 +69,8 @@ class TestMessages:
         assert got.computed.classifier.is_finite == classifier.is_finite
 
     @given(st.lists(GRADIENTS, min_size=1, max_size=4), SUMS, st.integers(-64, 64))
+    @example([Gradient(np.ones(3, np.float32), 1.0)], ExactSum(np.ones(2, np.int64)), 4)
+    @example([Gradient(np.ones(3, np.float32), 1.0)], ExactSum(np.ones(2, np.int64)), -4)
     def test_an_answer_of_another_length_than_it_says_is_refused(
         self, gradients: list[Gradient], classifier: ExactSum, more: int
     ) -> None:
