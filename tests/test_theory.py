@@ -24,7 +24,7 @@ from raynas.search.sampling import count_updates, fair_paths
 from raynas.settings.scores import ScoreName
 from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.parameter_layout import indices_on
+from raynas.spaces.parameter_layout import indices_on, units
 from raynas.training.importance import Importance
 from tests.builders import (
     build_costs,
@@ -83,7 +83,9 @@ class Gauge:
         """Return the sums of F6 and F7 per layer and candidate."""
         found = Importance(self.frozen.segments, (len(self.sizes), max(self.sizes)))
         pulls = self.pulls()
-        found.add(np.arange(len(pulls)), pulls)
+        for unit in units(self.frozen.segments):
+            if unit.candidate is not None:
+                found.add(unit, pulls[unit.start : unit.stop])
         return found.taylor, found.saliency
 
     def indicators(self) -> Indicators:

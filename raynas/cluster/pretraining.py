@@ -1,12 +1,16 @@
 """The first stage of a run: the supernet's batch norms, trained on Ray actors, step by step."""
 
+from dataclasses import replace
+
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
+from raynas.cluster.workers.dealing import portions_of
 from raynas.cluster.workers.path_workers import PathWorkers
 from raynas.cluster.workers.worker import supernet_recipe
 from raynas.recording.initial_isometry import initial_isometry
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.spaces.chain import SearchSpace
+from raynas.spaces.parameter_layout import classifier_start
 from raynas.terminal.deferred_signals import Shield
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining, learned_nothing
@@ -64,7 +68,9 @@ def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     recipe = on_fit_nodes(
         supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker), run.demands
     )
-    crew, say = plan.crew(settings.pretrain), run.stages.print
+    portions = portions_of(len(state.vector) - classifier_start(state.segments))
+    crew = replace(plan.crew(settings.pretrain), portions=portions)
+    say = run.stages.print
     with PathWorkers(recipe, run.dataset, crew, say) as workers, journal, Shield() as shield:
         for step in state.run(shield.opened(workers)):
             journal.add(step, len(workers.healthy), workers.waiting_share)

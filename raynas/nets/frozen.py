@@ -73,6 +73,11 @@ class FrozenSupernet:
         for parameter, part in zip(self._parameters, self.segments, strict=True):
             parameter.data = self.vector[part.start : part.stop].view_as(parameter)
 
+    @property
+    def num_classifier(self) -> int:
+        """How many parameters the classifier trains: the last ones on every path."""
+        return sum(part.role == "classifier" for part in self.segments)
+
     def parameters_on(self, path: Architecture) -> list[nn.Parameter]:
         """Return the trained parameters that a path uses, in the vector's order."""
         pairs = zip(self._parameters, self.segments, strict=True)

@@ -4,7 +4,7 @@ Only these numbers travel between the driver and its workers. ``Segment`` descri
 parameter; the vector is all of them end to end, in the order of the supernet's modules.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,13 +52,18 @@ def indices_on(segments: Sequence[Segment], path: Architecture) -> npt.NDArray[n
     return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
 
 
+def classifier_start(segments: Sequence[Segment]) -> int:
+    """Return the first index of the classifier, which comes last; the end where it is frozen."""
+    return next((part.start for part in segments if part.role == "classifier"), segments[-1].stop)
+
+
 def parts_on(
     segments: Sequence[Segment], path: Architecture, values: npt.NDArray[Any]
 ) -> Iterator[tuple[Segment, npt.NDArray[Any]]]:
     """Yield each segment that a path uses with its part of the path's gradient, in order.
 
     Args:
-        segments: Those of the vector, or its units.
+        segments: Those of the vector, or its units; without the classifier's if values are.
         path: A path.
         values: Its gradient: a number for each index of ``indices_on``.
     """
@@ -68,27 +73,6 @@ def parts_on(
             stop = start + segment.stop - segment.start
             yield segment, values[start:stop]
             start = stop
-
-
-def owners(
-    segments: Sequence[Segment], shape: tuple[int, ...], roles: Collection[Role]
-) -> npt.NDArray[np.int64]:
-    """Return for each number of the vector the candidate that it belongs to.
-
-    Args:
-        segments: What the parts of the vector are.
-        shape: L x max(sizes); candidate i of layer l is the cell l * max(sizes) + i.
-        roles: Which numbers count.
-
-    Returns:
-        The cell of each number of such a role; the number of cells for everything else.
-    """
-    layers, width = shape
-    owner = np.full(segments[-1].stop, layers * width, dtype=np.int64)
-    for part in segments:
-        if part.role in roles and part.layer is not None and part.candidate is not None:
-            owner[part.start : part.stop] = part.layer * width + part.candidate
-    return owner
 
 
 def units(segments: Sequence[Segment]) -> list[Segment]:

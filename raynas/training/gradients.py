@@ -1,7 +1,10 @@
 """What a worker computes: the gradient of one path on one shard of a step's batch.
 
 A pure function of the trained vector, the step, the path and the shard: the frozen weights come
-from the seed, the batch from (seed, step, shard). Nothing is kept between calls.
+from the seed, the batch from (seed, step, shard). No number is kept between calls.
+
+Every path uses all of the classifier, which at 1,000 classes is most of a path's numbers. Where it
+learns, its gradients are added up over the pieces, and only their sum leaves the device.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from raynas.data.batches import Batches, on_device
+from raynas.data.batches import Batches, on_device, part_share
 from raynas.data.dataset import Dataset
 from raynas.data.prefetch import Loader
 from raynas.nets.frozen import FrozenSupernet
@@ -21,6 +24,8 @@ from raynas.seeds import Stream
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
+from raynas.spaces.parameter_layout import classifier_start
+from raynas.training.exact_sums import ExactAdder, ExactSum
 
 Vector = npt.NDArray[np.float32]
 
@@ -38,12 +43,27 @@ class Gradient:
     """A piece's result.
 
     Attributes:
-        values: dLoss/dvector for the parameters on the path, in the vector's order.
+        values: dLoss/dvector for the parameters on the path but the classifier's, in the vector's
+            order.
         loss: Mean cross-entropy of the shard.
     """
 
     values: Vector
     loss: float
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The results of some pieces of a step.
+
+    Attributes:
+        gradients: One per piece, in their order.
+        classifier: The sum over these pieces of dLoss/dvector for the classifier, each times the
+            share of the batch in its shard.
+    """
+
+    gradients: Sequence[Gradient]
+    classifier: ExactSum
 
 
 def build_supernet(
@@ -84,6 +104,9 @@ class PathGradients:
         self._device = torch.device(device)
         self._frozen = build_supernet(space, settings, dataset, seed)
         self._frozen.to(self._device)
+        first = classifier_start(self._frozen.segments)
+        self._classifier = ExactAdder(len(self._frozen.vector) - first, self._device)
+        self._shares = [part_share(settings.batch, each, shards) for each in range(shards)]
         self._dataset = dataset
         self._loader = Loader(Batches(dataset, settings.batch, seed, Stream.PRETRAINING, shards))
 
@@ -98,7 +121,7 @@ class PathGradients:
         held: Vector = self._frozen.vector.cpu().numpy().copy()
         return held
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
         """Return the gradients of pieces at the given trained numbers, in their order.
 
         The paths of a shard share its batch and the stem's output. Nothing leaves the device
@@ -114,21 +137,29 @@ class PathGradients:
         host = torch.cat(results).cpu().numpy()
         ends = np.cumsum([len(result) for result in results])
         parts = np.split(host, ends[:-1])
-        return [Gradient(part[:-1], float(part[-1])) for part in parts]
+        gradients = [Gradient(part[:-1], float(part[-1])) for part in parts]
+        return Computed(gradients, self._classifier.take())
 
     def _on_shard(
         self, step: int, shard: int, paths: Sequence[Architecture]
     ) -> Iterator[torch.Tensor]:
-        """Yield for each path its gradient and, as the last number, its loss."""
+        """Yield for each path its gradient and, as the last number, its loss.
+
+        The classifier's gradients are added up instead.
+        """
         images, labels = on_device(self._loader(step, shard), self._dataset, self._device)
         with self._autocast():
             features = self._frozen.supernet.stem(images)
         for number, path in enumerate(paths, start=1):
-            yield self._on_path(features, labels, path, keep_stem=number < len(paths))
+            is_last = number == len(paths)
+            own, classifier = self._on_path(features, labels, path, keep_stem=not is_last)
+            self._classifier.add(classifier, self._shares[shard])
+            yield own
 
     def _on_path(
         self, features: torch.Tensor, labels: torch.Tensor, path: Architecture, keep_stem: bool
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a path's own gradient with its loss as the last number, and the classifier's."""
         with self._autocast():
             logits = self._frozen.supernet.forward_from(features, path)
         loss = functional.cross_entropy(
@@ -137,7 +168,10 @@ class PathGradients:
         # the stem's part of the graph serves the next path, too
         parameters = self._frozen.parameters_on(path)
         parts = torch.autograd.grad(loss, parameters, retain_graph=keep_stem)
-        return torch.cat([*(part.flatten() for part in parts), loss.detach().reshape(1)])
+        flat = [part.flatten() for part in parts]
+        num_own = len(flat) - self._frozen.num_classifier
+        own = torch.cat([*flat[:num_own], loss.detach().reshape(1)])
+        return own, torch.cat([loss.new_empty(0), *flat[num_own:]])
 
     def _autocast(self) -> torch.autocast:
         on_gpu = self._device.type == "cuda"

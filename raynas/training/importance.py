@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from raynas.spaces.parameter_layout import Segment, owners
+from raynas.spaces.parameter_layout import Segment
 
 Array = npt.NDArray[np.float64]
 
@@ -25,24 +25,23 @@ class Importance:
     """
 
     def __init__(self, segments: Sequence[Segment], shape: tuple[int, ...]) -> None:
-        """Start at zero; ``segments`` say whose each number of the vector is."""
+        """Start at zero; ``segments`` say what each number of the vector is."""
         self.taylor = np.zeros(shape)
         self.saliency = np.zeros(shape)
-        self._scales = owners(segments, shape, {"gamma"})
-        self._norms = owners(segments, shape, {"gamma", "beta"})
         sizes = [part.stop - part.start for part in segments]
-        self._sides = np.repeat([part.positions**0.5 for part in segments], sizes)
+        scales = [float(part.role == "gamma") for part in segments]
+        sides = [
+            part.positions**0.5 if part.role in {"gamma", "beta"} else 0.0 for part in segments
+        ]
+        self._scales = np.repeat(scales, sizes)
+        self._sides = np.repeat(sides, sizes)
 
-    def add(self, span: slice, changes: Array) -> None:
-        """Add the changes theta dL/dtheta of a candidate, which lie in a span of the vector."""
+    def add(self, unit: Segment, changes: Array) -> None:
+        """Add the changes theta dL/dtheta of all numbers of a candidate."""
+        cell, span = (unit.layer, unit.candidate), slice(unit.start, unit.stop)
         size = np.abs(changes)
-        self.taylor += self._summed(self._scales[span], size)
-        self.saliency += self._summed(self._norms[span], self._sides[span] * size)
-
-    def _summed(self, cells: npt.NDArray[np.int64], values: Array) -> Array:
-        count = self.taylor.size
-        sums = np.bincount(cells, weights=values, minlength=count + 1)
-        return sums[:count].reshape(self.taylor.shape).astype(np.float64)
+        self.taylor[cell] += _summed(self._scales[span] * size)
+        self.saliency[cell] += _summed(self._sides[span] * size)
 
     def means(self, updates: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         """Return both per update; NaN for a candidate that had none."""
@@ -52,3 +51,9 @@ class Importance:
                 for sums in (self.taylor, self.saliency)
             )
         return taylor, saliency
+
+
+def _summed(values: Array) -> float:
+    """Return the sum, taken one number after another."""
+    total: float = np.cumsum(values)[-1]
+    return total

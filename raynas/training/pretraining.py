@@ -1,9 +1,9 @@
 """BN-only pretraining of the supernet: the driver's side, without knowing who computes.
 
 Source: FairNAS (sum over the paths of a step, one update), the paper's Algorithm 1, BN-NAS
-(optimiser). Gradients are summed over paths and averaged
-over images, always in the same order and in float64, so the result does not depend on who
-computed which piece or who answered first.
+(optimiser). Gradients are summed over paths and averaged over images, so that the result does not
+depend on who computed which piece or who answered first: those of a path in float64 and always in
+the same order, those of the classifier exactly (``exact_sums``).
 """
 
 import math
@@ -24,17 +24,24 @@ from raynas.search.sampling import count_updates, fair_paths, uniform_paths
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
-from raynas.spaces.parameter_layout import Segment, parts_on, units
+from raynas.spaces.parameter_layout import (
+    Segment,
+    classifier_start,
+    parts_on,
+    units,
+)
 from raynas.training.checkpoints import read_metadata
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Gradient, Piece, Vector
 from raynas.training.importance import Importance
+
+_BLOCK = 2**15  # numbers whose sums stay in a processor's cache
 
 
 class ComputePieces(Protocol):
     """The seam to the workers: all pieces of a step to their gradients, in the same order."""
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and the sum of the classifier's."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,9 @@ class Pretraining:
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
         self._importance = Importance(segments, self.updates.shape)
         self._units = units(segments)
+        self._own = [unit for unit in self._units if unit.role != "classifier"]
+        self._first = classifier_start(segments)
+        self._summed = torch.zeros_like(self.vector)  # a step's gradient
         self._views = [self.vector[unit.start : unit.stop] for unit in self._units]
         self._decayed = [part for part in segments if part.role in {"weight", "classifier"}]
         self._optimiser = self._make_optimiser()
@@ -106,9 +116,11 @@ class Pretraining:
             )
             if views
         ]
+        # foreach: all at once, with the bits of one after another
         if settings.optimiser == "adam":
-            return torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999))
-        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+            betas = settings.momentum, 0.999
+            return torch.optim.Adam(groups, lr=0.0, betas=betas, foreach=True)
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, foreach=True)
 
     def _select(self, is_classifier: bool) -> list[torch.Tensor]:
         pairs = zip(self._units, self._views, strict=True)
@@ -124,8 +136,8 @@ class Pretraining:
             paths = self.paths(self.step)
             # shard by shard: who computes all paths of one decodes its images once
             pieces = [Piece(path, shard) for shard in range(self._num_shards) for path in paths]
-            gradients = compute(self.vector.numpy(), self.step, pieces)
-            loss = self._mean_loss(gradients)
+            computed = compute(self.vector.numpy(), self.step, pieces)
+            loss = self._mean_loss(computed.gradients)
             if not math.isfinite(loss):
                 raise StageError(
                     f"pretraining, step {self.step}: the loss is {loss}; the batch norms diverged, "
@@ -133,7 +145,7 @@ class Pretraining:
                 )
             step = self.step
             self.step += 1  # first: interrupted here, the state is ahead of what is recorded of it
-            rate = self._apply(pieces, gradients, step)
+            rate = self._apply(pieces, computed, step)
             self.updates += count_updates(self._sizes, paths)
             yield StepReport(step, loss, rate, len(paths))
 
@@ -143,32 +155,44 @@ class Pretraining:
             return uniform_paths(self._sizes, self._seed, step)
         return fair_paths(self._sizes, self._seed, step, self._settings.extra)
 
-    def _apply(self, pieces: Sequence[Piece], gradients: Sequence[Gradient], step: int) -> float:
-        """Add up the gradients in order and update once; return the learning rate."""
-        total = np.zeros(len(self.vector), dtype=np.float64)
+    def _apply(self, pieces: Sequence[Piece], computed: Computed, step: int) -> float:
+        """Add up the gradients and update once; return the learning rate."""
+        total = np.zeros(self._first)
         used = np.zeros(len(self.vector), dtype=bool)
-        for piece, values in self._mean_over_shards(pieces, gradients):
-            for unit, gradient in parts_on(self._units, piece.path, values):
+        used[self._first :] = True  # by every path
+        for piece, values in self._mean_over_shards(pieces, computed.gradients):
+            for unit, gradient in parts_on(self._own, piece.path, values):
                 span = slice(unit.start, unit.stop)
                 total[span] += gradient
                 used[unit.start] = True
                 if unit.candidate is not None:
-                    self._importance.add(span, self.vector.numpy()[span] * gradient)
-        if self._settings.clip > 0:
-            np.clip(total, -self._settings.clip, self._settings.clip, out=total)
-        if self._settings.weight_decay:
-            for part in self._decayed:  # g + decay w
-                weights = self.vector.numpy()[part.start : part.stop]
-                total[part.start : part.stop] += self._settings.weight_decay * weights
-        summed = torch.from_numpy(total.astype(np.float32))
+                    self._importance.add(unit, self.vector.numpy()[span] * gradient)
+        self._limit(slice(0, self._first), total)
+        for start in range(self._first, len(self.vector), _BLOCK):
+            span = slice(start, min(start + _BLOCK, len(self.vector)))
+            units = slice(span.start - self._first, span.stop - self._first)
+            self._limit(span, computed.classifier.to_floats(units))
         for unit, view in zip(self._units, self._views, strict=True):
             # a unit that no path used must not be moved by its momentum (BN-NAS, 5.2)
-            view.grad = summed[unit.start : unit.stop] if used[unit.start] else None
+            view.grad = self._summed[unit.start : unit.stop] if used[unit.start] else None
         factor = self._decay(step)
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self._optimiser.step()
         return self._settings.learning_rate * factor
+
+    def _limit(self, span: slice, total: npt.NDArray[np.float64]) -> None:
+        """Clip a part of the summed gradient in place, add weight decay, and keep it."""
+        if self._settings.clip > 0:
+            np.clip(total, -self._settings.clip, self._settings.clip, out=total)
+        for part in self._decayed if self._settings.weight_decay else ():  # g + decay w
+            start, stop = max(part.start, span.start), min(part.stop, span.stop)
+            if start < stop:
+                weights = self.vector.numpy()[start:stop]
+                total[start - span.start : stop - span.start] += (
+                    self._settings.weight_decay * weights
+                )
+        self._summed.numpy()[span] = total
 
     def _mean_over_shards(
         self, pieces: Sequence[Piece], gradients: Sequence[Gradient]
@@ -182,7 +206,7 @@ class Pretraining:
             shards = gradients[number::num_paths]
             total = np.zeros(len(shards[0].values))
             for share, shard in zip(self._shares, shards, strict=True):
-                total += share * shard.values.astype(np.float64)
+                total += np.multiply(share, shard.values, dtype=np.float64)
             yield pieces[number], total
 
     def _mean_loss(self, gradients: Sequence[Gradient]) -> float:

@@ -29,7 +29,7 @@ from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment, indices_on
-from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
+from raynas.training.gradients import Computed, PathGradients, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining
 from tests.bench.macro import Replay, load_replay
 from tests.bench.uses import Use
@@ -201,15 +201,16 @@ class Recorder:
         self.paths: list[Architecture] = []
         self._rows: list[Array] = []
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
         """Return the gradients."""
-        gradients = self._compute(vector, step, pieces)
-        for piece, gradient in zip(pieces, gradients, strict=True):
+        computed = self._compute(vector, step, pieces)
+        own = [part for part in self.segments if part.role != "classifier"]
+        for piece, gradient in zip(pieces, computed.gradients, strict=True):
             slopes = np.full(len(vector), np.nan)
-            slopes[indices_on(self.segments, piece.path)] = gradient.values
+            slopes[indices_on(own, piece.path)] = gradient.values
             self._rows.append(np.array([_sums(vector, slopes, norm) for norm in self.norms]))
             self.paths.append(piece.path)
-        return gradients
+        return computed
 
     def sums(self) -> Sums:
         """Return everything that was kept."""

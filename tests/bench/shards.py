@@ -32,7 +32,8 @@ from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import chain_of
 from raynas.spaces.loading import load_space
-from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
+from raynas.training.exact_sums import ExactSum
+from raynas.training.gradients import Computed, Gradient, Piece, Vector, build_supernet
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 TRANSPORTS: tuple[Transport, ...] = ("calls", "fast")
@@ -56,9 +57,10 @@ class Empty:
 
     waited = 0.0
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
-        return [Gradient(vector, float(step)) for _ in pieces]
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and no sum."""
+        nothing = ExactSum(np.empty(0, np.int64))
+        return Computed([Gradient(vector, float(step)) for _ in pieces], nothing)
 
 
 def empty(dataset: Dataset) -> Compute:

@@ -11,16 +11,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 
+from raynas.data.batches import part_share
 from raynas.data.crops import CENTRE, Crops
 from raynas.data.dataset import Dataset, Images
 from raynas.data.loading import load_dataset
 from raynas.nets.frozen import FrozenSupernet
 from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.chain import SearchSpace
-from raynas.spaces.parameter_layout import Segment, indices_on
-from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
+from raynas.spaces.parameter_layout import Segment, classifier_start, indices_on
+from raynas.training.exact_sums import ExactAdder
+from raynas.training.gradients import (
+    Computed,
+    Gradient,
+    PathGradients,
+    Piece,
+    Vector,
+    build_supernet,
+)
 from raynas.training.pretraining import Pretraining
 from tests.builders import build_space
 
@@ -146,31 +156,61 @@ class InProcess:
     ) -> None:
         self.paths = PathGradients(space, dataset, settings, 0, shards)
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and the classifier's sum."""
         return self.paths(vector, step, pieces)
 
 
 class Pretended:
     """Gradients that depend on everything a real one does, and cost nothing."""
 
-    def __init__(self, segments: Sequence[Segment], loss: Callable[[int], float] = float) -> None:
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        loss: Callable[[int], float] = float,
+        batch: int = 12,
+        shards: int = 1,
+    ) -> None:
         self._segments = segments
         self._loss = loss
+        self._shares = [part_share(batch, shard, shards) for shard in range(shards)]
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
-        return [
-            Gradient(self.values(vector, step, piece), self._loss(step) + piece.shard)
-            for piece in pieces
-        ]
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and the classifier's sum."""
+        values = [self.values(vector, step, piece) for piece in pieces]
+        losses = [self._loss(step) + piece.shard for piece in pieces]
+        shares = [self._shares[piece.shard] for piece in pieces]
+        return computed(self._segments, values, losses, shares)
 
     def values(self, vector: Vector, step: int, piece: Piece) -> Vector:
-        """Return the gradient of one piece."""
+        """Return the gradient of one piece, the classifier's last."""
         indices = indices_on(self._segments, piece.path)
         phase = step + 0.1 * piece.shard + sum(piece.path)
         values: Vector = np.sin(vector[indices] + indices + phase).astype(np.float32)
         return values
+
+
+def computed(
+    segments: Sequence[Segment],
+    gradients: Sequence[Vector],
+    losses: Sequence[float],
+    shares: Sequence[float],
+) -> Computed:
+    """Return what a worker answers to pieces whose gradients are these.
+
+    Args:
+        segments: Those of the vector.
+        gradients: Of all parameters on each piece's path, the classifier's last.
+        losses: Of each piece.
+        shares: Of the batch, in each piece's shard.
+    """
+    size = segments[-1].stop - classifier_start(segments)
+    adder, own = ExactAdder(size, torch.device("cpu")), []
+    for values, loss, share in zip(gradients, losses, shares, strict=True):
+        end = len(values) - size
+        adder.add(torch.from_numpy(values[end:]), share)
+        own.append(Gradient(values[:end], loss))
+    return Computed(own, adder.take())
 
 
 def small_pretraining(**settings: Any) -> PretrainSettings:

@@ -20,7 +20,7 @@ from raynas.cluster.workers.worker import Compute, Recipe
 from raynas.data.dataset import Dataset
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Piece, Vector
 from tests.builders import ROOT
 
 # one process that trains paths, and one for trials: starting a process takes longer than its work
@@ -139,8 +139,8 @@ class LocalPathWorkers:
     def __exit__(self, *_: object) -> None:
         """Leave nothing behind."""
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-        """Return a gradient per piece."""
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+        """Return a gradient per piece, and the classifier's sum."""
         return self._compute(vector, step, pieces)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from raynas.search.sampling import fair_paths
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.parameter_layout import Role, Segment, indices_on, owners, units
+from raynas.spaces.parameter_layout import Role, Segment, classifier_start, indices_on, units
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 
@@ -111,16 +111,12 @@ def test_a_path_that_trains_nothing_has_no_indices() -> None:
     assert indices_on([Segment(0, 4, "gamma", 0, 1)], Architecture((0,))).tolist() == []
 
 
-@given(SIZES, st.sets(st.sampled_from(["gamma", "beta"])))
-def test_the_owner_of_a_number_is_the_candidate_whose_scale_or_shift_it_is(
-    sizes: list[int], roles: set[Role]
-) -> None:
+@given(SIZES)
+def test_the_classifier_is_all_that_comes_from_its_start(sizes: list[int]) -> None:
     segments = build_segments(sizes)
-    width = max(sizes)
-    found = owners(segments, (len(sizes), width), roles)
+    start = classifier_start(segments)
 
-    assert len(found) == segments[-1].stop
-    for part in segments:
-        owned = part.role in roles and part.layer is not None and part.candidate is not None
-        cell = (part.layer or 0) * width + (part.candidate or 0) if owned else len(sizes) * width
-        assert set(found[part.start : part.stop]) == {cell}
+    assert all((part.role == "classifier") == (part.start >= start) for part in segments)
+    assert segments[-1].stop - start == 6
+    frozen = [part for part in segments if part.role != "classifier"]
+    assert classifier_start(frozen) == frozen[-1].stop

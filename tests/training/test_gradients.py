@@ -17,12 +17,16 @@ from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet
 from tests.data.samples import build_dataset, small_pretraining, tiny_space
 
+SHARE = 0.5  # of the batch, in each of two shards
 PATHS = [Architecture(path) for path in ((0, 1, 2), (2, 3, 0), (1, 3, 3))]
 
 
 def one(compute: PathGradients, vector: Vector, step: int, piece: Piece) -> Gradient:
-    """Return the gradient of a piece that is asked for alone."""
-    return compute(vector, step, [piece])[0]
+    """Return the gradient of a piece that is asked for alone, the classifier's numbers last."""
+    found = compute(vector, step, [piece])
+    (own,) = found.gradients
+    classifier = found.classifier.to_floats() / SHARE
+    return Gradient(np.concatenate([own.values, classifier.astype(np.float32)]), own.loss)
 
 
 def build(settings: PretrainSettings) -> PathGradients:
@@ -192,8 +196,21 @@ def test_pieces_asked_for_together_have_the_bits_of_pieces_asked_for_alone(
     pieces = [Piece(path, shard) for path in PATHS for shard in (1, 0)]
 
     together = compute(vector, 2, pieces)
+    alone = [compute(vector, 2, [piece]) for piece in pieces]
 
     assert all(
-        same(gradient, one(compute, vector, 2, piece))
-        for gradient, piece in zip(together, pieces, strict=True)
+        same(gradient, *other.gradients)
+        for gradient, other in zip(together.gradients, alone, strict=True)
     )
+    parts = [each.classifier.units for each in alone]
+    assert np.array_equal(together.classifier.units, sum(parts))
+
+
+def test_of_a_frozen_classifier_nothing_leaves_the_worker() -> None:
+    learning, frozen = (build(small_pretraining(classifier_rate=rate)) for rate in (0.01, 0.0))
+    pieces = [Piece(path, 0) for path in PATHS]
+    found, nothing = learning(learning.vector, 0, pieces), frozen(frozen.vector, 0, pieces)
+
+    assert found.classifier.units.size == len(learning.vector) - len(frozen.vector) > 0
+    assert nothing.classifier.units.size == 0
+    assert all(map(same, found.gradients, nothing.gradients))

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +19,9 @@ from raynas.search.sampling import fairness_cycle
 from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import indices_on
-from raynas.training.gradients import Gradient, Piece, Vector, build_supernet
+from raynas.training import pretraining
+from raynas.training.exact_sums import ExactSum
+from raynas.training.gradients import Computed, Gradient, Piece, Vector, build_supernet
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
 from tests.builders import build_space
 from tests.data.samples import (
@@ -25,6 +29,7 @@ from tests.data.samples import (
     Pretended,
     begin_pretraining,
     build_dataset,
+    computed,
     small_pretraining,
     tiny_space,
 )
@@ -133,13 +138,14 @@ class TestWhatLearns:
         assert learned_nothing(losses, 3) is None
 
 
-def ones(state: Pretraining) -> Callable[[Vector, int, Sequence[Piece]], list[Gradient]]:
-    """Return what computes gradients of one everywhere."""
+def ones(state: Pretraining) -> Callable[[Vector, int, Sequence[Piece]], Computed]:
+    """Return what computes gradients of one everywhere, on whole batches."""
 
-    def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+    def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
         del vector, step
         counts = [len(indices_on(state.segments, piece.path)) for piece in pieces]
-        return [Gradient(np.ones(count, dtype=np.float32), 1.0) for count in counts]
+        values = [np.ones(count, dtype=np.float32) for count in counts]
+        return computed(state.segments, values, [1.0] * len(pieces), [1.0] * len(pieces))
 
     return compute
 
@@ -158,7 +164,10 @@ class TestSums:
         )
         state = begin_pretraining(settings, num_steps=1, num_shards=3)
         images = [len(np.arange(batch)[shard::3]) for shard in range(3)]
-        before, pretended = state.vector.numpy().copy(), Pretended(state.segments)
+        before, pretended = (
+            state.vector.numpy().copy(),
+            Pretended(state.segments, batch=batch, shards=3),
+        )
         summed = np.zeros(len(before))
         for path in state.paths(0):
             values = [pretended.values(before, 0, Piece(path, shard)) for shard in range(3)]
@@ -202,7 +211,7 @@ class TestSums:
     @pytest.mark.parametrize(("batch", "mean"), [(12, 0.5), (5, 0.4)])
     def test_the_loss_of_a_step_is_the_mean_over_its_images(self, batch: int, mean: float) -> None:
         state = begin_pretraining(small_pretraining(batch=batch), num_steps=2, num_shards=2)
-        reports = train(state, Pretended(state.segments, lambda step: 10.0 * step))
+        reports = train(state, Pretended(state.segments, lambda step: 10.0 * step, batch, 2))
 
         assert [report.loss for report in reports] == pytest.approx([mean, 10 + mean])
         assert [report.step for report in reports] == [0, 1]
@@ -211,9 +220,9 @@ class TestSums:
     def test_pieces_are_asked_for_shard_by_shard_with_all_paths(self) -> None:
         asked: list[Piece] = []
         state = begin_pretraining(num_steps=1, num_shards=2)
-        pretended = Pretended(state.segments)
+        pretended = Pretended(state.segments, shards=2)
 
-        def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        def compute(vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
             asked.extend(pieces)
             return pretended(vector, step, pieces)
 
@@ -231,12 +240,17 @@ class TestSums:
         group = [InProcess(space, dataset, settings, shards=2) for _ in range(3)]
         rng = np.random.default_rng(0)
 
-        def share_out(vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+        def share_out(vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
             done: dict[int, Gradient] = {}
-            for index in map(int, rng.permutation(len(pieces))):
+            sums: list[ExactSum] = []
+            for share in np.array_split(rng.permutation(len(pieces)), rng.integers(1, 7)):
                 member = group[int(rng.integers(len(group)))]
-                (done[index],) = member(vector, step, [pieces[index]])
-            return [done[index] for index in range(len(pieces))]
+                found = member(vector, step, [pieces[index] for index in share])
+                done |= zip(share.tolist(), found.gradients, strict=True)
+                sums.append(found.classifier)
+            return Computed(
+                [done[index] for index in range(len(pieces))], reduce(ExactSum.plus_, sums)
+            )
 
         alone, shared = (
             begin_pretraining(settings, space, dataset, num_steps=3, num_shards=2) for _ in range(2)
@@ -246,6 +260,32 @@ class TestSums:
 
         assert torch.equal(alone.vector, shared.vector)
         assert alone.to_bytes() == shared.to_bytes()
+
+    @pytest.mark.parametrize("optimiser", OPTIMISERS)
+    @pytest.mark.parametrize("sampling", ["fair_identity", "uniform"])
+    def test_units_updated_all_at_once_have_the_bits_of_one_after_another(
+        self, optimiser: str, sampling: str
+    ) -> None:
+        settings = small_pretraining(optimiser=optimiser, sampling=sampling)
+        together, single = (begin_pretraining(settings, num_steps=9) for _ in range(2))
+        for group in single._optimiser.param_groups:
+            group["foreach"] = False
+        train(together)
+        train(single)
+
+        assert together.to_bytes() == single.to_bytes()
+
+    @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+    def test_the_classifier_is_the_same_in_blocks_and_as_a_whole(
+        self, monkeypatch: pytest.MonkeyPatch, weight_decay: float
+    ) -> None:
+        settings = small_pretraining(weight_decay=weight_decay, clip=1.5)
+        whole, blocks = (begin_pretraining(settings) for _ in range(2))
+        train(whole)
+        monkeypatch.setattr(pretraining, "_BLOCK", 7)
+        train(blocks)
+
+        assert whole.to_bytes() == blocks.to_bytes()
 
 
 class TestSchedule:
@@ -316,7 +356,7 @@ class TestLedger:
 class TestIndicators:
     def test_importance_is_the_mean_of_gamma_times_its_gradient_per_update(self) -> None:
         state = begin_pretraining(small_pretraining(), num_steps=4, num_shards=2)
-        pretended, cells = Pretended(state.segments), np.zeros((3, 4))
+        pretended, cells = Pretended(state.segments, shards=2), np.zeros((3, 4))
         for step in range(4):
             vector = state.vector.numpy().copy()
             for path in state.paths(step):
@@ -450,6 +490,18 @@ class TestFailures:
             train(state, compute)
         assert state.step == 2
         assert torch.equal(state.vector, before)
+
+    def test_a_gradient_of_the_classifier_that_is_not_finite_stops_the_next_step(self) -> None:
+        settings, dataset = small_pretraining(), build_dataset()
+        state = begin_pretraining(settings, dataset=dataset, num_steps=5)
+        compute = InProcess(tiny_space(), dataset, settings)
+
+        def spoiling(vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
+            found = compute(vector, step, pieces)
+            return replace(found, classifier=replace(found.classifier, is_finite=step != 1))
+
+        with pytest.raises(StageError, match=r"step 2: the loss is nan"):
+            train(state, spoiling)
 
     @pytest.mark.parametrize(
         ("losses", "is_warning"),

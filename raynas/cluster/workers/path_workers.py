@@ -5,8 +5,8 @@ does not depend on the number of workers, nor on which of them were lost, slow o
 """
 
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
 from typing import Literal, Self
@@ -16,6 +16,7 @@ import ray
 from raynas.cluster.planning.connection import find_resources
 from raynas.cluster.planning.node_requirements import UnfitNodeError
 from raynas.cluster.workers.dealing import deal
+from raynas.cluster.workers.gathering import Gathering
 from raynas.cluster.workers.messages import Answer, Request
 from raynas.cluster.workers.ray_transport import CallLine, wait_for_calls
 from raynas.cluster.workers.socket_transport import Listener, SocketLine, wait_for_sockets
@@ -24,7 +25,7 @@ from raynas.cluster.workers.worker import PathWorker, Recipe
 from raynas.cluster.workers.worker_handle import Member
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Piece, Vector
 
 _PATIENCE = 300.0  # seconds to wait for any worker before the stage gives up
 _LOOK_EVERY = 5.0  # seconds between looks for room for more workers
@@ -47,6 +48,8 @@ class Crew:
         cpus: CPUs of each, and threads.
         gpus: GPUs of each; fractions share one.
         transport: "fast": a socket each, calls where none can be had; "calls": calls only.
+        portions: In which each takes its share of a step: two, so that who is faster takes more;
+            one where an answer is long whatever the number of its pieces.
     """
 
     start: int
@@ -54,6 +57,7 @@ class Crew:
     cpus: int = 1
     gpus: float = 0.0
     transport: Transport = "fast"
+    portions: int = 2
 
 
 class PathWorkers:
@@ -108,43 +112,48 @@ class PathWorkers:
             member for member in self._members if member.line and not member.is_late(self._pace)
         ]
 
-    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
+    def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
         """Return the gradients of a step's pieces, in their order.
 
         Raises:
             StageError: No worker answers any more, or one failed as any other would.
         """
-        found: dict[int, Gradient] = {}
-        seconds = waited = 0.0
+        vector = vector.copy()  # who is late may take it when the next step has begun
+        gathering = Gathering(step, len(pieces))
         losses = self._losses
-        while len(found) < len(pieces):
+        while missing := gathering.missing:
             self._admit()
             self._refuse_endless(step, losses)
-            self._deal(vector, step, pieces, found)
+            self._deal(Request(vector, step, pieces), missing)
             self._wait()
             for share, answer in self._answers():
-                if answer.step == step:  # else it is late, and others have done it
-                    found |= zip(share, answer.gradients, strict=True)
-                    seconds, waited = seconds + answer.seconds, waited + answer.waited
-        self.waiting_share = waited / max(seconds, 1e-9)
-        return [found[index] for index in range(len(pieces))]
+                gathering.add(share, answer)
+        self.waiting_share = gathering.waited / max(gathering.seconds, 1e-9)
+        return gathering.computed()
 
-    def _deal(
-        self, vector: Vector, step: int, pieces: Sequence[Piece], found: Container[int]
-    ) -> None:
-        """Ask the idle workers for the pieces that nobody is computing in time."""
+    def _deal(self, whole: Request, missing: Collection[int]) -> None:
+        """Ask the idle workers for the missing pieces that nobody is computing in time.
+
+        Args:
+            whole: Asks for all pieces of the step.
+            missing: The indices of those that have not come.
+        """
+        step = whole.step
         under_way = {i for member in self.healthy if member.step == step for i in member.share}
-        missing = [i for i in range(len(pieces)) if i not in found and i not in under_way]
-        shards = [piece.shard for piece in pieces]
-        for member in self._members:
-            if not missing:
+        left = sorted(set(missing) - under_way)
+        shards = [piece.shard for piece in whole.pieces]
+        portions = self._crew.portions
+        idle = [member for member in self._members if member.line and not member.share]
+        for number, member in enumerate(idle):
+            if not left:
                 return
-            if member.line and not member.share:
-                had = (each.shards_of(step) for each in self._members if each is not member)
-                own, others = member.shards_of(step), frozenset(chain.from_iterable(had))
-                share = deal(missing, shards, len(self.healthy), own, others)
-                missing = sorted(set(missing) - set(share))
-                member.ask(Request(vector, step, [pieces[index] for index in share]), share)
+            had = (each.shards_of(step) for each in self._members if each is not member)
+            own, others = member.shards_of(step), frozenset(chain.from_iterable(had))
+            # in one portion nothing is left for those who are busy now
+            sharing = len(self.healthy) if portions > 1 else len(idle) - number
+            share = deal(left, shards, sharing, own, others, portions)
+            left = sorted(set(left) - set(share))
+            member.ask(replace(whole, pieces=[whole.pieces[index] for index in share]), share)
 
     def _wait(self) -> None:
         """Wait until an answer may be there, or somebody becomes late."""

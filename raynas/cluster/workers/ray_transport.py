@@ -33,9 +33,10 @@ class CallLine:
         self._reply = actor.reply.options(num_returns=_ANSWER_PARTS)
         self.waiting: list[Any] = []
 
-    def send(self, content: bytes) -> None:
+    def send(self, content: Sequence[bytes | memoryview]) -> None:
         """Send a message; a lost worker shows when the answer is read."""
-        self.waiting = self._reply.remote(_ANSWER_PARTS, *parts(content, _count(content)))
+        message = b"".join(content)
+        self.waiting = self._reply.remote(_ANSWER_PARTS, *parts(message, _count(message)))
 
     def receive(self) -> bytes | None:
         """Return the answer if it is there.

@@ -36,28 +36,40 @@ class SocketLine:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
         self.connection = connection
-        self.unsent = memoryview(b"")
+        self.unsent: list[memoryview] = []
         self._buffer = bytearray(_LENGTH.size)
         self._filled = 0
         self._is_length = True
 
-    def send(self, content: bytes) -> None:
+    def send(self, content: Sequence[bytes | memoryview]) -> None:
         """Send a message, as much of it as the worker takes now; the rest follows later.
+
+        Args:
+            content: Its parts, which are not copied: they must stay as they are until then.
 
         Raises:
             LostLineError: The worker is gone.
         """
-        self.unsent = memoryview(_LENGTH.pack(len(content)) + content)
+        length = sum(map(len, content))
+        self.unsent = [memoryview(part) for part in [_LENGTH.pack(length), *content] if len(part)]
         self._send_some()
 
     def _send_some(self) -> None:
         try:
             while self.unsent:
-                self.unsent = self.unsent[self.connection.send(self.unsent) :]
+                self._drop(self.connection.sendmsg(self.unsent))
         except BlockingIOError:
             return
         except OSError as error:
             raise LostLineError from error
+
+    def _drop(self, count: int) -> None:
+        """Take so many bytes, which are sent, off the parts."""
+        while count:
+            part = self.unsent.pop(0)
+            if len(part) > count:
+                self.unsent.insert(0, part[count:])
+            count -= min(count, len(part))
 
     def receive(self) -> bytearray | None:
         """Return the message once all of it has come; read what is there, and never wait.

@@ -1,9 +1,10 @@
 """The seam between the driver and a worker: a line carries one message there, one back.
 
-Two kinds: a socket of its own (``sockets``), which is fast, and Ray's ordinary calls
-(``calls``), which reach wherever Ray does. Both carry the same bytes.
+Two kinds: a socket of its own (``socket_transport``), which is fast, and Ray's ordinary calls
+(``ray_transport``), which reach wherever Ray does. Both carry the same bytes.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -20,8 +21,8 @@ class Line(Protocol):
 
     pid: int
 
-    def send(self, content: bytes) -> None:
-        """Send a message; raises LostLineError."""
+    def send(self, content: Sequence[bytes | memoryview]) -> None:
+        """Send the parts of a message; raises LostLineError."""
 
     def receive(self) -> bytes | bytearray | None:
         """Return the answer if it is there, without waiting; raises LostLineError."""

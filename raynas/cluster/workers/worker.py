@@ -85,6 +85,6 @@ class PathWorker:
         assert self._compute is not None
         started, waited = time.perf_counter(), self._compute.waited
         request = Request.from_bytes(content)
-        gradients = self._compute(request.vector, request.step, request.pieces)
+        computed = self._compute(request.vector, request.step, request.pieces)
         seconds = time.perf_counter() - started
-        return Answer(request.step, gradients, seconds, self._compute.waited - waited).to_bytes()
+        return Answer(request.step, computed, seconds, self._compute.waited - waited).to_bytes()

@@ -123,7 +123,7 @@ class Member:
         kept = {step: had for step, had in self._shards.items() if step == request.step - 1}
         self._shards = {**kept, request.step: now}
         try:
-            self.line.send(request.to_bytes())
+            self.line.send(request.to_parts())
         except LostLineError:
             self.lose()
 

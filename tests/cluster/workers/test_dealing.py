@@ -6,7 +6,7 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.cluster.workers.dealing import deal
+from raynas.cluster.workers.dealing import deal, portions_of
 
 COUNTS = st.integers(1, 9)
 
@@ -85,3 +85,24 @@ def test_the_last_worker_takes_everything() -> None:
 
 def test_paths_of_one_shard_are_dealt_to_several_workers() -> None:
     assert deal(list(range(8)), [0] * 8, 2, own=set(), others=set()) == [0, 1]
+
+
+@given(COUNTS, COUNTS, COUNTS)
+def test_in_one_portion_each_of_the_idle_workers_is_asked_once(
+    num_paths: int, num_shards: int, num_workers: int
+) -> None:
+    shards = [shard for shard in range(num_shards) for _ in range(num_paths)]
+    missing, shares = list(range(len(shards))), []
+    for number in range(num_workers):
+        if missing:
+            shares.append(deal(missing, shards, num_workers - number, (), (), portions=1))
+            missing = [index for index in missing if index not in shares[-1]]
+
+    assert sorted(chain.from_iterable(shares)) == list(range(len(shards)))
+    least = num_paths * (num_shards // num_workers) if num_shards >= num_workers else 1
+    assert min(map(len, shares)) >= min(least, len(shards) // num_workers)
+
+
+def test_shares_are_dealt_in_two_portions_unless_each_answer_is_a_megabyte_longer() -> None:
+    assert [portions_of(size) for size in (0, 64 * 10, 2**20 // 8)] == [2, 2, 2]
+    assert [portions_of(size) for size in (2**20 // 8 + 1, 1729 * 1000)] == [1, 1]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,10 +26,14 @@ from raynas.cluster.workers.socket_transport import (
 from raynas.cluster.workers.timeouts import Pace
 from raynas.cluster.workers.transport import LostLineError
 from raynas.spaces.architecture import Architecture
-from raynas.training.gradients import Gradient, Piece
+from raynas.training.exact_sums import ExactSum
+from raynas.training.gradients import Computed, Gradient, Piece
 
 VECTORS = arrays(np.float32, st.integers(0, 50), elements=st.floats(width=32))
 LOSSES = st.floats(allow_nan=True)
+GRADIENTS = st.builds(Gradient, VECTORS, LOSSES)
+UNITS = arrays(np.int64, st.integers(0, 50), elements=st.integers(-(2**63), 2**63 - 1))
+SUMS = st.builds(ExactSum, UNITS, st.booleans())
 PIECES = st.builds(
     Piece,
     st.lists(st.integers(0, 9), min_size=1, max_size=5).map(Architecture),
@@ -42,31 +46,58 @@ class TestMessages:
     def test_a_request_arrives_with_every_bit(
         self, vector: np.ndarray, step: int, pieces: list[Piece]
     ) -> None:
-        got = Request.from_bytes(Request(vector, step, pieces).to_bytes())
+        got = Request.from_bytes(b"".join(Request(vector, step, pieces).to_parts()))
 
         assert got.vector.tobytes() == vector.tobytes()
         assert (got.step, got.pieces) == (step, pieces)
         assert all(type(piece.path) is Architecture for piece in got.pieces)
 
-    @given(st.lists(st.builds(Gradient, VECTORS, LOSSES), min_size=1, max_size=4))
+    @given(st.lists(GRADIENTS, min_size=1, max_size=4), SUMS)
     def test_an_answer_arrives_with_every_bit_even_of_losses_that_are_not_numbers(
-        self, gradients: list[Gradient]
+        self, gradients: list[Gradient], classifier: ExactSum
     ) -> None:
-        got = Answer.from_bytes(Answer(3, gradients, 0.5, 0.25).to_bytes())
+        sent = Answer(3, Computed(gradients, classifier), 0.5, 0.25)
+        got = Answer.from_bytes(sent.to_bytes())
 
         assert (got.step, got.seconds, got.waited) == (3, 0.5, 0.25)
-        for one, other in zip(got.gradients, gradients, strict=True):
+        for one, other in zip(got.computed.gradients, gradients, strict=True):
             assert one.values.tobytes() == other.values.tobytes()
             assert (
                 struct.pack("d", one.loss) == struct.pack("d", other.loss) or one.loss != one.loss
             )
+        assert np.array_equal(got.computed.classifier.units, classifier.units)
+        assert got.computed.classifier.is_finite == classifier.is_finite
+
+    @given(st.lists(GRADIENTS, min_size=1, max_size=4), SUMS, st.integers(-64, 64))
+    @example([Gradient(np.ones(3, np.float32), 1.0)], ExactSum(np.ones(2, np.int64)), 4)
+    @example([Gradient(np.ones(3, np.float32), 1.0)], ExactSum(np.ones(2, np.int64)), -4)
+    def test_an_answer_of_another_length_than_it_says_is_refused(
+        self, gradients: list[Gradient], classifier: ExactSum, more: int
+    ) -> None:
+        content = Answer(3, Computed(gradients, classifier), 0.5, 0.25).to_bytes()
+        start = content.index(b"\n") + 1
+        other = content + bytes(more) if more > 0 else content[: max(len(content) + more, start)]
+        if len(other) == len(content):
+            return
+
+        with pytest.raises(ValueError):  # noqa: PT011 - numpy's own sentence, or ours
+            Answer.from_bytes(other)
 
     def test_a_message_begins_with_a_line_of_json_and_nothing_that_could_be_executed(self) -> None:
-        content = Request(np.ones(2, np.float32), 1, [Piece(Architecture([0]), 0)]).to_bytes()
-        line, rest = content.split(b"\n", 1)
+        request = Request(np.ones(2, np.float32), 1, [Piece(Architecture([0]), 0)])
+        line, rest = b"".join(request.to_parts()).split(b"\n", 1)
 
         assert json.loads(line) == {"step": 1, "pieces": [[[0], 0]]}
         assert rest == np.ones(2, "<f4").tobytes()
+
+    def test_an_answer_holds_the_classifier_once_whatever_the_number_of_its_pieces(self) -> None:
+        own, classifier = Gradient(np.ones(3, np.float32), 1.0), ExactSum(np.ones(1000, np.int64))
+        sizes = [
+            len(Answer(3, Computed([own] * count, classifier), 0.5, 0.25).to_bytes())
+            for count in (1, 9)
+        ]
+
+        assert 8 * 1000 < sizes[0] < sizes[1] < 8 * 1000 + 500
 
     @given(st.binary(max_size=100), st.integers(1, 7))
     def test_parts_of_a_message_join_to_the_message(self, content: bytes, count: int) -> None:
@@ -125,7 +156,7 @@ class TestSockets:
         assert line is not None
         content = np.random.default_rng(length).bytes(length)
         for _ in range(2):
-            line.send(content + b"end")
+            line.send([content, b"", memoryview(b"end")])
             assert receive(line) == (content + b"end")[::-1]
         assert line.pid == os.getpid()
         line.close()
@@ -162,7 +193,7 @@ class TestSockets:
             line = arrive(listener, 1)
             assert line is not None
             started = time.monotonic()
-            line.send(bytes(50_000_000))
+            line.send([bytes(50_000_000)])
             assert line.receive() is None
             assert line.unsent
             assert time.monotonic() - started < 1

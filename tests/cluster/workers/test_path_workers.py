@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import ray
 import torch
@@ -24,11 +23,11 @@ from raynas.cluster.workers.worker_handle import Member
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
-from raynas.spaces.parameter_layout import indices_on
-from raynas.training.gradients import Gradient, Piece, Vector
+from raynas.training.gradients import Computed, Piece, Vector
 from raynas.training.pretraining import Pretraining, StepReport
 from tests.data.samples import (
     InProcess,
+    Pretended,
     begin_pretraining,
     build_dataset,
     small_pretraining,
@@ -46,10 +45,11 @@ def begin() -> Pretraining:
     return begin_pretraining(SETTINGS.pretrain, num_steps=STEPS, num_shards=SHARDS)
 
 
-def open_workers(count: int, transport: Transport = "fast") -> PathWorkers:
+def open_workers(count: int, transport: Transport = "fast", portions: int = 2) -> PathWorkers:
     """Start workers."""
     recipe = supernet_recipe(tiny_space(), SETTINGS, SHARDS, gpus=0.0)
-    return PathWorkers(recipe, build_dataset(), Crew(count, count, transport=transport))
+    crew = Crew(count, count, transport=transport, portions=portions)
+    return PathWorkers(recipe, build_dataset(), crew)
 
 
 def wait_for(workers: PathWorkers, count: int) -> None:
@@ -109,6 +109,22 @@ def test_three_workers_compute_the_same_bits_as_this_process(
 
     assert (reports, state.to_bytes()) == expected
     assert len(three.healthy) == 3
+
+
+@pytest.mark.slow
+def test_workers_that_take_their_share_in_one_portion_compute_the_same_bits_killed_or_not(
+    cluster: Resources, expected: tuple[list[StepReport], bytes]
+) -> None:
+    del cluster
+    with open_workers(3, portions=1) as workers:
+        wait_for(workers, 3)
+        state, reports = begin(), []
+        for report in state.run(workers):
+            reports.append(report)
+            if report.step == 1:
+                kill(workers.healthy[0])
+
+        assert (reports, state.to_bytes()) == expected
 
 
 def test_killed_workers_are_replaced_and_no_bit_of_the_result_changes(
@@ -260,12 +276,10 @@ def breaking_recipe(dataset: Dataset) -> Compute:
     class Breaking:
         waited = 0.0
 
-        def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> list[Gradient]:
-            del vector
+        def __call__(self, vector: Vector, step: int, pieces: Sequence[Piece]) -> Computed:
             if step == 2:
                 raise ValueError("broken in step 2")
-            sizes = [len(indices_on(begin().segments, piece.path)) for piece in pieces]
-            return [Gradient(np.zeros(size, np.float32), 1.0) for size in sizes]
+            return Pretended(begin().segments, shards=SHARDS)(vector, step, pieces)
 
     return Breaking()
 
