@@ -148,6 +148,7 @@ _FREE = frozenset(
         "pretrain.checkpoint-seconds",
         "search.concurrent",
         "retrain.max-failures",
+        "retrain.checkpoint-seconds",
         "retrain.gpus-per-trial",
         "retrain.concurrent",
     }
@@ -155,7 +156,12 @@ _FREE = frozenset(
 
 
 # Defaults of settings that older runs did not have: their folders keep their names.
-_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)}
+_LATER = {
+    ("search.path-bonus", 0.0),
+    ("images.parts", None),
+    ("images.bits", None),
+    ("retrain.compile", False),
+}
 
 
 def decides_supernet(name: str) -> bool:

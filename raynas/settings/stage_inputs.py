@@ -103,6 +103,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "retrain.dropout",
             "retrain.drop-path",
             "retrain.ema-decay",
+            "retrain.compile",
         }
     ),
     "epochs": frozenset({"retrain.epochs"}),
