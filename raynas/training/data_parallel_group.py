@@ -48,11 +48,11 @@ class DataParallelGroup:
     def averaging(self, network: nn.Module, share: float) -> nn.Module:
         """Return what computes as a network does and replaces its gradients by their means.
 
-        Torch's DistributedDataParallel sums them while backward goes on, but as ``average_gradients``
-        does: each image counts once where the parts differ in size, and weights that the loss
-        does not depend on keep having no gradient. Batch norms keep their own statistics. The
-        network itself is as before, so its checkpoints and averages are those of one worker. All
-        workers call this at the same time.
+        Torch's DistributedDataParallel sums them while backward goes on, and otherwise does as
+        ``average_gradients``: each image counts once where the parts differ in size, weights that
+        the loss does not depend on have no gradient, and batch norms keep their own statistics.
+        The network itself stays as it is, so its checkpoints and averages are those of one worker.
+        All workers call this at the same time.
 
         Args:
             network: Does the same in every step; where workers meet.
@@ -93,7 +93,8 @@ ALONE = DataParallelGroup()
 
 
 def _begin_sum(
-    share: float, bucket: distributed.GradBucket
+    share: float,
+    bucket: distributed.GradBucket,  # type: ignore[name-defined]  # not in all builds of torch
 ) -> torch.futures.Future[torch.Tensor]:
     """Begin to replace gradients by the sums over all workers of their multiples."""
     work = distributed.all_reduce(bucket.buffer().mul_(share), async_op=True)

@@ -212,7 +212,7 @@ class Retraining:
         return self.snapshot()()
 
     def snapshot(self) -> Callable[[], bytes]:
-        """Return what makes ``to_bytes`` of this moment, whatever is trained until it is called."""
+        """Return what makes ``to_bytes`` of this moment, also while training goes on."""
         tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
         if self._averaged is not None:
             averaged = self._averaged.state_dict()
