@@ -348,6 +348,7 @@ def test_what_a_differentiable_search_cannot_do_is_refused(
 
 def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_may_not() -> None:
     free = Settings(pretrain=PretrainSettings(workers=3, checkpoint_seconds=9.0, recompute=True))
+    free = replace(free, retrain=RetrainSettings(checkpoint_seconds=9.0))
     other = Settings(pretrain=PretrainSettings(batch=32))
 
     assert differences(Settings().to_json(), free) == []
@@ -356,7 +357,7 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert other.digest != Settings().digest
 
 
-LATER = ("search.path-bonus", "images.parts", "images.bits")
+LATER = ("search.path-bonus", "images.parts", "images.bits", "retrain.compile")
 
 
 def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (
@@ -374,6 +375,7 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     assert Settings(search=SearchSettings(path_bonus=0.1)).digest != digest
     assert Settings(images=ImageSettings(parts="none")).digest != digest
     assert Settings(images=ImageSettings(bits=12)).digest != digest
+    assert Settings(retrain=RetrainSettings(compile=True)).digest != digest
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])
