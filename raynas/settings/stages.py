@@ -228,8 +228,8 @@ class RetrainSettings:
     """Least seconds between two checkpoints of a trial, which is what a crash may undo, or an
     epoch if that takes longer; 0: after every epoch, before it is reported."""
     compile: bool = False
-    """Compile each network before it is trained (torch.compile), which takes minutes on a GPU and
-    pays in long trainings; the same results, but for rounding and for what is dropped out."""
+    """Compile each network before it is trained (torch.compile), for long trainings on GPUs: the
+    same results, but for rounding and for which units are dropped out."""
     workers_per_trial: Annotated[int, Interval("[1, inf)")] | None = None
     """Data-parallel workers of a trial; unset: one per GPU of it, or one."""
     cpus_per_trial: Annotated[int, Interval("[1, inf)")] = 1
