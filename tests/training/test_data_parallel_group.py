@@ -143,6 +143,16 @@ def order_of_sums(group: DataParallelGroup) -> list[str]:
     return order
 
 
+def own_statistics(group: DataParallelGroup) -> list[float]:
+    """Return what a batch norm knows after two steps with images of the worker's number."""
+    norm = nn.BatchNorm1d(3)
+    parallel = group.averaging(norm, 1 / WORKERS)
+    for _ in range(2):
+        parallel(torch.full((4, 3), float(group.rank))).sum().backward()
+    found: list[float] = norm.running_mean.tolist()
+    return found
+
+
 def count_reads(group: DataParallelGroup) -> list[str]:
     """Return what a step asks the device for, after some that arrange the sums."""
     subject = usual(group)
@@ -157,6 +167,7 @@ LOOKS: dict[str, Callable[[DataParallelGroup], Any]] = {
     "gradients": compare_gradients,
     "order": order_of_sums,
     "reads": count_reads,
+    "statistics": own_statistics,
 }
 
 
@@ -272,6 +283,15 @@ def test_sums_begin_before_backward_has_reached_the_first_layer(folder: Path) ->
         order = json.loads((folder / f"order-{rank}").read_text())
 
         assert order.index("sum") < order.index("first layer")
+
+
+def test_batch_norms_keep_the_statistics_of_their_worker_while_gradients_are_summed(
+    folder: Path,
+) -> None:
+    for rank in range(WORKERS):
+        found = json.loads((folder / f"statistics-{rank}").read_text())
+
+        assert found == pytest.approx([rank * (1 - 0.9**2)] * 3)
 
 
 def test_a_step_of_several_workers_asks_the_device_for_nothing(folder: Path) -> None:

@@ -191,9 +191,7 @@ def run(
 def fifo(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of three trials, of which one went on after an earlier crash."""
     assert cluster.cpus >= 3
-    retrain = RetrainSettings(
-        top_k=3, epochs=2, batch=24, max_failures=1, checkpoint_seconds=1e-3
-    )
+    retrain = RetrainSettings(top_k=3, epochs=2, batch=24, max_failures=1, checkpoint_seconds=1e-3)
     experiment = begin(tmp_path_factory.mktemp("fifo"), retrain)
     earlier = retraining_of(experiment, GOOD)
     earlier.run_epoch()
