@@ -70,8 +70,9 @@ def retrain_trial(
     told: dict[str, float] = {}
     for told in epochs_of(retraining, last, path, inputs, group, ahead, seconds, promised):
         if retraining.epoch < last:
-            report(_progress(retraining) | told | {"written_bytes": store.written - counted})
-            counted = store.written
+            written = store.written  # once: a checkpoint may be done meanwhile
+            report(_progress(retraining) | told | {"written_bytes": written - counted})
+            counted = written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if group.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())

@@ -389,6 +389,24 @@ def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_pat
     assert "the first one" not in str(ends[0].error)
 
 
+def test_epochs_that_another_driver_recorded_stay_until_they_are_done_again(tmp_path: Path) -> None:
+    store, bar = RunStore.create(str(tmp_path / "run")), Bar()
+    rows = [{"trial": "a", "architecture": GOOD, "epoch": n, "seconds": 1.0} for n in (1, 2, 3)]
+    store.append("trials", rows, part=GOOD)
+    recorder = TrialRecorder(store, RetrainSettings(epochs=4, top_k=1), bar, lambda _: None)
+    trial = SimpleNamespace(config={"architecture": GOOD}, trial_id="b")
+    found: list[list[tuple[str, int, float]]] = []
+    for done in (2, 3, 4):  # from a checkpoint of the first epoch on
+        history = [{"epoch": n, "seconds": 1.0 if n == 1 else 2.0} for n in range(1, done + 1)]
+        result = {"epoch": done, "val_accuracy": 0.5, "history": history}
+        recorder.on_trial_result(0, [trial], trial, result)
+        found.append([(row["trial"], row["epoch"], row["seconds"]) for row in store.rows("trials")])
+
+    first, again = ("b", 1, 1.0), [("b", n, 2.0) for n in (2, 3, 4)]
+    assert found == [[first, again[0], ("a", 3, 1.0)], [first, *again[:2]], [first, *again]]
+    assert (bar.shown, bar.left) == ([2, 3, 4], [2.0, 1.0, 0.0])
+
+
 @pytest.fixture(scope="module")
 def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of one trial after another, of which the second one was stopped."""
