@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import StageError, UserError
 from raynas.export.exports import exports_of
 from raynas.settings.settings import Settings

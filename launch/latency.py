@@ -23,7 +23,7 @@ from raynas.cluster.planning.connection import connected, lasting, ship_by_value
 from raynas.cluster.planning.latency_measurement import measured_on
 from raynas.costs.latency_fit import spread_networks
 from raynas.costs.latency_table import Task, circumstances, error_words, write
-from raynas.data.dataset import load_dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity

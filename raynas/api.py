@@ -23,7 +23,8 @@ from raynas.cluster.run_setup import Options, open_run
 from raynas.cluster.searching import check, find_winners, score, search
 from raynas.cluster.strategies.strategy import Scores, Winners
 from raynas.costs.costs import Cost, CostTable, Limits
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import StageError, UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity, MBConv, Shuffle, ShuffleXception

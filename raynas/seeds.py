@@ -84,6 +84,8 @@ class Stream(IntEnum):
     """Scores of indicators that know nothing."""
     BENCH = 32
     """Whatever ``tests/bench`` draws: the use, as numbered there."""
+    LOOKED_AT = 33
+    """Training images that are decoded for mean and deviation where not all of them are."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -35,9 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is read of images away from the person's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, cache: None) -> Iterator[Resources]:
     """Start a local Ray of four CPUs, whatever the machine has."""
+    del cache  # its processes are to have it, too
     with (
         pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,

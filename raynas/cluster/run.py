@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.node_requirements import Demands, demands_of
 from raynas.cluster.planning.plan import Plan
@@ -15,6 +17,7 @@ from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.recording import rows
 from raynas.recording.damage import read_run, write_run
+from raynas.recording.images_table import write_images
 from raynas.recording.repair import put_damaged_aside
 from raynas.recording.reuse import forget_pretraining, take_over
 from raynas.recording.warm_start import LATENCIES, Earlier
@@ -32,6 +35,7 @@ class Run:
         store: The run folder.
         settings: What was asked for.
         dataset: The images.
+        images: What is known of each, as the table of that name.
         plan: What that comes to.
         resources: The cluster's, at the start.
         stages: Shows the progress.
@@ -45,6 +49,7 @@ class Run:
     store: RunStore
     settings: Settings
     dataset: Dataset
+    images: pa.Table
     plan: Plan
     resources: Resources
     stages: Stages
@@ -150,6 +155,7 @@ def begin(run: Run) -> None:
     if run.recorded:
         if not run.store.parts("runs"):
             write_run(run.store, run.recorded)
+        write_images(run.store, run.images)  # an older run has none
         return
     if run.store.rows("runs"):
         raise StageError(
@@ -157,6 +163,7 @@ def begin(run: Run) -> None:
             "command again to continue that one"
         )
     forget_pretraining(run.store)
+    write_images(run.store, run.images)
     if run.pretrained:
         take_over(run.store, run.pretrained, run.settings)
     row = rows.run_row(run.store.name, run.settings, run.plan.facts) | {

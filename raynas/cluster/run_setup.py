@@ -10,11 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+import numpy as np
+import pyarrow as pa
 import torch
 from rich.console import Console
 
 from raynas.cluster.planning.connection import connected, lasting, ship_by_value
 from raynas.cluster.planning.forecast import forecast
+from raynas.cluster.planning.image_reading import on_all_nodes
 from raynas.cluster.planning.node_check import refuse_unfit_nodes
 from raynas.cluster.planning.plan import Plan, make_plan
 from raynas.cluster.planning.plan_text import forecast_line, plan_lines
@@ -23,8 +26,10 @@ from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
 from raynas.costs.latency_table import LatencyTable
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import read_images
 from raynas.errors import UserError
+from raynas.recording.images_table import refuse_changed_images
 from raynas.recording.reuse import refuse_foreign
 from raynas.recording.warm_start import Earlier, latency_table_of
 from raynas.settings.compatibility import refuse_unfit
@@ -39,7 +44,7 @@ from raynas.storage.usage import Usage
 from raynas.terminal.cli import make_console
 from raynas.terminal.progress_bars import Stages, say
 
-_images = lru_cache(maxsize=1)(load_dataset)  # runs of one process may share them
+_images = lru_cache(maxsize=1)(read_images)  # runs of one process may share them
 
 
 class Options(TypedDict, total=False):
@@ -119,11 +124,14 @@ def planned(
     supernet = RunStore(pretrained) if pretrained and not recorded else None
     if supernet:
         refuse_foreign(supernet, settings)
-    space, dataset = load(settings)
+    space, dataset, images = _read(settings)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
         facts = PlanFacts.from_json(recorded["plan"]) if recorded else None
+        if facts:
+            refuse_changed_images(store, images)
+            dataset = _normalised_as_recorded(dataset, facts)
         own = _with_own_table(settings, store) if recorded else settings
         plan = make_plan(space, dataset, own, resources, facts)
         if supernet:
@@ -141,6 +149,7 @@ def planned(
             store,
             settings,
             dataset,
+            images,
             plan,
             resources,
             stages,
@@ -158,9 +167,23 @@ def load(settings: Settings) -> tuple[Space, Dataset]:
     Raises:
         UserError: One of them cannot be read, or the method does not fit the space.
     """
+    space, dataset, _ = _read(settings)
+    return space, dataset
+
+
+def _read(settings: Settings) -> tuple[Space, Dataset, pa.Table]:
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
-    return space, _images(settings.data, settings.images, settings.seed, space.resolution, say)
+    images, usual = settings.images, space.resolution
+    return space, *_images(settings.data, images, settings.seed, usual, say, on_all_nodes)
+
+
+def _normalised_as_recorded(dataset: Dataset, facts: PlanFacts) -> Dataset:
+    """Return the images with the run's own mean: another machine may hold them all in memory."""
+    if facts.mean is None or facts.std is None:
+        return dataset
+    mean, std = (np.array(each, np.float32) for each in (facts.mean, facts.std))
+    return replace(dataset, mean=mean, std=std)
 
 
 def _with_own_table(settings: Settings, store: RunStore) -> Settings:

@@ -23,6 +23,7 @@ class Depth:
         dark: How many hold none that is left in the upper eight bits.
         over: How many hold some beyond the bits that a person says they have.
         highest: The highest number of all.
+        looked_at: Of how many images this is told; None: of all.
     """
 
     images: int = 0
@@ -30,6 +31,7 @@ class Depth:
     dark: int = 0
     over: int = 0
     highest: int = 0
+    looked_at: int | None = None
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -51,13 +53,16 @@ def peak_of(image: Image.Image) -> int:
     return 256 * int(bands.max()) + 255
 
 
-def depth_of(peaks: Sequence[int], colours: Sequence[bool], bits: int | None) -> Depth:
+def depth_of(
+    peaks: Sequence[int], colours: Sequence[bool], bits: int | None, looked_at: int | None = None
+) -> Depth:
     """Return what the deep ones among some images are like.
 
     Args:
         peaks: Of each image by ``peak_of``, and 0 of all that are not deep.
         colours: Whether each is in colour.
         bits: As ``ImageSettings.bits``.
+        looked_at: How many they are, where they are not all.
     """
     deep = [(peak, colour) for peak, colour in zip(peaks, colours, strict=True) if peak]
     return Depth(
@@ -66,6 +71,7 @@ def depth_of(peaks: Sequence[int], colours: Sequence[bool], bits: int | None) ->
         sum(peak < 256 for peak, _ in deep),
         sum(peak >= 1 << bits for peak, colour in deep if not colour) if bits else 0,
         max((peak for peak, _ in deep), default=0),
+        looked_at,
     )
 
 
@@ -76,7 +82,10 @@ def depth_warnings(depth: Depth, bits: int | None) -> list[str]:
         depth: What the images are like.
         bits: As ``ImageSettings.bits``.
     """
-    return list(_said_bits(depth, bits) if bits else _upper_bits(depth))
+    said = _said_bits(depth, bits) if bits else _upper_bits(depth)
+    if depth.looked_at is None:
+        return list(said)
+    return [f"among {depth.looked_at:,} images that were looked at, {each}" for each in said]
 
 
 def _upper_bits(depth: Depth) -> Iterator[str]:

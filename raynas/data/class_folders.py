@@ -1,29 +1,31 @@
 """Folders of class folders: which class and which part a file's path says it belongs to."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from posixpath import dirname
 
-from raynas.data.encoded_images import Opener, RawImage, Source
-from raynas.data.file_listing import IMAGE_ENDINGS, ending
+from raynas.data.file_listing import IMAGE_ENDINGS, Listing, ending
+from raynas.data.file_opening import Folder
 from raynas.data.folder_layouts import Layout, layout_of
+from raynas.data.image_index import Source, image_index
 from raynas.data.part_names import place_said
 from raynas.errors import UserError
 
 
-def read_tree(
-    data: str, files: Sequence[str], opener: Callable[[str], Opener], parts: str | None = None
-) -> Source:
+def read_tree(data: str, place: Folder, listing: Listing, parts: str | None = None) -> Source:
     """Return the images of CLASS/.../image or of PART/CLASS/.../image.
 
     Args:
         data: For messages.
-        files: Paths of all files in the folder.
-        opener: What opens the image at such a path.
+        place: The folder.
+        listing: All files in it.
         parts: Which folders are parts, as ``--images.parts`` says it.
 
     Raises:
         UserError: No images, or paths that do not tell classes.
     """
+    files = list(listing.paths)
     images = [file for file in files if ending(file) in IMAGE_ENDINGS]
     if not images:
         raise UserError(
@@ -31,25 +33,31 @@ def read_tree(
             "wanted one sub-folder per class"
         )
     layout = layout_of(data, images, parts)
-    placed = [(file, place) for file in images if (place := place_said(file, layout)) is not None]
+    tops = {folder: place_said(f"{folder}/", layout) for folder in set(map(dirname, images))}
+    placed = [(file, top) for file in images if (top := tops[dirname(file)]) is not None]
     _refuse_loose(data, placed, parts)
     _refuse_wrapped(data, images, layout)
-    classes = [_inside(file, place).partition("/")[0] for file, place in placed]
+    classes = [_inside(file, top).partition("/")[0] for file, top in placed]
     class_names = tuple(sorted(set(classes)))
     indices = {name: index for index, name in enumerate(class_names)}
-    raws = [
-        RawImage(file, indices[name], layout[place], opener(file))
-        for (file, place), name in zip(placed, classes, strict=True)
-    ]
+    sizes, times = zip(*(listing.stamps[file] for file, _ in placed), strict=True)
+    index = image_index(
+        place,
+        [os.fsencode(listing.paths[file][len(place.root) + 1 :]) for file, _ in placed],
+        [indices[name] for name in classes],
+        [layout[top] for _, top in placed],
+        file_bytes=sizes,
+        modified_ns=times,
+    )
     ignored = Counter(map(ending, set(files).difference(images)))
     kinds = tuple(f"{count} {kind}" for kind, count in ignored.most_common())
     outside = Counter(file.partition("/")[0] for file in set(images).difference(dict(placed)))
     return Source(
-        raws,
+        index,
         class_names,
         kinds,
         tuple(f"{top} ({count:,} images outside of the parts)" for top, count in outside.items()),
-        tuple(f"{part}: {place}" for place, part in layout.items() if place != part and part),
+        tuple(f"{part}: {top}" for top, part in layout.items() if top != part and part),
     )
 
 

@@ -1,8 +1,8 @@
 """A data set: images of one size, split three ways, ready for batches.
 
-Every image is decoded once at the start, which finds the broken ones and the pixels' mean and
-standard deviation. Where the decoded images fit into memory they are kept; otherwise they stay
-encoded and are decoded again whenever they are taken, to the same pixels.
+Where the decoded images fit into memory they are decoded at the start and kept. Otherwise they stay
+encoded where they are and are decoded whenever they are taken, to the same pixels; at the start
+their headers are read, and the pixels of some of them.
 
 Search and early stopping see train and validation only; the test part is read once, for
 ``outcomes.test_accuracy``. Splits that the data does not name are cut by the seed, class by class.
@@ -15,26 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from raynas.data.bit_depths import Depth, depth_of
-from raynas.data.decoding import (
-    Pixels,
-    Say,
-    Square,
-    Survey,
-    decode,
-    decode_all,
-    inspect,
-    silent,
-    survey,
-)
-from raynas.data.encoded_images import Opener, RawImage
-from raynas.data.memory import is_held_in_memory
-from raynas.data.sources import local_file, open_source
-from raynas.data.splits import share_of, split
-from raynas.data.validation import refuse_corrupt, refuse_parts, refuse_unusable
+from raynas.data.bit_depths import Depth
+from raynas.data.decoding import Pixels, Square, decode, decode_all
+from raynas.data.encoded_images import Opener, Raws
+from raynas.data.file_opening import local_file
 from raynas.errors import StageError
-from raynas.settings.stages import ImageSettings
-from raynas.storage.uris import shown
 
 _LOG = logging.getLogger(__name__)
 _SUBSTITUTES = 8  # images that are tried in the place of one that is gone
@@ -73,13 +58,13 @@ class EncodedImages:
     """Images that are decoded when they are taken, for they do not fit into memory.
 
     Attributes:
-        raws: N images that could be decoded when the data set was loaded.
+        raws: N images that were there when the data set was loaded.
         labels: N, int64, an index into the class names.
         square: What they are decoded to.
         workers: Processes that decode them ahead for each consumer.
     """
 
-    raws: Sequence[RawImage]
+    raws: Raws
     labels: npt.NDArray[np.int64]
     square: Square
     workers: int = 0
@@ -182,103 +167,3 @@ class Dataset:
         """A file on a local path that workers will open; None: images come to them."""
         raws = self.train.raws if isinstance(self.train, EncodedImages) else ()
         return next(filter(None, map(local_file, raws)), None)
-
-
-def load_dataset(
-    data: str,
-    settings: ImageSettings,
-    seed: int,
-    usual_resolution: int,
-    say: Say = silent,
-) -> Dataset:
-    """Read, decode, resize and split the images.
-
-    Args:
-        data: A name, a folder or a URI, as ``--data`` takes it.
-        settings: Resolution, split fractions and how many corrupt images are bearable.
-        seed: Seed of the split.
-        usual_resolution: Pixels to resize to where images differ in size and none was asked for.
-        say: Hears now and then how far it is.
-
-    Raises:
-        UserError: No such data, a single class, or too many images that cannot be read.
-    """
-    source, data = open_source(data, settings.parts), shown(data)
-    refuse_unusable(data, source)
-    raws = share_of(source.images, settings.share, seed)
-    looked_at = inspect(raws, say)
-    shapes = [shape for shape in looked_at if shape]
-    square = _square(shapes, settings, usual_resolution)
-    held = is_held_in_memory(data, len(raws) * int(np.prod(square.shape)), settings)
-    found = survey(raws, square, held, say)
-    skipped = [raw for raw, good in zip(raws, found.readable, strict=True) if not good]
-    refuse_corrupt(data, skipped, len(raws), settings.max_corrupt, square)
-    kept = np.flatnonzero(found.readable)
-    labels = np.array([raws[index].label for index in kept], dtype=np.int64)
-    parts = split([raws[index].split for index in kept], labels, settings, seed)
-    refuse_parts(data, parts, labels, source.class_names)
-    workers = 2 if settings.loader_workers is None else settings.loader_workers
-    train, val, test = (
-        _part(raws, kept[parts[name]], found, square, workers) for name in ("train", "val", "test")
-    )
-    mean, std = _mean_and_std(found.sums[kept[parts["train"]]], square.resolution**2)
-    sides = sorted(min(shape[1:]) for shape in shapes)
-    return Dataset(
-        train,
-        val,
-        test,
-        source.class_names,
-        tuple(raw.name for raw in skipped),
-        mean,
-        std,
-        source.ignored,
-        source.passed_over,
-        source.parts,
-        (sides[0], sides[len(sides) // 2], sides[-1]),
-        depth_of(
-            found.peaks.tolist(),
-            [bool(shape and shape[0] > 1) for shape in looked_at],
-            settings.bits,
-        ),
-    )
-
-
-def _square(shapes: Sequence[tuple[int, int, int]], settings: ImageSettings, usual: int) -> Square:
-    """Return what the images become: colour if one of them is, their own size if they agree.
-
-    Args:
-        shapes: Channels, height and width of each.
-        settings: Resolution and bits that a person wants.
-        usual: Those of the space.
-    """
-    sides = {side for shape in shapes for side in shape[1:]}
-    own = sides.pop() if len(sides) == 1 else None
-    grey = all(shape[0] == 1 for shape in shapes)
-    return Square(settings.resolution or own or usual, 1 if grey else 3, settings.bits)
-
-
-def _part(
-    raws: Sequence[RawImage],
-    indices: npt.NDArray[np.int64],
-    found: Survey,
-    square: Square,
-    workers: int,
-) -> Part:
-    labels = np.array([raws[index].label for index in indices], dtype=np.int64)
-    if found.pixels is not None:
-        return Images(found.pixels[indices], labels)
-    return EncodedImages([raws[index] for index in indices], labels, square, workers)
-
-
-def _mean_and_std(
-    sums: npt.NDArray[np.int64], area: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return both per channel, for pixels in [0, 1], from sums that are exact.
-
-    Args:
-        sums: N x C x 2, an image's sum of pixels and of their squares.
-        area: Pixels of an image.
-    """
-    first, second = (sums.sum(axis=0) / (len(sums) * area)).T  # E[p] and E[p^2], C each
-    std = np.sqrt(np.maximum(second - first**2, 0)) / 255
-    return (first / 255).astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.data.decoding import Pixels, Square, decode_all
-from raynas.data.encoded_images import Opener, Row
+from raynas.data.encoded_images import Opener
 from raynas.storage.short_paths import sockets_in_short_places
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
@@ -76,9 +76,8 @@ def _serve(connection: Connection) -> None:
 
 def _ask(connection: Connection, openers: Sequence[Opener], square: Square) -> bool:
     """Return whether the request could be sent."""
-    alone = [opener.alone() if isinstance(opener, Row) else opener for opener in openers]
     with contextlib.suppress(OSError):
-        connection.send((alone, square))
+        connection.send((openers, square))
         return True
     return False
 

@@ -1,9 +1,6 @@
 """Decoding: an encoded image becomes a square of bytes, the same one wherever that happens."""
 
-import os
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,20 +9,11 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raynas.data.bit_depths import is_deep, peak_of
-from raynas.data.encoded_images import Opener, RawImage
-from raynas.data.pixel_formats import eight_bits, is_grey, upright
+from raynas.data.encoded_images import Opener
+from raynas.data.pixel_formats import eight_bits, upright
 from raynas.storage.retry import StorageError
 
 Pixels = npt.NDArray[np.uint8]
-
-Say = Callable[[str], None]
-
-_BLOCK = 32  # images that a thread decodes at a time
-_SILENCE = 10.0  # seconds after which a person wants to hear how far it is
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,73 +36,28 @@ class Square:
         return self.channels, self.resolution, self.resolution
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What one look at every image found out.
+class Decoded(NamedTuple):
+    """An image.
 
     Attributes:
-        readable: N, whether the image could be decoded.
-        sums: N x C x 2, int64: the sums of an image's pixels and of their squares.
-        peaks: N, int64: the highest number of an image of more than eight bits, of others 0.
-        pixels: N x C x H x W, or None where they were not kept.
+        pixels: C x H x W.
+        peak: The highest number of one of more than eight bits; of others 0.
     """
-
-    readable: npt.NDArray[np.bool_]
-    sums: npt.NDArray[np.int64]
-    peaks: npt.NDArray[np.int64]
-    pixels: Pixels | None
-
-
-class Decoded(NamedTuple):
-    """The pixels of an image, C x H x W, and its peak as ``Survey.peaks``."""
 
     pixels: Pixels
     peak: int
 
 
-def inspect(raws: Sequence[RawImage], say: Say = silent) -> list[tuple[int, int, int] | None]:
-    """Return channels, height and width of each, not decoded; None where even that fails."""
-    shapes: list[tuple[int, int, int] | None] = [None] * len(raws)
-
-    def look(block: slice) -> None:
-        shapes[block] = [_shape(raw.open) for raw in raws[block]]
-
-    _in_threads(look, len(raws), "looking at", say)
-    return shapes
-
-
-def survey(raws: Sequence[RawImage], square: Square, keep: bool, say: Say = silent) -> Survey:
-    """Decode every image once, on all cores; keep the pixels or forget them at once."""
-    found = Survey(
-        np.zeros(len(raws), dtype=np.bool_),
-        np.zeros((len(raws), square.channels, 2), dtype=np.int64),
-        np.zeros(len(raws), dtype=np.int64),
-        np.empty((len(raws), *square.shape), dtype=np.uint8) if keep else None,
-    )
-
-    def look(block: slice) -> None:
-        openers = [raw.open for raw in raws[block]]
-        pixels, found.readable[block], found.peaks[block] = _decode_block(openers, square)
-        squares = np.multiply(pixels, pixels, dtype=np.uint16)
-        found.sums[block, :, 0] = pixels.sum(axis=(2, 3), dtype=np.int64)
-        found.sums[block, :, 1] = squares.sum(axis=(2, 3), dtype=np.int64)
-        if found.pixels is not None:
-            found.pixels[block] = pixels
-
-    _in_threads(look, len(raws), "decoding", say)
-    return found
-
-
 def decode_all(openers: Sequence[Opener], square: Square) -> tuple[Pixels, npt.NDArray[np.bool_]]:
     """Return N x C x H x W pixels and which images were readable; the others are black."""
-    pixels, readable, _ = _decode_block(openers, square)
+    pixels, readable, _ = decode_block(openers, square)
     return pixels, readable
 
 
-def _decode_block(
+def decode_block(
     openers: Sequence[Opener], square: Square
 ) -> tuple[Pixels, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Return the same, and the images' peaks."""
+    """Return the same, and the images' peaks as in a ``Survey``."""
     pixels = np.zeros((len(openers), *square.shape), dtype=np.uint8)
     readable = np.zeros(len(openers), dtype=np.bool_)
     peaks = np.zeros(len(openers), dtype=np.int64)
@@ -162,24 +105,3 @@ def _decode(opener: Opener, square: Square) -> Decoded:
         image = ImageOps.fit(image, sides, Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     return Decoded(pixels[None] if square.channels == 1 else pixels.transpose(2, 0, 1), peak)
-
-
-def _shape(opener: Opener) -> tuple[int, int, int] | None:
-    try:
-        image = opener()
-    except StorageError:
-        raise  # nothing is known of the image
-    except Exception:  # noqa: BLE001 - whatever a broken file makes a decoder raise
-        return None
-    return 1 if is_grey(image) else 3, image.height, image.width
-
-
-def _in_threads(look: Callable[[slice], None], count: int, doing: str, say: Say) -> None:
-    """Call for one block after another; Pillow lets go of Python's lock while it decodes."""
-    spoken = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        blocks = [slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
-        for block, _ in zip(blocks, threads.map(look, blocks), strict=True):  # raises what they do
-            if time.monotonic() >= spoken + _SILENCE:
-                say(f"{'data':<9} {doing} {block.stop:,} of {count:,} images")
-                spoken = time.monotonic()

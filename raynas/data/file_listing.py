@@ -51,10 +51,12 @@ class Listing:
 
     Attributes:
         paths: What opens each, by its path in the folder as people can read it, in its order.
+        stamps: The size of each in bytes and when it was written, in nanoseconds.
         passed_over: Folders that a system has made, and links, such as "@eaDir/ (2)".
     """
 
     paths: dict[str, str]
+    stamps: dict[str, tuple[int, int]]
     passed_over: tuple[str, ...]
 
 
@@ -94,9 +96,9 @@ def list_files(filesystem: pafs.FileSystem, root: str) -> Listing:
     if isinstance(filesystem, pafs.LocalFileSystem):
         return list_local_files(root)
     infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
-    inner = (info.path[len(root) + 1 :] for info in infos if info.type == pafs.FileType.File)
+    found = {i.path[len(root) + 1 :]: i for i in infos if i.type == pafs.FileType.File}
     files, left = [], set()
-    for file in inner:
+    for file in found:
         pieces = file.split("/")
         first = next((at for at, piece in enumerate(pieces) if is_left_over(piece)), None)
         if first is None:
@@ -104,15 +106,26 @@ def list_files(filesystem: pafs.FileSystem, root: str) -> Listing:
         else:
             left.add("/".join(pieces[: first + 1]))
     counts = Counter(path.rpartition("/")[2] for path in left)
-    return Listing({file: f"{root}/{file}" for file in sorted(files)}, _words(counts))
+    paths = {file: f"{root}/{file}" for file in sorted(files)}
+    stamps = {file: (found[file].size or 0, found[file].mtime_ns or 0) for file in paths}
+    return Listing(paths, stamps, _words(counts))
 
 
 def list_local_files(root: str) -> Listing:
     """Return the same of a folder on this machine."""
     walk = _Walk(os.fsencode(root))
-    found = sorted((readable(os.fsdecode(path)), path) for path in walk.files)
+    found = sorted((path.decode("utf-8", "backslashreplace"), path) for path in walk.files)
     paths = {name: os.fsdecode(_join(walk.root, path)) for name, path in found}
-    return Listing(paths, _words(walk.left))
+    return Listing(paths, {name: file_stamp(paths[name]) for name in paths}, _words(walk.left))
+
+
+def file_stamp(path: str) -> tuple[int, int]:
+    """Return the size of a file in bytes and when it was written; zeros if it is gone."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a hundred thousand times
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _words(left: Counter[str]) -> tuple[str, ...]:
@@ -205,7 +218,9 @@ def _is_data(path: bytes) -> bool:
 
 
 def _join(folder: bytes, name: bytes) -> bytes:
-    return os.path.join(folder, name) if name else folder  # noqa: PTH118 - paths are bytes
+    if not (name and folder):
+        return folder or name
+    return folder + name if folder.endswith(b"/") else folder + b"/" + name
 
 
 def _holds(folder: bytes, inner: bytes) -> bool:

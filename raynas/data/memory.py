@@ -10,7 +10,6 @@ from raynas.settings.stages import ImageSettings
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
-_MOST = 0.75  # of the memory, for encoded images
 _QUARTER = 0.25  # of the memory: the driver holds the images twice for a moment, and Ray once
 
 
@@ -94,19 +93,3 @@ def is_held_in_memory(data: str, need: int, settings: ImageSettings) -> bool:
     if settings.in_memory == "auto":
         return need <= _QUARTER * memory
     return settings.in_memory == "yes"
-
-
-def refuse_more_than_memory(data: str, need: int) -> None:
-    """Refuse encoded images that cannot be held.
-
-    Args:
-        data: Its name, for the message.
-        need: Bytes of all its images, encoded.
-    """
-    memory = memory_bytes()
-    if need > _MOST * memory:
-        raise UserError(
-            f"data {data}: its Parquet files hold {need / 2**30:.1f} GiB of encoded images, which "
-            f"are read into memory, and this machine has {memory / 2**30:.1f}; take a larger one, "
-            "fewer files, or images in class folders, which are read from where they are"
-        )

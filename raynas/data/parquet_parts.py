@@ -6,7 +6,9 @@ column, for a set that was not split is mostly written under it.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from raynas.data.encoded_images import RawImage
+import numpy as np
+
+from raynas.data.image_index import PARTS, ImageIndex
 from raynas.data.part_names import PartName, part_named, part_said, parts_named
 from raynas.errors import UserError
 
@@ -96,11 +98,12 @@ def _refuse_answers(data: str, file: str, column: str, values: Iterable[str | No
         )
 
 
-def refuse_undecided(data: str, images: Sequence[RawImage]) -> None:
+def refuse_undecided(data: str, images: ImageIndex) -> None:
     """Refuse rows that nothing is said of beside others that are called training images."""
-    open_ones = [image.name for image in images if image.split is None]
-    if open_ones and any(image.split == "train" for image in images):
+    parts = images.parts
+    undecided = np.flatnonzero(parts == -1)
+    if len(undecided) and (parts == PARTS.index("train")).any():
         raise UserError(
-            f"data {data}: nothing says the part of {open_ones[0]}, and others are for training by "
-            f"name; {_WAY_OUT}, or move it out"
+            f"data {data}: nothing says the part of {images[int(undecided[0])].name}, and others "
+            f"are for training by name; {_WAY_OUT}, or move it out"
         )

@@ -4,10 +4,9 @@ A source names its images and their classes and opens them one by one; decoding,
 splitting happen elsewhere, the same way for all of them.
 """
 
-import io
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,25 +16,28 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from PIL import Image
 
+from raynas.data.cache import cache_folder
 from raynas.data.class_folders import read_tree
-from raynas.data.encoded_images import Beside, Opener, RawImage, Source
-from raynas.data.file_listing import is_file, list_files, readable
+from raynas.data.encoded_images import Opener
+from raynas.data.file_listing import Listing, file_stamp, is_file, list_files, readable
+from raynas.data.file_opening import Folder
+from raynas.data.image_index import Source, image_index
 from raynas.data.parquet import read_parquet
 from raynas.data.part_names import parts_said
 from raynas.errors import UserError
-from raynas.storage.retry import StorageError, is_final, patiently
 from raynas.storage.uris import openable, shown
 
 _NAMED = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion-mnist": "FashionMNIST"}
 _FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")  # of S3
 
 
-def open_source(data: str, parts: str | None = None) -> Source:
+def open_source(data: str, parts: str | None = None, cache: str | None = None) -> Source:
     """Return the source that ``--data`` names.
 
     Args:
         data: A name, a folder or a URI.
         parts: Which folders of it are parts, as ``--images.parts`` says it.
+        cache: As ``--images.cache``.
 
     Raises:
         UserError: No such name, folder or URI, or nothing usable in it.
@@ -45,7 +47,8 @@ def open_source(data: str, parts: str | None = None) -> Source:
         raise UserError(f"--images.parts {parts}: {data} has no folders; leave the flag out")
     if data == "digits":
         return _digits()
-    return _torchvision(data) if named else _folder(data, parts)
+    folder = cache_folder(cache)
+    return _torchvision(data, folder) if named else _folder(data, parts, folder)
 
 
 def _digits() -> Source:
@@ -58,11 +61,11 @@ def _digits() -> Source:
     return _arrays("digits", names, [(None, pixels, bunch.target)])
 
 
-def _torchvision(data: str) -> Source:
-    """A set that torchvision downloads into ~/.cache/raynas, if the network allows it."""
+def _torchvision(data: str, cache: str) -> Source:
+    """A set that torchvision downloads into the cache, if the network allows it."""
     from torchvision import datasets  # noqa: PLC0415 - slow to import, rarely needed
 
-    root = Path.home() / ".cache" / "raynas"
+    root = Path(cache).expanduser()
     kind = getattr(datasets, _NAMED[data])
     try:
         parts = [(s, kind(root, train=s == "train", download=True)) for s in ("train", "test")]
@@ -81,32 +84,56 @@ def _arrays(
     class_names: tuple[str, ...],
     parts: Sequence[tuple[str | None, npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
 ) -> Source:
-    images = [
-        RawImage(
-            f"{data} {split or ''} {row}", int(label), split, partial(Image.fromarray, pixels[row])
-        )
-        for split, pixels, labels in parts
-        for row, label in enumerate(labels)
-    ]
+    place = Arrays(data, {(split or "").encode(): pixels for split, pixels, _ in parts})
+    counts = [len(labels) for _, _, labels in parts]
+    splits = [split for split, _, labels in parts for _ in labels]
+    images = image_index(
+        place,
+        [(split or "").encode() for split in splits],
+        np.concatenate([labels for _, _, labels in parts]),
+        splits,
+        np.concatenate([np.arange(count) for count in counts]),
+    )
     return Source(images, class_names)
 
 
-def _folder(data: str, parts: str | None) -> Source:
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Images that are in memory, in arrays of N x H x W or N x H x W x C bytes.
+
+    Attributes:
+        data: What the data set is called.
+        pixels: By part.
+    """
+
+    data: str
+    pixels: Mapping[bytes, npt.NDArray[np.uint8]]
+
+    def name(self, path: bytes, row: int | None) -> str:
+        """Return the part and the row."""
+        return f"{self.data} {path.decode()} {row}"
+
+    def opener(self, path: bytes, group: int | None, row: int | None) -> Opener:
+        """Return what makes an image of a row."""
+        del group
+        return partial(Image.fromarray, self.pixels[path][row])
+
+
+def _folder(data: str, parts: str | None, cache: str) -> Source:
     """A folder of class folders, with or without part folders above, or of Parquet files."""
     words = readable(shown(data))
     try:
         filesystem, root = _locate(data)
         if is_file(filesystem, root):
-            return _file(words, filesystem, root, parts)
-        listing = list_files(filesystem, root)
+            root, listing = _file(words, filesystem, root)
+        else:
+            listing = list_files(filesystem, root)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unread(words, error) from error
-    opener = _opener(filesystem, root, listing.paths)
-    tables = [file for file in listing.paths if file.endswith(".parquet")]
-    if tables:
-        source = read_parquet(words, tables, _stream(filesystem, listing.paths), opener, parts)
+    if any(file.endswith(".parquet") for file in listing.paths):
+        source = read_parquet(words, filesystem, root, listing, cache, parts)
     else:
-        source = read_tree(words, list(listing.paths), opener, parts)
+        source = read_tree(words, Folder(filesystem, root), listing, parts)
     return replace(source, passed_over=(*listing.passed_over, *source.passed_over))
 
 
@@ -145,57 +172,18 @@ def _is_missing(error: OSError) -> bool:
     return missing or "NO_SUCH_BUCKET" in str(error)
 
 
-def _file(data: str, filesystem: pafs.FileSystem, path: str, parts: str | None) -> Source:
-    """One Parquet file; no other file holds images with their classes."""
+def _file(data: str, filesystem: pafs.FileSystem, path: str) -> tuple[str, Listing]:
+    """Return the folder of a Parquet file and a list of that file; no other file holds classes."""
     folder, _, name = path.rpartition("/")
     if not name.endswith(".parquet"):
         raise UserError(
             f"data {data}: it is a file; wanted a folder of images, or of Parquet files; unpack it "
             "first if it is an archive"
         )
-    paths, name = {readable(name): path}, readable(name)
-    return read_parquet(
-        data, [name], _stream(filesystem, paths), _opener(filesystem, folder, paths), parts
-    )
-
-
-def _stream(
-    filesystem: pafs.FileSystem, paths: Mapping[str, str]
-) -> Callable[[str], pa.NativeFile]:
-    """Return what opens a file by its path in the data as people can read it."""
-    if isinstance(filesystem, pafs.LocalFileSystem):  # which takes no names but UTF-8
-        return lambda file: pa.OSFile(os.fsencode(paths[file]))
-    return lambda file: filesystem.open_input_file(paths[file])
-
-
-def _opener(
-    filesystem: pafs.FileSystem, root: str, paths: Mapping[str, str]
-) -> Callable[[str], Opener]:
-    """Return what returns what opens the image at such a path, or at one that a table holds."""
-    return lambda file: partial(_open_file, filesystem, paths.get(file, f"{root}/{file}"))
-
-
-def local_file(image: RawImage) -> str | None:
-    """Return the path that opens an image; None: it is no file of this machine."""
-    match image.open.file if isinstance(image.open, Beside) else image.open:
-        case partial(func=func, args=(pafs.LocalFileSystem(), path)) if func is _open_file:
-            return str(path)
-    return None
-
-
-def _open_file(filesystem: pafs.FileSystem, path: str) -> Image.Image:
-    try:
-        content = patiently(lambda: _content(filesystem, path), f"--data: reading {path}")
-    except StorageError as error:
-        if isinstance(error.__cause__, OSError) and is_final(error.__cause__):
-            raise error.__cause__ from None  # this file alone; it counts as one that is broken
-        raise
-    return Image.open(io.BytesIO(content))
-
-
-def _content(filesystem: pafs.FileSystem, path: str) -> bytes:
+    name = readable(name)
     if isinstance(filesystem, pafs.LocalFileSystem):  # Arrow's names must be UTF-8
-        return Path(path).read_bytes()
-    with filesystem.open_input_file(path) as stream:
-        content: bytes = stream.read()
-    return content
+        stamp = file_stamp(path)
+    else:
+        info = filesystem.get_file_info(path)
+        stamp = info.size or 0, info.mtime_ns or 0
+    return folder, Listing({name: path}, {name: stamp}, ())

@@ -1,39 +1,46 @@
 """Which images train, validate and test: as the data say, or cut by the seed, class by class."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from raynas.data.encoded_images import RawImage
+from raynas.data.image_index import PARTS, ImageIndex
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.stages import ImageSettings
 
 _LEAST = 3  # images that a share leaves to a class: to train, to validate, to test
 
 
-def share_of(images: Sequence[RawImage], share: float, seed: int) -> list[RawImage]:
+def share_of(images: ImageIndex, share: float, seed: int) -> ImageIndex:
     """Return all test images, and a random share of the others, but some of each class."""
     if share == 1:
-        return list(images)
+        return images
     drawn = random_numbers(seed, Stream.SHARE).random(len(images))
     kept = drawn < share
-    groups = np.array([2 * raw.label + (raw.split == "val") for raw in images])
+    groups = 2 * images.labels + (images.parts == PARTS.index("val"))
     order = np.lexsort((drawn, groups))
     ranks = np.arange(len(images)) - np.searchsorted(groups[order], groups[order])
     kept[order[ranks < _LEAST]] = True  # of those drawn lowest, so a larger share keeps them, too
-    return [raw for raw, keep in zip(images, kept, strict=True) if keep or raw.split == "test"]
+    return images.take(np.flatnonzero(kept | (images.parts == PARTS.index("test"))))
 
 
 def split(
-    named: Sequence[str | None],
+    named: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     settings: ImageSettings,
     seed: int,
 ) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the indices of train, val and test; what is not named is cut off from train."""
-    names = np.array([name or "train" for name in named])
-    parts = {part: np.flatnonzero(names == part) for part in ("train", "val", "test")}
+    """Return the indices of train, val and test; what is not named is cut off from train.
+
+    Args:
+        named: The part of each image as the data say it, as ``ImageIndex.parts``.
+        labels: The class of each image.
+        settings: Fractions that are cut off.
+        seed: Decides which.
+    """
+    named = np.where(named == -1, PARTS.index("train"), named)
+    parts: dict[str, npt.NDArray[np.int64]] = {
+        part: np.flatnonzero(named == number) for number, part in enumerate(PARTS)
+    }
     rng = random_numbers(seed, Stream.SPLIT)
     if not len(parts["test"]):
         leave = 1 if len(parts["val"]) else 2  # of each class: one to train, one to validate

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.data.decoding import Square, why_broken
-from raynas.data.encoded_images import RawImage, Source
+from raynas.data.encoded_images import Raws
+from raynas.data.image_index import Source
 from raynas.errors import UserError
 
 Labels = npt.NDArray[np.int64]
@@ -18,7 +19,7 @@ def refuse_unusable(data: str, source: Source) -> None:
     if not source.images:
         raise UserError(f"data {data}: found no images; wanted one folder per class, or Parquet")
     _refuse_spellings(data, source)
-    present = {raw.label for raw in source.images}
+    present = set(source.images.labels.tolist())
     if len(present) < 2:
         over = f" beside {', '.join(source.passed_over)}" if source.passed_over else ""
         raise UserError(
@@ -50,14 +51,12 @@ def _refuse_spellings(data: str, source: Source) -> None:
 
 
 def _example(source: Source, label: int) -> str:
-    images = (raw.name for raw in source.images if raw.label == label)
-    return next(images, source.class_names[label])
+    found = np.flatnonzero(source.images.labels == label)
+    return source.images[int(found[0])].name if len(found) else source.class_names[label]
 
 
-def refuse_corrupt(
-    data: str, skipped: Sequence[RawImage], count: int, bearable: float, square: Square
-) -> None:
-    """Refuse data of which a larger share than is bearable cannot be read."""
+def refuse_corrupt(data: str, skipped: Raws, count: int, bearable: float, square: Square) -> None:
+    """Refuse data of which a larger share than is bearable cannot be read, of those looked at."""
     if len(skipped) > bearable * count:
         raise UserError(
             f"data {data}: {len(skipped)} of {count} images cannot be read, such as "

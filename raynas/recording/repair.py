@@ -12,6 +12,7 @@ from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
 
 _THEN = {
     "tables/runs": "it is made again from its copy",
+    "tables/images": "it is made again from the images as they are now",
     "tables/steps": "the losses of those steps are lost, and nothing depends on them",
     "tables/ledger": "it is made again from the checkpoint of the pretraining",
     "tables/isometry": "it is measured again",

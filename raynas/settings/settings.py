@@ -140,6 +140,7 @@ def _default_of(item: "dataclasses.Field[Any]") -> Any:
 _FREE = frozenset(
     {
         "images.in-memory",
+        "images.cache",
         "images.loader-workers",
         "pretrain.workers",
         "pretrain.gpus-per-worker",
@@ -160,6 +161,7 @@ _LATER = {
     ("search.path-bonus", 0.0),
     ("images.parts", None),
     ("images.bits", None),
+    ("images.verify", False),
     ("retrain.compile", False),
 }
 

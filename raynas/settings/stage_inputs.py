@@ -23,6 +23,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "images.test-fraction",
             "images.augment",
             "images.max-corrupt",
+            "images.verify",
             "images.parts",
             "images.bits",
         }

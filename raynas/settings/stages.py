@@ -42,12 +42,19 @@ class ImageSettings:
     and leave images of less than 16 pixels as they are."""
     max_corrupt: Annotated[float, Interval("[0, 1)")] = 0.02
     """Share of images that may be unreadable; they are skipped, counted and named."""
+    verify: bool = False
+    """Decode all images at the start, to know which ones are broken; else those that are not kept
+    in memory are found when they are met, and the next one of the class takes their place."""
     in_memory: Literal["auto", "yes", "no"] = "auto"
     """Decode once and keep every pixel, or decode again for each batch, to the same pixels;
     auto: keep them if they take no more than a quarter of this machine's memory."""
     loader_workers: Annotated[int, Interval("[0, inf)")] | None = None
     """Processes that decode the next batch for each worker and trial where images are not kept
     in memory; unset: 2; 0: a thread of the worker."""
+    cache: str | None = None
+    """Folder, on each node, for what was read of the images: their headers, and rows of Parquet
+    files, unpacked; it may be removed at any time; unset: what RAYNAS_CACHE says in the
+    environment, else ~/.cache/raynas."""
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,14 @@ class RunStore(Folder):
         unknown = {name for row in rows for name in row} - set(schema.names)
         if unknown:
             raise KeyError(f"table {table} has no columns {sorted(unknown)}")
+        content = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+        self.append_table(table, content, part)
+
+    def append_table(self, table: str, content: pa.Table, part: str) -> None:
+        """Write all columns of a table as the part of that name, as ``append`` does."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink)
+        schema = _SCHEMAS[table]
+        pq.write_table(content.select(schema.names).cast(schema), sink)
         self.write_bytes(f"tables/{table}/{part}.parquet", sink.getvalue().to_pybytes())
 
     def parts(self, table: str) -> list[str]:

@@ -57,6 +57,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             ),
         },
     ),
+    "images": _table(
+        "an image",
+        {
+            "path": (_STRING, "file, in the folder that --data names; or the part of a named set"),
+            "row": (_INT, "of the file; null: the file is the image"),
+            "class": (_STRING, "name of its class"),
+            "part": (_STRING, "train, val or test; null: it could not be read, so it is in none"),
+            "file_bytes": (_INT, "size of the file; null: there is none"),
+            "width": (_INT, "pixels; null: it does not say"),
+            "height": (_INT, "pixels; null: it does not say"),
+            "channels": (_INT, "1: grey, 3: colour; null: it does not say"),
+        },
+    ),
     "steps": _table(
         "a pretraining step",
         {

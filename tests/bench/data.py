@@ -21,8 +21,9 @@ import torch
 import tyro
 
 from raynas.data.batches import Batches, resolve_augmentation
-from raynas.data.dataset import Dataset, EncodedImages, load_dataset
+from raynas.data.dataset import Dataset, EncodedImages
 from raynas.data.decoding import decode_all
+from raynas.data.loading import load_dataset
 from raynas.data.prefetch import Loader
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths

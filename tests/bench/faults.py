@@ -30,7 +30,8 @@ import tyro
 from raynas.cluster.planning.connection import connected
 from raynas.cluster.workers.path_workers import Crew, PathWorkers
 from raynas.cluster.workers.worker import supernet_recipe
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.settings.settings import Settings
 from raynas.settings.stages import ImageSettings, PretrainSettings

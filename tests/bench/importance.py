@@ -20,7 +20,8 @@ import torch
 import tyro
 
 from raynas.benchmark.ranking import tau
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers

@@ -23,7 +23,8 @@ import tyro
 from raynas.cluster.planning.connection import connected
 from raynas.cluster.workers.path_workers import Crew, PathWorkers, Transport
 from raynas.cluster.workers.worker import Compute, Recipe, supernet_recipe
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
 from raynas.settings.settings import Settings

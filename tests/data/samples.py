@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from raynas.data.dataset import Dataset, Images, load_dataset
+from raynas.data.dataset import Dataset, Images
+from raynas.data.loading import load_dataset
 from raynas.nets.frozen import FrozenSupernet
 from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.chain import SearchSpace

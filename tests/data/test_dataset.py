@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from raynas.data import decoding
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data import in_blocks
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import UserError
 from raynas.settings.stages import ImageSettings
 from tests.builders import SHARED_DATA
@@ -586,7 +587,7 @@ def test_cifar10_as_parquet_has_ten_named_classes_of_colour_images(tmp_path: Pat
 def test_reading_many_images_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_SILENCE", 0.0)
+    monkeypatch.setattr(in_blocks, "_SILENCE", 0.0)
     said: list[str] = []
     load_dataset(
         numbered_tree(tmp_path, per_class=25, classes=2), ImageSettings(), 0, 8, said.append

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from raynas.data.dataset import load_dataset
 from raynas.data.file_listing import Listing, is_left_over, list_local_files
+from raynas.data.loading import load_dataset
 from raynas.data.sources import open_source
 from raynas.data.validation import refuse_unusable
 from raynas.errors import UserError

@@ -1,6 +1,8 @@
 """Columns, labels and sizes of Parquet sets: what is read, by which rule, and what is refused."""
 
 import os
+import pickle
+import shutil
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raynas.data import memory, parquet
-from raynas.data.dataset import load_dataset
-from raynas.data.encoded_images import RawImage, Row, Source
+from raynas.data import parquet_rows, unpacked_rows
+from raynas.data.encoded_images import RawImage
+from raynas.data.file_opening import local_file
+from raynas.data.image_index import Source
+from raynas.data.loading import load_dataset
 from raynas.data.parquet_labels import Labels, numbered
-from raynas.data.sources import local_file, open_source
+from raynas.data.sources import open_source
 from raynas.data.validation import refuse_unusable
 from raynas.errors import UserError
 from raynas.settings.stages import ImageSettings
+from raynas.storage.retry import StorageError
 from tests.data.samples import encoded, parquet_table, picture, write_parquet
 
 ENCODED = [{"bytes": encoded(picture(number, "L")), "path": None} for number in range(12)]
@@ -227,18 +232,16 @@ class TestRowsWithoutBytes:
         images = open_source(data).images
 
         assert list(map(first_pixel, images)) == [0, 1, 2, 3]
-        assert list(map(local_file, images)) == [
-            *(str(tmp_path / name) for name in ("data/0.png", "data/in/1.png", "2.png")),
-            None,
-        ]
 
-    def test_nodes_are_asked_for_a_file_though_other_rows_hold_bytes(self, tmp_path: Path) -> None:
-        picture(0, "L").save(tmp_path / "0.png")
-        rows = [*ENCODED[:4], *[{"bytes": None, "path": "0.png"}] * 8]
-        data = write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS, rows)})
-        dataset = load_dataset(data, ImageSettings(in_memory="no"), 0, 8)
+    def test_nodes_are_asked_for_the_parquet_file_that_they_will_read(self, tmp_path: Path) -> None:
+        data = write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS)})
+        streamed, held = (
+            load_dataset(data, ImageSettings(in_memory=kept), 0, 8) for kept in ("no", "yes")
+        )
 
-        assert dataset.file_to_read == str(tmp_path / "0.png")
+        assert local_file(open_source(data).images[5]) == str(tmp_path / "train.parquet")
+        assert streamed.file_to_read == str(tmp_path / "train.parquet")
+        assert held.file_to_read is None
 
     @pytest.mark.parametrize(
         ("row", "said"),
@@ -276,20 +279,87 @@ def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
         assert open_source(data).images[3].name == "caf\\xe9.parquet row 3"
 
 
-class TestSizes:
-    def test_a_column_is_held_in_pieces_of_a_bounded_size(
+class TestUnpackedRows:
+    def large_group(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Write a file of one group of rows, which is read in several pieces."""
+        rows = [row | {"bytes": row["bytes"] + bytes(1000)} for row in ENCODED]
+        pq.write_table(parquet_table(LABELS, rows), root / "train.parquet", use_dictionary=False)
+        monkeypatch.setattr(parquet_rows, "_PIECE", 4000)
+        return str(root)
+
+    def test_a_row_is_read_without_its_neighbours(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        rows = [row | {"bytes": row["bytes"] + bytes(1000)} for row in ENCODED]
-        table = parquet_table(LABELS, rows)
-        pq.write_table(table, tmp_path / "train.parquet", use_dictionary=False)
-        monkeypatch.setattr(parquet, "_PIECE", 4000)
-        images = open_source(str(tmp_path)).images
+        images = open_source(self.large_group(tmp_path, monkeypatch)).images
+        first_pixel(images[3])  # unpacks
+        (tmp_path / "train.parquet").write_bytes(b"")
 
         assert list(map(first_pixel, images)) == list(range(12))
-        for image in images:
-            assert isinstance(image.open, Row)
-            assert image.open.column.nbytes < 4100
+
+    def test_an_opener_is_small_and_works_in_another_process(self, tmp_path: Path) -> None:
+        data = write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS)})
+        sent = pickle.dumps(open_source(data).images[7].open)
+
+        assert len(sent) < 700
+        assert pickle.loads(sent)().getpixel((0, 0)) == 7  # noqa: S301
+
+    def test_a_cache_that_was_removed_is_made_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RAYNAS_CACHE", str(tmp_path / "cache"))
+        images = open_source(self.large_group(tmp_path, monkeypatch)).images
+        first_pixel(images[3])
+        unpacked_rows._opened.cache_clear()
+        shutil.rmtree(tmp_path / "cache")
+
+        assert first_pixel(images[3]) == 3
+
+    def test_a_file_that_was_written_again_is_unpacked_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = self.large_group(tmp_path, monkeypatch)
+        first_pixel(open_source(data).images[3])
+        write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS, ENCODED[::-1])})
+
+        assert first_pixel(open_source(data).images[3]) == 8
+
+    @pytest.mark.parametrize("why", ["full", "not writable", "fills up"])
+    def test_a_cache_without_room_costs_time_and_a_warning_but_no_image(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        why: str,
+    ) -> None:
+        cache = tmp_path / "cache"
+        monkeypatch.setenv("RAYNAS_CACHE", str(cache))
+        images = open_source(self.large_group(tmp_path, monkeypatch)).images
+        if why == "full":
+            monkeypatch.setattr(unpacked_rows, "_RESERVE", 1.0)
+        elif why == "not writable":
+            cache.write_text("a file where the folder would be")
+        else:
+            monkeypatch.setattr(unpacked_rows, "_put", failing_put)
+
+        assert list(map(first_pixel, images)) == list(range(12))
+        (record,) = caplog.records
+        assert "free some space, or name another folder by --images.cache" in record.getMessage()
+        assert cache.is_file() or not [each for each in cache.rglob("*") if each.is_file()]
+
+    def test_a_file_that_is_cut_off_costs_its_last_rows_alone(self, tmp_path: Path) -> None:
+        """Its end, which tells where groups lie, is there; a group in it is not."""
+        data = write_parquet(tmp_path, {"train.parquet": parquet_table(LABELS)})
+        images = open_source(data).images
+        path = tmp_path / "train.parquet"
+        content = path.read_bytes()
+        half = pq.ParquetFile(path).metadata.row_group(2).column(0).dictionary_page_offset
+        assert half
+        path.write_bytes(content[:half] + bytes(len(content) - half - 2000) + content[-2000:])
+
+        assert [first_pixel(image) for image in images[:8]] == list(range(8))
+        with pytest.raises(Exception, match=r".") as caught:
+            images[9].open()
+        assert not isinstance(caught.value, StorageError)
 
     @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
     def test_bytes_may_be_of_any_type_of_bytes(self, tmp_path: Path, kind: pa.DataType) -> None:
@@ -301,12 +371,8 @@ class TestSizes:
         with pytest.raises(ValueError, match="neither bytes nor a path"):
             images[12].open()
 
-    def test_images_that_exceed_the_memory_are_refused_before_they_are_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        tables = {f"{number}.parquet": parquet_table(LABELS) for number in range(2)}
-        size = sum(len(row["bytes"]) for row in ENCODED)
-        monkeypatch.setattr(parquet, "_read", None)
-        monkeypatch.setattr(memory, "memory_bytes", lambda: 2 * size)
 
-        assert "encoded images, which are read into memory" in refusal(tmp_path, tables)
+def failing_put(file: Any, content: bytes) -> None:
+    """Fail as a disk does that is full."""
+    del file, content
+    raise unpacked_rows.NoRoomError("No space left on device")

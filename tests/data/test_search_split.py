@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raynas.data.dataset import EncodedImages, Images, load_dataset
+from raynas.data.dataset import EncodedImages, Images
+from raynas.data.loading import load_dataset
 from raynas.data.search_split import halves
 from raynas.settings.stages import ImageSettings
 from tests.data.samples import brightness, build_dataset, numbered_tree

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raynas.data import sources
-from raynas.data.dataset import load_dataset
+from raynas.data import file_opening, sources
+from raynas.data.loading import load_dataset
 from raynas.settings.stages import ImageSettings
 from raynas.storage import retry
 from raynas.storage.retry import StorageError
@@ -17,15 +17,15 @@ from tests.data.samples import numbered_tree
 
 def failing(monkeypatch: pytest.MonkeyPatch, number: int, times: int, file: str = "") -> None:
     """Let the reading of each file fail so many times."""
-    content, left = sources._content, dict[str, int]()
+    content, left = file_opening._content, dict[str, int]()
 
-    def read(filesystem: Any, path: str) -> bytes:
+    def read(filesystem: Any, path: str, size: int | None) -> bytes:
         if path.endswith(file) and left.setdefault(path, times) > 0:
             left[path] -= 1
             raise OSError(number, "injected", path)
-        return content(filesystem, path)
+        return content(filesystem, path, size)
 
-    monkeypatch.setattr(sources, "_content", read)
+    monkeypatch.setattr(file_opening, "_content", read)
     monkeypatch.setattr(retry, "_PAUSES", (0.0, 0.0))
 
 

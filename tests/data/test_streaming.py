@@ -14,9 +14,9 @@ from PIL import Image
 
 from raynas.data import dataset, memory
 from raynas.data.batches import in_order
-from raynas.data.dataset import Dataset, EncodedImages, Images, load_dataset
+from raynas.data.dataset import Dataset, EncodedImages, Images
 from raynas.data.decoding import Square, decode
-from raynas.data.encoded_images import Row
+from raynas.data.loading import load_dataset
 from raynas.errors import StageError
 from raynas.settings.stages import ImageSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -140,16 +140,6 @@ def test_a_streamed_set_can_be_pickled_and_opened_elsewhere(
     streamed = load(make(tmp_path), in_memory="no", max_corrupt=0.1)
 
     assert_same(decoded(pickle.loads(pickle.dumps(streamed))), decoded(streamed))  # noqa: S301
-
-
-def test_a_row_of_a_table_is_sent_without_the_rest_of_the_table(tmp_path: Path) -> None:
-    train = load(parquet(tmp_path), in_memory="no").train
-    assert isinstance(train, EncodedImages)
-    opener = train.raws[0].open
-    assert isinstance(opener, Row)
-
-    assert len(pickle.dumps(opener.alone())) < 200 < len(pickle.dumps(opener))
-    assert np.array_equal(opener.alone()(), opener())
 
 
 def test_files_that_are_broken_inside_are_found_before_anything_trains(tmp_path: Path) -> None:

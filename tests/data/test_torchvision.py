@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 from torchvision import datasets
 
-from raynas.data.dataset import Dataset, load_dataset
+from raynas.data.dataset import Dataset
+from raynas.data.loading import load_dataset
 from raynas.errors import UserError
 from raynas.settings.stages import ImageSettings
 from tests.data.samples import build_images
@@ -21,6 +22,7 @@ PER_FILE = 20
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where torchvision's sets are looked for."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAYNAS_CACHE")
     return tmp_path / ".cache" / "raynas"
 
 

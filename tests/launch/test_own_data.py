@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from raynas.cluster import run_setup
 from raynas.reporting.confidence import wilson
+from raynas.storage.run_store import RunStore
 from tests.builders import SHARED_DATA
 from tests.data.samples import build_images, write_tree
 from tests.launch.scripts import TINY, Ended, InProcess, rows_of
@@ -92,6 +94,39 @@ class TestOddFiles:
         assert facts["classes"] == ["rare", "usual"]
         assert (facts["channels"], facts["resolution"]) == (3, 28)
         assert len(facts["mean"]) == len(facts["std"]) == 3
+
+    def test_every_image_is_listed_with_its_part(self, odd: tuple[Path, Ended]) -> None:
+        rows = {row["path"]: row for row in rows_of(odd[0], "images")}
+
+        assert len(rows) == 30 + 7 + 80 + 1
+        assert rows["usual/broken.jpg"]["part"] is None
+        scan = rows["rare/scan.png"]
+        assert (scan["class"], scan["width"], scan["height"], scan["channels"]) == (
+            "rare",
+            30,
+            50,
+            1,
+        )
+
+    def test_a_run_does_not_go_on_with_other_images_and_names_them(
+        self, in_process: InProcess, odd: tuple[Path, Ended]
+    ) -> None:
+        run, _ = odd
+        root = run.parent / "images"
+        RunStore.open(str(run)).drop("outcomes", lambda _: True)  # so there is something to do
+        (root / "usual" / "003.png").rename(root / "usual" / "moved.png")
+        run_setup._images.cache_clear()  # another process would have read them anew
+        end = in_process.run(run, "--data", str(root), "--resolution", "28", *QUICK)
+        (root / "usual" / "moved.png").rename(root / "usual" / "003.png")
+        run_setup._images.cache_clear()
+        again = in_process.run(run, "--data", str(root), "--resolution", "28", *QUICK)
+
+        assert end.code == 2
+        assert (
+            "run folder: its data have changed since it began: 1 are gone (such as usual/003.png), "
+            "1 are new (such as usual/moved.png); bring the old images back" in end.errors
+        )
+        assert again.code == 0
 
 
 @pytest.mark.slow

@@ -124,7 +124,10 @@ def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: 
     with pytest.raises(UserError, match="tables/runs is lost; the command that began the run rest"):
         RunStore.open(store.uri)
     stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None)
-    run: Any = SimpleNamespace(store=store, stages=stages, plan=plan, recorded=read_run(store))
+    images, recorded = SCHEMAS["images"].empty_table(), read_run(store)
+    run: Any = SimpleNamespace(
+        store=store, stages=stages, plan=plan, recorded=recorded, images=images
+    )
     begin(run)  # as the same command does
     assert missing(store, SETTINGS) == []
     assert RunStore.open(store.uri).rows("runs") == [run.recorded]

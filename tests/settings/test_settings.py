@@ -357,7 +357,13 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
     assert other.digest != Settings().digest
 
 
-LATER = ("search.path-bonus", "images.parts", "images.bits", "retrain.compile")
+LATER = (
+    "search.path-bonus",
+    "images.parts",
+    "images.bits",
+    "images.verify",
+    "retrain.compile",
+)
 
 
 def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_older_runs() -> (

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raynas.cluster.tune.comparison_trials import make_cells
-from raynas.data.dataset import load_dataset
+from raynas.data.loading import load_dataset
 from raynas.data.sources import open_source
 from raynas.errors import UserError
 from raynas.settings.settings import Settings

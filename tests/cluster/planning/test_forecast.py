@@ -28,6 +28,7 @@ from raynas.cluster.strategies.strategy import load_strategy
 from raynas.errors import StageError, UserError
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
 from tests.builders import shipped_cells
@@ -271,7 +272,15 @@ class TestSpending:
         store = RunStore.create(str(tmp_path / "run"))
         store.append("runs", [{"run": "run"}], part="run")
         resources = Resources(nodes=1, cpus=1.0, gpus=2.0)
-        run = Run(store, SMALL, build_dataset(), plan(), resources, Stages(Console()))
+        run = Run(
+            store,
+            SMALL,
+            build_dataset(),
+            SCHEMAS["images"].empty_table(),
+            plan(),
+            resources,
+            Stages(Console()),
+        )
         with contextlib.suppress(KeyboardInterrupt), run.spending("pretrain", 2.0):
             store.write_bytes("checkpoint", b"12345")
             raise KeyboardInterrupt

@@ -28,6 +28,7 @@ from raynas.settings.settings import Settings
 from raynas.settings.stages import PretrainSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
 from raynas.terminal.progress_bars import Stages
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
@@ -72,7 +73,15 @@ def build_run(folder: Path, settings: Settings = SETTINGS, cpus: float = 3.0) ->
     plan = make_plan(SPACE, dataset, settings, resources, None)
     store = RunStore.create(str(folder))
     store.append("runs", [{"run": "run"}], part="run")
-    return Run(store, settings, dataset, plan, resources, Stages(Console(file=io.StringIO())))
+    return Run(
+        store,
+        settings,
+        dataset,
+        SCHEMAS["images"].empty_table(),
+        plan,
+        resources,
+        Stages(Console(file=io.StringIO())),
+    )
 
 
 def rows_of(run: Run) -> dict[str, dict[str, Any]]:

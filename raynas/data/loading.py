@@ -1,0 +1,157 @@
+"""From ``--data`` to a data set: which images there are, which can be read, what they become."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raynas.data.bit_depths import depth_of
+from raynas.data.cache import cache_folder
+from raynas.data.dataset import Dataset, EncodedImages, Images, Part
+from raynas.data.decoding import Square
+from raynas.data.headers import HEADERS, headers_of
+from raynas.data.image_index import PARTS, ImageIndex
+from raynas.data.in_blocks import Say, Spread, in_threads, silent
+from raynas.data.listed import listed
+from raynas.data.memory import is_held_in_memory
+from raynas.data.sources import open_source
+from raynas.data.splits import share_of, split
+from raynas.data.survey import Survey, survey
+from raynas.data.validation import refuse_corrupt, refuse_parts, refuse_unusable
+from raynas.seeds import Stream, random_numbers
+from raynas.settings.stages import ImageSettings
+from raynas.storage.uris import shown
+
+Numbers = npt.NDArray[np.int64]
+_SAMPLE = 1000  # images that are decoded for what only pixels show, where not all of them are
+
+
+def load_dataset(
+    data: str, settings: ImageSettings, seed: int, usual_resolution: int, say: Say = silent
+) -> Dataset:
+    """Return the data set of ``read_images``, read by this process."""
+    return read_images(data, settings, seed, usual_resolution, say)[0]
+
+
+def read_images(  # noqa: PLR0913 - what is read, and who reads
+    data: str,
+    settings: ImageSettings,
+    seed: int,
+    usual_resolution: int,
+    say: Say = silent,
+    spread: Spread = in_threads,
+) -> tuple[Dataset, pa.Table]:
+    """Find the images, look at them, and split them; decode them where they fit into memory.
+
+    Args:
+        data: A name, a folder or a URI, as ``--data`` takes it.
+        settings: Resolution, split fractions and how many corrupt images are bearable.
+        seed: Seed of the split.
+        usual_resolution: Pixels to resize to where images differ in size and none was asked for.
+        say: Hears now and then how far it is.
+        spread: Who looks at files.
+
+    Returns:
+        The data set, and what is known of each image, as ``listed`` has it.
+
+    Raises:
+        UserError: No such data, a single class, or too many images that cannot be read.
+    """
+    cache = cache_folder(settings.cache)
+    source, data = open_source(data, settings.parts, cache), shown(data)
+    refuse_unusable(data, source)
+    images = share_of(source.images, settings.share, seed)
+    headers = headers_of(images, cache, say, spread)
+    square = _square(headers, settings, usual_resolution)
+    held = is_held_in_memory(data, len(images) * int(np.prod(square.shape)), settings)
+    looked, readable = np.arange(len(images)), headers["width"].to_numpy() > 0
+    found = None
+    if held or settings.verify or len(images) <= _SAMPLE or not images.are_files:
+        found = survey(images, square, held, cache, say, spread)
+        readable = found.readable
+    skipped = images.take(np.flatnonzero(~readable))
+    refuse_corrupt(data, skipped, len(images), settings.max_corrupt, square)
+    kept = np.flatnonzero(readable)
+    labels = images.labels[kept]
+    parts = split(images.parts[kept], labels, settings, seed)
+    refuse_parts(data, parts, labels, source.class_names)
+    numbers = {part: kept[indices] for part, indices in parts.items()}
+    if found is None:
+        looked = _sample(numbers["train"], seed)
+        found = survey(images.take(looked), square, False, cache, say, spread)
+        broken = images.take(looked[~found.readable])
+        refuse_corrupt(data, broken, len(looked), settings.max_corrupt, square)
+    seen = found.readable & np.isin(looked, numbers["train"])
+    mean, std = _mean_and_std(found.sums[seen], square.resolution**2)
+    train, val, test = (_part(images, numbers[part], found, square, settings) for part in PARTS)
+    dataset = Dataset(
+        train,
+        val,
+        test,
+        source.class_names,
+        tuple(raw.name for raw in skipped),
+        mean,
+        std,
+        source.ignored,
+        source.passed_over,
+        source.parts,
+        _sides(headers),
+        depth_of(
+            found.peaks.tolist(),
+            (headers["channels"].to_numpy()[looked] > 1).tolist(),
+            settings.bits,
+            None if len(looked) == len(images) else len(looked),
+        ),
+    )
+    return dataset, listed(images, headers, numbers, source.class_names)
+
+
+def _square(headers: pa.Table, settings: ImageSettings, usual: int) -> Square:
+    """Return what the images become: colour if one of them is, their own size if they agree.
+
+    Args:
+        headers: Those of the images.
+        settings: Resolution and bits that a person wants.
+        usual: The resolution of the space.
+    """
+    width, height, channels = (headers[name].to_numpy() for name in HEADERS.names[:3])
+    sides = np.union1d(width[width > 0], height[height > 0])
+    own = int(sides[0]) if len(sides) == 1 else None
+    is_grey = bool((channels[width > 0] == 1).all())
+    return Square(settings.resolution or own or usual, 1 if is_grey else 3, settings.bits)
+
+
+def _sides(headers: pa.Table) -> tuple[int, int, int]:
+    """Return the smallest, the median and the largest of the images' shorter sides."""
+    width, height = headers["width"].to_numpy(), headers["height"].to_numpy()
+    sides = np.sort(np.minimum(width, height)[width > 0])
+    return int(sides[0]), int(sides[len(sides) // 2]), int(sides[-1])
+
+
+def _sample(train: Numbers, seed: int) -> Numbers:
+    """Return some training images, which stand for all of them."""
+    drawn = random_numbers(seed, Stream.LOOKED_AT).permutation(len(train))[:_SAMPLE]
+    return np.sort(train[drawn])
+
+
+def _part(
+    images: ImageIndex, numbers: Numbers, found: Survey, square: Square, settings: ImageSettings
+) -> Part:
+    if found.pixels is not None:
+        return Images(found.pixels[numbers], images.labels[numbers])
+    workers = 2 if settings.loader_workers is None else settings.loader_workers
+    part = images.take(numbers)
+    return EncodedImages(part, part.labels, square, workers)
+
+
+def _mean_and_std(
+    sums: npt.NDArray[np.int64], area: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return both per channel, for pixels in [0, 1], from sums that are exact.
+
+    Args:
+        sums: N x C x 2, an image's sum of pixels and of their squares.
+        area: Pixels of an image.
+    """
+    first, second = (sums.sum(axis=0) / (len(sums) * area)).T  # E[p] and E[p^2], C each
+    std = np.sqrt(np.maximum(second - first**2, 0)) / 255
+    return (first / 255).astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)

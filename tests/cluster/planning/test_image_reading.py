@@ -1,0 +1,96 @@
+"""Reading images in tasks of Ray: what threads here would find, whatever happens to the tasks."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from raynas.cluster.planning import image_reading
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.image_reading import on_all_nodes
+from raynas.data.encoded_images import Raws
+from raynas.data.headers import read_headers
+from raynas.data.in_blocks import in_threads
+from raynas.data.loading import read_images
+from raynas.data.sources import open_source
+from raynas.settings.stages import ImageSettings
+from tests.data.samples import numbered_tree
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def in_small_tasks(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let twenty images be many, and seven fill a task."""
+    del cluster
+    monkeypatch.setattr(image_reading, "_FEW", 20)
+    monkeypatch.setattr(image_reading, "_BLOCK", 7)
+
+
+def pids(images: Raws) -> list[int]:
+    """Return who works on each image."""
+    return [os.getpid()] * len(images)
+
+
+def killed_elsewhere(images: Raws) -> list[str]:
+    """Name the images, but only in the process whose id a file holds."""
+    here = Path(images[0].open.path).parents[1] / "here"  # type: ignore[attr-defined]
+    if int(here.read_text()) != os.getpid():
+        os._exit(1)
+    return [image.name for image in images]
+
+
+@pytest.mark.usefixtures("in_small_tasks")
+class TestTasks:
+    def test_they_read_what_threads_read_in_the_same_order(self, tmp_path: Path) -> None:
+        images = open_source(numbered_tree(tmp_path)).images
+        of_tasks, of_threads = (
+            pa.Table.from_batches([batch for _, batch in spread(read_headers, images)])
+            for spread in (on_all_nodes, in_threads)
+        )
+
+        assert of_tasks.equals(of_threads)
+        assert len(of_tasks) == 30
+
+    def test_they_are_other_processes(self, tmp_path: Path) -> None:
+        images = open_source(numbered_tree(tmp_path)).images
+        blocks, workers = zip(*on_all_nodes(pids, images), strict=True)
+
+        assert [block.stop - block.start for block in blocks] == [7, 7, 7, 7, 2]
+        assert os.getpid() not in {pid for pids in workers for pid in pids}
+
+    def test_what_a_node_fails_at_is_done_here(self, tmp_path: Path) -> None:
+        images = open_source(numbered_tree(tmp_path)).images
+        (tmp_path / "here").write_text(str(os.getpid()))
+        found = [name for _, names in on_all_nodes(killed_elsewhere, images) for name in names]
+
+        assert found == [image.name for image in images]
+
+    def test_a_node_that_does_not_see_the_files_calls_none_of_them_broken(
+        self, tmp_path: Path
+    ) -> None:
+        images = open_source(numbered_tree(tmp_path)).images
+        (tmp_path / "class0" / "000.png").unlink()
+        with pytest.raises(FileNotFoundError):
+            image_reading._on_block(read_headers, images, slice(0, 7))
+
+    def test_a_whole_data_set_is_verified_by_them(self, tmp_path: Path) -> None:
+        data = numbered_tree(tmp_path)
+        broken = tmp_path / "class1" / "003.png"
+        broken.write_bytes(broken.read_bytes()[:50])
+        settings = ImageSettings(in_memory="no", verify=True, max_corrupt=0.1)
+        (dataset, listed), (alike, _) = (
+            read_images(data, settings, 0, 8, spread=spread)
+            for spread in (on_all_nodes, in_threads)
+        )
+
+        assert dataset.skipped == alike.skipped == ("class1/003.png",)
+        assert dataset.mean == alike.mean
+        assert listed["part"].null_count == 1
+
+
+def test_few_images_are_read_here(tmp_path: Path) -> None:
+    images = open_source(numbered_tree(tmp_path)).images
+
+    assert {pid for _, pids_ in on_all_nodes(pids, images) for pid in pids_} == {os.getpid()}
