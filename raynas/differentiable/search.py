@@ -7,7 +7,7 @@ arXiv 1806.09055), PC-DARTS (Xu et al. 2020, arXiv 1907.05737), PR-DARTS (Zhou e
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import safetensors.torch
@@ -29,6 +29,7 @@ from raynas.spaces.cells import CellSpace
 from raynas.spaces.genotype import Genotype
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
+from raynas.training.snapshots import snapshot, under
 
 
 class Step(NamedTuple):
@@ -234,29 +235,28 @@ class GateSearch:
 
     def to_bytes(self) -> bytes:
         """Return everything that continuing needs as one safetensors file."""
+        return self.snapshot()()
+
+    def snapshot(self) -> Callable[[], bytes]:
+        """Return what makes ``to_bytes`` of this moment, also while the search goes on."""
         tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
         tensors |= {f"parameters.{name}": value for name, value in self.parameters.items()}
         for index, state in self._weights_step.state_dict()["state"].items():
             tensors[f"weights.{index}.momentum_buffer"] = state["momentum_buffer"]
         for index, state in self._gates_step.state_dict()["state"].items():
             tensors |= {f"gates.{index}.{name}": value for name, value in state.items()}
-        plain = {
-            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, value in tensors.items()
-        }
-        content: bytes = safetensors.torch.save(plain, {"history": to_json(self.history)})
-        return content
+        return snapshot(tensors, {"history": to_json(self.history)})
 
     def restore(self, content: bytes) -> None:
         """Continue from ``to_bytes``."""
         tensors = safetensors.torch.load(content)
         self.history = from_json(read_metadata(content)["history"])
-        self._network.load_state_dict(_under("network.", tensors))
+        self._network.load_state_dict(under("network.", tensors))
         with torch.no_grad():
-            for name, value in _under("parameters.", tensors).items():
+            for name, value in under("parameters.", tensors).items():
                 self.parameters[name].copy_(value)
-        _restore(self._weights_step, _under("weights.", tensors))
-        _restore(self._gates_step, _under("gates.", tensors))
+        _restore(self._weights_step, under("weights.", tensors))
+        _restore(self._gates_step, under("gates.", tensors))
 
 
 def _restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -265,11 +265,3 @@ def _restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tenso
         index, _, what = name.partition(".")
         states.setdefault(int(index), {})[what] = value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": states})
-
-
-def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

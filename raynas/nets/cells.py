@@ -125,7 +125,11 @@ def dropped(x: torch.Tensor, probability: float) -> torch.Tensor:
 
     Source: drop path (Larsson et al. 2017, arXiv 1605.07648), scheduled as NASNet does.
     """
-    kept = torch.empty(len(x), 1, 1, 1, device=x.device, dtype=x.dtype).bernoulli_(1 - probability)
+    kept = torch.empty(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
+    if torch.compiler.is_compiling():  # bernoulli_ would be compiled anew for each probability
+        kept = (torch.rand_like(kept) >= probability).to(x.dtype)
+    else:
+        kept.bernoulli_(1 - probability)
     return x * kept / (1 - probability)
 
 

@@ -141,6 +141,7 @@ _FREE = frozenset(
         "pretrain.checkpoint-seconds",
         "search.concurrent",
         "retrain.max-failures",
+        "retrain.checkpoint-seconds",
         "retrain.gpus-per-trial",
         "retrain.concurrent",
     }
@@ -148,12 +149,16 @@ _FREE = frozenset(
 
 
 # Defaults of settings that older runs did not have: their folders keep their names.
-_LATER = {("search.path-bonus", 0.0), ("images.parts", None), ("images.bits", None)} | {
+_LATER = {
+    ("search.path-bonus", 0.0),
+    ("images.parts", None),
+    ("images.bits", None),
     ("images.verify", False),
     ("images.colour-jitter", 0.0),
     ("images.crop-area", 0.08),
     ("images.crop-aspect", 1.3333),
     ("images.evaluation-ratio", None),
+    ("retrain.compile", False),
 }
 
 

@@ -109,6 +109,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "retrain.dropout",
             "retrain.drop-path",
             "retrain.ema-decay",
+            "retrain.compile",
         }
     ),
     "epochs": frozenset({"retrain.epochs"}),

@@ -243,6 +243,12 @@ class RetrainSettings:
     """asha keeps one trial in this many at each rung."""
     max_failures: Annotated[int, Interval("[0, inf)")] = 2
     """Times that a failing trial is tried again before it is recorded as failed."""
+    checkpoint_seconds: Annotated[float, Interval("[0, inf)")] = 60.0
+    """Least seconds between two checkpoints of a trial, which is what a crash may undo, or an
+    epoch if that takes longer; 0: after every epoch, before it is reported."""
+    compile: bool = False
+    """Compile each network before it is trained (torch.compile), for long trainings on GPUs: the
+    same results, but for rounding and for which units are dropped out."""
     workers_per_trial: Annotated[int, Interval("[1, inf)")] | None = None
     """Data-parallel workers of a trial; unset: one per GPU of it, or one."""
     cpus_per_trial: Annotated[int, Interval("[1, inf)")] = 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,8 @@ class DataParallelGroup:
     ) -> torch.Tensor:
         """Replace gradients by their means over the whole batch; return what it is of ``found``.
 
-        One flat sum rather than torch's DistributedDataParallel: it counts every image once
-        where the parts differ in size, leaves the batch norms' statistics alone, and the network
-        needs no wrapping, so its checkpoints and averages are those of a single worker.
+        One flat sum after backward, for what computes something else in each step; a network
+        that always computes the same is faster with ``averaging``.
 
         Args:
             parameters: What learns, each with a gradient on all workers or on none.
@@ -44,6 +44,27 @@ class DataParallelGroup:
         whole = found.clone()
         _replace_by_sums([*gradients, whole], share, found.device)
         return whole
+
+    def averaging(self, network: nn.Module, share: float) -> nn.Module:
+        """Return what computes as a network does and replaces its gradients by their means.
+
+        Torch's DistributedDataParallel sums them while backward goes on, and otherwise does as
+        ``average_gradients``: each image counts once where the parts differ in size, weights that
+        the loss does not depend on have no gradient, and batch norms keep their own statistics.
+        The network itself stays as it is, so its checkpoints and averages are those of one worker.
+        All workers call this at the same time.
+
+        Args:
+            network: Does the same in every step; where workers meet.
+            share: Of the batch's images that are in this worker's part.
+        """
+        if self.size == 1:
+            return network
+        # a fixed graph: torch finds once which weights have no gradient
+        parallel = DistributedDataParallel(network, static_graph=True)
+        parallel.broadcast_buffers = False  # the argument of that name is deprecated
+        parallel.register_comm_hook(share, _begin_sum)
+        return parallel
 
     def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
         """Replace tensors by their sums over all workers.
@@ -69,6 +90,22 @@ class DataParallelGroup:
 
 
 ALONE = DataParallelGroup()
+
+
+def _begin_sum(
+    share: float,
+    bucket: distributed.GradBucket,  # type: ignore[name-defined]  # not in all builds of torch
+) -> torch.futures.Future[torch.Tensor]:
+    """Begin to replace gradients by the sums over all workers of their multiples."""
+    work = distributed.all_reduce(bucket.buffer().mul_(share), async_op=True)
+    assert work is not None  # the process group has this worker in it
+    summed: torch.futures.Future[torch.Tensor] = work.get_future().then(_only)
+    return summed
+
+
+def _only(done: torch.futures.Future[list[torch.Tensor]]) -> torch.Tensor:
+    (tensor,) = done.value()
+    return tensor
 
 
 @torch.no_grad()

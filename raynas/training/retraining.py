@@ -7,8 +7,8 @@ classifier only, dropout before the classifier); cosine schedule and averaged we
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -26,9 +26,11 @@ from raynas.seeds import Stream, mixed_seed
 from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
+from raynas.training.acceleration import compiled, make_optimiser, measured_convolutions
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
+from raynas.training.snapshots import snapshot, under
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
@@ -90,7 +92,10 @@ class Retraining:
             if settings.ema_decay > 0
             else None
         )
-        self._optimiser = _make_optimiser(self._network, settings)
+        self._share = part_share(settings.batch, group.rank, group.size)
+        parallel = group.averaging(self._network, self._share)
+        self._compute = compiled(parallel) if settings.compile else parallel
+        self._optimiser = make_optimiser(self._network, settings)
         batches = Batches(dataset, settings.batch, seed, Stream.RETRAINING, group.size)
         self._loader = Loader(batches)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
@@ -118,14 +123,13 @@ class Retraining:
             torch.random.manual_seed(mixed_seed(self._seed, Stream.DROPOUT, *place))
             first = self.epoch * self.steps_per_epoch
             losses = [self.train_step(step) for step in range(first, first + self.steps_per_epoch)]
-        train_loss = float(torch.stack(losses).mean())
+        train_loss = self._mean(losses)
         if not math.isfinite(train_loss):
             raise StageError(
                 f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
                 f"--retrain.learning-rate (now {self._settings.learning_rate})"
             )
-        share = part_share(self._settings.batch, self._group.rank, self._group.size)
-        self._group.average_statistics([self._network, self.evaluated], share)
+        self._group.average_statistics([self._network, self.evaluated], self._share)
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
@@ -135,31 +139,42 @@ class Retraining:
         self.history.append(epoch)
         return epoch
 
+    def _mean(self, losses: list[torch.Tensor]) -> float:
+        """Return the mean of losses over the images of all workers, read once."""
+        whole = torch.stack(losses).mul_(self._share)
+        self._group.add_up([whole])
+        return float(whole.mean())
+
     def train_step(self, step: int) -> torch.Tensor:
-        """Update the weights once; return the loss, a scalar on the device."""
+        """Update the weights once; return the loss of this worker's part, a scalar on the device.
+
+        The host waits for no number of the device.
+        """
         settings = self._settings
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
-        batch = self._loader(step, self._group.rank)
-        images, labels = on_device(batch, self._dataset, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            logits = self._network(images)
-        loss = functional.cross_entropy(
-            logits.float(), labels, label_smoothing=settings.label_smoothing
-        )
-        self._optimiser.zero_grad()
-        loss.backward()
-        share = len(labels) / settings.batch
-        loss = self._group.average_gradients(self._network.parameters(), loss.detach(), share)
+        with measured_convolutions(self._device):
+            loss = self._loss(step)
+            self._optimiser.zero_grad()
+            loss.backward()
         if settings.clip > 0:
             nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip)
         self._optimiser.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
-        return loss
+        return loss.detach()
+
+    def _loss(self, step: int) -> torch.Tensor:
+        """Return the loss of this worker's part of a step's batch."""
+        batch = self._loader(step, self._group.rank)
+        images, labels = on_device(batch, self._dataset, self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            logits = self._compute(images)
+        smoothing = self._settings.label_smoothing
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
     def _average(self, averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
         """Average exponentially with a decay that starts low: min(d, (1+n)/(10+n)).
@@ -185,65 +200,34 @@ class Retraining:
 
     def weights(self) -> bytes:
         """Return the evaluated network's weights as a safetensors file."""
-        content: bytes = safetensors.torch.save(_plain(self.evaluated.state_dict()))
-        return content
+        return snapshot(self.evaluated.state_dict())()
 
     def to_bytes(self) -> bytes:
         """Return everything that continuing needs as one safetensors file."""
+        return self.snapshot()()
+
+    def snapshot(self) -> Callable[[], bytes]:
+        """Return what makes ``to_bytes`` of this moment, also while training goes on."""
         tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
         if self._averaged is not None:
             averaged = self._averaged.state_dict()
             tensors |= {f"averaged.{name}": value for name, value in averaged.items()}
         for index, state in self._optimiser.state_dict()["state"].items():
             tensors[f"optimiser.{index}"] = state["momentum_buffer"]
-        content: bytes = safetensors.torch.save(
-            _plain(tensors),
-            metadata={"history": json.dumps([asdict(epoch) for epoch in self.history])},
-        )
-        return content
+        history = json.dumps([asdict(epoch) for epoch in self.history])
+        return snapshot(tensors, {"history": history})
 
     def restore(self, content: bytes) -> None:
         """Continue from ``to_bytes``."""
         tensors = safetensors.torch.load(content)
         history = json.loads(read_metadata(content)["history"])
         self.history = [Epoch(**row) for row in history]
-        self._network.load_state_dict(_under("network.", tensors))
+        self._network.load_state_dict(under("network.", tensors))
         if self._averaged is not None:
-            self._averaged.load_state_dict(_under("averaged.", tensors))
+            self._averaged.load_state_dict(under("averaged.", tensors))
         state = self._optimiser.state_dict()
         state["state"] = {
             int(index): {"momentum_buffer": value}
-            for index, value in _under("optimiser.", tensors).items()
+            for index, value in under("optimiser.", tensors).items()
         }
         self._optimiser.load_state_dict(state)
-
-
-def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU in the plain memory layout, the one that can be saved."""
-    return {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in tensors.items()
-    }
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim.SGD:
-    """Return SGD with weight decay on convolutions and classifier only."""
-    parameters = list(network.parameters())
-    groups: list[dict[str, Any]] = [
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim > 1],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1]},
-    ]
-    return torch.optim.SGD(
-        groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True
-    )

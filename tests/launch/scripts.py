@@ -30,7 +30,8 @@ TINY = tuple(
         "--pretrain.checkpoint-seconds 0.02 --pretrain.workers 1 "
         "--search.generations 2 --search.population 6 --search.parents 3 --search.mutations 2 "
         "--search.crossovers 2 "
-        "--retrain.top-k 2 --retrain.epochs 2 --retrain.batch 32 --retrain.concurrent 1"
+        "--retrain.top-k 2 --retrain.epochs 2 --retrain.batch 32 --retrain.concurrent 1 "
+        "--retrain.checkpoint-seconds 0"
     )
 )
 # of a probe that nobody made

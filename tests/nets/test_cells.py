@@ -82,16 +82,35 @@ def test_a_network_classifies_images_of_any_side_and_all_of_it_learns(side: int)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_drop_path_drops_whole_images_of_operations_and_keeps_the_mean() -> None:
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_drop_path_drops_whole_images_of_operations_and_keeps_the_mean(is_compiled: bool) -> None:
     x = torch.ones(4000, 2, 3, 3)
+    compute = torch.compile(dropped, backend="eager") if is_compiled else dropped
     with torch.random.fork_rng():
         torch.random.manual_seed(0)
-        y = dropped(x, 0.25)
+        y = compute(x, 0.25)
     shares = y.flatten(1)
 
     assert {round(value, 4) for value in shares.unique().tolist()} == {0.0, round(4 / 3, 4)}
     assert torch.equal(shares.min(dim=1).values, shares.max(dim=1).values)
     assert float(y.mean()) == pytest.approx(1, abs=0.03)
+
+
+def test_drop_path_is_not_compiled_anew_for_each_probability() -> None:
+    nodes = SPACE.chosen(SPACE.parse(GENOTYPE), reduction=False)
+    cell, graphs = Cell(SPACE.layout[0], nodes), list[int]()
+    states = build_images(2, 24), build_images(2, 24)
+
+    def note(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        graphs.append(len(inputs))
+        return graph
+
+    compute = torch.compile(cell, backend=note)
+    for probability in (0.0, 0.1, 0.2, 0.3, 0.4):
+        cell.drop_path = probability
+        compute(states)
+
+    assert len(graphs) == 2  # without drop path, and with it
 
 
 def test_drop_path_leaves_identities_and_networks_that_are_not_trained_alone() -> None:

@@ -349,6 +349,7 @@ def test_what_a_differentiable_search_cannot_do_is_refused(
 
 def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_may_not() -> None:
     free = Settings(pretrain=PretrainSettings(workers=3, checkpoint_seconds=9.0, recompute=True))
+    free = replace(free, retrain=RetrainSettings(checkpoint_seconds=9.0))
     other = Settings(pretrain=PretrainSettings(batch=32))
 
     assert differences(Settings().to_json(), free) == []
@@ -366,6 +367,7 @@ LATER = (
     "images.crop-area",
     "images.crop-aspect",
     "images.evaluation-ratio",
+    "retrain.compile",
 )
 
 
@@ -384,6 +386,7 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     assert Settings(search=SearchSettings(path_bonus=0.1)).digest != digest
     assert Settings(images=ImageSettings(parts="none")).digest != digest
     assert Settings(images=ImageSettings(bits=12)).digest != digest
+    assert Settings(retrain=RetrainSettings(compile=True)).digest != digest
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])

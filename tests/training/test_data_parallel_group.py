@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells
 from tests.data.samples import MIRRORED, build_dataset, tiny_space
 from tests.settings.published import PRDARTS
+from tests.training.reads import Reads
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +86,92 @@ def search(group: DataParallelGroup = ALONE, warmup: int = 0, crops: Crops = CEN
     return GateSearch(space, build_dataset(count=24, crops=crops), settings, 0, group=group)
 
 
+class Branched(nn.Module):
+    """Has gradients of several of torch's buckets, and weights that no loss depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 600)
+        self.rest = nn.Sequential(nn.Linear(600, 600), nn.ReLU(), nn.Linear(600, 600))
+        self.unused = nn.Linear(600, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output of one branch, and compute another one."""
+        x = self.first(x)
+        self.unused(x)
+        return self.rest(x)
+
+
+def compare_gradients(group: DataParallelGroup) -> dict[str, Any]:
+    """Return what sums during backward make of three steps, beside one sum after it."""
+    torch.manual_seed(0)
+    later, meanwhile = Branched(), Branched()
+    meanwhile.load_state_dict(later.state_dict())
+    share = part_share(15, group.rank, WORKERS)
+    parallel, same = group.averaging(meanwhile, share), list[bool]()
+    for step in range(3):
+        torch.manual_seed(10 * step + group.rank)
+        x = torch.randn(round(15 * share), 4)
+        for network, compute in ((later, later), (meanwhile, parallel)):
+            network.zero_grad()
+            compute(x).square().mean().backward()
+        group.average_gradients(later.parameters(), torch.zeros(()), share)
+        gradients = (
+            [each.grad for each in later.parameters()],
+            [each.grad for each in meanwhile.parameters()],
+        )
+        pairs = [pair for pair in zip(*gradients, strict=True) if pair[0] is not None]
+        same += [torch.equal(*pair) for pair in pairs]
+    without = [name for name, each in meanwhile.named_parameters() if each.grad is None]
+    return {"same": same, "without": without, "names": [*meanwhile.state_dict()]}
+
+
+def order_of_sums(group: DataParallelGroup) -> list[str]:
+    """Return when sums begin in a step, and when its backward has reached the first layer."""
+    network, order, begin = Branched(), list[str](), distributed.all_reduce
+    parallel = group.averaging(network, 1 / WORKERS)
+    network.first.weight.register_hook(lambda _: order.append("first layer"))
+
+    def noted(*args: Any, **how: Any) -> Any:
+        order.append("sum")
+        return begin(*args, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "all_reduce", noted)
+        for _ in range(3):  # in the first step torch finds out what there is to sum
+            order.clear()
+            parallel(torch.ones(2, 4)).mean().backward()
+    return order
+
+
+def own_statistics(group: DataParallelGroup) -> list[float]:
+    """Return what a batch norm knows after two steps with images of the worker's number."""
+    norm = nn.BatchNorm1d(3)
+    parallel = group.averaging(norm, 1 / WORKERS)
+    for _ in range(2):
+        parallel(torch.full((4, 3), float(group.rank))).sum().backward()
+    found: list[float] = norm.running_mean.tolist()
+    return found
+
+
+def count_reads(group: DataParallelGroup) -> list[str]:
+    """Return what a step asks the device for, after some that arrange the sums."""
+    subject = usual(group)
+    for step in range(3):
+        subject.train_step(step)
+    with Reads() as reads:
+        subject.train_step(3)
+    return reads.found
+
+
+LOOKS: dict[str, Callable[[DataParallelGroup], Any]] = {
+    "gradients": compare_gradients,
+    "order": order_of_sums,
+    "reads": count_reads,
+    "statistics": own_statistics,
+}
+
+
 def train(subject: Trained, epochs: int) -> Trained:
     """Train for so many epochs."""
     for _ in range(epochs):
@@ -112,6 +200,8 @@ def work(rank: int, folder: Path) -> None:
     whole, again = train(usual(group), 2), usual(group)
     again.restore(whole.to_bytes())
     seen = evaluate(whole.evaluated, build_dataset().train, build_dataset(), CPU, 7, group=group)
+    for name, look in LOOKS.items():
+        (folder / f"{name}-{rank}").write_text(json.dumps(look(group)))
     (folder / f"seen-{rank}").write_text(json.dumps(asdict(seen)))
     (folder / f"network-{rank}").write_bytes(whole.to_bytes())
     results = {
@@ -177,6 +267,39 @@ def test_what_workers_see_in_turns_is_what_one_sees_alone_to_the_bit(folder: Pat
         assert Evaluation(**json.loads((folder / f"seen-{rank}").read_text())) == wanted
 
 
+def test_gradients_summed_during_backward_are_those_summed_after_it_to_the_bit(
+    folder: Path,
+) -> None:
+    """Of parts of 8 and 7 images."""
+    for rank in range(WORKERS):
+        found = json.loads((folder / f"gradients-{rank}").read_text())
+
+        assert found["same"] == [True] * 18  # six tensors in three steps
+        assert found["without"] == ["unused.weight", "unused.bias"]
+        assert not any(name.startswith("module.") for name in found["names"])
+
+
+def test_sums_begin_before_backward_has_reached_the_first_layer(folder: Path) -> None:
+    for rank in range(WORKERS):
+        order = json.loads((folder / f"order-{rank}").read_text())
+
+        assert order.index("sum") < order.index("first layer")
+
+
+def test_batch_norms_keep_the_statistics_of_their_worker_while_gradients_are_summed(
+    folder: Path,
+) -> None:
+    for rank in range(WORKERS):
+        found = json.loads((folder / f"statistics-{rank}").read_text())
+
+        assert found == pytest.approx([rank * (1 - 0.9**2)] * 3)
+
+
+def test_a_step_of_several_workers_asks_the_device_for_nothing(folder: Path) -> None:
+    for rank in range(WORKERS):
+        assert json.loads((folder / f"reads-{rank}").read_text()) == []
+
+
 @pytest.mark.parametrize("name", ["plain", "whole", "search"])
 def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     folder: Path, name: str
@@ -224,6 +347,7 @@ def test_a_worker_alone_needs_no_process_group() -> None:
     ALONE.average_statistics([nn.BatchNorm2d(1)], 1.0)
 
     assert ALONE.average_gradients([parameter], loss, 1.0) is loss
+    assert ALONE.averaging(norm := nn.BatchNorm2d(1), 1.0) is norm
     assert parameter.grad.item() == 3.0
 
 
@@ -236,6 +360,7 @@ def test_each_worker_drops_out_units_of_its_own(monkeypatch: pytest.MonkeyPatch)
         return torch.tensor(0.0)
 
     monkeypatch.setattr(Retraining, "train_step", drawn)
+    monkeypatch.setattr(DataParallelGroup, "averaging", lambda _, network, __: network)
     monkeypatch.setattr(DataParallelGroup, "average_statistics", lambda *_: None)
     monkeypatch.setattr(DataParallelGroup, "add_up", lambda *_: None)
     first, second = DataParallelGroup(0, 2), DataParallelGroup(1, 2)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
@@ -271,6 +273,13 @@ class TestContinuing:
         assert second.weights() == whole.weights()
         assert second.evaluate("test") == whole.evaluate("test")
 
+    def test_a_snapshot_is_of_its_moment_whatever_is_trained_before_its_file_is_made(self) -> None:
+        retraining = train(begin(), 1)
+        wanted, make = retraining.to_bytes(), retraining.snapshot()
+        train(retraining, 1)
+
+        assert make() == wanted != retraining.to_bytes()
+
     def test_the_epochs_so_far_are_part_of_a_checkpoint(self) -> None:
         first = train(begin(), 2)
         second = begin()
@@ -314,6 +323,49 @@ class TestWeights:
 
         elsewhere = evaluate(network, dataset.test, dataset, CPU)
         assert elsewhere == retraining.evaluate("test")
+
+
+def has_compiler() -> bool:
+    """Return whether torch can compile for this machine's CPU."""
+    return any(shutil.which(os.environ.get("CXX", name)) for name in ("g++", "clang++"))
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Retraining, Retraining]:
+    """Return the same retraining as it is and compiled, after two epochs."""
+    plain, fast = (begin(compile=choice, dropout=0.0, epochs=3) for choice in (False, True))
+    return train(plain, 2), train(fast, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler, which torch.compile needs here")
+class TestCompiled:
+    def test_a_compiled_network_comes_to_the_same_but_for_rounding(
+        self, pair: tuple[Retraining, Retraining]
+    ) -> None:
+        wanted, found = (weights_of(each.evaluated) for each in pair)
+
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+        assert np.allclose(*map(rows_of, pair), rtol=1e-3)
+
+    def test_weights_and_checkpoints_have_the_names_of_the_network_itself(
+        self, pair: tuple[Retraining, Retraining]
+    ) -> None:
+        for content in (Retraining.weights, Retraining.to_bytes):
+            plain, fast = (safetensors.torch.load(content(each)) for each in pair)
+            assert plain.keys() == fast.keys()
+
+    def test_a_checkpoint_of_the_one_is_continued_as_one_of_the_other(
+        self, pair: tuple[Retraining, Retraining]
+    ) -> None:
+        losses = []
+        for each in pair:
+            again = begin(dropout=0.0, epochs=3)
+            again.restore(each.to_bytes())
+            losses.append(again.run_epoch().train_loss)
+
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_a_step_asks_the_device_for_nothing() -> None:

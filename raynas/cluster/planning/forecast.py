@@ -72,7 +72,9 @@ def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
         waves * (retrain.epochs * epoch + test) + starting
         for epoch, test in zip(speeds.epochs, speeds.tests, strict=True)
     )
-    saved = settings.num_winners * (_COPIES * retrain.epochs + 1) * speeds.network_bytes
+    median, _ = speeds.epochs
+    saves = max(retrain.epochs * median / max(retrain.checkpoint_seconds, median), 1)
+    saved = settings.num_winners * (_COPIES * saves + 1) * speeds.network_bytes
     gpus = min(plan.concurrent, settings.num_winners) * plan.gpus_per_trial
     return stage((low + 3 * high) / 4, gpus, saved, low, high)
 

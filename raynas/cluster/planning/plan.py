@@ -12,6 +12,7 @@ from raynas.cluster.workers.path_workers import Crew
 from raynas.costs.costs import CostTable
 from raynas.costs.latency_table import LatencyTable, Task
 from raynas.data.bit_depths import depth_warnings
+from raynas.data.crops import crop_words
 from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_warnings, size_words
 from raynas.errors import UserError
@@ -54,6 +55,7 @@ class Plan:
         concurrent: Retraining trials at a time.
         facts: What was read from the data and must be the same on resume.
         sizes: What the images were resized from, in words.
+        crops: How training images are cut, in words.
         warnings: Sentences on what a person may want to change.
         latencies: The table of latencies, if there is one.
     """
@@ -74,6 +76,7 @@ class Plan:
     concurrent: int
     facts: PlanFacts
     sizes: str = ""
+    crops: str = ""
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
 
@@ -153,6 +156,7 @@ def make_plan(
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
         facts=replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
         sizes=size_words(dataset),
+        crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         warnings=_warnings(space, dataset, settings, facts, steps),
         latencies=latencies,
     )

@@ -34,6 +34,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "data": f"{shown(settings.data)}: {images}, {len(facts.classes)} classes, {shape}",
         "parts": ", ".join(facts.parts),
         "sizes": plan.sizes,
+        "crops": plan.crops,
         "classes": class_words(facts),
         "names": name_words(facts),
         "skipped": _skipped_words(facts.skipped),

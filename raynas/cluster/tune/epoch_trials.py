@@ -1,8 +1,9 @@
-"""Trials that train epoch by epoch: begun where a run folder left them, saved after each epoch."""
+"""Trials that train epoch by epoch: begun where a run folder left them, saved now and then."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
 
 import torch
 
@@ -11,6 +12,7 @@ from raynas.data.dataset import Dataset
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
+from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
 
@@ -37,23 +39,6 @@ class TrialInputs:
     def use_threads(self) -> None:
         """Give torch the CPUs of a trial."""
         torch.set_num_threads(self.settings.retrain.cpus_per_trial)
-
-
-class EpochTraining(Protocol):
-    """A training that goes epoch by epoch and can be saved between two of them."""
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-
-    def run_epoch(self) -> Any:
-        """Train one more epoch."""
-
-    def to_bytes(self) -> bytes:
-        """Return what continuing needs."""
-
-    def restore(self, data: bytes) -> None:
-        """Continue from what ``to_bytes`` returned."""
 
 
 def resume(
@@ -83,21 +68,28 @@ def epochs_of(  # noqa: PLR0913 - a loop and what it saves
     inputs: TrialInputs,
     group: DataParallelGroup,
     ahead: float = 1.0,
+    seconds: float = 0.0,
+    promised: Collection[int] = (),
 ) -> Iterator[dict[str, float]]:
     """Train to the last epoch; after each, save, and yield how long the next may stay silent.
 
     Args:
         training: Fresh or resumed.
-        last: The number of epochs.
+        last: The number of epochs, which is also the last one that is saved.
         path: Of the checkpoint, which rank 0 of the group writes.
         inputs: The run folder.
         group: The workers that train together.
         ahead: Times the longest epoch so far that passes before the next report, at most.
+        seconds: From one checkpoint to the next, at least; 0: each epoch has one when it is told.
+        promised: Epochs that have one when they are told, beside the last one.
     """
     work = WorkTime(ahead)
-    while training.epoch < last:
-        work.begin()
-        training.run_epoch()
-        if group.rank == 0:
-            inputs.store.write_bytes(path, training.to_bytes())
-        yield work.told()
+    write = partial(inputs.store.write_bytes, path)
+    writer = CheckpointWriter(write, seconds, {*promised, last}) if group.rank == 0 else None
+    with writer or nullcontext():
+        while training.epoch < last:
+            work.begin()
+            training.run_epoch()
+            if writer is not None:
+                writer.add_epoch(training)
+            yield work.told()

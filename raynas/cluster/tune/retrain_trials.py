@@ -1,11 +1,12 @@
 """Retraining as Ray Tune trials: each winner from scratch, scheduled, resumable, recorded.
 
-A trial writes its own checkpoint into the run folder after each epoch and starts from
-it when it is tried again, by Tune after a failure or by a person who runs the same command.
+A trial writes its own checkpoint into the run folder now and then and starts from it when it is
+tried again, by Tune after a failure or by a person who runs the same command. What it has done
+since is done again, with the same results.
 Tune's own folder is temporary: raynas resumes from its tables and never restores from pickles.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +18,7 @@ from raynas.cluster.tune.epoch_trials import TrialInputs, epochs_of, resume
 from raynas.cluster.tune.experiment import Recorder, run_experiment
 from raynas.cluster.tune.failure_report import failure_text
 from raynas.cluster.tune.ray_train import Report
-from raynas.cluster.tune.schedulers import Epochs, make_scheduler
+from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.recording.outcomes import TrialEnd
@@ -57,16 +58,20 @@ def retrain_trial(
         inputs.device,
         group,
     )
-    resume(retraining, checkpoint_path(text), inputs, group)
-    store, last = inputs.store, settings.retrain.epochs
+    path, store, last = checkpoint_path(text), inputs.store, settings.retrain.epochs
+    resume(retraining, path, inputs, group)
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too
     ahead = 1 + len(dataset.test) / len(dataset.train)
+    seconds = settings.retrain.checkpoint_seconds
+    # a trial that is stopped has no time to save what it has: it waits in its report
+    promised = rungs(settings.retrain)
     told: dict[str, float] = {}
-    for told in epochs_of(retraining, last, checkpoint_path(text), inputs, group, ahead):
+    for told in epochs_of(retraining, last, path, inputs, group, ahead, seconds, promised):
         if retraining.epoch < last:
-            report(_progress(retraining) | told | {"written_bytes": store.written - counted})
-            counted = store.written
+            written = store.written  # once: a checkpoint may be done meanwhile
+            report(_progress(retraining) | told | {"written_bytes": written - counted})
+            counted = written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if group.rank == 0:
         store.write_bytes(model_path(text), retraining.weights())
@@ -108,8 +113,10 @@ class TrialRecorder(Recorder):
         self._store = store
         self._settings = settings
         self._advance = advance
-        rows = store.table("trials", ["architecture"])["architecture"]
-        self._done = Counter(rows.to_pylist())  # epochs
+        self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in sorted(store.rows("trials"), key=lambda row: int(row["epoch"])):
+            self._rows[row["architecture"]].append(row)
+        self._done = {text: len(rows) for text, rows in self._rows.items()}  # epochs
         self._ended: set[str] = set()
         self._on_end = on_end
         self._concurrent = concurrent
@@ -117,11 +124,16 @@ class TrialRecorder(Recorder):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Write the trial's epochs so far; the part is replaced each time."""
+        """Write the trial's epochs so far; the part is replaced each time.
+
+        Epochs that a trial had done after its last checkpoint keep their rows until it has done
+        them again.
+        """
         del iteration, trials, info
         text = trial.config["architecture"]
-        rows = [
-            {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in result["history"]
+        rows, history = self._rows[text], result["history"]
+        rows[: len(history)] = [
+            {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in history
         ]
         self._store.append("trials", rows, part=text)
         self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere

@@ -97,6 +97,17 @@ def known_epochs(store: RunStore, table: str, name: str) -> dict[str, Epochs]:
     return dict(found)
 
 
+def rungs(settings: RetrainSettings) -> frozenset[int]:
+    """Return the epochs after which the scheduler may stop a trial, beside the last one."""
+    if settings.scheduler == "fifo":
+        return frozenset()
+    found, epoch = set(), min(settings.asha_grace_epochs, settings.epochs)
+    while epoch < settings.epochs:
+        found.add(epoch)
+        epoch *= settings.asha_reduction
+    return frozenset(found)
+
+
 def make_scheduler(settings: RetrainSettings, earlier: Mapping[str, Epochs]) -> TrialScheduler:
     """Return what decides which trials go on; for other arguments see ``ContinuedASHA``."""
     if settings.scheduler == "fifo":

@@ -152,6 +152,16 @@ class TestArithmetic:
         assert often.stages["pretrain"].written_bytes > seldom.stages["pretrain"].written_bytes
         assert often.disk_bytes == seldom.disk_bytes
 
+    @pytest.mark.parametrize(("seconds", "checkpoints"), [(0.0, 10), (1.0, 10), (5.0, 2), (60, 1)])
+    def test_checkpoints_of_trials_are_as_many_as_their_time_allows(
+        self, seconds: float, checkpoints: int
+    ) -> None:
+        """Ten epochs of a second each; a checkpoint has three copies of the weights."""
+        retrain = replace(SMALL.retrain, epochs=10, top_k=1, checkpoint_seconds=seconds)
+        found = usage(replace(SMALL, retrain=retrain)).stages["retrain"].written_bytes
+
+        assert found == (3 * checkpoints + 1) * SPEEDS.network_bytes
+
     def test_every_stage_lies_within_its_range(self) -> None:
         settings = replace(search(score="accuracy"), check=4)
         made = usage(settings, search=0.5)

@@ -89,7 +89,7 @@ def is_there(process: str) -> bool:
 def bereft(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of one trial, of which a worker was killed after the first epoch."""
     assert cluster.cpus >= 2
-    retrain = RetrainSettings(top_k=1, epochs=3, batch=24, max_failures=1)
+    retrain = RetrainSettings(top_k=1, epochs=3, batch=24, max_failures=1, checkpoint_seconds=0.0)
     experiment = begin(tmp_path_factory.mktemp("bereft"), retrain)
     run_together(experiment, 1, victim=1)
     return experiment

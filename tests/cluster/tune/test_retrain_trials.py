@@ -1,6 +1,9 @@
 """Retraining through Tune: tables, retries, resumed trials, and weak ones that are stopped."""
 
+import json
+import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +21,7 @@ from ray.tune.logger import LoggerCallback
 from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.tune.epoch_trials import TrialInputs
-from raynas.cluster.tune.ray_train import trainable
+from raynas.cluster.tune.ray_train import Report, trainable
 from raynas.cluster.tune.retrain_trials import (
     TrialRecorder,
     retrain_trial,
@@ -40,7 +43,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.loading import load_space, space_module_name
 from raynas.storage.run_store import RunStore
-from raynas.training.checkpoints import checkpoint_path, model_path
+from raynas.training.checkpoints import checkpoint_path, model_path, read_metadata
 from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining
 from tests.data.samples import build_dataset
@@ -188,7 +191,7 @@ def run(
 def fifo(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of three trials, of which one went on after an earlier crash."""
     assert cluster.cpus >= 3
-    retrain = RetrainSettings(top_k=3, epochs=2, batch=24, max_failures=1)
+    retrain = RetrainSettings(top_k=3, epochs=2, batch=24, max_failures=1, checkpoint_seconds=1e-3)
     experiment = begin(tmp_path_factory.mktemp("fifo"), retrain)
     earlier = retraining_of(experiment, GOOD)
     earlier.run_epoch()
@@ -386,6 +389,24 @@ def test_a_failure_is_recorded_with_its_reason_before_tune_has_stored_it(tmp_pat
     assert "the first one" not in str(ends[0].error)
 
 
+def test_epochs_that_another_driver_recorded_stay_until_they_are_done_again(tmp_path: Path) -> None:
+    store, bar = RunStore.create(str(tmp_path / "run")), Bar()
+    rows = [{"trial": "a", "architecture": GOOD, "epoch": n, "seconds": 1.0} for n in (1, 2, 3)]
+    store.append("trials", rows, part=GOOD)
+    recorder = TrialRecorder(store, RetrainSettings(epochs=4, top_k=1), bar, lambda _: None)
+    trial = SimpleNamespace(config={"architecture": GOOD}, trial_id="b")
+    found: list[list[tuple[str, int, float]]] = []
+    for done in (2, 3, 4):  # from a checkpoint of the first epoch on
+        history = [{"epoch": n, "seconds": 1.0 if n == 1 else 2.0} for n in range(1, done + 1)]
+        result = {"epoch": done, "val_accuracy": 0.5, "history": history}
+        recorder.on_trial_result(0, [trial], trial, result)
+        found.append([(row["trial"], row["epoch"], row["seconds"]) for row in store.rows("trials")])
+
+    first, again = ("b", 1, 1.0), [("b", n, 2.0) for n in (2, 3, 4)]
+    assert found == [[first, again[0], ("a", 3, 1.0)], [first, *again[:2]], [first, *again]]
+    assert (bar.shown, bar.left) == ([2, 3, 4], [2.0, 1.0, 0.0])
+
+
 @pytest.fixture(scope="module")
 def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of one trial after another, of which the second one was stopped."""
@@ -405,6 +426,104 @@ def asha(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experi
     return experiment
 
 
+def killed_trial(
+    config: dict[str, Any], notes: Path, inputs: TrialInputs, report: Report = tune.report
+) -> None:
+    """Retrain; kill this process when the driver has heard of three epochs, once."""
+
+    def noted(found: dict[str, Any]) -> None:
+        kept = read_metadata(inputs.store.read_bytes(checkpoint_path(config["architecture"])))
+        (notes / f"{found['epoch']}-{len(json.loads(kept['history']))}-{os.getpid()}").touch()
+        report(found)
+        if found["epoch"] == 3 and not (notes / "killed").exists():
+            (notes / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    retrain_trial(config, inputs, report=noted)
+
+
+@dataclass(frozen=True)
+class Killed:
+    """An experiment of one trial, whose process was killed.
+
+    Attributes:
+        experiment: What came of it.
+        notes: Of each report epoch, epochs in the checkpoint before it, and process.
+        tables: The epochs in the table after each report.
+    """
+
+    experiment: Experiment
+    notes: list[tuple[int, int, int]]
+    tables: list[list[int]]
+
+
+@pytest.fixture(scope="module")
+def killed(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """Return an experiment whose checkpoint was of the first of three epochs at a kill."""
+    del cluster
+    retrain = RetrainSettings(
+        top_k=1,
+        epochs=4,
+        batch=24,
+        max_failures=1,
+        checkpoint_seconds=1e6,
+        scheduler="asha",  # which may stop trials after their first epoch, and after the last
+        asha_grace_epochs=1,
+        asha_reduction=4,
+    )
+    experiment = begin(tmp_path_factory.mktemp("killed"), retrain)
+    folder, tables = experiment.folder / "notes", list[list[int]]()
+    folder.mkdir()
+    ship_by_value(__name__)
+    work = trainable(
+        killed_trial,
+        ALONE,
+        notes=folder,
+        inputs=TrialInputs(
+            experiment.space, experiment.dataset, experiment.settings, experiment.store, 0.0
+        ),
+    )
+
+    class Looking(tune.Callback):
+        def on_trial_result(self, *_: Any, **__: Any) -> None:
+            tables.append([row["epoch"] for row in experiment.trials(GOOD)])
+
+    run(experiment, 1, work, callbacks=[Looking()])
+    names = [path.name.split("-") for path in folder.iterdir() if path.name != "killed"]
+    notes = sorted((int(epoch), int(kept), int(process)) for epoch, kept, process in names)
+    return Killed(experiment, notes, tables)
+
+
+class TestKilledTrial:
+    def test_it_goes_on_from_the_last_epoch_after_which_it_may_have_been_stopped(
+        self, killed: Killed
+    ) -> None:
+        first = min(killed.notes)[2]
+        before, after = (
+            sorted(note[:2] for note in killed.notes if (note[2] == first) is of_the_first)
+            for of_the_first in (True, False)
+        )
+
+        assert before == [(1, 1), (2, 1), (3, 1)]
+        assert after == [(2, 1), (3, 1), (4, 4)]
+
+    def test_no_epoch_s_row_is_lost_while_it_is_done_again_and_none_is_doubled(
+        self, killed: Killed
+    ) -> None:
+        assert killed.tables == [[1], [1, 2], [1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3, 4]]
+
+    def test_it_comes_to_the_same_bits_as_one_that_was_not_killed(self, killed: Killed) -> None:
+        here = retraining_of(killed.experiment, GOOD)
+        for _ in range(4):
+            here.run_epoch()
+
+        assert killed.experiment.store.read_bytes(model_path(GOOD)) == here.weights()
+        rows = killed.experiment.trials(GOOD)
+        for row, epoch in zip(rows, here.history, strict=True):
+            assert row["train_loss"] == epoch.train_loss
+            assert row["val_loss"] == epoch.val_loss
+
+
 @pytest.mark.slow
 def test_asha_stops_the_weaker_trial_early_and_says_so(asha: Experiment) -> None:
     good, weak = asha.outcome(GOOD), asha.outcome(SILENT)
@@ -416,6 +535,8 @@ def test_asha_stops_the_weaker_trial_early_and_says_so(asha: Experiment) -> None
     assert weak["val_accuracy"] == asha.trials(SILENT)[-1]["val_accuracy"]
     assert len(asha.trials(SILENT)) == weak["epochs"]
     assert not asha.store.has(model_path(SILENT))
+    kept = read_metadata(asha.store.read_bytes(checkpoint_path(SILENT)))["history"]
+    assert len(json.loads(kept)) == weak["epochs"]  # nothing of it is lost
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from raynas.cluster import retraining
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.strategies import differentiable
-from raynas.cluster.tune.schedulers import Epochs, known_epochs, make_scheduler
+from raynas.cluster.tune.schedulers import Epochs, known_epochs, make_scheduler, rungs
 from raynas.errors import StageError
 from raynas.settings.settings import Settings
 from raynas.settings.stages import RetrainSettings
@@ -190,3 +190,22 @@ def test_without_asha_every_trial_goes_on() -> None:
     scheduler: Any = make_scheduler(RetrainSettings(), {"good": epochs_of([0.9])})
 
     assert report(scheduler, "weak", [0.1]) == TrialScheduler.CONTINUE
+
+
+@given(st.integers(1, 40), st.integers(1, 10), st.integers(2, 5))
+def test_rungs_are_where_asha_stops_trials_before_their_last_epoch(
+    epochs: int, grace: int, reduction: int
+) -> None:
+    settings = RetrainSettings(
+        epochs=epochs, scheduler="asha", asha_grace_epochs=grace, asha_reduction=reduction
+    )
+    scheduler: Any = make_scheduler(settings, {})
+    (bracket,) = scheduler._asha._brackets
+    heights = {height for height, _ in bracket._rungs}
+
+    assert rungs(settings) >= heights - {epochs}
+    assert rungs(settings) <= set(range(1, epochs))
+
+
+def test_a_trial_that_is_given_all_epochs_has_no_rungs() -> None:
+    assert rungs(RetrainSettings(epochs=9)) == frozenset()
