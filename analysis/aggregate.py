@@ -23,6 +23,7 @@ _KEYS = ("run", "space", "method", "seed")
 
 Name = Literal[
     "runs",
+    "images",
     "steps",
     "ledger",
     "isometry",

@@ -101,7 +101,7 @@ class DecodingProcesses:
             self._started = _Started(self._count, self._queue, may_share=not self._deaths)
         try:
             received = next(self._started.answers)
-        except (RuntimeError, OSError):  # one of them died
+        except (RuntimeError, OSError, EOFError):  # one of them died
             self.close()
             self._after_death(wanted)
             return

@@ -51,6 +51,7 @@ def test_the_file_holds_every_outcome_of_every_run_with_its_keys(
 def test_each_table_keeps_its_columns_and_their_types(
     name: str, two_runs: list[InventedRun]
 ) -> None:
+    two_runs[0].store.append("images", [{"path": "a/1.png", "part": "train"}], "all")
     two_runs[0].store.append("isometry", [{"layer": 0, "phi": 1.0}], "all")
     two_runs[0].store.append("calibration", [{"trial_number": 1, "mean": 1.0}], "all")
     two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")

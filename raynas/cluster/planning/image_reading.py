@@ -13,6 +13,7 @@ from raynas.data.in_blocks import blocks_of, in_threads
 
 _FEW = 20_000  # images that are read here sooner than processes start elsewhere
 _BLOCK = 1024  # images of a task
+_RETRIES = 2  # of a task whose node is lost, elsewhere
 Result = TypeVar("Result")
 
 
@@ -33,7 +34,9 @@ def on_all_nodes(work: Callable[[Raws], Result], images: Raws) -> Iterator[tuple
         return
     with connected():
         shared, blocks = ray.put(images), blocks_of(len(images), _BLOCK)
-        task: Any = ray.remote(_on_block).options(num_cpus=1, scheduling_strategy="SPREAD")
+        task: Any = ray.remote(_on_block).options(
+            num_cpus=1, scheduling_strategy="SPREAD", max_retries=_RETRIES
+        )
         answers = [task.remote(work, shared, block) for block in blocks]
         for block, answer in zip(blocks, answers, strict=True):
             yield block, _result(answer, work, images[block])

@@ -60,7 +60,11 @@ class TestTasks:
         assert [block.stop - block.start for block in blocks] == [7, 7, 7, 7, 2]
         assert os.getpid() not in {pid for pids in workers for pid in pids}
 
-    def test_what_a_node_fails_at_is_done_here(self, tmp_path: Path) -> None:
+    def test_what_a_node_fails_at_is_done_here(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(image_reading, "_BLOCK", 30)
+        monkeypatch.setattr(image_reading, "_RETRIES", 0)
         images = open_source(numbered_tree(tmp_path)).images
         (tmp_path / "here").write_text(str(os.getpid()))
         found = [name for _, names in on_all_nodes(killed_elsewhere, images) for name in names]
