@@ -24,6 +24,7 @@ _KEYS = ("run", "space", "method", "seed")
 Name = Literal[
     "runs",
     "images",
+    "lost_images",
     "steps",
     "ledger",
     "isometry",

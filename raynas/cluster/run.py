@@ -14,6 +14,7 @@ from raynas.cluster.planning.node_requirements import Demands, demands_of
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.data.dataset import Dataset
+from raynas.data.lost_images import lost_words
 from raynas.errors import StageError, UserError
 from raynas.recording import rows
 from raynas.recording.damage import read_run, write_run
@@ -189,6 +190,8 @@ def end(run: Run) -> None:
         raise StageError(
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
+    if lost := lost_words(run.store):
+        run.stages.print(f"warning: {lost}")
     if not failed:
         run.store.compact()
     spent = replace(run.spent, disk_bytes=run.store.size())

@@ -148,7 +148,7 @@ def planned(
         yield Run(
             store,
             settings,
-            dataset,
+            dataset.recording(store),
             images,
             plan,
             resources,

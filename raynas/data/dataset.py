@@ -21,7 +21,9 @@ from raynas.data.decoding import Pixels, Square, why_broken
 from raynas.data.encoded_images import Raws
 from raynas.data.file_opening import local_file
 from raynas.data.image_index import taken
+from raynas.data.lost_images import LostImages
 from raynas.errors import StageError
+from raynas.storage.run_store import RunStore
 
 _LOG = logging.getLogger(__name__)
 _SUBSTITUTES = 8  # images that are tried in the place of one that is gone
@@ -66,6 +68,7 @@ class EncodedImages:
         workers: Processes that decode them ahead for each consumer.
         max_corrupt: Share of them that may turn out to be unreadable.
         lost: Those that did, in this process, and why, by name.
+        recorder: Told of them; None: nobody is.
     """
 
     raws: Raws
@@ -74,6 +77,7 @@ class EncodedImages:
     workers: int = 0
     max_corrupt: float = 1.0
     lost: dict[str, str] = field(default_factory=dict, compare=False)
+    recorder: LostImages | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -160,9 +164,13 @@ class EncodedImages:
                 name,
                 self.lost[name],
             )
-        if len(self.lost) > self.max_corrupt * len(self):
+            if self.recorder is not None:
+                self.recorder.note(name, self.lost[name])
+        of_run = self.recorder.count if self.recorder else len(self.lost)
+        images = self.recorder.images if self.recorder else len(self)
+        if of_run > self.max_corrupt * images:
             raise StageError(
-                f"data: {len(self.lost)} of {len(self)} images cannot be read, such as {name} "
+                f"data: {of_run} of {images} images cannot be read, such as {name} "
                 f"({self.lost[name]}); mend or remove them, or raise --images.max-corrupt, and run "
                 "the same command again"
             )
@@ -230,6 +238,16 @@ class Dataset:
             name: np.bincount(part.labels, minlength=self.num_classes).tolist()
             for name, part in parts.items()
         }
+
+    def recording(self, store: RunStore) -> "Dataset":
+        """Return the same, whose broken images are written into a run's table of lost ones."""
+        images = self.train, self.val, self.test
+        lost = LostImages(store, sum(map(len, images)))
+        train, val, test = (
+            replace(part, recorder=lost) if isinstance(part, EncodedImages) else part
+            for part in images
+        )
+        return replace(self, train=train, val=val, test=test)
 
     @property
     def file_to_read(self) -> str | None:

@@ -13,6 +13,7 @@ from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
 _THEN = {
     "tables/runs": "it is made again from its copy",
     "tables/images": "it is made again from the images as they are now",
+    "tables/lost_images": "which images could not be read is found again when they are met",
     "tables/steps": "the losses of those steps are lost, and nothing depends on them",
     "tables/ledger": "it is made again from the checkpoint of the pretraining",
     "tables/isometry": "it is measured again",

@@ -70,6 +70,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             "channels": (_INT, "1: grey, 3: colour; null: it does not say"),
         },
     ),
+    "lost_images": _table(
+        "an image that could not be read when a batch needed it",
+        {
+            "image": (_STRING, "its path, or its file and row"),
+            "error": (_STRING, "why it could not be read"),
+        },
+    ),
     "steps": _table(
         "a pretraining step",
         {

@@ -52,6 +52,7 @@ def test_each_table_keeps_its_columns_and_their_types(
     name: str, two_runs: list[InventedRun]
 ) -> None:
     two_runs[0].store.append("images", [{"path": "a/1.png", "part": "train"}], "all")
+    two_runs[0].store.append("lost_images", [{"image": "a/2.png", "error": "cut off"}], "all")
     two_runs[0].store.append("isometry", [{"layer": 0, "phi": 1.0}], "all")
     two_runs[0].store.append("calibration", [{"trial_number": 1, "mean": 1.0}], "all")
     two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")

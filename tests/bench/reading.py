@@ -13,7 +13,6 @@ nothing; a figure for 1.28 million images that was not measured is called extrap
 import json
 import os
 import pickle
-import resource
 import subprocess
 import sys
 import tempfile
@@ -143,14 +142,15 @@ def loaded(command: Command) -> Dataset:
 
 def read(command: Command) -> Figures:
     """Return what reading takes."""
-    memory, started = resident(), time.process_time()
+    forget_peak()
+    memory, started = peak(), time.process_time()
     dataset = loaded(command)
     seconds = time.process_time() - started
     sent = len(pickle.dumps(dataset))
     return {
         "images": sum(map(sum, dataset.class_counts.values())),
         "cpu_seconds": round(seconds, 2),
-        "megabytes": round(resident() - memory),
+        "megabytes": round(peak() - memory),
         "sent_megabytes": round(sent / 1e6, 1),
     }
 
@@ -207,9 +207,16 @@ def of_children() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def resident() -> float:
-    """Return the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+def forget_peak() -> None:
+    """Let the most memory that this process has had be what it has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float:
+    """Return the most memory that this process has had since, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(found.split()[1]) / 1e3
 
 
 PARTS = {"read": read, "send": send, "load": load}

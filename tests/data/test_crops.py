@@ -2,6 +2,7 @@
 
 import io
 import math
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,12 @@ from raynas.data.crops import Box, Crops, crops_of, evaluation_ratio, random_box
 from raynas.data.dataset import Dataset, EncodedImages
 from raynas.data.decoding import Square, decode
 from raynas.data.loading import load_dataset
+from raynas.data.lost_images import lost_words
 from raynas.data.prefetch import Loader
 from raynas.errors import StageError
 from raynas.seeds import Stream
 from raynas.settings.stages import ImageSettings
+from raynas.storage.run_store import RunStore
 from tests.data.samples import write_tree
 
 RANDOM = Crops("random_resized", mirror=True)
@@ -192,6 +195,38 @@ class TestBatches:
         assert torch.equal(batches(0)[0], wanted)
         assert list(train.lost) == [name]
         assert "No such file" in train.lost[name]
+
+    def test_a_run_has_a_row_of_each_broken_image_however_many_processes_meet_it(
+        self, tmp_path: Path
+    ) -> None:
+        store = RunStore.create(str(tmp_path / "run"))
+        dataset = photographs(tmp_path / "data", loader_workers=0, max_corrupt=0.2).recording(store)
+        (tmp_path / "data" / "a" / "003.jpg").write_bytes(b"no image")
+        (tmp_path / "data" / "b" / "005.jpg").unlink()
+        for each in (dataset, pickle.loads(pickle.dumps(dataset))):  # noqa: S301
+            for part in (each.train, each.val, each.test):
+                part.take(np.arange(len(part)))
+        rows = {row["image"]: row["error"] for row in store.rows("lost_images")}
+
+        assert rows["a/003.jpg"] == "no image of a kind that Pillow knows"
+        assert "No such file" in rows["b/005.jpg"]
+        assert len(rows) == 2
+        assert lost_words(store) == (
+            "2 images could not be read when they were needed, and others of their classes took "
+            "their places (table lost_images)"
+        )
+
+    def test_what_all_processes_of_a_run_have_lost_counts(self, tmp_path: Path) -> None:
+        store = RunStore.create(str(tmp_path / "run"))
+        dataset = photographs(tmp_path / "data", loader_workers=0, max_corrupt=0.1).recording(store)
+        for number in range(2):
+            store.append("lost_images", [{"image": str(number), "error": "gone"}], str(number))
+        train = dataset.train
+        assert isinstance(train, EncodedImages)
+        (tmp_path / "data" / train.raws[0].name).unlink()
+
+        with pytest.raises(StageError, match=r"3 of 24 images cannot be read"):
+            train.take(np.array([0]))
 
     def test_too_many_broken_images_end_the_training_with_an_example(self, tmp_path: Path) -> None:
         dataset = photographs(tmp_path, loader_workers=0, max_corrupt=0.1)

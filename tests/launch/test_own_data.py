@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from raynas.cluster import run_setup
+from raynas.data import loading
 from raynas.reporting.confidence import wilson
 from raynas.storage.run_store import RunStore
 from tests.builders import SHARED_DATA
@@ -127,6 +128,32 @@ class TestOddFiles:
             "1 are new (such as usual/moved.png); bring the old images back" in end.errors
         )
         assert again.code == 0
+
+
+def test_photographs_are_cut_out_of_their_files_and_those_that_are_broken_are_told(
+    in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five images stand for all others, so that the broken one is met in training."""
+    monkeypatch.setattr(loading, "_SAMPLE", 5)
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (140, 150, 3), np.uint8)) for _ in range(24)]
+    data = Path(write_tree(tmp_path / "data", {"a": noise[:12], "b": noise[12:]}, "jpg"))
+    for file in data.glob("a/*.jpg"):
+        content = file.read_bytes()
+        file.write_bytes(content if file.stem != "005" else content[:-600])
+    run = tmp_path / "run"
+    end = in_process.run(
+        *(run, "--data", str(data), "--resolution", "128", "--images.max-corrupt", "0.1"),
+        *("--images.loader-workers", "1", *QUICK),
+    )
+
+    assert (end.code, end.errors) == (0, "")
+    assert "crops     cut to random parts (0.08 to 1 of the area), mirrored for train" in end.output
+    assert "evaluation sees the middle 0.875 of the shorter side" in end.output
+    assert [row["image"] for row in rows_of(run, "lost_images")] == ["a/005.jpg"]
+    assert "1 images could not be read when they were needed" in end.output
+    (config,) = run.rglob("config.json")
+    assert json.loads(config.read_text())["preprocessing"]["ratio"] == 0.875
 
 
 @pytest.mark.slow
