@@ -152,8 +152,7 @@ def test_photographs_are_cut_out_of_their_files_and_those_that_are_broken_are_to
     assert "evaluation sees the middle 0.875 of the shorter side" in end.output
     assert [row["image"] for row in rows_of(run, "lost_images")] == ["a/005.jpg"]
     assert "1 images could not be read when they were needed" in end.output
-    (config,) = run.rglob("config.json")
-    assert json.loads(config.read_text())["preprocessing"]["ratio"] == 0.875
+    assert facts_of(run)["evaluation_ratio"] == 0.875  # by which exports prepare images
 
 
 @pytest.mark.slow
