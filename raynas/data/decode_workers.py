@@ -7,9 +7,11 @@ which tell what to open: the processes hold no data set, start at once and need 
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -29,6 +31,8 @@ from raynas.storage.short_paths import short_sockets, sockets_in_short_places
 _AHEAD = 2  # requests that a process has before it
 _DEATHS = 3  # after which what killed a process is done here
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where torch keeps what processes share
+_STARTING = threading.Lock()
+_LOG = logging.getLogger(__name__)
 _FORKSERVER = multiprocessing.get_context("forkserver")
 
 
@@ -60,7 +64,8 @@ class DecodingProcesses:
         self._tickets = itertools.count()
         self._queue = _Queue()
         self._answers: dict[int, Answer | Exception] = {}
-        self._deaths = 0
+        self._deaths = 0  # since the last answer
+        self._may_share = True
         self._started: _Started | None = None
 
     def submit(self, request: Request) -> int:
@@ -82,7 +87,9 @@ class DecodingProcesses:
             StorageError: The storage of the images fails.
         """
         while ticket not in self._answers:
-            self._receive(ticket)
+            if self._deaths > _DEATHS:  # and would again
+                return Answer(*made(self._queue.waiting.pop(ticket)))
+            self._receive()
         found = self._answers.pop(ticket)
         if isinstance(found, Exception):
             raise found
@@ -94,28 +101,27 @@ class DecodingProcesses:
             self._started.close()
             self._started = None
 
-    def _receive(self, wanted: int) -> None:
+    def _receive(self) -> None:
         """Take the next answer of all; processes that died are replaced."""
         if self._started is None:
-            # a full /dev/shm kills whoever writes to it
-            self._started = _Started(self._count, self._queue, may_share=not self._deaths)
+            self._started = _Started(self._count, self._queue, may_share=self._may_share)
         try:
             received = next(self._started.answers)
         except (RuntimeError, OSError, EOFError):  # one of them died
             self.close()
-            self._after_death(wanted)
+            self._after_death()
             return
         if received is not None and self._queue.under_way.pop(received[0], None) is not None:
             self._answers[received[0]] = _answer(received[1])
+            self._deaths = 0
 
-    def _after_death(self, wanted: int) -> None:
+    def _after_death(self) -> None:
         """Have everything done again that was under way; here, where that goes on failing."""
+        self._may_share = False  # a full /dev/shm kills whoever writes to it
         self._deaths += 1
         self._queue.begin_again()
         if self._deaths > _DEATHS:
-            request = self._queue.waiting[wanted]
-            self.forget(wanted)
-            self._answers[wanted] = Answer(*made(request))
+            _LOG.warning("processes that decode die again and again; this one decodes instead")
 
 
 def _answer(found: Any) -> Answer | Exception:
@@ -142,6 +148,22 @@ def _loader(
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # or it would draw from the one of the training
         )
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes start without importing the program's main module, as they do otherwise.
+
+    It may take long, or be a script that would begin anew.
+    """
+    main = sys.modules["__main__"]
+    with _STARTING:
+        before = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+        vars(main).update(dict.fromkeys(before))
+        try:
+            yield
+        finally:
+            vars(main).update(before)
 
 
 @contextlib.contextmanager
@@ -191,7 +213,7 @@ class _Started:
         theirs, self._alive = _FORKSERVER.Pipe(duplex=False)
         _FORKSERVER.set_forkserver_preload([__name__])
         loader = _loader(_Carrier(may_share), queue, count, theirs)
-        with sockets_in_short_places(), _any_number():  # the server listens at one
+        with sockets_in_short_places(), _any_number(), _without_main():
             self.answers = iter(loader)
         theirs.close()
 

@@ -223,7 +223,25 @@ class TestProcesses:
 
         assert readable.tolist() == [True, True, False, True, True, True, True]
         assert torch.equal(pixels, made(deadly)[0])
-        processes.close()
+        again = processes.submit(requests[1])  # without trying once more
+        assert torch.equal(processes.answer(again).pixels, made(requests[1])[0])
+        assert processes._started is None
+
+    def test_they_start_where_the_main_module_cannot_be_imported_again(self) -> None:
+        """A script without a guard would begin anew; one from standard input is no file."""
+        program = "print('began', flush=True)\n" + PROGRAM
+        done = subprocess.run(
+            [sys.executable, "-"],
+            input=program,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert done.stderr == ""
+        assert done.stdout.count("began") == 1
+        assert len(done.stdout.split()) == 3
 
     def test_little_shared_memory_is_done_without(
         self, requests: list[Request], monkeypatch: pytest.MonkeyPatch
