@@ -134,6 +134,8 @@ def planned(
             dataset = _normalised_as_recorded(dataset, facts)
         own = _with_own_table(settings, store) if recorded else settings
         plan = make_plan(space, dataset, own, resources, facts)
+        if settings.images.loader_workers is None:
+            dataset = dataset.decoded_by(plan.decoders(resources))
         if supernet:
             refuse_foreign(supernet, settings, plan.facts)
         refuse_unfit_nodes(store, dataset.file_to_read)

@@ -239,6 +239,14 @@ class Dataset:
             for name, part in parts.items()
         }
 
+    def decoded_by(self, processes: int) -> "Dataset":
+        """Return the same, decoded by so many processes of each consumer, if not in memory."""
+        train, val, test = (
+            replace(part, workers=processes) if isinstance(part, EncodedImages) else part
+            for part in (self.train, self.val, self.test)
+        )
+        return replace(self, train=train, val=val, test=test)
+
     def recording(self, store: RunStore) -> "Dataset":
         """Return the same, whose broken images are written into a run's table of lost ones."""
         images = self.train, self.val, self.test

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
+from raynas.data.in_blocks import Say, silent
+from raynas.data.remote_listing import remote_files
+
 _LEFT_OVER = frozenset(
     (
         # network storage: thumbnails, deleted files, earlier states
@@ -87,16 +90,21 @@ def is_file(filesystem: pafs.FileSystem, path: str) -> bool:
     return bool(filesystem.get_file_info(path).type == pafs.FileType.File)
 
 
-def list_files(filesystem: pafs.FileSystem, root: str) -> Listing:
+def list_files(filesystem: pafs.FileSystem, root: str, say: Say = silent) -> Listing:
     """Return the files of a folder and of all folders in it.
+
+    Args:
+        filesystem: Where it lies.
+        root: Its path there.
+        say: Hears now and then how many files of a remote one are known.
 
     Raises:
         OSError: It is no folder, or one in it cannot be read.
     """
     if isinstance(filesystem, pafs.LocalFileSystem):
         return list_local_files(root)
-    infos = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
-    found = {i.path[len(root) + 1 :]: i for i in infos if i.type == pafs.FileType.File}
+    infos = remote_files(filesystem, root, say)
+    found = {info.path[len(root) + 1 :]: info for info in infos}
     files, left = [], set()
     for file in found:
         pieces = file.split("/")

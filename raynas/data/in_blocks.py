@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 Result = TypeVar("Result")
 
 _BLOCK = 32  # images that a thread takes at a time
-_SILENCE = 10.0  # seconds after which a person wants to hear how far it is
+SILENCE = 10.0  # seconds after which a person wants to hear how far it is
 
 
 def silent(_: str) -> None:
@@ -50,7 +50,7 @@ def with_progress(
     """Yield the results of blocks, and say now and then how far it is."""
     spoken = time.monotonic()
     for block, result in results:
-        if time.monotonic() >= spoken + _SILENCE:
+        if time.monotonic() >= spoken + SILENCE:
             say(f"{'data':<9} {doing} {block.stop:,} of {count:,} images")
             spoken = time.monotonic()
         yield block, result

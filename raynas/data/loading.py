@@ -58,7 +58,7 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
         UserError: No such data, a single class, or too many images that cannot be read.
     """
     cache = cache_folder(settings.cache)
-    source, data = open_source(data, settings.parts, cache), shown(data)
+    source, data = open_source(data, settings.parts, cache, say), shown(data)
     refuse_unusable(data, source)
     images = share_of(source.images, settings.share, seed)
     headers = headers_of(images, cache, say, spread)

@@ -22,6 +22,7 @@ from raynas.data.encoded_images import Opener
 from raynas.data.file_listing import Listing, file_stamp, is_file, list_files, readable
 from raynas.data.file_opening import Folder
 from raynas.data.image_index import Source, image_index
+from raynas.data.in_blocks import Say, silent
 from raynas.data.parquet import read_parquet
 from raynas.data.part_names import parts_said
 from raynas.errors import UserError
@@ -31,13 +32,16 @@ _NAMED = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion-mnist": "Fashio
 _FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")  # of S3
 
 
-def open_source(data: str, parts: str | None = None, cache: str | None = None) -> Source:
+def open_source(
+    data: str, parts: str | None = None, cache: str | None = None, say: Say = silent
+) -> Source:
     """Return the source that ``--data`` names.
 
     Args:
         data: A name, a folder or a URI.
         parts: Which folders of it are parts, as ``--images.parts`` says it.
         cache: As ``--images.cache``.
+        say: Hears now and then how far a long listing is.
 
     Raises:
         UserError: No such name, folder or URI, or nothing usable in it.
@@ -48,7 +52,7 @@ def open_source(data: str, parts: str | None = None, cache: str | None = None) -
     if data == "digits":
         return _digits()
     folder = cache_folder(cache)
-    return _torchvision(data, folder) if named else _folder(data, parts, folder)
+    return _torchvision(data, folder) if named else _folder(data, parts, folder, say)
 
 
 def _digits() -> Source:
@@ -119,7 +123,7 @@ class Arrays:
         return partial(Image.fromarray, self.pixels[path][row])
 
 
-def _folder(data: str, parts: str | None, cache: str) -> Source:
+def _folder(data: str, parts: str | None, cache: str, say: Say) -> Source:
     """A folder of class folders, with or without part folders above, or of Parquet files."""
     words = readable(shown(data))
     try:
@@ -127,7 +131,7 @@ def _folder(data: str, parts: str | None, cache: str) -> Source:
         if is_file(filesystem, root):
             root, listing = _file(words, filesystem, root)
         else:
-            listing = list_files(filesystem, root)
+            listing = list_files(filesystem, root, say)
     except (pa.ArrowInvalid, OSError) as error:
         raise _unread(words, error) from error
     if any(file.endswith(".parquet") for file in listing.paths):

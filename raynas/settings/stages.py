@@ -61,8 +61,8 @@ class ImageSettings:
     """Decode once and keep every pixel, or decode again for each batch, to the same pixels;
     auto: keep them if they take no more than a quarter of this machine's memory."""
     loader_workers: Annotated[int, Interval("[0, inf)")] | None = None
-    """Processes that decode the next batch for each worker and trial where images are not kept
-    in memory; unset: 2; 0: a thread of the worker."""
+    """Processes that decode the next batches of each worker and trial where images are not kept in
+    memory; unset: a node's cores over its workers or trials; 0: a thread of the worker."""
     cache: str | None = None
     """Folder, on each node, for what was read of the images: their headers, and rows of Parquet
     files, unpacked; it may be removed at any time; unset: what RAYNAS_CACHE says in the

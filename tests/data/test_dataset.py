@@ -587,7 +587,7 @@ def test_cifar10_as_parquet_has_ten_named_classes_of_colour_images(tmp_path: Pat
 def test_reading_many_images_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_blocks, "_SILENCE", 0.0)
+    monkeypatch.setattr(in_blocks, "SILENCE", 0.0)
     said: list[str] = []
     load_dataset(
         numbered_tree(tmp_path, per_class=25, classes=2), ImageSettings(), 0, 8, said.append

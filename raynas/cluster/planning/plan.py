@@ -31,6 +31,7 @@ from raynas.storage.plan_facts import PlanFacts
 from raynas.training.pretraining import num_steps
 from raynas.training.trained_networks import searched_space
 
+_MOST_DECODERS = 16  # which are enough for a GPU; each takes some hundred MB
 _STEPS = 50  # of a training; fewer leave the score to chance
 
 
@@ -89,6 +90,17 @@ class Plan:
     def gpus_per_trial(self) -> float:
         """GPUs of a retraining trial."""
         return self.trial_size.all_gpus
+
+    def decoders(self, resources: Resources) -> int:
+        """Return the processes that decode for each trainer: a node's cores over its trainers.
+
+        Args:
+            resources: The cluster's.
+        """
+        trainers = max(self.workers, self.concurrent * self.facts.workers_per_trial, 1)
+        nodes = max(resources.nodes, 1)
+        of_a_node = -(-trainers // nodes)
+        return min(max(int(resources.cpus / nodes / of_a_node), 1), _MOST_DECODERS)
 
     def crew(self, settings: PretrainSettings) -> Crew:
         """Return the workers of the pretraining."""

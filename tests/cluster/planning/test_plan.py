@@ -240,6 +240,23 @@ class TestRefusals:
         assert "--pretrain.batch" in sentence
 
     @pytest.mark.parametrize(
+        ("resources", "wanted"),
+        [
+            (Resources(1, 2, 0), 1),
+            (Resources(1, 96, 8), 12),
+            (Resources(4, 384, 32), 12),
+            (Resources(1, 256, 1), 16),
+        ],
+    )
+    def test_a_node_s_cores_are_shared_by_the_decoders_of_its_trainers(
+        self, resources: Resources, wanted: int
+    ) -> None:
+        trainers = max(int(resources.gpus), 2 if not resources.gpus else 1)
+        planned = replace(plan(), workers=trainers, concurrent=1)
+
+        assert planned.decoders(resources) == wanted
+
+    @pytest.mark.parametrize(
         ("name", "other"),
         [
             ("classes", ["x", "y", "z"]),
