@@ -130,6 +130,7 @@ class TestOddFiles:
         assert again.code == 0
 
 
+@pytest.mark.slow
 def test_photographs_are_cut_out_of_their_files_and_those_that_are_broken_are_told(
     in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

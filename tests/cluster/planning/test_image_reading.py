@@ -28,9 +28,9 @@ def in_small_tasks(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_reading, "_BLOCK", 7)
 
 
-def pids(images: Raws) -> list[int]:
-    """Return who works on each image."""
-    return [os.getpid()] * len(images)
+def told(images: Raws) -> tuple[int, pa.RecordBatch]:
+    """Return who reads some images, and what it reads."""
+    return os.getpid(), read_headers(images)
 
 
 def killed_elsewhere(images: Raws) -> list[str]:
@@ -43,22 +43,16 @@ def killed_elsewhere(images: Raws) -> list[str]:
 
 @pytest.mark.usefixtures("in_small_tasks")
 class TestTasks:
-    def test_they_read_what_threads_read_in_the_same_order(self, tmp_path: Path) -> None:
+    def test_other_processes_read_what_threads_read_in_the_same_order(self, tmp_path: Path) -> None:
         images = open_source(numbered_tree(tmp_path)).images
-        of_tasks, of_threads = (
-            pa.Table.from_batches([batch for _, batch in spread(read_headers, images)])
-            for spread in (on_all_nodes, in_threads)
-        )
-
-        assert of_tasks.equals(of_threads)
-        assert len(of_tasks) == 30
-
-    def test_they_are_other_processes(self, tmp_path: Path) -> None:
-        images = open_source(numbered_tree(tmp_path)).images
-        blocks, workers = zip(*on_all_nodes(pids, images), strict=True)
+        blocks, found = zip(*on_all_nodes(told, images), strict=True)
+        workers, batches = zip(*found, strict=True)
 
         assert [block.stop - block.start for block in blocks] == [7, 7, 7, 7, 2]
-        assert os.getpid() not in {pid for pids in workers for pid in pids}
+        assert os.getpid() not in workers
+        assert pa.Table.from_batches(batches).equals(
+            pa.Table.from_batches([batch for _, batch in in_threads(read_headers, images)])
+        )
 
     def test_what_a_node_fails_at_is_done_here(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,4 +91,4 @@ class TestTasks:
 def test_few_images_are_read_here(tmp_path: Path) -> None:
     images = open_source(numbered_tree(tmp_path)).images
 
-    assert {pid for _, pids_ in on_all_nodes(pids, images) for pid in pids_} == {os.getpid()}
+    assert {pid for _, (pid, _) in on_all_nodes(told, images)} == {os.getpid()}
