@@ -87,7 +87,7 @@ class TestSteps:
 
         assert moved(before, between)
         assert not moved(list(alphas.values()), list(learnt(search).values()))
-        search._train_gates(search._loaders[1](0), 0, 0)
+        search._train_gates(search._part(1, 0), 0, 0)
         assert not moved(between, weights(search))
         assert moved(list(alphas.values()), list(learnt(search).values()))
 

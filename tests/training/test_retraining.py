@@ -84,7 +84,6 @@ class TestLearning:
             Architecture([0] * 6),
             digits(train=320, held_out=100),
             settings,
-            "auto",
             0,
         )
         train(retraining, settings.epochs)
