@@ -1,10 +1,13 @@
 """From ``--data`` to a data set: which images there are, which can be read, what they become."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raynas.data.bit_depths import depth_of
+from raynas.data.bit_depths import Depth, depth_of
 from raynas.data.cache import cache_folder
 from raynas.data.crops import Crops, crops_of, evaluation_ratio
 from raynas.data.dataset import Dataset, EncodedImages, Images, Part
@@ -65,48 +68,64 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
     square, crops = _form(headers, settings, usual_resolution)
     size = len(images) * int(np.prod(square.shape))
     held = not crops.are_of_originals and is_held_in_memory(data, size, settings)
-    looked, readable = np.arange(len(images)), headers["width"].to_numpy() > 0
-    found = None
+    look = partial(survey, square=square, cache=cache, say=say, spread=spread)
+    looked, found = np.arange(len(images)), None
     if held or settings.verify or len(images) <= _SAMPLE or not images.are_files:
-        found = survey(images, square, held, cache, say, spread)
-        readable = found.readable
-    skipped = images.take(np.flatnonzero(~readable))
-    refuse_corrupt(data, skipped, len(images), settings.max_corrupt, square)
-    kept = np.flatnonzero(readable)
-    labels = images.labels[kept]
-    parts = split(images.parts[kept], labels, settings, seed)
-    refuse_parts(data, parts, labels, source.class_names)
-    numbers = {part: kept[indices] for part, indices in parts.items()}
+        found = look(images, keep=held)
+    readable = headers["width"].to_numpy() > 0 if found is None else found.readable
+    parts = _parts(data, images, readable, source.class_names, settings, seed, square)
     if found is None:
-        looked = _sample(numbers["train"], seed)
-        found = survey(images.take(looked), square, False, cache, say, spread)
+        looked = _sample(parts["train"], seed)
+        found = look(images.take(looked), keep=False)
         broken = images.take(looked[~found.readable])
         refuse_corrupt(data, broken, len(looked), settings.max_corrupt, square)
-    seen = found.readable & np.isin(looked, numbers["train"])
-    mean, std = _mean_and_std(found.sums[seen], square.resolution**2)
-    train, val, test = (_part(images, numbers[part], found, square, settings) for part in PARTS)
+    train, val, test = (_part(images, parts[part], found, square, settings) for part in PARTS)
+    mean, std = _mean_and_std(
+        found.sums[found.readable & np.isin(looked, parts["train"])], square.resolution**2
+    )
     dataset = Dataset(
         train,
         val,
         test,
         source.class_names,
-        tuple(raw.name for raw in skipped),
+        tuple(raw.name for raw in images.take(np.flatnonzero(~readable))),
         mean,
         std,
         source.ignored,
         source.passed_over,
         source.parts,
         _sides(headers),
-        depth_of(
-            found.peaks.tolist(),
-            (headers["channels"].to_numpy()[looked] > 1).tolist(),
-            settings.bits,
-            None if len(looked) == len(images) else len(looked),
-        ),
+        _depth(headers, looked, found, settings.bits),
         crops,
         square.ratio,
     )
-    return dataset, listed(images, headers, numbers, source.class_names)
+    return dataset, listed(images, headers, parts, source.class_names)
+
+
+def _parts(  # noqa: PLR0913 - what is split, how, and what is said where that fails
+    data: str,
+    images: ImageIndex,
+    readable: npt.NDArray[np.bool_],
+    class_names: Sequence[str],
+    settings: ImageSettings,
+    seed: int,
+    square: Square,
+) -> dict[str, Numbers]:
+    """Return the images of each part by number, without those that cannot be read."""
+    broken = images.take(np.flatnonzero(~readable))
+    refuse_corrupt(data, broken, len(images), settings.max_corrupt, square)
+    kept = np.flatnonzero(readable)
+    labels = images.labels[kept]
+    parts = split(images.parts[kept], labels, settings, seed)
+    refuse_parts(data, parts, labels, class_names)
+    return {part: kept[indices] for part, indices in parts.items()}
+
+
+def _depth(headers: pa.Table, looked: Numbers, found: Survey, bits: int | None) -> Depth:
+    """Return what the images of more than eight bits are like, of those that were decoded."""
+    colours = headers["channels"].to_numpy()[looked] > 1
+    among = None if len(looked) == len(headers) else len(looked)
+    return depth_of(found.peaks.tolist(), colours.tolist(), bits, among)
 
 
 def _form(headers: pa.Table, settings: ImageSettings, usual: int) -> tuple[Square, Crops]:

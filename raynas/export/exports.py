@@ -20,13 +20,13 @@ from torch import nn
 from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset
 from raynas.export import onnx
+from raynas.export.accuracies import accuracies_of
 from raynas.export.forward_source import SourceError
 from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
 from raynas.export.parts import Part, parts_of, show_shape
 from raynas.nets.subnet import subnet
 from raynas.recording.rows import versions
-from raynas.reporting.confidence import wilson
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
@@ -176,7 +176,7 @@ class Exports:
                 "ratio": facts.evaluation_ratio,
                 "resize": "bilinear",
             },
-            "accuracy": _accuracies(outcome, facts),
+            "accuracy": accuracies_of(outcome, facts),
             **{name: outcome[name] for name in ("macs", "params")},
             "layers": [
                 {
@@ -279,22 +279,6 @@ def export_finished(
             say(f"warning: export of {outcome['architecture']} failed ({error!r})")
     if made:
         say(f"export: {made} to take home in {store.locate('exports')}, see README.md there")
-
-
-def _accuracies(outcome: Row, facts: PlanFacts) -> Row:
-    """Return what is known of the accuracy on each part, with Wilson's interval."""
-    found = {}
-    for name, part in (("test", "test"), ("validation", "val")):
-        accuracy = outcome[f"{part}_accuracy"]
-        images = outcome.get(f"{part}_images") or getattr(facts, part)
-        if accuracy is not None:
-            found[name] = {
-                "accuracy": accuracy,
-                "interval": wilson(accuracy, images),
-                "images": images,
-                "balanced_accuracy": outcome.get(f"{part}_balanced_accuracy"),
-            }
-    return found
 
 
 def _public(location: str) -> str:
