@@ -29,9 +29,9 @@ from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.nets.timing import Setup, Timings, alike, measure
 from raynas.recording.latency_rows import Measured, Rows, errors_of, fitted
+from raynas.settings.images import ImageSettings
 from raynas.settings.ranges import SEEDS, Interval
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.loading import SPACES, load_space, space_module_name

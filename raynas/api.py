@@ -37,9 +37,12 @@ from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import ChoiceBlock, Head, Operation, SearchSpace, Stem

@@ -25,8 +25,8 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer, Indicators
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import ChoiceBlock, Operation, SearchSpace, chain_of

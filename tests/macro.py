@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raynas.search.indicators import AdditiveScorer
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 

@@ -13,8 +13,10 @@ import torch
 from raynas import api
 from raynas.cluster.planning.connection import Resources
 from raynas.errors import UserError
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
 from raynas.storage.run_store import RunStore
 
 FROZEN = """

@@ -31,8 +31,9 @@ from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.scores import ScoreName
-from raynas.settings.stages import PretrainSettings, SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from tests.builders import (

@@ -22,7 +22,7 @@ from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths
 from raynas.settings.scores import ScoreName
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on, units
 from raynas.training.importance import Importance

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.scores import IndicatorScore, is_sum
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import IDENTITY, ChoiceBlock, SearchSpace
 from raynas.storage.run_store import RunStore

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 
 CropKind = Literal["centre", "shift", "random_resized"]
 _TRIES = 10  # boxes of which the first that fits into the image is taken

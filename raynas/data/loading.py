@@ -22,7 +22,7 @@ from raynas.data.splits import share_of, split
 from raynas.data.survey import Survey, survey
 from raynas.data.validation import refuse_corrupt, refuse_parts, refuse_unusable
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from raynas.storage.uris import shown
 
 Numbers = npt.NDArray[np.int64]

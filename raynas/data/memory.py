@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from raynas.data.image_index import PARTS, ImageIndex
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 
 _LEAST = 3  # images that a share leaves to a class: to train, to validate, to test
 

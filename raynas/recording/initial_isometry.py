@@ -7,7 +7,7 @@ with them, so both are recorded.
 from raynas.nets.initialisation import Initialisation, frozen_supernet
 from raynas.nets.isometry import measure_supernet
 from raynas.recording.rows import Rows, isometry_rows
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from raynas.recording.rows import indicator_rows, ledger_rows
 from raynas.search.formulas import Array
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.storage.run_store import RunStore
 from raynas.training.pretraining import Pretraining, StepReport

@@ -21,7 +21,7 @@ from raynas.search import pareto
 from raynas.search.breeding import Child, crossover, mutation
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 
 _ATTEMPTS = 10  # tries per wanted child, as published

@@ -17,7 +17,7 @@ from raynas.errors import StageError
 from raynas.search.formulas import FORMULAS, Array, Layer
 from raynas.search.path_depth import path_table
 from raynas.settings.scores import IndicatorScore
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment

@@ -4,9 +4,11 @@ import shlex
 from typing import TYPE_CHECKING
 
 from raynas.errors import UserError
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.ranges import refuse_out_of_range
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
-from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
+from raynas.settings.search import SearchSettings
 
 if TYPE_CHECKING:
     from raynas.settings.settings import Settings

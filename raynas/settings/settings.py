@@ -1,7 +1,7 @@
 """The numbers of a run: typed, documented, read from a method's TOML file and from flags.
 
 The text under each field is its ``--help``; the settings of each stage are in
-``raynas.settings.stages``.
+``images``, ``pretrain``, ``search``, ``retrain`` and ``differentiable`` beside it.
 """
 
 import dataclasses
@@ -13,17 +13,15 @@ from typing import Annotated, Any
 
 from raynas.costs.costs import Limits
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.images import ImageSettings
 from raynas.settings.older_names import named_before, tree_of_today
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.quantities import Duration, Quantity
 from raynas.settings.ranges import SEEDS, Interval
 from raynas.settings.refusals import refuse_unworkable
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.stage_inputs import decides
-from raynas.settings.stages import (
-    ImageSettings,
-    PretrainSettings,
-    RetrainSettings,
-    SearchSettings,
-)
 from raynas.storage.uris import shown_within
 
 

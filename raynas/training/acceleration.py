@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Maps N x C x H x W to logits."""

@@ -21,7 +21,7 @@ from raynas.data.prefetch import Loader
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
 from raynas.seeds import Stream
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import classifier_start

@@ -21,7 +21,7 @@ from raynas.errors import StageError
 from raynas.search.formulas import Array
 from raynas.search.indicators import Indicators, read_indicators
 from raynas.search.sampling import count_updates, fair_paths, uniform_paths
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import (

@@ -23,7 +23,7 @@ from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.training.acceleration import compiled, make_optimiser, measured_convolutions

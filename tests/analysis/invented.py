@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.storage.run_store import RunStore
 
 STARTED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -28,7 +28,8 @@ from raynas.data.prefetch import Loader
 from raynas.nets.operations import Identity
 from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream
-from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.loading import load_space
 from raynas.training.gradients import PathGradients, Piece

@@ -35,7 +35,7 @@ from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.operations import Identity
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import chain_of
 from raynas.spaces.loading import load_space
 from raynas.spaces.parameter_layout import classifier_start, indices_on

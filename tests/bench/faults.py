@@ -33,8 +33,9 @@ from raynas.cluster.workers.worker import supernet_recipe
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore

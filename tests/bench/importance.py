@@ -25,7 +25,8 @@ from raynas.data.loading import load_dataset
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment, indices_on

@@ -38,8 +38,10 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
 from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS

@@ -31,7 +31,7 @@ from raynas.data.image_index import ImageIndex
 from raynas.data.loading import load_dataset
 from raynas.data.prefetch import Loader
 from raynas.seeds import Stream
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.nodes import descendants
 
 IMAGENET = 1_281_167

@@ -27,8 +27,9 @@ from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import StageError
 from raynas.search.sampling import fair_paths
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import chain_of
 from raynas.spaces.loading import load_space

@@ -12,9 +12,10 @@ from raynas.benchmark import ranking
 from raynas.benchmark.comparison import Comparison, compare
 from raynas.benchmark.truth import read_truth
 from raynas.errors import UserError
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.scores import IndicatorScore
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.storage.run_store import RunStore
 from tests.macro import REDUCTIONS, build_run, build_table, build_truth, gate_rows, sampled
 

@@ -10,8 +10,9 @@ import pytest
 
 from raynas.benchmark.method_comparison import Spread, by_method, is_biased, over_seeds, run_row
 from raynas.benchmark.truth import Truth, read_truth
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled

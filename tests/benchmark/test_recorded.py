@@ -13,7 +13,7 @@ from raynas.errors import UserError
 from raynas.recording import rows as table_rows
 from raynas.search.indicators import Indicators, score_table
 from raynas.settings.scores import IndicatorScore
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from tests.builders import build_indicators, build_space, shipped_space

@@ -27,8 +27,9 @@ from raynas.cluster.tune.searchers import ListSearcher
 from raynas.cluster.workers.path_workers import Crew, PathWorkers
 from raynas.cluster.workers.worker import supernet_recipe
 from raynas.errors import UserError
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from tests.builders import build_space

@@ -19,7 +19,8 @@ from raynas.data.crops import CENTRE, Crops
 from raynas.data.dataset import Dataset, Images
 from raynas.data.loading import load_dataset
 from raynas.nets.frozen import FrozenSupernet
-from raynas.settings.stages import ImageSettings, PretrainSettings
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import Segment, classifier_start, indices_on
 from raynas.training.exact_sums import ExactAdder

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from raynas.data.bit_depths import Depth, depth_warnings, is_deep
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import picture, write_tree
 
 

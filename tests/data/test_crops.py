@@ -27,7 +27,7 @@ from raynas.data.lost_images import lost_words
 from raynas.data.prefetch import Loader
 from raynas.errors import StageError
 from raynas.seeds import Stream
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from raynas.storage.run_store import RunStore
 from tests.data.samples import write_tree
 

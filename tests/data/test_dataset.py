@@ -18,7 +18,7 @@ from raynas.data import in_blocks
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.builders import SHARED_DATA
 from tests.data.samples import (
     Colour,

@@ -15,7 +15,7 @@ from raynas.data.loading import load_dataset
 from raynas.data.sources import open_source
 from raynas.data.validation import refuse_unusable
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import numbered_tree
 
 LEFT = (

@@ -14,7 +14,7 @@ from raynas.data.dataset import Dataset
 from raynas.data.listed import changes
 from raynas.data.loading import load_dataset, read_images
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import numbered_tree, parquet_table, write_parquet
 
 

@@ -10,7 +10,7 @@ import pytest
 from raynas.data import memory
 from raynas.data.memory import is_held_in_memory, memory_bytes
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 
 GIB = 2**30
 

@@ -22,7 +22,7 @@ from raynas.data.parquet_labels import Labels, numbered
 from raynas.data.sources import open_source
 from raynas.data.validation import refuse_unusable
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from raynas.storage.retry import StorageError
 from tests.data.samples import encoded, parquet_table, picture, write_parquet
 

@@ -8,7 +8,7 @@ import pytest
 from raynas.data.dataset import EncodedImages, Images
 from raynas.data.loading import load_dataset
 from raynas.data.search_split import halves
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import brightness, build_dataset, numbered_tree
 
 

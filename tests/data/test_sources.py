@@ -9,7 +9,7 @@ import pytest
 
 from raynas.data import file_opening, sources
 from raynas.data.loading import load_dataset
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from raynas.storage import retry
 from raynas.storage.retry import StorageError
 from tests.data.samples import numbered_tree

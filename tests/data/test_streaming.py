@@ -18,7 +18,8 @@ from raynas.data.dataset import Dataset, EncodedImages, Images
 from raynas.data.decoding import Square, decode
 from raynas.data.loading import load_dataset
 from raynas.errors import StageError
-from raynas.settings.stages import ImageSettings, RetrainSettings
+from raynas.settings.images import ImageSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.retraining import Retraining
 from tests.builders import SHARED_DATA

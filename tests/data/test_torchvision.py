@@ -12,7 +12,7 @@ from torchvision import datasets
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import UserError
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import build_images
 
 PER_FILE = 20

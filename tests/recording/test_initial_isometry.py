@@ -8,7 +8,7 @@ from raynas.nets.initialisation import Initialisation
 from raynas.nets.isometry import measure_supernet
 from raynas.recording import rows as table_rows
 from raynas.recording.initial_isometry import initial_isometry
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.storage.run_store import RunStore
 from tests.builders import build_space, build_supernet
 

@@ -12,7 +12,7 @@ import torch
 
 from raynas.recording import pretraining_log as journal_module
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.storage.compaction import FILE
 from raynas.storage.retry import StorageError
 from raynas.storage.run_store import RunStore

@@ -12,8 +12,9 @@ import torch
 from raynas.errors import UserError
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.reuse import is_pretrained, refuse_foreign, take_over
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 

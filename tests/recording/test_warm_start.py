@@ -12,8 +12,8 @@ from raynas.errors import UserError
 from raynas.recording.outcomes import known_scores
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.warm_start import Earlier, latency_table_of
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore

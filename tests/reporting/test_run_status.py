@@ -8,8 +8,10 @@ import pytest
 
 from raynas.reporting.run_status import progress
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
 from raynas.storage.lock import LOCK
 from tests.reporting.page.runs import make_run, outcome
 

@@ -17,7 +17,7 @@ from raynas.costs.costs import Kind, Limits
 from raynas.search.constrained_sampling import LegalSampler, all_legal
 from raynas.search.evolution import Evolution, Scored
 from raynas.search.pareto import best_first
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_python, run_to_end, sum_of_choices
 

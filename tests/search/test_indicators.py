@@ -11,7 +11,7 @@ from raynas.errors import StageError
 from raynas.nets.operations import Identity
 from raynas.search.indicators import AdditiveScorer, Indicators, read_indicators, score_table
 from raynas.settings.scores import ScoreName
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.spaces.parameter_layout import Segment

@@ -15,7 +15,7 @@ from raynas.search.exact import best
 from raynas.search.indicators import Indicators, score_table
 from raynas.search.path_depth import path_table
 from raynas.settings.scores import INDICATOR_SCORES, IndicatorScore
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from tests.builders import build_costs, build_indicators, build_space, score_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from raynas.costs.costs import Limits
 from raynas.search.evolution import Evolution
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, build_evolution, run_to_end, sum_of_choices
 

@@ -11,8 +11,10 @@ from raynas.errors import UserError
 from raynas.search.indicators import score_table
 from raynas.settings.compatibility import cells_for, refuse_unfit
 from raynas.settings.methods import load_method
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings, SearchSettings
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.protocol import Space
 from raynas.training.trained_networks import searched_space

@@ -4,8 +4,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings, SearchSettings
 
 
 @given(

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from raynas.errors import UserError
 from raynas.settings.methods import load_method
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, SearchSettings
 from tests.builders import setting_names
 
 

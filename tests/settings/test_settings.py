@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from raynas.costs.costs import Limits
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.images import ImageSettings
 from raynas.settings.older_names import named_before
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, ScoreName
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import _FREE, Settings, differences, flat
-from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings, SearchSettings
 from tests.builders import GROUPS, setting_names
 
 LayerIndicator = Literal["path", "parallel", "none"]

@@ -20,7 +20,7 @@ from raynas.nets.supernet import Supernet, batch_norms
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.indicators import AdditiveScorer, read_indicators, score_table
 from raynas.search.sampling import fair_paths, uniform_paths
-from raynas.settings.stages import SearchSettings
+from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace, chain_of
 from raynas.spaces.loading import load_space

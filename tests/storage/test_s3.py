@@ -17,8 +17,8 @@ from raynas.cluster.tune.comparison_trials import make_cells
 from raynas.data.loading import load_dataset
 from raynas.data.sources import open_source
 from raynas.errors import UserError
+from raynas.settings.images import ImageSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings
 from raynas.storage import retry
 from raynas.storage.retry import StorageError
 from raynas.storage.run_store import RunStore

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.acceleration import make_optimiser, measured_convolutions
 from raynas.training.retraining import Retraining

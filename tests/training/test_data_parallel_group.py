@@ -15,7 +15,7 @@ from torch import distributed, nn
 from raynas.data.batches import part_share
 from raynas.data.crops import CENTRE, Crops
 from raynas.differentiable.search import GateSearch
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.training.checkpoints import read_metadata

@@ -11,7 +11,7 @@ from torch.nn import functional
 from raynas.data.batches import Batches, on_device
 from raynas.nets.supernet import LayerIndicator
 from raynas.seeds import Stream
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training.gradients import Gradient, PathGradients, Piece, Vector, build_supernet

@@ -16,7 +16,7 @@ from torch import nn
 from raynas.errors import StageError
 from raynas.nets.supernet import batch_norms
 from raynas.search.sampling import fairness_cycle
-from raynas.settings.stages import PretrainSettings
+from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training import pretraining

@@ -18,7 +18,7 @@ from raynas.data.dataset import Dataset
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining

@@ -19,9 +19,10 @@ from raynas.nets.proxies import PROXIES
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
 from raynas.seeds import Stream, random_numbers
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.scores import ScoreName
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.training.evaluation import evaluate

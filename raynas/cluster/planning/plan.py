@@ -22,8 +22,8 @@ from raynas.reporting.class_balance import class_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.seeds import VERSION
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space

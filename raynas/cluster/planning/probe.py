@@ -28,8 +28,8 @@ from raynas.data.dataset import Dataset
 from raynas.errors import StageError, UserError
 from raynas.nets.isometry import measure_candidate
 from raynas.seeds import Stream, random_numbers
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining

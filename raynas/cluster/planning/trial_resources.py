@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from raynas.cluster.planning.connection import Resources, gpus_each, places
 from raynas.errors import UserError
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 
 # a trial must take something, and CPUs would be missing inside it: a byte of memory
 NEXT_TO_NOTHING = {"cpu": 0.0, "memory": 1.0}

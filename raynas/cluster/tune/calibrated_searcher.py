@@ -10,7 +10,7 @@ from typing import Any
 from raynas.cluster.tune.tune_searcher import Config, TuneSearcher
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 
 Record = Callable[["CalibratedSearcher"], None]

@@ -10,7 +10,7 @@ import ray
 
 from raynas.cluster.ray_internals import last_failure, process_of
 from raynas.settings.differentiable import DifferentiableSettings
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 
 _LINES = 40  # of a traceback; its end tells most
 _LOST = (

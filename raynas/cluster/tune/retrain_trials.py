@@ -22,7 +22,7 @@ from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.recording.outcomes import TrialEnd
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue

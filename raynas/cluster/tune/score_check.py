@@ -24,7 +24,7 @@ from raynas.errors import StageError
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance

@@ -14,7 +14,7 @@ from raynas.data.headers import read_headers
 from raynas.data.in_blocks import in_threads
 from raynas.data.loading import read_images
 from raynas.data.sources import open_source
-from raynas.settings.stages import ImageSettings
+from raynas.settings.images import ImageSettings
 from tests.data.samples import numbered_tree
 
 pytestmark = pytest.mark.cluster

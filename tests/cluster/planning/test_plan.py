@@ -16,8 +16,10 @@ from raynas.errors import UserError
 from raynas.nets.cost import cost_table
 from raynas.nets.operations import Identity
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.images import ImageSettings
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import ImageSettings, PretrainSettings, RetrainSettings
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 from raynas.training.trained_networks import searched_space

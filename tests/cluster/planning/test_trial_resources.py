@@ -9,8 +9,8 @@ import pytest
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.errors import UserError
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import RetrainSettings
 from raynas.storage.plan_facts import PlanFacts
 from tests.cluster.planning.test_plan import SMALL, lines_of, plan
 

@@ -15,7 +15,7 @@ from raynas.search.calibration import Calibration
 from raynas.search.exact import best
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_space
 

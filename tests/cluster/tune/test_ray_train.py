@@ -15,7 +15,7 @@ from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.ray_train import Report, trainable
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.nets.subnet import subnet
-from raynas.settings.stages import RetrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.data_parallel_group import DataParallelGroup
 from raynas.training.evaluation import evaluate

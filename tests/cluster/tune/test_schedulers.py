@@ -17,8 +17,8 @@ from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.strategies import differentiable
 from raynas.cluster.tune.schedulers import Epochs, known_epochs, make_scheduler, rungs
 from raynas.errors import StageError
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import RetrainSettings
 from raynas.storage.run_store import RunStore
 
 SETTINGS = RetrainSettings(epochs=9, scheduler="asha", asha_grace_epochs=1, asha_reduction=3)

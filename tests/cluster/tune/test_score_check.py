@@ -24,8 +24,9 @@ from raynas.nets.operations import MBConv
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import PretrainSettings, RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS

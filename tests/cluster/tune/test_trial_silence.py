@@ -14,8 +14,8 @@ from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.cluster.tune.score_check import check_trial
 from raynas.cluster.tune.scoring_trials import ScoringTrial
 from raynas.cluster.tune.trial_silence import MOST_SECONDS, WatchedTime, WorkTime
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import RetrainSettings
 from raynas.storage.run_store import RunStore
 from raynas.training.scoring import Remembered
 from tests.builders import build_space, shipped_cells

@@ -8,8 +8,8 @@ from pathlib import Path
 from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.reporting.page.settings_table import SettingsPart, settings_part
 from raynas.settings.methods import load_method
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import RetrainSettings
 from tests.launch.scripts import load_script
 from tests.reporting.page.runs import make_run
 

@@ -9,8 +9,8 @@ from raynas.errors import StageError, UserError
 from raynas.reporting.page import writing
 from raynas.reporting.page.writing import make_page, reporting
 from raynas.reporting.summary import PAGE
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.settings.stages import SearchSettings
 from raynas.storage.run_store import RunStore
 from tests.reporting.page.runs import make_run, outcome
 
