@@ -139,7 +139,13 @@ def _summary(space: Space, searched: Space, command: Command) -> dict[str, Any]:
 def _inside(space: Space, costs: CostTable) -> dict[str, Any]:
     """Return what is in a space of its kind: layers, or cells."""
     if isinstance(space, SearchSpace):
-        return {"layers": [_layer(block) for block in space.blocks]}
+        published = space.published
+        return {
+            "layers": [_layer(block) for block in space.blocks],
+            "published": {
+                name: _row(str(space.check(each)), space, costs) for name, each in published
+            },
+        }
     assert isinstance(space, CellSpace), "there are two kinds of space"
     return {
         "cells": [{"kind": place.kind, "channels": place.channels} for place in space.layout],
@@ -190,6 +196,14 @@ def _lines(summary: dict[str, Any]) -> Iterator[str | TextTable]:
     if skipping["size"] > summary["size"]:
         yield f"with identity as the last candidate of normal layers: {skipping['size']:,} networks"
         yield from _range_lines(skipping)
+    yield from _published_lines(summary["published"])
+
+
+def _published_lines(rows: dict[str, Any]) -> Iterator[str]:
+    """Yield each published network by its name."""
+    for name, row in rows.items():
+        first, *genotype = _row_lines(row)
+        yield from (f"{name}: {first}", *genotype)
 
 
 def _layer_cells(index: int, layer: dict[str, Any]) -> list[str]:
@@ -225,9 +239,7 @@ def _cell_lines(summary: dict[str, Any]) -> Iterator[str | TextTable]:
     selectable = [name for name in summary["operations"] if name != NONE]
     yield f"a node adds up two of: {' '.join(selectable)}"
     yield from _range_lines(summary)
-    for name, row in summary["genotypes"].items():
-        first, second = _row_lines(row)
-        yield from (f"{name}: {first}", second)
+    yield from _published_lines(summary["genotypes"])
 
 
 def _range_lines(costs: dict[str, Any]) -> Iterator[str]:

@@ -32,6 +32,7 @@ from raynas.recording.repair import warning_of_loss
 from raynas.recording.warm_start import latency_table_of
 from raynas.reporting.page.writing import reporting
 from raynas.reporting.summary import print_report
+from raynas.settings.given import given
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
@@ -77,7 +78,8 @@ def parse(argv: Sequence[str]) -> Command:
     earlier = values_of("--from", argv)
     if earlier and settings.latency_table is None:
         settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
-    return with_flags(Command(settings), words_of_today(argv), __doc__)
+    command = with_flags(Command(settings), words_of_today(argv), __doc__)
+    return replace(command, settings=given(command.settings))
 
 
 def run_command(command: Command, console: Console) -> None:

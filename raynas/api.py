@@ -37,6 +37,7 @@ from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.given import given
 from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
 from raynas.settings.pretrain import PretrainSettings
@@ -95,6 +96,7 @@ __all__ = [
     "check",
     "cost_table",
     "find_winners",
+    "given",
     "k_best",
     "load_dataset",
     "load_method",

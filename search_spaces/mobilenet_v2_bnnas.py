@@ -1,8 +1,9 @@
 """BN-NAS's MobileNetV2 space: 21 layers, of which 1, 5, 6 and 9 are fixed identities: 6^17.
 
-Source: BN-NAS (arXiv 2108.07375 and its published code). In its published notation -1 is
-identity; raynas reads it so: ``3 -1 0 4 0 -1 -1 0 4 -1 4 4 1 4 2 0 0 4 0 2 2`` has 471.8M MACs
-(BN-NAS prints 473.5M, for it counts the classifier's additions too) and 5.2M parameters.
+Source: BN-NAS (arXiv 2108.07375 and its published code). Its published networks are
+here by name: BNNAS has 471.8M MACs (BN-NAS prints 473.5M, for it counts the classifier's
+additions too) and 5.2M parameters, SPOS, which its authors searched in the same space, 467.1M and
+5.8M.
 """
 
 from raynas.nets.operations import Identity, MBConv
@@ -16,6 +17,11 @@ FIXED_IDENTITIES = (1, 5, 6, 9)
 
 # channels, repeats, stride of the first layer of the row
 ROWS = ((32, 4, 2), (56, 4, 2), (112, 4, 2), (128, 4, 1), (256, 4, 2), (432, 1, 1))
+
+
+# in the published notation, where -1 is identity
+BNNAS = (3, -1, 0, 4, 0, -1, -1, 0, 4, -1, 4, 4, 1, 4, 2, 0, 0, 4, 0, 2, 2)
+SPOS = (0, -1, 0, 0, 4, -1, -1, 2, 0, -1, 4, 4, 3, 0, 2, 1, 0, 4, 2, 5, 2)
 
 
 def blocks() -> tuple[ChoiceBlock, ...]:
@@ -39,4 +45,5 @@ SPACE = SearchSpace(
     head=PooledHead(width=1728, activation="relu6"),
     resolution=224,
     num_classes=1000,
+    published=(("BNNAS", BNNAS), ("SPOS", SPOS)),
 )

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from raynas.costs.costs import Limits
+from raynas.costs.costs import Cost, Limits
 from raynas.errors import UserError
+from raynas.nets.cost import cost_table
 from raynas.nets.initialisation import (
     Initialisation,
     initialise_,
@@ -44,6 +45,7 @@ from tests.builders import (
     build_indicators,
     build_space,
     indicators_of,
+    shipped,
     shipped_costs,
     shipped_space,
 )
@@ -135,6 +137,26 @@ def test_the_fixed_parts_cost_what_bn_nas_counts_for_them() -> None:
     fixed = shipped_costs("mobilenet_v2_bnnas").fixed
 
     assert fixed.macs + LINEAR_CONVENTION == 30_105_600 + 40_033_304
+
+
+@pytest.mark.parametrize(
+    ("space", "name", "macs", "params"),
+    [
+        ("mobilenet_v2_bnnas", "BNNAS", 471_822_240, 5_228_536),  # printed 473.5M, 5.2M
+        ("mobilenet_v2_bnnas", "SPOS", 467_080_608, 5_780_560),  # printed 468.8M, 5.8M
+        ("shufflenet_v2", "SPOS", 322_918_720, 3_558_464),  # printed 323M, 3.5M without scales
+        ("darts_cells", "DARTS_V2", 528_359_040, 3_349_342),  # printed 3.3M
+        ("darts_cells", "PC_DARTS_CIFAR", 556_670_592, 3_634_678),  # printed 3.6M
+        ("darts_cells", "PR_DARTS", 529_769_088, 3_444_814),  # printed 3.4M
+    ],
+)
+def test_published_networks_are_there_by_name_and_cost_what_was_published(
+    space: str, name: str, macs: int, params: int
+) -> None:
+    found = shipped(space)
+    costs = cost_table(found, found.resolution, found.in_channels, found.num_classes)
+
+    assert costs.of(found.parse(name)) == Cost(macs, params)
 
 
 def test_the_published_shuffle_architecture_costs_what_was_published() -> None:

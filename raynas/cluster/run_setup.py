@@ -33,6 +33,7 @@ from raynas.recording.images_table import refuse_changed_images
 from raynas.recording.reuse import refuse_foreign
 from raynas.recording.warm_start import Earlier, latency_table_of
 from raynas.settings.compatibility import refuse_unfit
+from raynas.settings.given import named_architectures
 from raynas.settings.settings import Settings
 from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.spaces.protocol import Space
@@ -43,6 +44,7 @@ from raynas.storage.uris import name_of
 from raynas.storage.usage import Usage
 from raynas.terminal.cli import make_console
 from raynas.terminal.progress_bars import Stages, say
+from raynas.training.trained_networks import searched_space
 
 _images = lru_cache(maxsize=1)(read_images)  # runs of one process may share them
 
@@ -176,6 +178,7 @@ def load(settings: Settings) -> tuple[Space, Dataset]:
 def _read(settings: Settings) -> tuple[Space, Dataset, pa.Table]:
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
+    named_architectures(searched_space(space, settings.pretrain.layer_indicator), settings)
     images, usual = settings.images, space.resolution
     return space, *_images(settings.data, images, settings.seed, usual, say, on_all_nodes)
 

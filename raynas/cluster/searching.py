@@ -13,7 +13,7 @@ from raynas.training.pretraining import Pretraining
 def score(run: Run, supernet: Pretraining | None) -> Scores:
     """Read off the supernet what candidates add to a score, or let trials score architectures.
 
-    Where a differentiable search comes next, nothing is scored.
+    Where no score is maximised, nothing is scored.
 
     Args:
         run: The run.
@@ -23,7 +23,7 @@ def score(run: Run, supernet: Pretraining | None) -> Scores:
         StageError: The trials ended early, or no architecture could be scored.
     """
     plan, settings = run.plan, run.settings.search
-    if settings.traits.is_differentiable:
+    if not settings.traits.maximises_score:
         return Scores()
     if settings.scores_by_trials:
         vector = supernet.vector.numpy() if supernet else np.zeros(0, np.float32)

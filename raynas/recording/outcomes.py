@@ -159,12 +159,16 @@ class Outcomes:
         ]
 
     def add(self, end: TrialEnd, score_of: ScoreOf) -> None:
-        """Take in how a trial ended, with the score for which it was chosen."""
+        """Take in how a trial ended, with the score for which it was chosen.
+
+        NaN stands for none: a person has named it.
+        """
         architecture = Architecture.parse(end.architecture)
         cost = self._costs.of(architecture)
+        score = score_of(architecture)
         row: dict[str, Any] = {
             **vars(end),
-            "score": score_of(architecture),
+            "score": None if math.isnan(score) else score,
             **cost.columns,
         }
         if self._space and (genotype := self._space.genotype_text(architecture)):

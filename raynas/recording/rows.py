@@ -175,7 +175,7 @@ def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:
                 "architecture": str(item.child.architecture),
                 "origin": item.child.origin,
                 "parents": " ".join(map(str, item.child.parents)),
-                "score": item.score,
+                "score": None if item.child.origin == "given" else item.score,
                 **cost.columns,
             }
         )
@@ -187,7 +187,11 @@ def ranked_outcomes(rows: Iterable[dict[str, Any]]) -> Rows:
     order = {"finished": 0, "stopped": 1, "failed": 2}
     best_first = sorted(
         rows,
-        key=lambda row: (order[row["status"]], -(row["val_accuracy"] or 0.0), -row["score"]),
+        key=lambda row: (
+            order[row["status"]],
+            -(row["val_accuracy"] or 0.0),
+            -(row["score"] or 0.0),
+        ),
     )
     return [{**row, "rank": rank} for rank, row in enumerate(best_first, start=1)]
 

@@ -48,9 +48,8 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
     scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")
     is_differentiable = settings.search.traits.is_differentiable
     if scored:
-        return (
-            f"the search has {'found' if is_differentiable else 'scored'} {scored:,} architectures"
-        )
+        did = "found" if is_differentiable else "taken" if settings.architecture else "scored"
+        return f"the search has {did} {scored:,} architectures"
     if is_differentiable:
         return _search_words(store, settings.differentiable)
     if checked:

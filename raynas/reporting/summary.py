@@ -78,7 +78,7 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
         (
             str(row["rank"]),
             row["architecture"],
-            f"{row['score']:.3f}",
+            "-" if row["score"] is None else f"{row['score']:.3f}",
             show_quantity(row["macs"]),
             show_quantity(row["params"]),
             *(f"{row['latency_ms']:.3g} ms" for _ in latencies),

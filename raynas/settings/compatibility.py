@@ -17,6 +17,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
     Raises:
         UserError: Names what does not fit, and what does.
     """
+    _refuse_named(settings)
     _refuse_path_bonus(space, settings)
     if settings.search.traits.is_differentiable:
         _refuse_unfit_gates(space, settings)
@@ -36,6 +37,18 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
             f"--space {space.name} with --latency-table: tables of latencies hold layers in a "
             f"chain, but {space.name} is a space of cells; limit it by --max-macs or --max-params"
         )
+
+
+def _refuse_named(settings: Settings) -> None:
+    """Refuse a search beside architectures that are named, and neither of the two."""
+    if bool(settings.architecture) == (settings.search.strategy == "given"):
+        return
+    if not settings.architecture:
+        raise UserError("--search given: no architecture is named; add --architecture A")
+    raise UserError(
+        f"--architecture with --search {settings.search.strategy}: named networks are trained "
+        "without a search; in Python, pass the settings through raynas.api.given"
+    )
 
 
 def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:

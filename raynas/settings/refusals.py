@@ -55,8 +55,8 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
         )
-    if search.traits.is_differentiable:
-        return  # it has no score
+    if not search.traits.maximises_score:
+        return
     if pretrain.epochs == 0 and SCORES[score].needs_supernet:
         free = ", ".join(sorted(ZERO_COST_SCORES))
         raise UserError(
@@ -73,10 +73,10 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 def _refuse_unfit_goals(settings: "Settings") -> None:
     """Refuse several objectives where one is all that can be followed."""
     search, traits = settings.search, settings.search.traits
-    if traits.is_differentiable and settings.check:
+    if settings.check and not traits.maximises_score:
         raise UserError(
             f"--check {settings.check} with --search {search.strategy}: there is no score to "
-            "check, its gates learn while it trains; leave one of the two out"
+            "check; leave one of the two out"
         )
     if not search.goals:
         return

@@ -21,8 +21,9 @@ class SearchSettings:
     """How architectures are found, and the score that is maximised."""
 
     strategy: StrategyName = "evolution"
-    """SPOS evolution, integer programming, learning from the trials, or gates of a network of cells
-    that holds all operations (PR-DARTS); --search X for short."""
+    """SPOS evolution, integer programming, learning from the trials, gates of a network of cells
+    that holds all operations (PR-DARTS), or none where --architecture names networks; --search X
+    for short."""
     score: ScoreName = "saliency"
     """F0 to F7 of the indicators, accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
@@ -66,7 +67,7 @@ class SearchSettings:
     @property
     def scores_by_trials(self) -> bool:
         """Whether a trial scores each architecture; otherwise scores are sums over layers."""
-        return not self.traits.is_differentiable and not is_sum(self.score)
+        return self.traits.maximises_score and not is_sum(self.score)
 
     @property
     def score_words(self) -> str:

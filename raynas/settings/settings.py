@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import tyro
+
 from raynas.costs.costs import Limits
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.images import ImageSettings
@@ -55,6 +57,9 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
     differentiable: DifferentiableSettings = field(default_factory=DifferentiableSettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    architecture: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Retrain exactly this network and search none: an index per layer, a genotype, or the name of
+    a published one, as launch/describe.py lists them; may be given several times."""
 
     def __post_init__(self) -> None:
         refuse_unworkable(self)
@@ -74,16 +79,16 @@ class Settings:
             for name, value in named.items()
             if name not in _FREE
             and not (idle and name.startswith("differentiable."))
-            and (name, value) not in _LATER
+            and (name, tuple(value) if isinstance(value, list) else value) not in _LATER
         }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
 
     @property
     def num_winners(self) -> int:
-        """The most networks that are retrained: a differentiable search yields one a seed."""
+        """The most networks that are retrained: those that are named, or one a seed of gates."""
         if self.search.traits.is_differentiable:
             return min(self.retrain.top_k, self.differentiable.seeds)
-        return self.retrain.top_k
+        return len(self.architecture) or self.retrain.top_k
 
     @property
     def supernet(self) -> str:
@@ -115,6 +120,7 @@ class Settings:
                 value: Any = dataclasses.replace(usual, **{name: found[name] for name in names})
             else:
                 value = tree.get(item.name, usual)
+                value = tuple(value) if isinstance(value, list) else value
             object.__setattr__(settings, item.name, value)
         return settings
 
@@ -157,6 +163,7 @@ _LATER = {
     ("images.crop-aspect", 1.3333),
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
+    ("architecture", ()),
 }
 
 

@@ -118,6 +118,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "choosing": frozenset(
         {
             "method",
+            "architecture",
             "max-macs",
             "max-params",
             "max-latency",

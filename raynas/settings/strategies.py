@@ -8,7 +8,7 @@ the report and comparisons read this list.
 from dataclasses import dataclass
 from typing import Literal
 
-StrategyName = Literal["evolution", "exact", "calibrated", "differentiable"]
+StrategyName = Literal["evolution", "exact", "calibrated", "differentiable", "given"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Strategy:
         text: What it is.
         is_differentiable: Whether gates learn inside a network of cells that holds all operations;
             nothing is pretrained then, no score is computed, and each seed ends in one network.
+        maximises_score: Whether a score says which networks are better before they are trained.
         needs_sums: Whether it needs scores that are sums over layers.
         learns_from_trials: Whether the trials that retrain change what it believes of candidates.
         keeps_distance: Whether what it finds differs in ``min_distance`` layers, unless a front is
@@ -30,6 +31,7 @@ class Strategy:
 
     text: str
     is_differentiable: bool = False
+    maximises_score: bool = True
     needs_sums: bool = False
     learns_from_trials: bool = False
     keeps_distance: bool = False
@@ -60,10 +62,17 @@ STRATEGIES: dict[StrategyName, Strategy] = {
     "differentiable": Strategy(
         "gates that learn in a network of all operations (DARTS, PC-DARTS, PR-DARTS)",
         is_differentiable=True,
+        maximises_score=False,
         most_costs=0,
         no_front="a search ends in one network, not in a front; give a limit such as --max-macs, "
         "or use --search evolution",
         tables=("gates", "search_epochs"),
+    ),
+    "given": Strategy(
+        "none: exactly the architectures that --architecture names",
+        maximises_score=False,
+        most_costs=0,
+        no_front="named architectures are retrained whatever they cost; leave --objectives out",
     ),
 }
 """All strategies by name, in the order in which ``--help`` lists them."""

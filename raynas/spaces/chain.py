@@ -118,6 +118,7 @@ class SearchSpace:
         resolution: Height and width in pixels for which the space was made.
         in_channels: Channels of those images.
         num_classes: Classes of that task.
+        published: Architectures by name, which ``parse`` takes.
     """
 
     name: str
@@ -127,6 +128,7 @@ class SearchSpace:
     resolution: int
     in_channels: int = 3
     num_classes: int = 10
+    published: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -215,10 +217,14 @@ class SearchSpace:
     def parse(self, text: str) -> Architecture:
         """Read and check an architecture; ``02012100`` works where indices have one digit.
 
+        The name of a published one stands for it.
+
         Raises:
             UserError: The text is malformed or names an architecture outside the space.
         """
         digits = text.strip()
+        if digits in dict(self.published):
+            return self.check(dict(self.published)[digits])
         if digits.isascii() and digits.isdigit() and len(digits) == self.num_layers > 1:
             return self.check(map(int, digits))
         return self.check(Architecture.parse(text))

@@ -15,7 +15,8 @@ from typing import Any
 from raynas.errors import UserError
 from raynas.spaces.protocol import Space
 
-_FREE = {"name", "resolution", "in_channels", "num_classes", "genotypes"}  # of no network
+_NAMES = {"name", "genotypes", "published"}
+_FREE = {"resolution", "in_channels", "num_classes"} | _NAMES  # of no network
 _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _STANDARD = Path(sysconfig.get_path("stdlib"))

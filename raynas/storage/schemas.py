@@ -129,9 +129,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             "order": (_INT, "place in the order of scoring, from 0"),
             "generation": (_INT, "generation of the evolution, from 0"),
             "architecture": (_STRING, "a candidate index per layer"),
-            "origin": (_STRING, "random, mutation, crossover, exact, calibrated, differentiable"),
+            "origin": (
+                _STRING,
+                "random, mutation, crossover, exact, calibrated, differentiable, given",
+            ),
             "parents": (_STRING, "the architectures it was bred from"),
-            "score": (_FLOAT, "higher is better"),
+            "score": (_FLOAT, "higher is better; null: a person named the architecture"),
             "macs": _MACS,
             "params": _PARAMS,
             "latency_ms": _LATENCY,
@@ -223,7 +226,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         {
             "rank": (_INT, "by validation accuracy, from 1"),
             "architecture": (_STRING, "a candidate index per layer"),
-            "score": (_FLOAT, "for which it was chosen"),
+            "score": (_FLOAT, "for which it was chosen; null: a person named it"),
             "macs": _MACS,
             "params": _PARAMS,
             "val_accuracy": (_FLOAT, "in [0, 1]"),

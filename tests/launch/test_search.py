@@ -476,6 +476,9 @@ REFUSED = {
     "--retrain.dropout 2": "--retrain.dropout",
     "--retrain.asha-grace-epochs 0": "--retrain.asha-grace-epochs",
     "--retrain.asha-reduction 1": "--retrain.asha-reduction",
+    "--architecture 0-9-0-0-0-0": "--architecture: small_mobile, layer 1: got candidate 9",
+    "--architecture 000000 --max-macs 140k": "--architecture 000000: it has",
+    "--search given": "--search given: no architecture is named",
 }
 
 

@@ -382,3 +382,20 @@ def test_a_latency_that_cannot_be_and_a_table_of_something_else_are_refused_in_t
     assert search.main(["--run", str(run), "--latency-table", table, *flags, "--dry-run"]) == 2
     assert re.search(said, capsys.readouterr().err)
     assert not run.exists()
+
+
+def test_named_architectures_are_trained_without_a_search_and_reported_without_a_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    named = ("--architecture", "000000", "--architecture", "1-2-3-0-1-4")
+    code = search.main(["--run", str(run), *TINY, *named])
+    outcomes_table = rows_of(run, "outcomes")
+
+    assert code == 0
+    assert {row["architecture"] for row in outcomes_table} == {"0-0-0-0-0-0", "1-2-3-0-1-4"}
+    assert [row["score"] for row in outcomes_table] == [None, None]
+    assert [row["origin"] for row in rows_of(run, "architectures")] == ["given", "given"]
+    assert not rows_of(run, "steps")
+    assert "search    none, 2 architectures are named" in capsys.readouterr().out
+    assert ">nan<" not in (run / "report.html").read_text()

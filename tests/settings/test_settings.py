@@ -269,7 +269,7 @@ def test_a_setting_that_the_record_does_not_know_yet_had_its_default() -> None:
 def test_the_record_holds_every_setting() -> None:
     recorded = json.loads(Settings().to_json())
 
-    assert recorded == dataclasses.asdict(Settings())
+    assert recorded == json.loads(json.dumps(dataclasses.asdict(Settings())))
 
 
 @pytest.mark.parametrize(("text", "expected"), [("330M", 330_000_000), ("1e6", 1_000_000)])
@@ -362,6 +362,7 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
 
 
 LATER = (
+    "architecture",
     "search.path-bonus",
     "images.parts",
     "images.bits",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from raynas.cluster.planning.connection import Resources, gpus_each, places
 from raynas.cluster.planning.trial_resources import TrialSize, refuse_small_parts, trial_size
 from raynas.cluster.workers.path_workers import Crew
-from raynas.costs.costs import CostTable
+from raynas.costs.costs import CostTable, show_amount
 from raynas.costs.latency_table import LatencyTable, Task
 from raynas.data.bit_depths import depth_warnings
 from raynas.data.crops import crop_words
@@ -22,8 +22,10 @@ from raynas.reporting.class_balance import class_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.seeds import VERSION
+from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
@@ -57,6 +59,7 @@ class Plan:
         facts: What was read from the data and must be the same on resume.
         sizes: What the images were resized from, in words.
         crops: How training images are cut, in words.
+        named: Architectures that are trained instead of a search's.
         warnings: Sentences on what a person may want to change.
         latencies: The table of latencies, if there is one.
     """
@@ -78,6 +81,7 @@ class Plan:
     facts: PlanFacts
     sizes: str = ""
     crops: str = ""
+    named: tuple[Architecture, ...] = ()
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
 
@@ -133,6 +137,8 @@ def make_plan(
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
+    named = named_architectures(space, settings)
+    _refuse_costly(named, costs, settings)
     sizes = [block.size for block in space.blocks]
     num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
@@ -169,6 +175,7 @@ def make_plan(
         facts=replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
         sizes=size_words(dataset),
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
+        named=named,
         warnings=_warnings(space, dataset, settings, facts, steps),
         latencies=latencies,
     )
@@ -183,6 +190,18 @@ def _warnings(
         *class_warnings(facts),
         *_few_steps(steps, len(dataset.train), settings),
     )
+
+
+def _refuse_costly(named: tuple[Architecture, ...], costs: CostTable, settings: Settings) -> None:
+    """Refuse a named architecture that the limits do not allow."""
+    for architecture, text in zip(named, settings.architecture, strict=True):
+        cost = costs.of(architecture)
+        for kind, limit in settings.limits.given.items():
+            if cost.of(kind) > limit:
+                raise UserError(
+                    f"--architecture {text}: it has {show_amount(kind, cost.of(kind))}, more than "
+                    f"{show_amount(kind, limit)} of --max-{kind}; raise the limit or leave it out"
+                )
 
 
 def _usual_shards(batch: int, num_paths: int) -> int:

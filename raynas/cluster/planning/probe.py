@@ -242,7 +242,7 @@ def by_size(plan: Plan, seed: int) -> tuple[Architecture, Architecture]:
     large, which takes longer than its MACs tell, and scores tend to prefer it.
     """
     rng = random_numbers(seed, Stream.PROBE)
-    drawn = [plan.sampler.draw(rng) for _ in range(_DRAWN)]
+    drawn = plan.named or [plan.sampler.draw(rng) for _ in range(_DRAWN)]
     found = [each for each in drawn if each is not None]
     if not found:  # limits that hardly anything keeps
         found = [Architecture([0] * plan.space.num_layers)]

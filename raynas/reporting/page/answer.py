@@ -114,7 +114,7 @@ def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
         "Validation accuracy": percent(best["val_accuracy"]) if accuracy.part == "test" else None,
         "Balanced test accuracy": _known(best.get("test_balanced_accuracy")),
         "Balanced validation accuracy": _known(best.get("val_balanced_accuracy")),
-        "Score of the search": f"{best['score']:.4f}",
+        "Score of the search": None if is_missing(best["score"]) else f"{best['score']:.4f}",
         "Epochs": str(best["epochs"]),
     }
     return [(name, text) for name, text in shown.items() if text is not None]
