@@ -1,0 +1,249 @@
+"""Networks that people would take instead of searching: torchvision's and timm's, by name.
+
+Of a family with a width multiplier the widest member is taken that keeps the limits. Costs are
+counted like those of a search's own networks, on the meta device.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+from torchvision import models
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+
+from raynas.costs.costs import Cost, Limits, show_amount
+from raynas.costs.latency_table import Task
+from raynas.errors import UserError
+from raynas.nets.measured import measure
+
+TIMM = "timm/"
+"""What a name begins with whose network is timm's."""
+RANDOM = "random"
+"""The name of a network that is drawn from the search space."""
+
+_MOST_WIDTH, _STEPS = 2.0, 40  # widths are multiples of 0.05
+_SHUFFLES = {0.5: "0_5", 1.0: "1_0", 1.5: "1_5", 2.0: "2_0"}
+
+# EfficientNet-B0 (Tan & Le 2019, table 1): expansion, kernel, stride, channels in and out, layers
+_B0 = (
+    (1, 3, 1, 32, 16, 1),
+    (6, 3, 2, 16, 24, 2),
+    (6, 5, 2, 24, 40, 2),
+    (6, 3, 2, 40, 80, 3),
+    (6, 5, 1, 80, 112, 3),
+    (6, 5, 2, 112, 192, 4),
+    (6, 3, 1, 192, 320, 1),
+)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A network beside those of the search.
+
+    Attributes:
+        name: As a person asks for it, such as mobilenet_v2 or timm/mobilenetv3_small_050.
+        width: Its multiplier of channels; None: it has none.
+    """
+
+    name: str
+    width: float | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.width is None else f"{self.name}@{self.width:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Rival":
+        """Read what ``str`` makes of one."""
+        name, _, width = text.partition("@")
+        return cls(name, float(width) if width else None)
+
+    def build(self, task: Task) -> nn.Module:
+        """Return it with new weights: images N x channels x H x W to logits N x classes.
+
+        Raises:
+            UserError: No such name, or timm is not there.
+        """
+        if self.name.startswith(TIMM):
+            return _from_timm(self.name.removeprefix(TIMM), task)
+        refuse_unknown(self.name)
+        options = {"num_classes": task.num_classes} | _options(self.name, task)
+        if self.width is None:
+            network = models.get_model(self.name, weights=None, **options)
+        else:
+            network = _wide(self.name)(self.width, **options)
+        return network if task.channels == 3 else _of_channels(network, task.channels)
+
+
+def known_names() -> list[str]:
+    """Return torchvision's names of networks that classify images."""
+    return list(models.list_models(module=torchvision.models))
+
+
+def refuse_unknown(name: str) -> None:
+    """Refuse a name that neither torchvision nor timm has, and timm's where that is missing.
+
+    Raises:
+        UserError: With a name that is near.
+    """
+    if name == RANDOM:
+        return
+    if name.startswith(TIMM):
+        known, where = _timm().list_models(), "timm"
+        name = name.removeprefix(TIMM)
+    else:
+        known, where = known_names(), "torchvision"
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "wanted one such as mobilenet_v2, or random"
+        raise UserError(f"--rivals {name}: {where} has no network of that name; {hint}")
+
+
+def fitted(
+    name: str, task: Task, limits: Limits, latency_of: Callable[[Rival], int] | None = None
+) -> tuple[Rival, Cost]:
+    """Return a network by its name, as wide as limits allow.
+
+    Without limits a family is taken at its published width.
+
+    Args:
+        name: Of torchvision or timm.
+        task: What it is to classify.
+        limits: What it may cost.
+        latency_of: Times a network, nanoseconds; None: latencies are not known.
+
+    Raises:
+        UserError: It cannot take such images, or even the narrowest member costs too much.
+    """
+    members = list(_members(name, is_limited=bool(limits.given)))
+    low, high = 0, len(members) - 1  # from the narrowest; costs rise with widths
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _excess(members[middle], task, limits, latency_of)[0] is None:
+            low = middle
+        else:
+            high = middle - 1
+    excess, cost = _excess(members[low], task, limits, latency_of)
+    if excess:
+        raise UserError(f"{members[low]} has {excess}")
+    return members[low], cost
+
+
+def _excess(
+    rival: Rival, task: Task, limits: Limits, latency_of: Callable[[Rival], int] | None
+) -> tuple[str | None, Cost]:
+    """Return by what a network exceeds the limits, or None, and its cost; it is timed last."""
+    cost = cost_of(rival, task)
+    countable = Limits(limits.max_macs, limits.max_params)
+    if latency_of and countable.allow(cost):
+        cost = replace(cost, latency=latency_of(rival))
+    for kind, limit in (limits if cost.latency is not None else countable).given.items():
+        if cost.of(kind) > limit:
+            found, allowed = (show_amount(kind, number) for number in (cost.of(kind), limit))
+            return f"{found}, and {allowed} are allowed", cost
+    return None, cost
+
+
+@cache
+def cost_of(rival: Rival, task: Task) -> Cost:
+    """Return what a network costs for one image, by the counter of the search's own networks.
+
+    Raises:
+        UserError: It cannot take such images.
+    """
+    images = torch.empty(1, task.channels, task.resolution, task.resolution, device="meta")
+    try:
+        cost, logits = measure(_without_weights(rival, task), images)
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(
+            f"{rival} cannot take images of {task.resolution} x {task.resolution} pixels ({why})"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, task.num_classes):
+        raise UserError(f"{rival} does not answer with one number a class")
+    return cost
+
+
+def _without_weights(rival: Rival, task: Task) -> nn.Module:
+    """Return a network on the meta device, where it takes no memory if its builder allows that."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return rival.build(task)
+        except (RuntimeError, NotImplementedError):  # RegNets compute widths by tensors
+            return rival.build(task).to("meta")
+
+
+def _members(name: str, is_limited: bool) -> Iterator[Rival]:
+    """Yield the members of a family from the narrowest, or the one network that there is."""
+    if name.startswith("shufflenet_v2_x"):
+        own = next(width for width, text in _SHUFFLES.items() if name.endswith(text))
+        widths = list(_SHUFFLES) if is_limited else [own]
+        yield from (Rival(f"shufflenet_v2_x{_SHUFFLES[width]}") for width in widths)
+    elif is_limited and _is_family(name):
+        steps = range(1, _STEPS + 1)
+        yield from (Rival(name, round(_MOST_WIDTH * step / _STEPS, 2)) for step in steps)
+    else:
+        yield Rival(name)
+
+
+def _is_family(name: str) -> bool:
+    return name in {"mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"}
+
+
+def _wide(name: str) -> Callable[..., nn.Module]:
+    """Return what builds a member of a family: width, and further options by name."""
+    if name == "efficientnet_b0":
+        return _wide_efficientnet
+    return partial(_wide_mobilenet, name)
+
+
+def _wide_mobilenet(name: str, width: float, **options: Any) -> nn.Module:
+    network: nn.Module = models.get_model(name, weights=None, width_mult=width, **options)
+    return network
+
+
+def _wide_efficientnet(width: float, **options: Any) -> nn.Module:
+    rows = [MBConvConfig(*row, width_mult=width, depth_mult=1.0) for row in _B0]
+    return EfficientNet(rows, dropout=0.2, **options)
+
+
+def _options(name: str, task: Task) -> dict[str, Any]:
+    """Return what a builder needs so that its network answers with logits alone."""
+    if name in {"googlenet", "inception_v3"}:
+        return {"aux_logits": False, "init_weights": True}
+    return {"image_size": task.resolution} if name.startswith("vit_") else {}
+
+
+def _of_channels(network: nn.Module, channels: int) -> nn.Module:
+    """Return a network for colour as one for images of so many channels."""
+    named = [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Conv2d)]
+    name, first = named[0]
+    taps: Any = {
+        name: getattr(first, name) for name in ("kernel_size", "stride", "padding", "dilation")
+    }
+    new = nn.Conv2d(channels, first.out_channels, bias=first.bias is not None, **taps)
+    place, _, last = name.rpartition(".")
+    setattr(network.get_submodule(place), last, new)
+    return network
+
+
+def _from_timm(name: str, task: Task) -> nn.Module:
+    network: nn.Module = _timm().create_model(
+        name, pretrained=False, num_classes=task.num_classes, in_chans=task.channels
+    )
+    return network
+
+
+def _timm() -> Any:
+    try:
+        import timm  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UserError(
+            "--rivals timm/...: timm is not installed; pip install 'raynas[timm]'"
+        ) from error
+    return timm
