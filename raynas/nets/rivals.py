@@ -209,7 +209,8 @@ def _wide_mobilenet(name: str, width: float, **options: Any) -> nn.Module:
 
 def _wide_efficientnet(width: float, **options: Any) -> nn.Module:
     rows = [MBConvConfig(*row, width_mult=width, depth_mult=1.0) for row in _B0]
-    return EfficientNet(rows, dropout=0.2, **options)
+    network: nn.Module = EfficientNet(rows, dropout=0.2, **options)
+    return network
 
 
 def _options(name: str, task: Task) -> dict[str, Any]:
