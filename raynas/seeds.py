@@ -86,6 +86,10 @@ class Stream(IntEnum):
     """Whatever ``tests/bench`` draws: the use, as numbered there."""
     LOOKED_AT = 33
     """Training images that are decoded for mean and deviation where not all of them are."""
+    MIXING = 34
+    """What is erased, cut out and mixed of a training's batch: the step, the worker, the use."""
+    AUXILIARY = 35
+    """Weights of a head that is there while a network is trained."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

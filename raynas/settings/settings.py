@@ -36,6 +36,9 @@ class Settings:
     train/ and val/), or a folder of Parquet files with image and label."""
     method: str = "fair_saliency"
     """Method: a name in launch/settings/ or a path to a TOML file of settings."""
+    recipe: str | None = None
+    """How the best networks are trained: a name in launch/recipes/ or a path to a TOML file of
+    [retrain] and [images], over what the method says; unset: as the method says."""
     max_macs: Annotated[Quantity, Interval("[1, inf)")] | None = None
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
     max_params: Annotated[Quantity, Interval("[1, inf)")] | None = None
@@ -157,6 +160,22 @@ _LATER = {
     ("images.crop-aspect", 1.3333),
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
+    ("recipe", None),
+    ("images.lighting", 0.0),
+    ("retrain.optimiser", "sgd"),
+    ("retrain.schedule", "cosine"),
+    ("retrain.schedule-decay", 0.97),
+    ("retrain.warmup-epochs", 0.0),
+    ("retrain.nesterov", True),
+    ("retrain.decayed", "weights"),
+    ("retrain.recalibration-batches", 0),
+    ("retrain.mixup", 0.0),
+    ("retrain.cutmix", 0.0),
+    ("retrain.augment", "none"),
+    ("retrain.random-erasing", 0.0),
+    ("retrain.cutout", 0),
+    ("retrain.auxiliary", 0.0),
+    ("retrain.class-weights", "none"),
 }
 
 
