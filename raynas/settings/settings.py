@@ -36,9 +36,6 @@ class Settings:
     train/ and val/), or a folder of Parquet files with image and label."""
     method: str = "fair_saliency"
     """Method: a name in launch/settings/ or a path to a TOML file of settings."""
-    recipe: str | None = None
-    """How the best networks are trained: a name in launch/recipes/ or a path to a TOML file of
-    [retrain] and [images], over what the method says; unset: as the method says."""
     max_macs: Annotated[Quantity, Interval("[1, inf)")] | None = None
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
     max_params: Annotated[Quantity, Interval("[1, inf)")] | None = None
@@ -53,6 +50,9 @@ class Settings:
     """Architectures to train briefly, to see how well the score ranks on these images; 0: none."""
     check_epochs: Annotated[int, Interval("[1, inf)")] = 3
     """Passes over the training images in each training of the check."""
+    recipe: str | None = None
+    """How the best networks are trained: a name in launch/recipes/ or a path to a TOML file of
+    [retrain] and [images], over what the method says; unset: as the method says."""
     images: ImageSettings = field(default_factory=ImageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
