@@ -87,8 +87,10 @@ class Stream(IntEnum):
     LOOKED_AT = 33
     """Training images that are decoded for mean and deviation where not all of them are."""
     MIXING = 34
-    """What is erased, cut out and mixed of a training's batch: the step, the worker, the use."""
-    AUXILIARY = 35
+    """What is erased, cut out and mixed of a batch: the step, the worker, the use, the image."""
+    OPERATIONS = 35
+    """Operations of a policy on an image: its place in the batch, whose seed the batch draws."""
+    AUXILIARY = 36
     """Weights of a head that is there while a network is trained."""
 
 

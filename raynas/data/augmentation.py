@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional
 
 from raynas.data.crops import Crops, Policy
 from raynas.data.torch_draws import DrawnFrom
+from raynas.seeds import Stream
 
 # eigenvalues of the covariance of ImageNet's pixels in [0, 1], and as columns its eigenvectors:
 # of red, green and blue (Krizhevsky et al. 2012; the numbers are those of fb.resnet.torch)
@@ -55,10 +56,9 @@ def augment(pixels: torch.Tensor, crops: Crops, rng: np.random.Generator) -> tor
     if crops.lighting:
         pixels = _lit(pixels, crops.lighting * rng.standard_normal((count, 3)))
     if crops.policy != "none":
-        seeds = rng.integers(2**32, size=count).tolist()
-        pixels = torch.stack(
-            [_by_policy(crops.policy, *pair) for pair in zip(pixels, seeds, strict=True)]
-        )
+        seed = int(rng.integers(2**63))
+        numbered = enumerate(pixels)
+        pixels = torch.stack([_by_policy(crops.policy, *each, seed) for each in numbered])
     return pixels
 
 
@@ -103,9 +103,9 @@ def _lit(pixels: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.Tensor
     return (pixels.short() + added[:, :, None, None]).clamp_(0, 255).byte()
 
 
-def _by_policy(policy: Policy, image: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return an image changed by operations that its own seed draws."""
-    with DrawnFrom(seed):
+def _by_policy(policy: Policy, place: int, image: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return an image changed by operations that its place draws."""
+    with DrawnFrom(seed, Stream.OPERATIONS, place):
         changed: torch.Tensor = _transform(policy)(image)
     return changed
 

@@ -5,8 +5,6 @@ arXiv 1708.04552), mixup (Zhang et al. 2018, arXiv 1710.09412), CutMix (Yun et a
 arXiv 1905.04899). Erased pixels are zeros, the mean of the training images.
 """
 
-from functools import partial
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -40,23 +38,23 @@ class Mixing:
             step: Of the training.
             shard: Part of the step's batch.
         """
-        draw = partial(random_numbers, self._seed, Stream.MIXING, step, shard)
         if self._erasing:
-            self._erase_some(images, draw(0))
+            self._erase_some(images, step, shard)
         if self._side:
-            centres = draw(1).integers(images.shape[-1], size=(len(images), 2))
+            rng = random_numbers(self._seed, Stream.MIXING, step, shard, 1)
+            centres = rng.integers(images.shape[-1], size=(len(images), 2))
             images = cut_out(images, centres, self._side)
         if self._mixer is not None:
-            with DrawnFrom(int(draw(2).integers(2**32))):
+            with DrawnFrom(self._seed, Stream.MIXING, step, shard, 2):
                 images, labels = self._mixer(images, labels)
         return images, labels
 
-    def _erase_some(self, images: torch.Tensor, rng: np.random.Generator) -> None:
-        chosen = rng.random(len(images)) < self._erasing
-        seeds = rng.integers(2**32, size=len(images))
-        for place in np.flatnonzero(chosen).tolist():
-            with DrawnFrom(int(seeds[place])):
-                self._erase(images[place])
+    def _erase_some(self, images: torch.Tensor, step: int, shard: int) -> None:
+        place = step, shard, 0
+        drawn = random_numbers(self._seed, Stream.MIXING, *place).random(len(images))
+        for number in np.flatnonzero(drawn < self._erasing).tolist():
+            with DrawnFrom(self._seed, Stream.MIXING, *place, number):
+                self._erase(images[number])
 
 
 def cut_out(images: torch.Tensor, centres: npt.NDArray[np.int64], side: int) -> torch.Tensor:

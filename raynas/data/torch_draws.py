@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from raynas.seeds import Stream, mixed_seed
+
 _DRAW = frozenset(
     {
         torch.rand,
@@ -24,12 +26,18 @@ _DRAW = frozenset(
 
 
 class DrawnFrom(TorchFunctionMode):
-    """A context in which this thread's draws on the CPU come from a generator of that seed."""
+    """A context in which this thread's draws on the CPU come from a place in a stream."""
 
-    def __init__(self, seed: int) -> None:
-        """Seed the generator."""
+    def __init__(self, seed: int, stream: Stream, *place: int) -> None:
+        """Seed the generator.
+
+        Args:
+            seed: Of the run.
+            stream: What is drawn.
+            place: Numbers that tell this draw from others of the stream.
+        """
         super().__init__()
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(mixed_seed(seed, stream, *place))
 
     def __torch_function__(
         self,

@@ -42,11 +42,11 @@ class Command:
     """Names of recipes; defaults are raynas' own."""
     seeds: int = 3
     """Trainings by each of them."""
-    epochs: int = 20
+    epochs: int = 15
     """Of each training."""
     batch: int = 64
     """Images of a step."""
-    share: float = 0.1
+    share: float = 0.08
     """Of CIFAR-10's training images; all test images are looked at."""
     resolution: int = 16
     """Pixels that the network sees."""
