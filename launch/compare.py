@@ -43,7 +43,6 @@ from raynas.cluster.run_setup import load
 from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowding, run_cells
 from raynas.costs.costs import show_quantity
 from raynas.errors import StageError, UserError
-from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import chain_of
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
-    """Return the command and the settings of each method: flags over its file over defaults.
+    """Return the command and the settings of each method: flags over a recipe over its file.
 
     Raises:
         UserError: No such method, or settings that do not fit it.
@@ -110,7 +109,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
 
 def command_of(method: str, argv: Sequence[str]) -> Command:
     """Return the command as it reads for one method; without pretraining, it stays without."""
-    default = load_method(method, search.METHODS)
+    default = search.defaults(method, argv)
     try:
         command = with_flags(Command(default), words_of_today(argv), __doc__)
     except UserError as error:

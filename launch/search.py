@@ -35,6 +35,7 @@ from raynas.reporting.summary import print_report
 from raynas.settings.given import given
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
+from raynas.settings.recipes import load_recipe, recipes_beside
 from raynas.settings.settings import Settings
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
@@ -72,14 +73,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str]) -> Command:
-    """Return the command: flags over the method's TOML file over the defaults."""
+    """Return the command: flags over the recipe's TOML file over the method's over defaults."""
     named = values_of("--method", argv)
-    settings = load_method(named[-1] if named else Settings().method, METHODS)
+    settings = defaults(named[-1] if named else Settings().method, argv)
     earlier = values_of("--from", argv)
     if earlier and settings.latency_table is None:
         settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
     command = with_flags(Command(settings), words_of_today(argv), __doc__)
     return replace(command, settings=given(command.settings))
+
+
+def defaults(method: str, argv: Sequence[str]) -> Settings:
+    """Return the settings that flags change: those of a recipe over those of a method.
+
+    Args:
+        method: Its name or path.
+        argv: Words that may name a recipe.
+    """
+    settings, named = load_method(method, METHODS), values_of("--recipe", argv)
+    if not named or named[-1] == "None":
+        return settings
+    return load_recipe(named[-1], recipes_beside(METHODS), settings)
 
 
 def run_command(command: Command, console: Console) -> None:

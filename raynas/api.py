@@ -41,6 +41,7 @@ from raynas.settings.given import given
 from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
 from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.recipes import load_recipe
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
@@ -101,6 +102,7 @@ __all__ = [
     "load_dataset",
     "load_method",
     "load_network",
+    "load_recipe",
     "load_space",
     "open_run",
     "pretrain",

@@ -86,6 +86,12 @@ class Stream(IntEnum):
     """Whatever ``tests/bench`` draws: the use, as numbered there."""
     LOOKED_AT = 33
     """Training images that are decoded for mean and deviation where not all of them are."""
+    MIXING = 34
+    """What is erased, cut out and mixed of a batch: the step, the worker, the use, the image."""
+    OPERATIONS = 35
+    """Operations of a policy on an image: its place in the batch, whose seed the batch draws."""
+    AUXILIARY = 36
+    """Weights of a head that is there while a network is trained."""
     RIVAL = 50
     """A network of the space that is drawn as a rival of those that are searched."""
 

@@ -1,11 +1,34 @@
-"""What is done to the pixels of a training batch, by random numbers of its own."""
+"""What is done to the pixels of a training batch, by random numbers of its own.
+
+Sources: lighting by principal components (Krizhevsky et al. 2012, section 4.1); the policies
+TrivialAugment (arXiv 2103.10158), RandAugment (arXiv 1909.13719) and AutoAugment (arXiv
+1805.09501), as torchvision has them, with its reference training's bilinear interpolation.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from raynas.data.crops import Crops
+from raynas.data.crops import Crops, Policy
+from raynas.data.torch_draws import DrawnFrom
+from raynas.seeds import Stream
+
+# eigenvalues of the covariance of ImageNet's pixels in [0, 1], and as columns its eigenvectors:
+# of red, green and blue (Krizhevsky et al. 2012; the numbers are those of fb.resnet.torch)
+_EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
+_EIGENVECTORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+_POLICIES: Mapping[Policy, Callable[..., torch.nn.Module]] = {
+    "trivial": v2.TrivialAugmentWide,
+    "rand": v2.RandAugment,
+    "auto": v2.AutoAugment,
+}
 
 
 def augment(pixels: torch.Tensor, crops: Crops, rng: np.random.Generator) -> torch.Tensor:
@@ -30,6 +53,12 @@ def augment(pixels: torch.Tensor, crops: Crops, rng: np.random.Generator) -> tor
         pixels[mirrored] = pixels[mirrored].flip(-1)
     if crops.jitter:
         pixels = _jittered(pixels, 1 + crops.jitter * rng.uniform(-1, 1, (count, 3)))
+    if crops.lighting:
+        pixels = _lit(pixels, crops.lighting * rng.standard_normal((count, 3)))
+    if crops.policy != "none":
+        seed = int(rng.integers(2**63))
+        numbered = enumerate(pixels)
+        pixels = torch.stack([_by_policy(crops.policy, *each, seed) for each in numbered])
     return pixels
 
 
@@ -61,3 +90,26 @@ def _recoloured(
     image = functional.adjust_brightness(image, brightness)
     image = functional.adjust_contrast(image, contrast)
     return functional.adjust_saturation(image, saturation) if len(image) == 3 else image
+
+
+def _lit(pixels: torch.Tensor, factors: npt.NDArray[np.float64]) -> torch.Tensor:
+    """Return each image with [p1 p2 p3] [a1 l1, a2 l2, a3 l3] added to its colours.
+
+    Args:
+        pixels: N x 3 x H x W.
+        factors: N x 3, a of each principal component p, whose eigenvalue is l.
+    """
+    added = torch.from_numpy(255 * (factors * _EIGENVALUES) @ _EIGENVECTORS.T).round().short()
+    return (pixels.short() + added[:, :, None, None]).clamp_(0, 255).byte()
+
+
+def _by_policy(policy: Policy, place: int, image: torch.Tensor, seed: int) -> torch.Tensor:
+    """Return an image changed by operations that its place draws."""
+    with DrawnFrom(seed, Stream.OPERATIONS, place):
+        changed: torch.Tensor = _transform(policy)(image)
+    return changed
+
+
+@cache
+def _transform(policy: Policy) -> torch.nn.Module:
+    return _POLICIES[policy](interpolation=v2.InterpolationMode.BILINEAR)

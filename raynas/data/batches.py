@@ -87,6 +87,10 @@ class Batches:
         chosen = batch_indices(len(self.train), self._batch, *self._key, step)
         return chosen[shard :: self._shards]
 
+    def labels(self, step: int) -> npt.NDArray[np.int64]:
+        """Return the classes of a whole step's images."""
+        return self.train.labels[batch_indices(len(self.train), self._batch, *self._key, step)]
+
     def request(self, step: int, shard: int) -> Request:
         """Return what decodes them; they are encoded."""
         assert isinstance(self.train, EncodedImages)

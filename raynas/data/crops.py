@@ -13,6 +13,7 @@ import numpy as np
 from raynas.settings.images import ImageSettings
 
 CropKind = Literal["centre", "shift", "random_resized"]
+Policy = Literal["none", "trivial", "rand", "auto"]
 _TRIES = 10  # boxes of which the first that fits into the image is taken
 _LEAST_SIDE = 128  # pixels of photographs from which crops of any part still show something
 _USUAL_RATIO = 0.875  # 224 of 256 pixels
@@ -30,6 +31,9 @@ class Crops:
         jitter: Brightness, contrast and saturation are multiplied by a factor in 1 +- this.
         least_area: Of a random box, as a share of the image's.
         most_aspect: Of a random box, width by height or the reverse.
+        lighting: Standard deviation of the light's colour, in principal components of pixels.
+        policy: Which operations are drawn for each image: none, or those of TrivialAugmentWide,
+            RandAugment or AutoAugment.
     """
 
     kind: CropKind = "centre"
@@ -37,6 +41,8 @@ class Crops:
     jitter: float = 0.0
     least_area: float = 0.08
     most_aspect: float = 4 / 3
+    lighting: float = 0.0
+    policy: Policy = "none"
 
     @property
     def are_of_originals(self) -> bool:
@@ -113,6 +119,7 @@ def crops_of(settings: ImageSettings, channels: int, resolution: int, side: int)
         settings.colour_jitter,
         settings.crop_area,
         settings.crop_aspect,
+        settings.lighting if channels == 3 else 0.0,
     )
 
 
@@ -134,6 +141,8 @@ def crop_words(crops: Crops, ratio: float) -> str:
         words.append("mirrored")
     if crops.jitter:
         words.append(f"with other colours (by {crops.jitter:g})")
+    if crops.lighting:
+        words.append(f"in other light (by {crops.lighting:g})")
     seen = f"; evaluation sees the middle {ratio:g} of the shorter side" if ratio < 1 else ""
     return f"{', '.join(words)} for training{seen}" if words else seen.removeprefix("; ")
 

@@ -157,7 +157,8 @@ class Exports:
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
         facts, settings = self.facts, self._settings
-        names = {name: _public(getattr(settings, name)) for name in ("data", "space", "method")}
+        named = {name: getattr(settings, name) for name in ("data", "space", "method", "recipe")}
+        names = {name: _public(each) for name, each in named.items() if each is not None}
         return {
             "format": FORMAT,
             "architecture": outcome["architecture"],
@@ -282,5 +283,5 @@ def export_finished(
 
 
 def _public(location: str) -> str:
-    """Return the name of data, space or method without the folders above it."""
+    """Return the name of data, space, method or recipe without the folders above it."""
     return name_of(location.rstrip("/")) or location

@@ -23,6 +23,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         _refuse_unfit_gates(space, settings)
     if isinstance(space, SearchSpace):
         _refuse_drop_path(space, settings)
+        _refuse_auxiliary(space, settings)
         return
     if settings.pretrain.epochs > 0:
         fitting = ", ".join(sorted(ZERO_COST_SCORES))
@@ -57,6 +58,15 @@ def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:
             f"--retrain.drop-path {settings.retrain.drop_path:g} with --space {space.name}: layers "
             "in a chain cannot be dropped, only operations of cells; leave it at 0, use "
             "--retrain.dropout, or a space such as darts_cells"
+        )
+
+
+def _refuse_auxiliary(space: SearchSpace, settings: Settings) -> None:
+    if settings.retrain.auxiliary > 0:
+        raise UserError(
+            f"--retrain.auxiliary {settings.retrain.auxiliary:g} with --space {space.name}: a "
+            "second classifier reads a cell, but its layers stand in a chain; leave it at 0, or "
+            "use a space such as darts_cells"
         )
 
 

@@ -37,6 +37,9 @@ class ImageSettings:
     """Mirror half of the training images; auto: those in colour, unless crop is centre."""
     colour_jitter: Annotated[float, Interval("[0, 1)")] = 0.0
     """Multiply brightness, contrast and saturation of training images by 1 plus or minus this."""
+    lighting: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Standard deviation of AlexNet's noise along the principal components of colours, which looks
+    like other light; 0.1 in AlexNet and BN-NAS; it leaves grey images alone."""
     crop_area: Annotated[float, Interval("(0, 1]")] = 0.08
     """Least share of an image's area in a random_resized crop."""
     crop_aspect: Annotated[float, Interval("[1, inf)")] = 1.3333

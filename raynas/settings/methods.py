@@ -1,80 +1,19 @@
-"""Methods by name: TOML files of settings, checked key by key and type by type."""
+"""Methods by name: TOML files of settings."""
 
-import dataclasses
-import difflib
-import tomllib
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
-from raynas.costs.costs import parse_duration, parse_quantity
 from raynas.errors import UserError
-from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
-
-_PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
+from raynas.settings.toml_files import read_tree, with_tree
 
 
 def load_method(method: str, folder: Path) -> Settings:
     """Return the settings of a method: ``folder/method.toml``, or a TOML file by its path.
 
     Raises:
-        UserError: No such file, no valid TOML, or a setting that does not exist.
+        UserError: No such file, no valid TOML, or a setting that does not exist or is a recipe.
     """
-    path = Path(method) if method.endswith(".toml") else folder / f"{method}.toml"
-    if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.toml"))
-        raise UserError(f"method {method!r}: no such file as {path}; {_nearest(method, known)}")
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
-    settings: Settings = _replaced(Settings(method=method), tree_of_today(tree), str(path))
-    return settings
-
-
-def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:
-    """Return a dataclass with the tree's values, refusing names that it does not have."""
-    known = {item.name: item for item in fields(settings)}
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise UserError(f"{where}: no setting {key!r}; {_nearest(name, known)}")
-        inner = getattr(settings, name)
-        if name in _PARSERS and isinstance(value, str):
-            value = _PARSERS[name](value)  # noqa: PLW2901 - "330M", as the flag takes it
-        if is_dataclass(inner) != isinstance(value, dict):
-            raise UserError(f"{where}: {key!r} is {'a' if is_dataclass(inner) else 'no'} table")
-        nested = is_dataclass(inner)
-        values[name] = _replaced(inner, value, f"{where} [{key}]") if nested else value
-        if not nested and not _fits(value, known[name].type):
-            raise UserError(
-                f"{where}: {key} = {value!r} is not of type {_type_words(settings, name)}"
-            )
-    return dataclasses.replace(settings, **values)
-
-
-def _fits(value: object, kind: object) -> bool:
-    """Return whether a TOML value fits a field's type."""
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(kind, type):
-        return type(value) is kind  # True is no number
-    arguments: tuple[object, ...] = getattr(kind, "__args__", ())
-    if get_origin(kind) is Annotated:
-        return _fits(value, arguments[0])
-    if getattr(kind, "__origin__", None) is Literal:
-        return (type(value), value) in [(type(argument), argument) for argument in arguments]
-    return any(_fits(value, argument) for argument in arguments)
-
-
-def _type_words(settings: Any, name: str) -> str:
-    kind = get_type_hints(type(settings))[name]
-    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+    tree, where = read_tree("method", method, folder)
+    if "recipe" in tree:
+        raise UserError(f"{where}: got a recipe, wanted its settings; or give it by --recipe")
+    return with_tree(Settings(method=method), tree, where)

@@ -24,6 +24,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
     _refuse_other_gpus(settings.retrain)
+    _refuse_endless_rise(settings.retrain)
     _refuse_squares_to_cut(settings)
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
@@ -114,6 +115,16 @@ def _refuse_other_gpus(retrain: RetrainSettings) -> None:
         raise UserError(
             f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
             "wanted a GPU for each worker; leave one of the two out, or set both to the same"
+        )
+
+
+def _refuse_endless_rise(retrain: RetrainSettings) -> None:
+    """Refuse a warm-up that leaves the schedule no epoch."""
+    if retrain.warmup_epochs >= retrain.epochs:
+        raise UserError(
+            f"--retrain.warmup-epochs {retrain.warmup_epochs:g} with --retrain.epochs "
+            f"{retrain.epochs}: wanted less, since the rate falls after it has risen; lower it, or "
+            "raise --retrain.epochs"
         )
 
 

@@ -19,12 +19,27 @@ class RetrainSettings:
     """Passes over the training images."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a batch."""
+    optimiser: Literal["sgd", "rmsprop", "adamw"] = "sgd"
+    """sgd; rmsprop with alpha 0.9 and epsilon 0.0316, as torchvision trains mobile networks; or
+    adamw, whose decay is apart from its gradients."""
     learning_rate: Annotated[float, Interval("(0, inf)")] = 0.05
-    """Peak learning rate of SGD, cosine to zero."""
+    """Peak learning rate."""
+    schedule: Literal["cosine", "linear", "exponential"] = "cosine"
+    """How the rate falls after its warm-up: as a cosine or along a line to zero, step by step, or
+    by --retrain.schedule-decay after every epoch."""
+    schedule_decay: Annotated[float, Interval("(0, 1)")] = 0.97
+    """What the rate is multiplied by after every epoch of the exponential schedule."""
+    warmup_epochs: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Epochs at the start in which the rate rises along a line from zero to its peak."""
     momentum: Annotated[float, Interval("(0, 1)")] = 0.9
-    """Nesterov momentum of SGD."""
+    """Momentum of sgd and rmsprop; the first beta of adamw."""
+    nesterov: bool = True
+    """Momentum of sgd that looks ahead (Nesterov's); else the plain one."""
     weight_decay: Annotated[float, Interval("[0, inf)")] = 5e-4
-    """Weight decay of convolutions and classifier; none on batch norms and biases."""
+    """Weight decay of what --retrain.decayed says."""
+    decayed: Literal["weights", "convolutions", "all"] = "weights"
+    """What decays: weights of convolutions and of the classifier, as in SPOS; of convolutions
+    alone, as BN-NAS' published code does; or all, batch norms and biases too, as in DARTS."""
     label_smoothing: Annotated[float, Interval("[0, 1)")] = 0.1
     """Share of the target spread over all classes, in [0, 1)."""
     clip: Annotated[float, Interval("[0, inf)")] = 5.0
@@ -35,6 +50,27 @@ class RetrainSettings:
     """Probability at the end of the training, from 0 on, that an operation of a cell is dropped."""
     ema_decay: Annotated[float, Interval("[0, 1)")] = 0.99
     """Decay per step of the averaged weights that are evaluated; 0 evaluates the last ones."""
+    recalibration_batches: Annotated[int, Interval("[0, inf)")] = 0
+    """Training batches over which the batch norms' statistics are averaged anew after the last
+    epoch, as SPOS does over an epoch's; 0: they stay running averages."""
+    mixup: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Mix each image and its label with another one's, by a share of Beta(a, a); 0: do not."""
+    cutmix: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Paste a box of another image, a share of Beta(a, a) of the area; with --retrain.mixup, one
+    of the two is drawn for each batch; 0: do not."""
+    augment: Literal["none", "trivial", "rand", "auto"] = "none"
+    """Operations on each image beside crops and mirroring: TrivialAugmentWide, RandAugment or
+    AutoAugment with ImageNet's policy."""
+    random_erasing: Annotated[float, Interval("[0, 1)")] = 0.0
+    """Probability that a random box of an image becomes the mean colour."""
+    cutout: Annotated[int, Interval("[0, inf)")] = 0
+    """Side in pixels of a square of the mean colour around a random pixel of each image, cut at
+    the border, as in DARTS; 0: none."""
+    auxiliary: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Weight of the loss of a second classifier at two thirds of a network of cells, there while
+    training alone; 0.4 in DARTS; 0: none."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: an image counts in the loss by the inverse of how frequent its class is."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """fifo gives every trial all epochs; asha stops the weaker ones early."""
     asha_grace_epochs: Annotated[int, Interval("[1, inf)")] = 3

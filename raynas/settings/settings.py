@@ -52,6 +52,9 @@ class Settings:
     """Architectures to train briefly, to see how well the score ranks on these images; 0: none."""
     check_epochs: Annotated[int, Interval("[1, inf)")] = 3
     """Passes over the training images in each training of the check."""
+    recipe: str | None = None
+    """How the best networks are trained: a name in launch/recipes/ or a path to a TOML file of
+    [retrain] and [images], over what the method says; unset: as the method says."""
     images: ImageSettings = field(default_factory=ImageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
@@ -164,6 +167,22 @@ _LATER = {
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
     ("architecture", ()),
+    ("recipe", None),
+    ("images.lighting", 0.0),
+    ("retrain.optimiser", "sgd"),
+    ("retrain.schedule", "cosine"),
+    ("retrain.schedule-decay", 0.97),
+    ("retrain.warmup-epochs", 0.0),
+    ("retrain.nesterov", True),
+    ("retrain.decayed", "weights"),
+    ("retrain.recalibration-batches", 0),
+    ("retrain.mixup", 0.0),
+    ("retrain.cutmix", 0.0),
+    ("retrain.augment", "none"),
+    ("retrain.random-erasing", 0.0),
+    ("retrain.cutout", 0),
+    ("retrain.auxiliary", 0.0),
+    ("retrain.class-weights", "none"),
 }
 
 

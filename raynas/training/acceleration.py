@@ -1,4 +1,4 @@
-"""What makes a training faster on a GPU: fused updates, compilation, measured convolutions."""
+"""What makes a training faster on a GPU: compilation, measured convolutions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,34 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from raynas.settings.retrain import RetrainSettings
-
-Network = Callable[[torch.Tensor], torch.Tensor]
-"""Maps N x C x H x W to logits."""
-
-
-def make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim.SGD:
-    """Return SGD with weight decay on convolutions and classifier only.
-
-    On a GPU one kernel updates all weights of a group. On a CPU torch's usual loop stays, whose
-    last bits are those of earlier runs.
-    """
-    parameters = list(network.parameters())
-    groups: list[dict[str, Any]] = [
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim > 1],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1]},
-    ]
-    is_fused = all(parameter.is_cuda for parameter in parameters) or None
-    return torch.optim.SGD(
-        groups,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=True,
-        fused=is_fused,
-    )
+Network = Callable[[torch.Tensor], Any]
+"""Maps N x C x H x W to logits, perhaps with those of an auxiliary head."""
 
 
 def compiled(network: nn.Module) -> Network:

@@ -1,7 +1,8 @@
 """Training of a subnet from scratch, all weights, epoch by epoch, with checkpoints.
 
 Source: the published code of BN-NAS and SPOS (label smoothing, decay on convolutions and
-classifier only, dropout before the classifier); cosine schedule and averaged weights as settings.
+classifier only, dropout before the classifier, statistics averaged anew at the end); the others
+are torchvision's reference training and DARTS, by settings.
 """
 
 import json
@@ -13,23 +14,25 @@ from dataclasses import asdict, dataclass
 import safetensors.torch
 import torch
 from torch import nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from raynas.data.batches import Batches, on_device, part_share
 from raynas.data.dataset import Dataset
-from raynas.data.prefetch import Loader
 from raynas.errors import StageError
+from raynas.nets.auxiliary import WithAuxiliary, with_auxiliary
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
+from raynas.spaces.cells import CellSpace
 from raynas.spaces.protocol import Space
-from raynas.training.acceleration import compiled, make_optimiser, measured_convolutions
+from raynas.training.acceleration import compiled, measured_convolutions
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
+from raynas.training.objective import Objective
+from raynas.training.optimisers import make_optimiser, restore_state, state_of
+from raynas.training.schedules import learning_rate
 from raynas.training.snapshots import snapshot, under
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
@@ -41,7 +44,8 @@ class Epoch:
 
     Attributes:
         epoch: Its number, from 1.
-        train_loss: Mean cross-entropy with label smoothing.
+        train_loss: Mean of what is minimised: cross-entropy with label smoothing, and of weighted
+            classes, mixed images and a second head where settings have them.
         val_loss: Mean cross-entropy on the validation part, of the averaged weights.
         val_accuracy: Share of validation images classified correctly, in [0, 1].
         seconds: Wall time of training and validation.
@@ -86,19 +90,31 @@ class Retraining:
             )
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._learning = self._with_head(space)
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]
         self._averaged = (
             AveragedModel(self._network, multi_avg_fn=self._average, use_buffers=True)
             if settings.ema_decay > 0
             else None
         )
-        self._share = part_share(settings.batch, group.rank, group.size)
-        parallel = group.averaging(self._network, self._share)
+        self._objective = Objective(dataset, settings, seed, self._device, group)
+        self._share = self._objective.share
+        parallel = group.averaging(self._learning, self._share)
         self._compute = compiled(parallel) if settings.compile else parallel
-        self._optimiser = make_optimiser(self._network, settings)
-        batches = Batches(dataset, settings.batch, seed, Stream.RETRAINING, group.size)
-        self._loader = Loader(batches)
+        self._optimiser = make_optimiser(self._learning, settings)
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
+
+    def _with_head(self, space: Space) -> nn.Module:
+        """Return what learns: the network, or that with the head that is there while it does."""
+        if not self._settings.auxiliary:
+            return self._network
+        assert isinstance(space, CellSpace), "refused before"
+        dataset = self._dataset
+        shape = dataset.resolution, dataset.channels, dataset.num_classes
+        with torch.random.fork_rng(devices=[]):
+            torch.random.manual_seed(mixed_seed(self._seed, Stream.AUXILIARY))
+            learning = with_auxiliary(self._network, space, *shape)
+        return learning.to(self._device).to(memory_format=torch.channels_last)
 
     @property
     def epoch(self) -> int:
@@ -117,7 +133,7 @@ class Retraining:
             StageError: The loss is not finite any more.
         """
         started = time.monotonic()
-        self._network.train()
+        self._learning.train()
         with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
             place = self.epoch, self._group.rank
             torch.random.manual_seed(mixed_seed(self._seed, Stream.DROPOUT, *place))
@@ -129,7 +145,9 @@ class Retraining:
                 f"retraining, epoch {self.epoch + 1}: the loss is {train_loss}; lower "
                 f"--retrain.learning-rate (now {self._settings.learning_rate})"
             )
-        self._group.average_statistics([self._network, self.evaluated], self._share)
+        self._group.average_statistics([self._learning, self.evaluated], self._share)
+        if self.epoch + 1 == self._settings.epochs and self._settings.recalibration_batches:
+            self._recalibrate()
         val = self.evaluate("val")
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
@@ -153,28 +171,32 @@ class Retraining:
         settings = self._settings
         progress = step / (self.steps_per_epoch * settings.epochs)
         for group in self._optimiser.param_groups:
-            group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = learning_rate(settings, step, self.steps_per_epoch)
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
         with measured_convolutions(self._device):
-            loss = self._loss(step)
+            loss = self._objective.loss(self._compute, step)
             self._optimiser.zero_grad()
             loss.backward()
         if settings.clip > 0:
-            nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip)
+            nn.utils.clip_grad_norm_(self._learning.parameters(), settings.clip)
         self._optimiser.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
         return loss.detach()
 
-    def _loss(self, step: int) -> torch.Tensor:
-        """Return the loss of this worker's part of a step's batch."""
-        batch = self._loader(step, self._group.rank)
-        images, labels = on_device(batch, self._dataset, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            logits = self._compute(images)
-        smoothing = self._settings.label_smoothing
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    def _recalibrate(self) -> None:
+        """Average the statistics of the evaluated network's batch norms over training batches.
+
+        Source: SPOS' published evaluation. Nothing is dropped, erased or mixed.
+        """
+        for cell in self._cells:  # those of averaged weights never drop a path
+            cell.drop_path = 0.0
+        first = self._settings.epochs * self.steps_per_epoch
+        steps = range(first, first + self._settings.recalibration_batches)
+        with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
+            update_bn(map(self._objective.images, steps), self.evaluated)
+        self._group.average_statistics([self.evaluated], self._share)
 
     def _average(self, averaged: Tensors, current: Tensors, count: torch.Tensor | int) -> None:
         """Average exponentially with a decay that starts low: min(d, (1+n)/(10+n)).
@@ -194,7 +216,7 @@ class Retraining:
             images,
             self._dataset,
             self._device,
-            pieces=self._loader.in_order,
+            pieces=self._objective.loader.in_order,
             group=self._group,
         )
 
@@ -212,8 +234,11 @@ class Retraining:
         if self._averaged is not None:
             averaged = self._averaged.state_dict()
             tensors |= {f"averaged.{name}": value for name, value in averaged.items()}
-        for index, state in self._optimiser.state_dict()["state"].items():
-            tensors[f"optimiser.{index}"] = state["momentum_buffer"]
+        if isinstance(self._learning, WithAuxiliary):
+            head = self._learning.head.state_dict()
+            tensors |= {f"auxiliary.{name}": value for name, value in head.items()}
+        state = state_of(self._optimiser)
+        tensors |= {f"optimiser.{name}": value for name, value in state.items()}
         history = json.dumps([asdict(epoch) for epoch in self.history])
         return snapshot(tensors, {"history": history})
 
@@ -225,9 +250,6 @@ class Retraining:
         self._network.load_state_dict(under("network.", tensors))
         if self._averaged is not None:
             self._averaged.load_state_dict(under("averaged.", tensors))
-        state = self._optimiser.state_dict()
-        state["state"] = {
-            int(index): {"momentum_buffer": value}
-            for index, value in under("optimiser.", tensors).items()
-        }
-        self._optimiser.load_state_dict(state)
+        if isinstance(self._learning, WithAuxiliary):
+            self._learning.head.load_state_dict(under("auxiliary.", tensors))
+        restore_state(self._optimiser, under("optimiser.", tensors))

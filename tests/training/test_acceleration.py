@@ -6,7 +6,8 @@ from torch import nn
 
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.training.acceleration import make_optimiser, measured_convolutions
+from raynas.training.acceleration import measured_convolutions
+from raynas.training.optimisers import make_optimiser
 from raynas.training.retraining import Retraining
 from tests.data.samples import build_dataset, tiny_space
 

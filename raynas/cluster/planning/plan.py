@@ -16,6 +16,7 @@ from raynas.data.crops import crop_words
 from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_warnings, size_words
 from raynas.errors import UserError
+from raynas.nets.auxiliary import refuse_small_maps
 from raynas.nets.cost import cost_table
 from raynas.recording.matching_facts import other_facts
 from raynas.reporting.class_balance import class_warnings
@@ -24,8 +25,10 @@ from raynas.search.sampling import fairness_cycle
 from raynas.seeds import VERSION
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
+from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
@@ -136,6 +139,7 @@ def make_plan(
         refuse_other_space(recorded.space_digest, space, "run folder")
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
+    _refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
     named = named_architectures(space, settings)
     _refuse_costly(named, costs, settings)
@@ -230,6 +234,11 @@ def _refuse_misfit_workers(
             f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
             "images to a shard, too few for batch norms; raise --pretrain.batch"
         )
+
+
+def _refuse_misfit_head(space: Space, dataset: Dataset, retrain: RetrainSettings) -> None:
+    if retrain.auxiliary and isinstance(space, CellSpace):
+        refuse_small_maps(space, dataset.resolution, dataset.channels)
 
 
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:

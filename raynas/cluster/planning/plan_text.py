@@ -42,7 +42,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "space": _space_words(plan.space),
         "costs": ", ".join(ranges),
         "latency": plan.latencies.words if plan.latencies else "",
-        "method": f"{settings.method}, seed {settings.seed}",
+        "method": f"{settings.method}{_recipe_words(settings)}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan, settings, resources),
         "search": search + _limits_words(settings),
@@ -52,6 +52,10 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
+
+
+def _recipe_words(settings: Settings) -> str:
+    return f", recipe {settings.recipe}" if settings.recipe else ""
 
 
 def _space_words(space: Space) -> str:

@@ -196,7 +196,8 @@ def _probe_trial(
     # looking at images takes a share of what training on them would; every worker looks at all
     looks = _FORWARD_SHARE * workers / batch
     epoch = len(dataset.train) / batch + len(dataset.val) * looks
-    test = len(dataset.test) * looks
+    again = _FORWARD_SHARE * settings.retrain.recalibration_batches  # after the last epoch
+    test = len(dataset.test) * looks + again
     return tuple(step * epoch for step in steps), tuple(step * test for step in steps)
 
 

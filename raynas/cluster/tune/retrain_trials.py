@@ -61,8 +61,9 @@ def retrain_trial(
     path, store, last = checkpoint_path(text), inputs.store, settings.retrain.epochs
     resume(retraining, path, inputs, group)
     counted = store.written  # bytes that the driver has heard of
-    # the last report waits for the test, too
-    ahead = 1 + len(dataset.test) / len(dataset.train)
+    # the last report waits for the test, too, and for statistics that are averaged anew
+    again = settings.retrain.recalibration_batches / retraining.steps_per_epoch
+    ahead = 1 + len(dataset.test) / len(dataset.train) + again
     seconds = settings.retrain.checkpoint_seconds
     # a trial that is stopped has no time to save what it has: it waits in its report
     promised = rungs(settings.retrain)

@@ -25,6 +25,7 @@ from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.retrain import RetrainSettings
+from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
@@ -52,7 +53,7 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
     if searcher.exhausted:
         return
     settings = run.settings
-    short = replace(settings.retrain, epochs=settings.check_epochs, scheduler="fifo")
+    short = brief(settings)
     size = run.plan.trial_size  # also here: a batch that needs several GPUs has no room on one
     work = trainable(
         on_fit_nodes(check_trial, run.demands),
@@ -65,6 +66,13 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
     if not searcher.exhausted:
         raise StageError("check: it ended early; run the same command again to continue")
+
+
+def brief(settings: Settings) -> RetrainSettings:
+    """Return how networks of a check are trained; a warm-up takes half of its epochs at most."""
+    retrain, epochs = settings.retrain, settings.check_epochs
+    rising = min(retrain.warmup_epochs, epochs / 2)
+    return replace(retrain, epochs=epochs, warmup_epochs=rising, scheduler="fifo")
 
 
 def _take_over(run: Run, chosen: Mapping[Architecture, float]) -> None:
@@ -109,7 +117,8 @@ def check_trial(
     seed = settings.seed
     training = Retraining(space, architecture, dataset, settings.retrain, seed, device, group)
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
-    work = WorkTime()
+    again = settings.retrain.recalibration_batches / training.steps_per_epoch
+    work = WorkTime(1 + again)  # statistics are averaged anew in the last epoch
     while training.epoch < settings.retrain.epochs:
         work.begin()
         last = training.run_epoch()

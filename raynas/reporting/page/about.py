@@ -21,6 +21,7 @@ def about(snapshot: RunSnapshot) -> list[tuple[str, str]]:
         **_images(plan),
         "Space": run["space"],
         "Method": run["method"],
+        "Recipe": snapshot.settings.recipe,
         "Seed": run["seed"],
         "Supernet taken from": run["pretrained"],
         "Cluster": ", ".join(

@@ -1,4 +1,4 @@
-"""The settings of a run beside those of its method, and the command that gives them again."""
+"""The settings of a run beside those of its method and recipe, and the command for them."""
 
 import json
 import shlex
@@ -10,6 +10,7 @@ from raynas.errors import UserError
 from raynas.reporting.page.parts import Cell, Column, Table
 from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.settings.methods import load_method
+from raynas.settings.recipes import load_recipe, recipes_beside
 from raynas.settings.settings import Settings, flat
 from raynas.terminal.cli import words_for
 
@@ -32,10 +33,12 @@ class SettingsPart:
 
 
 def settings_part(snapshot: RunSnapshot) -> SettingsPart:
-    """Return the settings of a run, those first that differ from the defaults of its method."""
+    """Return the settings of a run, those first that differ from its method's and recipe's."""
     now = flat(json.loads(snapshot.run["settings"] or "{}"))  # also what is no setting any more
-    usual, whose = _usual(str(now.get("method") or snapshot.run["method"]), snapshot.methods)
-    changed = [name for name in now if name != "method" and now[name] != usual.get(name)]
+    method, recipe = str(now.get("method") or snapshot.run["method"]), now.get("recipe")
+    usual, whose = _usual(method, recipe, snapshot.methods)
+    named = {"method", "recipe"}
+    changed = [name for name in now if name not in named and now[name] != usual.get(name)]
     columns = [Column("Setting", is_text=True), Column("This run", is_text=True)]
     rows = {
         name: [Cell(name), Cell(_shown(now[name])), Cell(_shown(usual.get(name)))]
@@ -64,6 +67,8 @@ def command(snapshot: RunSnapshot, changed: dict[str, Any]) -> str:
     method = snapshot.settings.method
     if method != Settings().method:
         words += ["--method", str(method)]
+    if snapshot.settings.recipe is not None:
+        words += ["--recipe", snapshot.settings.recipe]
     known = flat(json.loads(Settings().to_json()))
     for name, value in changed.items():
         if name in known:  # an older run may have had settings that are gone
@@ -71,12 +76,19 @@ def command(snapshot: RunSnapshot, changed: dict[str, Any]) -> str:
     return shlex.join([*words, "--run", snapshot.store.uri])
 
 
-def _usual(method: str, folder: Path) -> tuple[dict[str, Any], str]:
-    """Return the defaults of a method, or raynas' where its file is not at hand."""
+def _usual(method: str, recipe: str | None, folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the defaults of a method with a recipe, or raynas' where a file is not at hand."""
     try:
         settings, whose = load_method(method, folder), f"the method {method}"
     except (UserError, OSError):
         settings, whose = Settings(), "raynas, since the file of its method is not here"
+    if recipe is None:
+        return flat(json.loads(settings.to_json())), whose
+    try:
+        settings = load_recipe(recipe, recipes_beside(folder), settings)
+        whose += f", with the recipe {recipe}"
+    except (UserError, OSError):
+        whose += f", without the recipe {recipe}, whose file is not here"
     return flat(json.loads(settings.to_json())), whose
 
 
