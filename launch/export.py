@@ -114,6 +114,9 @@ def _dataset(
             ) from error
         print(f"outputs are compared on noise, for the images of the run cannot be read: {error}")
         return None
+    if facts.mean is not None and dataset.keeps_val != facts.keeps_val:
+        print("outputs are compared on noise, for other images of the data serve for choices now")
+        return None
     if [list(dataset.class_names), len(dataset.train)] != [list(facts.classes), facts.train]:
         raise UserError(
             f"data {moved or settings.data}: not the images of the run, which had "

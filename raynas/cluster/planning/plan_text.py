@@ -6,6 +6,7 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan
 from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
 from raynas.reporting.class_balance import class_words, name_words
+from raynas.reporting.part_roles import role_words
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
@@ -32,7 +33,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
     networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts.classes)} classes, {shape}",
-        "parts": ", ".join(facts.parts),
+        "parts": "; ".join(filter(None, (", ".join(facts.parts), role_words(facts)))),
         "sizes": plan.sizes,
         "crops": plan.crops,
         "classes": class_words(facts),
