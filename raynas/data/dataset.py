@@ -22,6 +22,7 @@ from raynas.data.decoding import Pixels, Square, why_broken
 from raynas.data.encoded_images import Raws
 from raynas.data.file_opening import local_file
 from raynas.data.image_index import taken
+from raynas.data.joined_images import JoinedImages
 from raynas.data.lost_images import LostImages
 from raynas.errors import StageError
 from raynas.storage.run_store import RunStore
@@ -177,7 +178,7 @@ class EncodedImages:
             )
 
 
-Part = Images | EncodedImages
+Part = Images | EncodedImages | JoinedImages
 
 
 @dataclass(frozen=True)

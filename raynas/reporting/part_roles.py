@@ -23,7 +23,5 @@ def role_warnings(facts: PlanFacts, images: ImageSettings) -> list[str]:
     """
     if not facts.keeps_val or images.test_fraction == ImageSettings().test_fraction:
         return []
-    return [
-        f"--images.test-fraction {images.test_fraction:g} is not used: the data have val/ and no "
-        "test/, so val/ is the test"
-    ]
+    given = f"--images.test-fraction {images.test_fraction:g}"
+    return [f"{given} is not used: the data have val/ and no test/, so val/ is the test"]

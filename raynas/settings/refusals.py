@@ -24,6 +24,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     pretrain, search = settings.pretrain, settings.search
     _refuse_misfits(pretrain, search)
     _refuse_other_gpus(settings.retrain)
+    _refuse_idle_finals(settings)
     _refuse_squares_to_cut(settings)
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
@@ -114,6 +115,21 @@ def _refuse_other_gpus(retrain: RetrainSettings) -> None:
         raise UserError(
             f"--retrain.workers-per-trial {workers} with --retrain.gpus-per-trial {gpus:g}: "
             "wanted a GPU for each worker; leave one of the two out, or set both to the same"
+        )
+
+
+def _refuse_idle_finals(settings: "Settings") -> None:
+    """Refuse more final trainings than there are networks, and some where there are none."""
+    finals, networks = settings.retrain.final_k, settings.num_winners
+    if finals > 1 and settings.retrain.on == "train":
+        raise UserError(
+            f"--retrain.final-k {finals} with --retrain.on train: no network is trained once more; "
+            "use --retrain.on all, or leave --retrain.final-k out"
+        )
+    if finals > networks:
+        raise UserError(
+            f"--retrain.final-k {finals}: the run retrains {networks} networks, wanted no more "
+            "than these; lower it, or raise --retrain.top-k"
         )
 
 

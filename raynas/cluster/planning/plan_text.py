@@ -49,7 +49,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
+        f"{_final_words(plan, settings)}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
@@ -123,6 +124,16 @@ def _worker_words(plan: Plan) -> str:
         return ""
     gpus = f" and {size.gpus:g} GPU" if size.gpus else ""
     return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
+
+
+def _final_words(plan: Plan, settings: Settings) -> str:
+    """Return what is trained on the validation images as well, as the end of a sentence."""
+    images = f"on all {plan.facts.train + plan.facts.val:,} training and validation images"
+    if settings.first_trained_on == "all":
+        return f", {images}, since there is nothing to choose"
+    finals = settings.num_finals
+    first = "the first-ranked one" if finals == 1 else f"the {finals} first-ranked ones"
+    return f", then {first} once more {images}" if finals else ""
 
 
 def forecast_line(forecast: Usage) -> str:

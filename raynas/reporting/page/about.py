@@ -3,8 +3,8 @@
 import json
 
 from raynas.reporting.class_balance import class_warnings, class_words
-from raynas.reporting.part_roles import role_words
 from raynas.reporting.page.run_snapshot import RunSnapshot, moment
+from raynas.reporting.part_roles import role_words
 from raynas.storage.plan_facts import PlanFacts
 
 _MOST_CLASSES = 20  # that are named
