@@ -74,7 +74,7 @@ def train(
         inputs=run.trial_inputs(earlier, trained_on),
     )
     callbacks = [recorder, *run.trackers]
-    known = known_epochs(run.store, "trials", "architecture") if each.scheduler == "asha" else {}
+    known = known_epochs(run.store, "trials", "architecture")
     with run.spending(trainings.stage, concurrent * plan.gpus_per_trial):
         run_trials(
             work,

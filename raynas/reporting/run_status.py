@@ -6,6 +6,7 @@ from typing import Any, Literal
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 from raynas.storage.lock import is_held
+from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
@@ -40,12 +41,11 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
     settings, plan = Settings.from_json(run["settings"]), PlanFacts.from_json(run["plan"])
     outcomes, epochs = store.rows("outcomes"), _count(store, "trials", "epoch")
     if outcomes or epochs:
-        networks = {row["architecture"] for row in outcomes}
-        done, wanted = len(networks), settings.num_winners if run["settings"] else None
+        again = sum(map(is_on_all, outcomes)) if settings.num_finals else 0
+        done, wanted = len(outcomes) - again, settings.num_winners if run["settings"] else None
         failed = [row["status"] for row in outcomes].count("failed")
         rest = f" of {wanted}" if wanted and wanted >= done else ""
         bad = f", {failed} of them failed" if failed else ""
-        again = len(outcomes) - done  # on all images
         more = f", {again} of {settings.num_finals} once more" if settings.num_finals else ""
         return f"{done}{rest} networks are retrained{more}{bad}, after {epochs:,} epochs in all"
     scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 from PIL import Image
 
 from raynas.api import load_network
@@ -120,8 +121,6 @@ class TestRanked:
         assert "all training and validation images" in page
         rows = [line for line in end.output.splitlines() if architecture in line]
         assert f"{final['test_accuracy']:.4f}" in "".join(rows)
-        import safetensors.torch
-
         weights = safetensors.torch.load(RunStore(str(run)).read_bytes(final["checkpoint"]))
         loaded = load_network(str(run)).state_dict()
         assert all(bool((loaded[name] == value).all()) for name, value in weights.items())
@@ -169,10 +168,10 @@ def test_a_run_that_made_choices_on_val_is_not_continued(
 
 @pytest.mark.slow
 def test_a_training_on_all_images_that_is_killed_goes_on_where_it_was(
-    launcher: Launcher, ranked: tuple[Path, Ended], imagenet: Path, tmp_path: Path
+    launcher: Launcher, imagenet: Path, tmp_path: Path
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
-    flags = ("--data", str(imagenet), *FLAGS, "--retrain.epochs", "6")
+    flags = ("--data", str(imagenet), *FLAGS, "--retrain.epochs", "6", "--no-export")
     store = RunStore(str(run))
 
     def on_all() -> list[dict[str, Any]]:

@@ -310,6 +310,23 @@ class TestRefusals:
         assert "kept for" not in usual
         assert "not used" not in usual
 
+    @pytest.mark.parametrize(
+        ("settings", "words"),
+        [
+            ({}, ""),
+            ({"on": "all"}, "then the first-ranked one once more on all 72 training and"),
+            ({"on": "all", "final_k": 2}, "then the 2 first-ranked ones once more on all 72"),
+            ({"on": "all", "top_k": 1}, "on all 72 training and validation images, since there is"),
+        ],
+    )
+    def test_a_plan_says_what_is_trained_on_all_images(
+        self, settings: dict[str, Any], words: str
+    ) -> None:
+        line = line_of(retrain(**settings), "retrain")
+
+        assert words in line
+        assert ("validation images" in line) == bool(words)
+
     def test_a_space_whose_candidates_have_changed_places_is_refused_on_resume(self) -> None:
         space = build_space("RNN")
         first = space.blocks[0]
