@@ -62,8 +62,8 @@ def read_points(stores: Sequence[RunStore]) -> pd.DataFrame:
     points = outcomes[outcomes["status"] == "finished"].dropna(subset=["macs", "val_accuracy"])
     if points.empty:
         raise UserError(
-            f"run folder {stores[0].uri}: no finished row in table outcomes yet; "
-            "retraining writes them"
+            f"run folder {stores[0].uri}: no finished row in table outcomes has a validation "
+            "accuracy; retraining writes them, unless it trains on all images at once"
         )
     ordered: pd.DataFrame = points.sort_values(["run", "rank"]).reset_index(drop=True)
     return ordered

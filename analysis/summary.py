@@ -32,6 +32,7 @@ from raynas.reporting.summary import (
     outcome_columns,
     search_lines,
 )
+from raynas.storage.outcome_rows import in_order, is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, make_console, run_script
@@ -96,7 +97,7 @@ def summarise(store: RunStore) -> Summary:
     finished, started = run["finished"], run["started"]
     run["seconds"] = (finished - started).total_seconds() if finished and started else None
     run |= {name: _parsed(run[name]) for name in ("settings", "plan", "versions")}
-    outcomes = sorted(store.rows("outcomes"), key=lambda row: (row["rank"] is None, row["rank"]))
+    outcomes = in_order(store.rows("outcomes"))
     notes = [
         *interval_lines(outcomes),
         *search_lines(store),
@@ -219,12 +220,14 @@ def _search_line(search: Search) -> str:
 
 def _outcomes_table(outcomes: list[dict[str, Any]], balanced: bool) -> TextTable:
     means = ("val bal. %", "test bal. %") if balanced else ()
-    columns = outcome_columns("val %", "test %", means, latency=False)
-    return TextTable(columns, [_cells(row, balanced) for row in outcomes])
+    on_all = any(map(is_on_all, outcomes))
+    columns = outcome_columns("val %", "test %", means, latency=False, on_all=on_all)
+    return TextTable(columns, [_cells(row, balanced, on_all) for row in outcomes])
 
 
-def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
+def _cells(row: dict[str, Any], balanced: bool, on_all: bool) -> list[str]:
     """Return an outcome's texts; a dash where there is no value."""
+    row = row | {"trained_on": row["trained_on"] or "train"}
     shown: dict[str, Callable[[Any], str]] = {
         "score": "{:.6g}".format,
         "macs": show_quantity,
@@ -239,6 +242,7 @@ def _cells(row: dict[str, Any], balanced: bool) -> list[str]:
         "params",
         *_ACCURACIES,
         *(_BALANCED if balanced else ()),
+        *(("trained_on",) if on_all else ()),
         "epochs",
         "status",
     ]

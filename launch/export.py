@@ -19,6 +19,7 @@ from raynas.errors import StageError, UserError
 from raynas.export.exports import exports_of
 from raynas.settings.settings import Settings
 from raynas.storage.folder import Folder
+from raynas.storage.outcome_rows import networks_of
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
@@ -77,8 +78,7 @@ def export(command: Command) -> None:
 
 
 def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
-    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
-    finished = [row for row in outcomes if row["status"] == "finished"]
+    finished = networks_of(store.rows("outcomes"))
     if not finished:
         raise UserError(
             f"run folder {store.uri}: no network there was trained to its end; continue the run "
@@ -113,6 +113,9 @@ def _dataset(
                 f"{error}; its normalisation is needed, so say by --data where the images are now"
             ) from error
         print(f"outputs are compared on noise, for the images of the run cannot be read: {error}")
+        return None
+    if facts.mean is not None and dataset.keeps_val != facts.keeps_val:
+        print("outputs are compared on noise, for other images of the data serve for choices now")
         return None
     if [list(dataset.class_names), len(dataset.train)] != [list(facts.classes), facts.train]:
         raise UserError(

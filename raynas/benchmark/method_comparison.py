@@ -18,6 +18,7 @@ from raynas.reporting.rank_correlation import checked
 from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
+from raynas.storage.outcome_rows import known_accuracy, networks_of
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 
@@ -103,12 +104,13 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
 
 def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> Row:
     """Return the best network by validation, and how far the truth says it is from the best."""
-    ended = [row for row in outcomes if row["status"] == "finished"]
+    ended = networks_of(outcomes)
     if not ended:
         return {}
-    best = min(ended, key=lambda row: row["rank"])
+    best = ended[0]
     found = {name: best[name] for name in ("architecture", "macs", "params")}
-    found |= {f"best_{name}": best[name] for name in ("val_accuracy", "test_accuracy")}
+    found["best_val_accuracy"] = known_accuracy(best, outcomes)
+    found["best_test_accuracy"] = best["test_accuracy"]
     architecture = Architecture.parse(best["architecture"])
     if truth is None or architecture not in truth.architectures:
         return found

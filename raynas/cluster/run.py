@@ -23,6 +23,7 @@ from raynas.recording.repair import put_damaged_aside
 from raynas.recording.reuse import forget_pretraining, take_over
 from raynas.recording.warm_start import LATENCIES, Earlier
 from raynas.settings.settings import Settings, differences
+from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
@@ -74,11 +75,14 @@ class Run:
         """What it asks of the nodes that do its work, also of those that join later."""
         return demands_of(self.store, self.dataset.file_to_read)
 
-    def trial_inputs(self, earlier: RunStore | None = None) -> TrialInputs:
+    def trial_inputs(
+        self, earlier: RunStore | None = None, trained_on: TrainedOn = "train"
+    ) -> TrialInputs:
         """Return what all trials of a stage are given.
 
         Args:
             earlier: A run folder whose trainings are those of this stage, or None.
+            trained_on: The images that its networks are trained on.
         """
         return TrialInputs(
             self.plan.space,
@@ -87,6 +91,7 @@ class Run:
             self.store,
             self.plan.trial_size.gpus,
             earlier,
+            trained_on,
         )
 
     @property

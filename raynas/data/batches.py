@@ -76,7 +76,7 @@ class Batches:
     def __call__(self, step: int, shard: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images, N x C x H x W bytes, and labels, N."""
         indices = self.choose(step, shard)
-        if isinstance(self.train, Images):
+        if not isinstance(self.train, EncodedImages):
             return self.finish(self.train.take(indices), step, shard)
         request = self.request(step, shard)
         images = self.train.completed(request, indices, *decoded(request))

@@ -5,7 +5,8 @@ encoded where they are and are decoded whenever they are taken, to the same pixe
 their headers are read, and the pixels of some of them.
 
 Search and early stopping see train and validation only; the test part is read once, for
-``outcomes.test_accuracy``. Splits that the data does not name are cut by the seed, class by class.
+``outcomes.test_accuracy``. Splits that the data does not name are cut by the seed, class by class;
+a validation part without a test part is the test (``raynas.data.splits``).
 """
 
 import logging
@@ -21,6 +22,7 @@ from raynas.data.decoding import Pixels, Square, why_broken
 from raynas.data.encoded_images import Raws
 from raynas.data.file_opening import local_file
 from raynas.data.image_index import taken
+from raynas.data.joined_images import JoinedImages
 from raynas.data.lost_images import LostImages
 from raynas.errors import StageError
 from raynas.storage.run_store import RunStore
@@ -176,7 +178,7 @@ class EncodedImages:
             )
 
 
-Part = Images | EncodedImages
+Part = Images | EncodedImages | JoinedImages
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,8 @@ class Dataset:
         depth: What its images of more than eight bits are like, where known.
         crops: How its training images are cut.
         evaluation_ratio: Side of the square that evaluation sees, as a share of the shorter side.
+        keeps_val: Whether ``test`` is what the data call validation, kept for the end since they
+            name no test; ``val`` is then cut off what they train on.
     """
 
     train: Part
@@ -214,6 +218,7 @@ class Dataset:
     depth: Depth | None = None
     crops: Crops = CENTRE
     evaluation_ratio: float = 1.0
+    keeps_val: bool = False
 
     @property
     def channels(self) -> int:

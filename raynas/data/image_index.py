@@ -116,9 +116,52 @@ class ImageIndex(Sequence[RawImage]):
         return ImageIndex(self.table.take(pa.array(numbers)).combine_chunks(), self.place)
 
 
+@dataclass(frozen=True, eq=False)
+class JoinedRaws(Sequence[RawImage]):
+    """The images of two sequences as one; neither is copied.
+
+    Attributes:
+        first: Whose images come first.
+        second: Whose images follow.
+    """
+
+    first: Raws
+    second: Raws
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    @overload
+    def __getitem__(self, number: int) -> RawImage: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Raws: ...
+
+    def __getitem__(self, number: int | slice) -> RawImage | Raws:
+        if isinstance(number, slice):
+            return self.take(np.arange(*number.indices(len(self))))
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        place = int(number) % len(self) - len(self.first)
+        return self.second[place] if place >= 0 else self.first[place]
+
+    def __iter__(self) -> Iterator[RawImage]:
+        return itertools.chain(self.first, self.second)
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> Raws:
+        """Return the images of those numbers, in their order."""
+        start = len(self.first)
+        is_first = numbers < start
+        found = (
+            iter(taken(self.first, numbers[is_first])),
+            iter(taken(self.second, numbers[~is_first] - start)),
+        )
+        return [next(found[0] if first else found[1]) for first in is_first]
+
+
 def taken(raws: Raws, numbers: npt.NDArray[np.int64]) -> Raws:
     """Return the images of those numbers."""
-    if isinstance(raws, ImageIndex):
+    if isinstance(raws, ImageIndex | JoinedRaws):
         return raws.take(numbers)
     return [raws[number] for number in numbers]
 

@@ -18,7 +18,7 @@ from raynas.data.in_blocks import Say, Spread, in_threads, silent
 from raynas.data.listed import listed
 from raynas.data.memory import is_held_in_memory
 from raynas.data.sources import open_source
-from raynas.data.splits import share_of, split
+from raynas.data.splits import keeps_val, share_of, split
 from raynas.data.survey import Survey, survey
 from raynas.data.validation import refuse_corrupt, refuse_parts, refuse_unusable
 from raynas.seeds import Stream, random_numbers
@@ -98,6 +98,7 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
         _depth(headers, looked, found, settings.bits),
         crops,
         square.ratio,
+        keeps_val(images.parts),
     )
     return dataset, listed(images, headers, parts, source.class_names)
 
@@ -115,9 +116,9 @@ def _parts(  # noqa: PLR0913 - what is split, how, and what is said where that f
     broken = images.take(np.flatnonzero(~readable))
     refuse_corrupt(data, broken, len(images), settings.max_corrupt, square)
     kept = np.flatnonzero(readable)
-    labels = images.labels[kept]
-    parts = split(images.parts[kept], labels, settings, seed)
-    refuse_parts(data, parts, labels, class_names)
+    labels, is_kept = images.labels[kept], keeps_val(images.parts)
+    parts = split(images.parts[kept], labels, settings, seed, kept=is_kept)
+    refuse_parts(data, parts, labels, class_names, "val" if is_kept else "test")
     return {part: kept[indices] for part, indices in parts.items()}
 
 

@@ -66,7 +66,11 @@ def refuse_corrupt(data: str, skipped: Raws, count: int, bearable: float, square
 
 
 def refuse_parts(
-    data: str, parts: Mapping[str, Labels], labels: Labels, class_names: Sequence[str]
+    data: str,
+    parts: Mapping[str, Labels],
+    labels: Labels,
+    class_names: Sequence[str],
+    tested: str = "test",
 ) -> None:
     """Refuse an empty part, and classes that there is nothing to learn of.
 
@@ -75,6 +79,7 @@ def refuse_parts(
         parts: Indices of images by part.
         labels: Of all images.
         class_names: In the order of the labels.
+        tested: What the data call the images of the test.
     """
     if not len(parts["train"]):
         raise UserError(
@@ -89,8 +94,8 @@ def refuse_parts(
                 "bring more images, or raise its fraction"
             )
     learned = set(labels[parts["train"]])
-    for name in ("val", "test"):
-        for label in sorted(set(labels[parts[name]]) - learned):
+    for part, name in (("val", "val"), ("test", tested)):
+        for label in sorted(set(labels[parts[part]]) - learned):
             raise UserError(
                 f"data {data}: class {class_names[label]} has {name} images but no training "
                 f"images; bring some, or take it out of {name} (names of classes must agree in "

@@ -32,6 +32,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
+from raynas.storage.outcome_rows import is_on_all, networks_of
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
@@ -203,7 +204,8 @@ class Exports:
                 "search": settings.search.strategy,
                 "seed": self._run["seed"],
                 "rank": outcome["rank"],
-                "networks": len(self._outcomes),
+                "networks": len({row["architecture"] for row in self._outcomes}),
+                "trained_on": "all" if is_on_all(outcome) else "train",
                 "epochs": outcome["epochs"],
                 "git_commit": self._run["git_commit"],
                 "versions": json.loads(self._run["versions"]),
@@ -267,9 +269,7 @@ def export_finished(
 ) -> None:
     """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
     made = 0
-    for outcome in store.rows("outcomes"):
-        if outcome["status"] != "finished":
-            continue
+    for outcome in networks_of(store.rows("outcomes")):
         try:
             exports = exports_of(store, space, dataset)
             if not exports.is_made(outcome):

@@ -9,6 +9,7 @@ from raynas.recording.outcomes import SEARCH_STATE
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.reuse import PRETRAINING
 from raynas.settings.settings import Settings
+from raynas.storage.outcome_rows import name_of_row
 from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole
@@ -95,7 +96,7 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
         return lost
     outcomes = store.rows("outcomes")
     needed = _needed(settings)
-    if any(store.has(checkpoint_path(row["architecture"])) for row in outcomes):
+    if any(store.has(checkpoint_path(name_of_row(row))) for row in outcomes):
         needed.append("trials")  # which nothing else could tell
     tables = [f"tables/{name}" for name in needed if not store.parts(name)]
     models = [row["checkpoint"] for row in outcomes if row["status"] == "finished"]

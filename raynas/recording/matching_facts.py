@@ -6,7 +6,7 @@ from typing import Any
 
 from raynas.storage.plan_facts import PlanFacts
 
-IMAGES = ("classes", "channels", "resolution", "train", "val", "test", "skipped")
+IMAGES = ("keeps_val", "classes", "channels", "resolution", "train", "val", "test", "skipped")
 """What must agree where images are the same; the rest follows from them."""
 _LATER = ("mean", "std", "space_digest")  # runs of an older raynas may lack them
 _NOISE = 1e-6  # of sums in another order
@@ -18,6 +18,15 @@ def other_facts(recorded: PlanFacts, facts: PlanFacts) -> Iterator[tuple[str, An
         before, now = getattr(recorded, name), getattr(facts, name)
         if not (_agree(before, now) or (name in _LATER and None in (before, now))):
             yield name, before, now
+
+
+def changed_roles(recorded: PlanFacts, facts: PlanFacts) -> str | None:
+    """Return that the images called validation serve for something else now; None: they do not."""
+    if recorded.keeps_val == facts.keeps_val:
+        return None
+    if facts.keeps_val:
+        return "its val/ served for choices when it began, and is kept for the test now"
+    return "its val/ was kept for the test when it began, and its data name another test now"
 
 
 def _agree(before: Any, now: Any) -> bool:

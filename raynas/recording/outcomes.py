@@ -14,6 +14,7 @@ from raynas.recording.rows import architecture_rows, ranked_outcomes, with_front
 from raynas.search.evolution import Evolution, Scored
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
+from raynas.storage.outcome_rows import TrainedOn, in_order, is_on_all, name_of_row
 from raynas.storage.run_store import RunStore
 from raynas.terminal.progress_bars import Advance
 
@@ -30,7 +31,7 @@ class TrialEnd:
     Attributes:
         architecture: What it trained.
         epochs: Epochs that it finished.
-        val_accuracy: After the last of them; None if there was none.
+        val_accuracy: After the last of them; None if there was none, or no validation images.
         test_accuracy: None unless it finished.
         status: finished, stopped (by the scheduler) or failed.
         error: The last lines of its traceback, or None.
@@ -38,6 +39,7 @@ class TrialEnd:
         val_balanced_accuracy: Like val_accuracy, the mean of the classes' recalls.
         test_balanced_accuracy: Likewise.
         test_images: How many images the test had; None unless it finished.
+        trained_on: The images that it was trained on.
     """
 
     architecture: str
@@ -50,6 +52,7 @@ class TrialEnd:
     val_balanced_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
     test_images: int | None = None
+    trained_on: TrainedOn = "train"
 
 
 def known_scores(store: RunStore) -> dict[str, float]:
@@ -144,19 +147,38 @@ class Outcomes:
         self._costs = costs
         self._goals = goals
         self._space = space
-        self._rows = {row["architecture"]: row for row in store.rows("outcomes")}
+        self._rows = {name_of_row(row): row for row in store.rows("outcomes")}
 
-    def settled(self) -> list[Architecture]:
+    def settled(self, trained_on: TrainedOn = "train") -> list[Architecture]:
         """Return the architectures that need no trial any more.
 
         Failed ones are tried again; one whose weights are lost begins at its checkpoint.
+
+        Args:
+            trained_on: The images that trials train on.
         """
         return [
-            Architecture.parse(text)
-            for text, row in self._rows.items()
-            if row["status"] == "stopped"
-            or (row["status"] == "finished" and self._store.has(row["checkpoint"]))
+            Architecture.parse(row["architecture"])
+            for row in self._rows.values()
+            if is_on_all(row) == (trained_on == "all") and self._is_settled(row)
         ]
+
+    def _is_settled(self, row: dict[str, Any]) -> bool:
+        status = row["status"]
+        return status == "stopped" or (status == "finished" and self._store.has(row["checkpoint"]))
+
+    def best(self, count: int) -> dict[Architecture, float]:
+        """Return the first-ranked architectures of those trained to their end, and their scores.
+
+        Args:
+            count: How many, at most.
+        """
+        firsts = [
+            row
+            for row in in_order(ranked_outcomes(self._rows.values()))
+            if row["status"] == "finished" and not is_on_all(row)
+        ]
+        return {Architecture.parse(row["architecture"]): row["score"] for row in firsts[:count]}
 
     def add(self, end: TrialEnd, score_of: ScoreOf) -> None:
         """Take in how a trial ended, with the score for which it was chosen.
@@ -173,7 +195,7 @@ class Outcomes:
         }
         if self._space and (genotype := self._space.genotype_text(architecture)):
             row["genotype"] = genotype
-        self._rows[end.architecture] = row
+        self._rows[name_of_row(row)] = row
         rows = ranked_outcomes(self._rows.values())
         if self._goals:
             rows = with_front(rows, self._costs, self._goals)

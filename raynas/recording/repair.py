@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 from raynas.recording.damage import damaged
+from raynas.storage.outcome_rows import is_on_all, name_of_row
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
 
@@ -41,13 +42,14 @@ def rebuild_trials(store: RunStore) -> None:
     """Write the epochs of trials that have ended and have none in the table ``trials``."""
     known = set(store.parts("trials"))
     for row in store.rows("outcomes"):
-        text = row["architecture"]
-        path = checkpoint_path(text)
-        if text in known or row["status"] == "failed" or not is_whole(store, path):
+        text, trained_on = row["architecture"], "all" if is_on_all(row) else "train"
+        name = name_of_row(row)
+        path = checkpoint_path(name)
+        if name in known or row["status"] == "failed" or not is_whole(store, path):
             continue
         history = json.loads(read_metadata(store.read_bytes(path))["history"])
-        rows = [{"trial": None, "architecture": text, **epoch} for epoch in history]
-        store.append("trials", rows, part=text)
+        own = {"trial": None, "architecture": text, "trained_on": trained_on}
+        store.append("trials", [own | epoch for epoch in history], part=name)
 
 
 def warning_of_loss(lost: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Beginning a run with the pretraining of another one that trained the same supernet."""
 
 from raynas.errors import UserError
-from raynas.recording.matching_facts import other_facts
+from raynas.recording.matching_facts import changed_roles, other_facts
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.settings.settings import Settings, decides_supernet, differences
 from raynas.settings.stage_inputs import differing_plans
@@ -60,6 +60,8 @@ def refuse_foreign(source: RunStore, settings: Settings, facts: PlanFacts | None
             f"--pretrained {source.uri}: it trained another supernet ({'; '.join(differing)}); "
             "leave the flag out, or give the recorded settings"
         )
+    if facts and (changed := changed_roles(before, facts)):
+        raise UserError(f"--pretrained {source.uri}: {changed}; leave the flag out")
     for name, was, now in other_facts(before, facts) if facts else ():
         raise UserError(
             f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "

@@ -23,6 +23,7 @@ from raynas.search.indicators import Indicators
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
+from raynas.storage.outcome_rows import in_order, is_on_all
 from raynas.storage.plan_facts import PlanFacts
 
 Rows = list[dict[str, Any]]
@@ -183,26 +184,35 @@ def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:
 
 
 def ranked_outcomes(rows: Iterable[dict[str, Any]]) -> Rows:
-    """Return outcomes with their ranks: finished ones by validation accuracy, failed ones last."""
+    """Return outcomes with their ranks: finished ones by validation accuracy, failed ones last.
+
+    A network that was trained on all images as well, where no accuracy says anything, has the rank
+    of its first training in both of its outcomes.
+    """
+    rows = list(rows)
     order = {"finished": 0, "stopped": 1, "failed": 2}
+    networks = {row["architecture"]: row for row in sorted(rows, key=is_on_all, reverse=True)}
     best_first = sorted(
-        rows,
+        networks.values(),
         key=lambda row: (
             order[row["status"]],
             -(row["val_accuracy"] or 0.0),
             -(row["score"] or 0.0),
         ),
     )
-    return [{**row, "rank": rank} for rank, row in enumerate(best_first, start=1)]
+    ranks = {row["architecture"]: rank for rank, row in enumerate(best_first, start=1)}
+    return in_order({**row, "rank": ranks[row["architecture"]]} for row in rows)
 
 
 def with_front(rows: Rows, costs: CostTable, goals: Sequence[Kind]) -> Rows:
-    """Return outcomes that say whether another one dominates them; None: not trained to the end.
+    """Return outcomes that say whether another one dominates them; None: nothing tells.
+
+    Nothing does of a network that was not trained to its end, nor of its training on all images.
 
     On the front nothing is at least as accurate on the validation images and as cheap, and better
     in one of them.
     """
-    finished = [row for row in rows if row["status"] == "finished"]
+    finished = [row for row in rows if row["status"] == "finished" and not is_on_all(row)]
     points = [
         (-row["val_accuracy"], *map(costs.of(Architecture.parse(row["architecture"])).of, goals))
         for row in finished
@@ -210,8 +220,7 @@ def with_front(rows: Rows, costs: CostTable, goals: Sequence[Kind]) -> Rows:
     first = next(pareto.fronts(np.array(points, dtype=np.float64)), ())
     best = {finished[place]["architecture"] for place in first}
     return [
-        row | {"on_front": row["architecture"] in best if row["status"] == "finished" else None}
-        for row in rows
+        row | {"on_front": row["architecture"] in best if row in finished else None} for row in rows
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from raynas.costs.costs import CostTable
 from raynas.errors import UserError
-from raynas.recording.matching_facts import other_facts
+from raynas.recording.matching_facts import changed_roles, other_facts
 from raynas.recording.outcomes import known_scores
 from raynas.recording.reuse import is_pretrained
 from raynas.settings.settings import Settings, differences
@@ -59,6 +59,8 @@ class Earlier:
         self._refuse_other_costs(costs)
 
     def _refuse_other_images(self) -> None:
+        if changed := changed_roles(*self._plans):
+            raise UserError(f"--from {self.source.uri}: {changed}; leave the flag out")
         differing = differences(
             self._recorded, self._settings, lambda name: name in {"space", "data", "seed"}
         )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.settings import Settings
 from raynas.storage.lock import is_held
+from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
@@ -38,13 +39,15 @@ def progress(store: RunStore) -> Progress:
 
 def _words(store: RunStore, run: dict[str, Any]) -> str:
     settings, plan = Settings.from_json(run["settings"]), PlanFacts.from_json(run["plan"])
-    outcomes, epochs = store.table("outcomes", ["status"]), _count(store, "trials", "epoch")
-    if len(outcomes) or epochs:
-        done, wanted = len(outcomes), settings.num_winners if run["settings"] else None
-        failed = outcomes["status"].to_pylist().count("failed")
+    outcomes, epochs = store.rows("outcomes"), _count(store, "trials", "epoch")
+    if outcomes or epochs:
+        again = sum(map(is_on_all, outcomes)) if settings.num_finals else 0
+        done, wanted = len(outcomes) - again, settings.num_winners if run["settings"] else None
+        failed = [row["status"] for row in outcomes].count("failed")
         rest = f" of {wanted}" if wanted and wanted >= done else ""
         bad = f", {failed} of them failed" if failed else ""
-        return f"{done}{rest} networks are retrained{bad}, after {epochs:,} epochs in all"
+        more = f", {again} of {settings.num_finals} once more" if settings.num_finals else ""
+        return f"{done}{rest} networks are retrained{more}{bad}, after {epochs:,} epochs in all"
     scored, checked = _count(store, "architectures", "order"), _count(store, "checks", "score")
     is_differentiable = settings.search.traits.is_differentiable
     if scored:

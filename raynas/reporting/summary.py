@@ -12,6 +12,7 @@ from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
 from raynas.reporting.queries import last_epochs
 from raynas.reporting.rank_correlation import Agreement, checked
+from raynas.storage.outcome_rows import in_order, is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import Usage
@@ -23,7 +24,7 @@ PAGE = "report.html"
 
 def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
-    outcomes = sorted(store.rows("outcomes"), key=lambda row: row["rank"])
+    outcomes = in_order(store.rows("outcomes"))
     console.print(_outcomes_table(store, outcomes))
     said = (
         interval_lines(outcomes),
@@ -42,7 +43,9 @@ def print_report(store: RunStore, console: Console) -> None:
     print(f"run folder: {store.uri}")  # noqa: T201 - the same
 
 
-def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: bool) -> list[Column]:
+def outcome_columns(
+    val: str, test: str, balanced: tuple[str, ...], latency: bool, on_all: bool = False
+) -> list[Column]:
     """Return the columns of a table of outcomes, the least important of which go first.
 
     Args:
@@ -50,6 +53,7 @@ def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: boo
         test: Heading of test accuracies.
         balanced: Headings of the balanced ones, if they are shown.
         latency: Whether latencies are.
+        on_all: Whether it is that a network was trained on all images.
     """
     return [
         Column("rank", lesser=1),
@@ -61,6 +65,7 @@ def outcome_columns(val: str, test: str, balanced: tuple[str, ...], latency: boo
         Column(val, lesser=2),
         Column(test, lesser=3),
         *(Column(name, lesser=5) for name in balanced),
+        *([Column("trained\non", is_text=True)] if on_all else []),
         Column("epochs", lesser=9),
         Column("status", is_text=True, lesser=4),
     ]
@@ -73,6 +78,7 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
     if is_imbalanced(facts):
         accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
     latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
+    on_all = any(map(is_on_all, outcomes))
     val, test, *balanced = accuracies
     rows = [
         (
@@ -83,12 +89,13 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
             show_quantity(row["params"]),
             *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
             *(_share(row[column]) for column in accuracies.values()),
+            *([row["trained_on"] or "train"] if on_all else []),
             str(row["epochs"]),
             row["status"],
         )
         for row in outcomes
     ]
-    columns = outcome_columns(val, test, tuple(balanced), bool(latencies))
+    columns = outcome_columns(val, test, tuple(balanced), bool(latencies), on_all)
     return TextTable(columns, rows, f"Outcomes of {store.name}")
 
 

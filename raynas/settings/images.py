@@ -23,9 +23,11 @@ class ImageSettings:
     more, or which Parquet files; none: names say no part; unset: folders that are called so and
     hold the same folders, and files that are called so."""
     val_fraction: Annotated[float, Interval("(0, 1)")] = 0.15
-    """Share of the training images held out for validation where the data names no split."""
+    """Share of the training images on which choices are made where the data name no validation
+    part, or keep it for the test, having no other; then at most 50 images of a class."""
     test_fraction: Annotated[float, Interval("(0, 1)")] = 0.2
-    """Share of all images held out for the test where the data names no split."""
+    """Share of all images held out for the test where the data name neither test nor validation
+    part; a validation part alone is kept for the test."""
     bits: Annotated[int, Interval("[8, 16]")] | None = None
     """Bits of grey 16-bit images that hold numbers, 12 of many cameras and scanners, of which the
     upper eight are used and what is above is white; unset: all 16."""

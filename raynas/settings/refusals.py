@@ -25,6 +25,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     _refuse_misfits(pretrain, search)
     _refuse_other_gpus(settings.retrain)
     _refuse_endless_rise(settings.retrain)
+    _refuse_idle_finals(settings)
     _refuse_squares_to_cut(settings)
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
@@ -125,6 +126,21 @@ def _refuse_endless_rise(retrain: RetrainSettings) -> None:
             f"--retrain.warmup-epochs {retrain.warmup_epochs:g} with --retrain.epochs "
             f"{retrain.epochs}: wanted less, since the rate falls after it has risen; lower it, or "
             "raise --retrain.epochs"
+        )
+
+
+def _refuse_idle_finals(settings: "Settings") -> None:
+    """Refuse more final trainings than there are networks, and some where there are none."""
+    finals, networks = settings.retrain.final_k, settings.num_winners
+    if finals > 1 and settings.retrain.on == "train":
+        raise UserError(
+            f"--retrain.final-k {finals} with --retrain.on train: no network is trained once more; "
+            "use --retrain.on all, or leave --retrain.final-k out"
+        )
+    if finals > networks:
+        raise UserError(
+            f"--retrain.final-k {finals}: the run retrains {networks} networks, wanted no more "
+            "than these; lower it, or raise --retrain.top-k"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from raynas.settings.ranges import GpuShare, Interval
+from raynas.storage.outcome_rows import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,13 @@ class RetrainSettings:
 
     top_k: Annotated[int, Interval("[1, inf)")] = 3
     """Best architectures to retrain."""
+    on: TrainedOn = "train"
+    """Images that what a run recommends is trained on: train, or all: once networks are ranked, the
+    first of them is trained once more on training and validation images, whose accuracy is that of
+    the test alone; where one network is retrained and nothing has to be chosen, it is trained so at
+    once."""
+    final_k: Annotated[int, Interval("[1, inf)")] = 1
+    """Networks that are trained once more on all images, the first-ranked ones."""
     epochs: Annotated[int, Interval("[1, inf)")] = 15
     """Passes over the training images."""
     batch: Annotated[int, Interval("[2, inf)")] = 64

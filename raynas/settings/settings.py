@@ -24,6 +24,7 @@ from raynas.settings.refusals import refuse_unworkable
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.stage_inputs import decides
+from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.uris import shown_within
 
 
@@ -92,6 +93,20 @@ class Settings:
         if self.search.traits.is_differentiable:
             return min(self.retrain.top_k, self.differentiable.seeds)
         return len(self.architecture) or self.retrain.top_k
+
+    @property
+    def first_trained_on(self) -> TrainedOn:
+        """The images of the first training of a network: all of them where nothing is chosen.
+
+        A calibrated search and ASHA learn from validation accuracies, of however few networks.
+        """
+        learns = self.search.traits.learns_from_trials or self.retrain.scheduler == "asha"
+        return "train" if self.num_winners > 1 or learns else self.retrain.on
+
+    @property
+    def num_finals(self) -> int:
+        """The networks that are trained once more, on all images, when they are ranked."""
+        return self.retrain.final_k if self.retrain.on != self.first_trained_on else 0
 
     @property
     def supernet(self) -> str:
@@ -183,6 +198,8 @@ _LATER = {
     ("retrain.cutout", 0),
     ("retrain.auxiliary", 0.0),
     ("retrain.class-weights", "none"),
+    ("retrain.on", "train"),
+    ("retrain.final-k", 1),
 }
 
 

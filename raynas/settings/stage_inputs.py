@@ -155,6 +155,8 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "differentiable.seeds",
             "differentiable.scheduler",
             "retrain.top-k",
+            "retrain.on",
+            "retrain.final-k",
             "retrain.scheduler",
             "retrain.asha-grace-epochs",
             "retrain.asha-reduction",

@@ -18,6 +18,8 @@ class PlanFacts:
         train: Images to train.
         val: Images to validate.
         test: Images to test.
+        keeps_val: Whether these are what the data call validation, and ``val`` is cut off what
+            they train on; runs of a raynas that made choices on them have recorded nothing.
         skipped: Images that cannot be read.
         ignored: Endings of files that are no images, with their numbers.
         passed_over: What else was left out.
@@ -40,6 +42,7 @@ class PlanFacts:
     train: int = 0
     val: int = 0
     test: int = 0
+    keeps_val: bool = False
     skipped: Sequence[str] = ()
     ignored: Sequence[str] = ()
     passed_over: Sequence[str] = ()

@@ -13,6 +13,7 @@ _STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _TIME = pa.timestamp("us", tz="UTC")
 _LATENCY = (_FLOAT, "milliseconds by the run's table of latencies; null: it had none")
 _MACS, _PARAMS = (_INT, "multiply-adds of an image"), (_INT, "parameters")
+_TRAINED_ON = (_STRING, "train, or all: validation images, too, so no accuracy there; null: train")
 _ERROR = (_STRING, "why it failed; null: it did not")
 
 
@@ -51,10 +52,7 @@ SCHEMAS: dict[str, pa.Schema] = {
                 "JSON by stage: seconds, low_seconds, high_seconds, gpu_hours, written_bytes",
             ),
             "spent": (_STRING, "JSON by stage: seconds, gpu_hours, written_bytes"),
-            "plan": (
-                _STRING,
-                "JSON: what was read from images and cluster, such as classes in label order",
-            ),
+            "plan": (_STRING, "JSON: what was read of images, such as classes, and cluster"),
         },
     ),
     "images": _table(
@@ -207,6 +205,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "seconds": (_FLOAT, "time of the epoch"),
             "learning_rate": (_FLOAT, "at the epoch's end"),
             "val_balanced_accuracy": (_FLOAT, "mean of the classes' recalls, in [0, 1]"),
+            "trained_on": _TRAINED_ON,
         },
     ),
     "calibration": _table(
@@ -224,7 +223,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "outcomes": _table(
         "an architecture that was retrained",
         {
-            "rank": (_INT, "by validation accuracy, from 1"),
+            "rank": (_INT, "of the network by validation accuracy, from 1"),
             "architecture": (_STRING, "a candidate index per layer"),
             "score": (_FLOAT, "for which it was chosen; null: a person named it"),
             "macs": _MACS,
@@ -241,6 +240,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "test_balanced_accuracy": (_FLOAT, "the same of the test"),
             "test_images": (_INT, "images of the test, for the accuracy's interval"),
             "genotype": (_STRING, "of a network of cells, for people; null: layers in a chain"),
+            "trained_on": _TRAINED_ON,
         },
     ),
 }

@@ -11,14 +11,14 @@ from raynas.storage.run_store import RunStore
 _LENGTH_BYTES = 8
 
 
-def checkpoint_path(architecture: str) -> str:
-    """Return where a trial keeps what continuing needs."""
-    return f"checkpoints/{architecture}.safetensors"
+def checkpoint_path(training: str) -> str:
+    """Return where a training, by its name, keeps what continuing needs."""
+    return f"checkpoints/{training}.safetensors"
 
 
-def model_path(architecture: str) -> str:
-    """Return where the weights of a finished trial lie."""
-    return f"models/{architecture}.safetensors"
+def model_path(training: str) -> str:
+    """Return where the weights of a finished training lie."""
+    return f"models/{training}.safetensors"
 
 
 def read_metadata(content: bytes) -> dict[str, str]:

@@ -46,7 +46,8 @@ class Epoch:
         epoch: Its number, from 1.
         train_loss: Mean of what is minimised: cross-entropy with label smoothing, and of weighted
             classes, mixed images and a second head where settings have them.
-        val_loss: Mean cross-entropy on the validation part, of the averaged weights.
+        val_loss: Mean cross-entropy on the validation part, of the averaged weights; None where
+            that has no images, as for the accuracies.
         val_accuracy: Share of validation images classified correctly, in [0, 1].
         seconds: Wall time of training and validation.
         learning_rate: At its end.
@@ -56,8 +57,8 @@ class Epoch:
 
     epoch: int
     train_loss: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     seconds: float
     learning_rate: float
     val_balanced_accuracy: float | None = None
@@ -127,7 +128,7 @@ class Retraining:
         return self._network if self._averaged is None else self._averaged.module
 
     def run_epoch(self) -> Epoch:
-        """Train for one epoch and look at the validation part.
+        """Train for one epoch and look at the validation part, if there is one.
 
         Raises:
             StageError: The loss is not finite any more.
@@ -148,12 +149,12 @@ class Retraining:
         self._group.average_statistics([self._learning, self.evaluated], self._share)
         if self.epoch + 1 == self._settings.epochs and self._settings.recalibration_batches:
             self._recalibrate()
-        val = self.evaluate("val")
+        val = self.evaluate("val") if len(self._dataset.val) else None
         rate = self._optimiser.param_groups[0]["lr"]
         seconds = time.monotonic() - started
-        epoch = Epoch(
-            self.epoch + 1, train_loss, val.loss, val.accuracy, seconds, rate, val.balanced_accuracy
-        )
+        loss, accuracy = (val.loss, val.accuracy) if val else (None, None)
+        balanced = val.balanced_accuracy if val else None
+        epoch = Epoch(self.epoch + 1, train_loss, loss, accuracy, seconds, rate, balanced)
         self.history.append(epoch)
         return epoch
 

@@ -11,6 +11,7 @@ from raynas.spaces.architecture import Architecture
 from raynas.spaces.digest import refuse_other_space
 from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
+from raynas.storage.outcome_rows import networks_of
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import read_model
@@ -65,7 +66,8 @@ def load_network(
 
     Args:
         folder: The run folder, a path or URI.
-        architecture: Its text, such as 3-0-5; None: the best by validation accuracy.
+        architecture: Its text, such as 3-0-5; None: the best by validation accuracy. Where it was
+            trained on all images at last, these are its weights.
         space: The file of the run's space, which is executed; None: raynas ships it.
 
     Raises:
@@ -73,11 +75,7 @@ def load_network(
             or the run had a space of its own and none is given.
     """
     store = RunStore.open(folder)
-    finished = {
-        row["architecture"]: row
-        for row in sorted(store.rows("outcomes"), key=lambda row: row["rank"])
-        if row["status"] == "finished"
-    }
+    finished = {row["architecture"]: row for row in networks_of(store.rows("outcomes"))}
     chosen = architecture or next(iter(finished), "no network")
     if chosen not in finished:
         raise UserError(

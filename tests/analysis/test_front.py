@@ -160,7 +160,7 @@ def test_axes_say_what_they_measure(small_run: InventedRun) -> None:
 
 
 def test_runs_without_a_finished_outcome_are_refused(invent: Callable[..., InventedRun]) -> None:
-    with pytest.raises(UserError, match="no finished row in table outcomes yet"):
+    with pytest.raises(UserError, match="no finished row in table outcomes"):
         panel(invent(), [outcome(1, 100, 0.9, status="stopped")])
 
 

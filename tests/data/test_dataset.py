@@ -198,16 +198,33 @@ class TestBrokenFiles:
 
 class TestSplits:
     @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
-    def test_validation_images_stay_where_the_data_puts_them(
+    def test_validation_images_without_test_images_are_kept_for_the_test(
         self, tmp_path: Path, name: str
     ) -> None:
         numbered_tree(tmp_path / "train", per_class=10)
         numbered_tree(tmp_path / name, per_class=3, first=100)
         dataset = load(str(tmp_path))
 
-        assert sorted(brightness(dataset.val)) == list(range(100, 109))
-        assert sorted(brightness(dataset.train) + brightness(dataset.test)) == list(range(30))
-        assert len(dataset.test) == 6
+        assert dataset.keeps_val
+        assert sorted(brightness(dataset.test)) == list(range(100, 109))
+        assert sorted(brightness(dataset.train) + brightness(dataset.val)) == list(range(30))
+        assert len(dataset.val) == 6
+
+    def test_a_share_leaves_all_of_a_validation_part_that_is_the_test(self, tmp_path: Path) -> None:
+        numbered_tree(tmp_path / "train", per_class=20)
+        numbered_tree(tmp_path / "val", per_class=9, first=100)
+        dataset = load(str(tmp_path), share=0.5)
+
+        assert sorted(brightness(dataset.test)) == list(range(100, 127))
+        assert 15 < len(dataset.train) + len(dataset.val) < 45
+
+    def test_a_class_of_such_a_part_alone_is_refused_by_the_name_of_the_part(
+        self, tmp_path: Path
+    ) -> None:
+        numbered_tree(tmp_path / "train", per_class=10)
+        numbered_tree(tmp_path / "val", per_class=3, classes=4)
+
+        assert "class3 has val images but no training images" in refusal(str(tmp_path))
 
     def test_three_named_parts_are_taken_as_they_are(self, tmp_path: Path) -> None:
         for name, first in (("train", 0), ("val", 100), ("test", 200)):
@@ -567,7 +584,7 @@ def test_photographs_of_odd_sizes_become_the_space_s_squares() -> None:
 
     assert dataset.class_names == ("birds", "dogs", "food", "reptiles")
     assert (dataset.channels, dataset.resolution, dataset.skipped) == (3, 64, ())
-    assert counts == {"train": [16] * 4, "val": [8] * 4, "test": [4] * 4}
+    assert counts == {"train": [17] * 4, "val": [3] * 4, "test": [8] * 4}  # val/ is the test
     assert 0.1 < dataset.std.min() < dataset.std.max() < 0.4
     assert fingerprint(dataset) == fingerprint(load(data, usual=64))
 

@@ -206,6 +206,22 @@ def test_epochs_of_trials_are_made_again_from_their_checkpoints(store: RunStore)
     assert found == [(NET, 1, 0.5), (NET, 2, 0.75)]
 
 
+def test_epochs_of_a_training_on_all_images_are_made_again_beside_the_others(
+    store: RunStore,
+) -> None:
+    again = {"architecture": NET, "status": "finished", "trained_on": "all"}
+    store.append("outcomes", [*store.rows("outcomes"), again], "outcomes")
+    history = json.dumps([{"epoch": 1, "train_loss": 0.5, "val_accuracy": None}])
+    content = safetensors.torch.save({}, metadata={"history": history})
+    store.write_bytes(checkpoint_path(f"{NET}-all"), content)
+    store.drop("trials", lambda _: True)
+    rebuild_trials(store)
+
+    found = {(row["trained_on"], row["epoch"], row["val_accuracy"]) for row in store.rows("trials")}
+    assert found == {("train", 1, 0.5), ("train", 2, 0.75), ("all", 1, None)}
+    assert sorted(store.parts("trials")) == [NET, f"{NET}-all"]
+
+
 @pytest.mark.parametrize("left", ["tables/outcomes/a.parquet", checkpoint_path(NET)])
 def test_a_folder_whose_run_is_not_known_is_refused_and_never_continued(
     tmp_path: Path, left: str

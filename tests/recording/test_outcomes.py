@@ -271,6 +271,49 @@ class TestOutcomes:
         store.delete(f"models/{good}.safetensors")
         assert set(outcomes.settled()) == {weak}  # its weights are lost
 
+    def test_a_training_on_all_images_has_a_row_of_its_own_and_settles_no_other_training(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        good, weak, cut = (scored.child.architecture for scored in evolution.ranked()[:3])
+        outcomes, store = self.open(tmp_path), RunStore(str(tmp_path))
+        for architecture, accuracy in ((weak, 0.4), (good, 0.5)):
+            outcomes.add(finished(architecture, accuracy), score_of)
+            store.write_bytes(f"models/{architecture}.safetensors", b"weights")
+        outcomes.add(TrialEnd(str(cut), 1, 0.9, None, "stopped"), score_of)
+
+        assert list(outcomes.best(1).items()) == [(good, score_of(good))]
+        assert list(outcomes.best(9)) == [good, weak]  # what was stopped says nothing
+        assert outcomes.settled("all") == []
+        path = f"models/{good}-all.safetensors"
+        final = TrialEnd(
+            str(good), 2, None, 0.6, "finished", checkpoint=path, test_images=9, trained_on="all"
+        )
+        outcomes.add(final, score_of)
+        store.write_bytes(path, b"weights")
+
+        again = self.open(tmp_path)
+        assert again.settled("all") == [good]
+        assert set(again.settled()) == {good, weak, cut}
+        assert list(again.best(9)) == [good, weak]
+        assert [(row["architecture"], row["trained_on"]) for row in self.rows(tmp_path)] == [
+            *((str(good), "all"), (str(good), "train")),
+            *((str(weak), "train"), (str(cut), "train")),
+        ]
+
+    def test_outcomes_of_a_raynas_without_such_trainings_are_trainings_on_the_training_part(
+        self, tmp_path: Path, evolution: Evolution
+    ) -> None:
+        architecture = evolution.ranked()[0].child.architecture
+        self.open(tmp_path).add(finished(architecture, 0.5), score_of)
+        store = RunStore(str(tmp_path))
+        store.write_bytes(f"models/{architecture}.safetensors", b"weights")
+        (row,) = self.rows(tmp_path)
+        store.append("outcomes", [row | {"trained_on": None}], "outcomes")
+
+        assert self.open(tmp_path).settled() == [architecture]
+        assert self.open(tmp_path).settled("all") == []
+        assert list(self.open(tmp_path).best(1)) == [architecture]
+
     def test_a_failed_trial_that_succeeds_later_has_one_row(
         self, tmp_path: Path, evolution: Evolution
     ) -> None:
@@ -292,7 +335,12 @@ class TestOutcomes:
             outcomes.add(finished(architecture, accuracy), score_of)
         outcomes.add(TrialEnd(str(last), 1, 0.9, None, "stopped"), score_of)
 
-        found = {row["architecture"]: row["on_front"] for row in self.rows(tmp_path)}
+        outcomes.add(TrialEnd(str(middle), 2, None, 0.99, "finished", trained_on="all"), score_of)
+
+        *_, middle_again = [row for row in self.rows(tmp_path) if row["trained_on"] == "all"]
+        assert middle_again["on_front"] is None  # no accuracy tells
+        rows = [row for row in self.rows(tmp_path) if row["trained_on"] == "train"]
+        found = {row["architecture"]: row["on_front"] for row in rows}
         assert found == {str(cheap): True, str(middle): False, str(dear): True, str(last): None}
 
     def test_networks_of_cells_have_their_genotype_beside_the_architecture(

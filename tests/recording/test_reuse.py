@@ -78,6 +78,14 @@ def test_a_supernet_of_other_images_or_another_space_is_refused(tmp_path: Path) 
     refuse_foreign(source, SETTINGS, facts)  # an older raynas recorded less
 
 
+def test_a_supernet_of_a_run_that_made_choices_on_what_is_the_test_now_is_refused(
+    tmp_path: Path,
+) -> None:
+    source, facts = pretrained(tmp_path / "first"), PlanFacts(train=80, shards=2, keeps_val=True)
+    with pytest.raises(UserError, match=r"--pretrained .*: its val/ served for choices when it"):
+        refuse_foreign(source, SETTINGS, facts)
+
+
 def test_who_computes_it_does_not_make_another_supernet(tmp_path: Path) -> None:
     other = replace(SETTINGS, pretrain=replace(SETTINGS.pretrain, workers=7))
 

@@ -151,7 +151,8 @@ def test_architecture_rows_fit_the_table_and_read_back_what_was_scored(tmp_path:
 class TestRanks:
     def outcome(self, status: str, accuracy: float | None, score: float = 0.0) -> dict[str, Any]:
         """Return what matters of an outcome."""
-        return {"status": status, "val_accuracy": accuracy, "score": score}
+        name = f"{status} {accuracy} {score}"
+        return {"architecture": name, "status": status, "val_accuracy": accuracy, "score": score}
 
     def test_finished_trials_come_first_then_stopped_ones_then_failed_ones(self) -> None:
         rows = [
@@ -176,6 +177,30 @@ class TestRanks:
         rows = [self.outcome("finished", 0.5, score) for score in (1.0, 3.0, 2.0)]
 
         assert [row["score"] for row in table_rows.ranked_outcomes(rows)] == [3.0, 2.0, 1.0]
+
+    @given(
+        st.lists(st.tuples(st.none() | st.floats(0, 1), st.floats(-9, 9)), max_size=5, unique=True),
+        st.sets(st.integers(0, 4)),
+        st.sampled_from(["finished", "failed"]),
+    )
+    def test_a_network_that_was_trained_on_all_images_too_keeps_its_rank_and_ranks_no_other(
+        self, networks: list[tuple[float | None, float]], again: set[int], status: str
+    ) -> None:
+        rows = [self.outcome("finished", *network) for network in networks]
+        finals = [
+            rows[at] | {"status": status, "val_accuracy": None, "trained_on": "all"}
+            for at in sorted(again)
+            if at < len(rows)
+        ]
+        alone = table_rows.ranked_outcomes(rows)
+        ranked = table_rows.ranked_outcomes([*finals, *rows])
+        ranks = {row["architecture"]: row["rank"] for row in alone}
+
+        assert [row for row in ranked if "trained_on" not in row] == alone
+        assert all(row["rank"] == ranks[row["architecture"]] for row in ranked)
+        for row in finals:  # what is recommended stands before what it was chosen by
+            both = [each for each in ranked if each["architecture"] == row["architecture"]]
+            assert ("trained_on" in both[0]) == (status == "finished")
 
     @given(
         st.lists(

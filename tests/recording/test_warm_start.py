@@ -60,6 +60,13 @@ def test_of_the_same_settings_everything_is_taken_over(tmp_path: Path) -> None:
     assert earlier.lines() == [f"from      {store.uri}: {taken}"]
 
 
+def test_a_run_that_made_choices_on_what_is_kept_for_the_test_now_is_refused(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match=r"--from .*: its val/ served for choices when it began"):
+        look(earlier_run(tmp_path / "first"), keeps_val=True)
+
+
 @pytest.mark.parametrize(
     ("settings", "lost", "reason"),
     [

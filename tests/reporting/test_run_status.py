@@ -46,6 +46,16 @@ def test_the_words_tell_the_stage_that_came_last(
     assert progress(store).words == words
 
 
+def test_a_network_that_was_trained_once_more_is_told_beside_the_others(tmp_path: Path) -> None:
+    settings = Settings(retrain=RetrainSettings(on="all"))
+    rows = [outcome(1), outcome(1, trained_on="all"), outcome(2, "2-2"), outcome(3, "3-3")]
+    store = make_run(tmp_path, False, settings, outcomes=rows, trials=[EPOCH] * 8)
+
+    assert progress(store).words == (
+        "3 of 3 networks are retrained, 1 of 1 once more, after 8 epochs in all"
+    )
+
+
 def at(seed: int, epoch: int, status: str | None = None) -> dict[str, Any]:
     """Return a row of a differentiable search."""
     return {"seed": seed, "epoch": epoch, "status": status}

@@ -52,6 +52,20 @@ def check(number: int) -> dict[str, Any]:
     }
 
 
+def test_a_training_on_all_images_stands_first_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = outcome(1, trained_on="all", val_accuracy=None, test_accuracy=0.8)
+    text = printed(store_with(tmp_path, outcomes=[outcome(1), outcome(2), final]), capsys)
+    rows = [line.split() for line in text.splitlines() if "-0 " in line]
+
+    assert [row[1] for row in rows] == ["1-0", "1-0", "2-0"]
+    assert rows[0][5:8] == ["-", "0.8000", "all"]
+    assert rows[1][5:8] == ["0.7500", "0.7251", "train"]
+    usual = printed(store_with(tmp_path / "usual", outcomes=[outcome(1)]), capsys)
+    assert "trained" not in usual
+
+
 def printed(store: RunStore, capsys: pytest.CaptureFixture[str]) -> str:
     """Return what the report of a run prints."""
     print_report(store, Console(width=200))

@@ -372,6 +372,8 @@ LATER = (
     "images.crop-aspect",
     "images.evaluation-ratio",
     "retrain.compile",
+    "retrain.on",
+    "retrain.final-k",
 )
 
 
@@ -391,6 +393,59 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     assert Settings(images=ImageSettings(parts="none")).digest != digest
     assert Settings(images=ImageSettings(bits=12)).digest != digest
     assert Settings(retrain=RetrainSettings(compile=True)).digest != digest
+    assert Settings(retrain=RetrainSettings(on="all")).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("retrain", "strategy", "first", "finals"),
+    [
+        ({}, "evolution", "train", 0),
+        ({"top_k": 1}, "evolution", "train", 0),
+        ({"on": "all"}, "evolution", "train", 1),
+        ({"on": "all", "final_k": 3}, "exact", "train", 3),
+        ({"on": "all", "top_k": 1}, "exact", "all", 0),  # nothing to choose: paid for once
+        ({"on": "all", "top_k": 1}, "calibrated", "train", 1),  # which learns from accuracies
+        ({"on": "all", "top_k": 1, "scheduler": "asha"}, "exact", "train", 1),
+    ],
+)
+def test_the_first_training_is_on_all_images_where_nothing_has_to_be_chosen(
+    retrain: dict[str, Any], strategy: Any, first: str, finals: int
+) -> None:
+    search = SearchSettings(strategy=strategy)
+    settings = Settings(search=search, retrain=RetrainSettings(**retrain))
+
+    assert (settings.first_trained_on, settings.num_finals) == (first, finals)
+
+
+def test_of_one_differentiable_search_the_network_is_trained_once() -> None:
+    searches = DifferentiableSettings(seeds=1)
+    settings = Settings(
+        search=SearchSettings(strategy="differentiable"),
+        differentiable=searches,
+        retrain=RetrainSettings(on="all"),
+    )
+
+    assert (settings.first_trained_on, settings.num_finals) == ("all", 0)
+
+
+@pytest.mark.parametrize(
+    ("retrain", "sentence"),
+    [
+        ({"final_k": 2}, "--retrain.final-k 2 with --retrain.on train: no network is trained once"),
+        (
+            {"on": "all", "final_k": 4},
+            "--retrain.final-k 4: the run retrains 3 networks, wanted no more than these",
+        ),
+    ],
+)
+def test_final_trainings_of_networks_that_there_are_not_are_refused(
+    retrain: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Settings(retrain=RetrainSettings(**retrain))
+
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [*INDICATOR_SCORES, "accuracy"])

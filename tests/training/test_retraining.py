@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from raynas.data.dataset import Dataset
+from raynas.data.whole_training_part import with_whole_training_part
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.subnet import subnet
@@ -73,6 +74,26 @@ def rows_of(retraining: Retraining) -> list[tuple[float, ...]]:
         (e.epoch, e.train_loss, e.val_loss, e.val_accuracy, e.learning_rate)
         for e in retraining.history
     ]
+
+
+class TestAllImages:
+    def test_what_is_trained_on_the_validation_images_too_has_no_accuracy_there(self) -> None:
+        dataset = build_dataset(crops=MIRRORED)
+        retraining = begin(with_whole_training_part(dataset))
+        epoch = retraining.run_epoch()
+
+        assert epoch.val_loss is epoch.val_accuracy is epoch.val_balanced_accuracy is None
+        assert math.isfinite(epoch.train_loss)
+        assert retraining.steps_per_epoch == math.ceil((48 + 24) / 16)
+        assert 0 <= retraining.evaluate("test").accuracy <= 1
+        again = begin(with_whole_training_part(dataset))
+        again.restore(retraining.to_bytes())
+        assert again.history == retraining.history
+
+    def test_it_begins_with_the_weights_of_the_first_training(self) -> None:
+        first, final = begin(), begin(with_whole_training_part(build_dataset(crops=MIRRORED)))
+
+        assert first.weights() == final.weights()
 
 
 class TestLearning:

@@ -9,6 +9,7 @@ import math
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.planning.speeds import Speeds
 from raynas.settings.settings import Settings
+from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.usage import StageUsage, Usage
 
 _SPREAD = (0.8, 1.3)  # of the likely time: neighbours, and the moment of the probe
@@ -27,19 +28,22 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: StageUsage)
         speeds: What the probe measured.
         search: The forecast of the strategy.
     """
+    first = settings.first_trained_on
     stages = {
         "pretrain": _pretrain(plan, settings, speeds),
         "search": search,
         "check": _check(plan, settings, speeds),
-        "retrain": _retrain(plan, settings, speeds),
+        "retrain": _retrain(plan, settings, speeds, settings.num_winners, first),
+        "final": _retrain(plan, settings, speeds, settings.num_finals, "all"),
     }
-    networks = settings.num_winners * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
+    trainings = settings.num_winners + settings.num_finals
+    networks = trainings * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
     searched = settings.differentiable.seeds * speeds.search_bytes
     kept = speeds.checkpoint_bytes + searched + networks
     rows = (
         plan.num_steps * _ROW_BYTES["step"]
         + num_scored(plan, settings) * _ROW_BYTES["architecture"]
-        + settings.num_winners * _ROW_BYTES["epoch"]
+        + trainings * _ROW_BYTES["epoch"]
         + _ROW_BYTES["run"]
     )
     used = {name: each for name, each in stages.items() if each.seconds}
@@ -64,18 +68,25 @@ def _check(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     return stage(seconds, min(plan.checkers, settings.check) * plan.gpus_per_trial)
 
 
-def _retrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
-    retrain = settings.retrain
-    waves = math.ceil(settings.num_winners / plan.concurrent)
+def _retrain(
+    plan: Plan, settings: Settings, speeds: Speeds, networks: int, trained_on: TrainedOn
+) -> StageUsage:
+    """Return what the trainings of some networks take; an epoch lasts as its images are many."""
+    if not networks:
+        return stage(0, 0)
+    retrain, facts = settings.retrain, plan.facts
+    longer = 1 + facts.val / facts.train if trained_on == "all" else 1.0
+    epochs = [longer * seconds for seconds in speeds.epochs]
+    waves = math.ceil(networks / plan.concurrent)
     starting = starting_seconds(plan, waves, speeds)
     low, high = sorted(
         waves * (retrain.epochs * epoch + test) + starting
-        for epoch, test in zip(speeds.epochs, speeds.tests, strict=True)
+        for epoch, test in zip(epochs, speeds.tests, strict=True)
     )
-    median, _ = speeds.epochs
+    median, _ = epochs
     saves = max(retrain.epochs * median / max(retrain.checkpoint_seconds, median), 1)
-    saved = settings.num_winners * (_COPIES * saves + 1) * speeds.network_bytes
-    gpus = min(plan.concurrent, settings.num_winners) * plan.gpus_per_trial
+    saved = networks * (_COPIES * saves + 1) * speeds.network_bytes
+    gpus = min(plan.concurrent, networks) * plan.gpus_per_trial
     return stage((low + 3 * high) / 4, gpus, saved, low, high)
 
 

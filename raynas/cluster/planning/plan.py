@@ -18,8 +18,9 @@ from raynas.data.sizes import size_warnings, size_words
 from raynas.errors import UserError
 from raynas.nets.auxiliary import refuse_small_maps
 from raynas.nets.cost import cost_table
-from raynas.recording.matching_facts import other_facts
+from raynas.recording.matching_facts import changed_roles, other_facts
 from raynas.reporting.class_balance import class_warnings
+from raynas.reporting.part_roles import role_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.seeds import VERSION
@@ -192,6 +193,7 @@ def _warnings(
         *size_warnings(space, dataset, settings.images.resolution),
         *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
         *class_warnings(facts),
+        *role_warnings(facts, settings.images),
         *_few_steps(steps, len(dataset.train), settings),
     )
 
@@ -282,6 +284,7 @@ def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> Plan
         train=len(dataset.train),
         val=len(dataset.val),
         test=len(dataset.test),
+        keeps_val=dataset.keeps_val,
         skipped=dataset.skipped,
         ignored=dataset.ignored,
         passed_over=dataset.passed_over,
@@ -303,6 +306,8 @@ def _refuse_other_data(recorded: PlanFacts, facts: PlanFacts) -> None:
             "weights, batches and splits would not fit; choose another --run, or continue it with "
             "that version (runs.versions, runs.git_commit)"
         )
+    if changed := changed_roles(recorded, facts):
+        raise UserError(f"run folder: {changed}; choose another --run")
     for name, before, now in other_facts(recorded, facts):
         raise UserError(
             f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "

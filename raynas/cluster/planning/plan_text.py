@@ -6,6 +6,7 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan
 from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
 from raynas.reporting.class_balance import class_words, name_words
+from raynas.reporting.part_roles import role_words
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
@@ -32,7 +33,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
     networks = f"{settings.num_winners} network{'s' * (settings.num_winners > 1)}"
     sections = {
         "data": f"{shown(settings.data)}: {images}, {len(facts.classes)} classes, {shape}",
-        "parts": ", ".join(facts.parts),
+        "parts": "; ".join(filter(None, (", ".join(facts.parts), role_words(facts)))),
         "sizes": plan.sizes,
         "crops": plan.crops,
         "classes": class_words(facts),
@@ -48,7 +49,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
-        f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}",
+        f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
+        f"{_final_words(plan, settings)}",
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]
@@ -126,6 +128,16 @@ def _worker_words(plan: Plan) -> str:
         return ""
     gpus = f" and {size.gpus:g} GPU" if size.gpus else ""
     return f"each on {size.workers} workers of {size.cpus} CPU{gpus}, "
+
+
+def _final_words(plan: Plan, settings: Settings) -> str:
+    """Return what is trained on the validation images as well, as the end of a sentence."""
+    images = f"on all {plan.facts.train + plan.facts.val:,} training and validation images"
+    if settings.first_trained_on == "all":
+        return f", {images}, since there is nothing to choose"
+    finals = settings.num_finals
+    first = "the first-ranked one" if finals == 1 else f"the {finals} first-ranked ones"
+    return f", then {first} once more {images}" if finals else ""
 
 
 def forecast_line(forecast: Usage) -> str:

@@ -95,7 +95,8 @@ def load_strategy(name: StrategyName) -> SearchStrategy:
 
 def settled(run: Run) -> list[Architecture]:
     """Return the architectures of a run that need no training any more."""
-    return Outcomes(run.store, run.plan.costs, run.settings.search.goals).settled()
+    outcomes = Outcomes(run.store, run.plan.costs, run.settings.search.goals)
+    return outcomes.settled(run.settings.first_trained_on)
 
 
 def write_found(run: Run, found: Sequence[tuple[Architecture, float]], origin: str) -> None:

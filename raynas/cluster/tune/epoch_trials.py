@@ -11,6 +11,7 @@ from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.data.dataset import Dataset
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
+from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
@@ -30,6 +31,8 @@ class TrialInputs:
     """Of a worker; 0: it computes on CPUs."""
     earlier: RunStore | None = None
     """An earlier run whose trainings are the same; a trial begins where that one stopped."""
+    trained_on: TrainedOn = "train"
+    """The images that networks are trained on."""
 
     @property
     def device(self) -> str:

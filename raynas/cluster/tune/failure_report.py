@@ -60,7 +60,8 @@ def failure_text(trial: Any, settings: RetrainSettings | DifferentiableSettings)
 def _subject(config: Mapping[str, Any]) -> str:
     if "seed" in config:
         return f"differentiable search with seed {config['seed']}"
-    return f"architecture {config['architecture']}"
+    on_all = ", trained on all images," if config.get("trained_on") == "all" else ""
+    return f"architecture {config['architecture']}{on_all}"
 
 
 def remedy(trace: str) -> str:

@@ -21,9 +21,11 @@ from raynas.cluster.tune.ray_train import Report
 from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
+from raynas.data.whole_training_part import with_whole_training_part
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
+from raynas.storage.outcome_rows import TrainedOn, is_on_all, training_name
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
@@ -48,7 +50,8 @@ def retrain_trial(
     is the same, so only what that run did not do is left.
     """
     inputs.use_threads()
-    text, dataset, settings = config["architecture"], inputs.dataset, inputs.settings
+    text, trained_on, settings = config["architecture"], inputs.trained_on, inputs.settings
+    dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
     retraining = Retraining(
         inputs.space,
         Architecture.parse(text),
@@ -58,7 +61,8 @@ def retrain_trial(
         inputs.device,
         group,
     )
-    path, store, last = checkpoint_path(text), inputs.store, settings.retrain.epochs
+    name, store, last = training_name(text, trained_on), inputs.store, settings.retrain.epochs
+    path = checkpoint_path(name)
     resume(retraining, path, inputs, group)
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too, and for statistics that are averaged anew
@@ -75,7 +79,7 @@ def retrain_trial(
             counted = written
     test = retraining.evaluate("test")  # the one time that anyone looks at the test part
     if group.rank == 0:
-        store.write_bytes(model_path(text), retraining.weights())
+        store.write_bytes(model_path(name), retraining.weights())
     found = {
         "test_accuracy": test.accuracy,
         "test_balanced_accuracy": test.balanced_accuracy,
@@ -94,13 +98,14 @@ def _progress(retraining: Retraining) -> dict[str, Any]:
 class TrialRecorder(Recorder):
     """Writes the table ``trials`` as epochs arrive and hands on how trials end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is written, and of what
         self,
         store: RunStore,
         settings: RetrainSettings,
         advance: Advance,
         on_end: Callable[[TrialEnd], None],
         concurrent: int = 1,
+        trained_on: TrainedOn = "train",
     ) -> None:
         """Keep where to write and whom to tell.
 
@@ -110,13 +115,16 @@ class TrialRecorder(Recorder):
             advance: Moves the stage's bar on.
             on_end: Told how a trial ended.
             concurrent: Trials at a time.
+            trained_on: The images that they train on.
         """
+        self._trained_on: TrainedOn = trained_on
         self._store = store
         self._settings = settings
         self._advance = advance
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in sorted(store.rows("trials"), key=lambda row: int(row["epoch"])):
-            self._rows[row["architecture"]].append(row)
+            if is_on_all(row) == (trained_on == "all"):
+                self._rows[row["architecture"]].append(row)
         self._done = {text: len(rows) for text, rows in self._rows.items()}  # epochs
         self._ended: set[str] = set()
         self._on_end = on_end
@@ -134,13 +142,20 @@ class TrialRecorder(Recorder):
         text = trial.config["architecture"]
         rows, history = self._rows[text], result["history"]
         rows[: len(history)] = [
-            {"trial": trial.trial_id, "architecture": text, **epoch} for epoch in history
+            {
+                "trial": trial.trial_id,
+                "architecture": text,
+                "trained_on": self._trained_on,
+                **epoch,
+            }
+            for epoch in history
         ]
-        self._store.append("trials", rows, part=text)
+        self._store.append("trials", rows, part=training_name(text, self._trained_on))
         self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere
         self._done[text] = result["epoch"]
-        accuracy = f"{text} {result['val_accuracy']:.3f}"
-        self._advance(sum(self._done.values()), accuracy, self._left())
+        accuracy = result["val_accuracy"]
+        found = "on all images" if accuracy is None else f"{accuracy:.3f}"
+        self._advance(sum(self._done.values()), f"{text} {found}", self._left())
 
     def _left(self) -> float:
         """Return the epochs until the last trial ends; some wait until others have ended."""
@@ -156,10 +171,14 @@ class TrialRecorder(Recorder):
         epochs = last.get("epoch", 0)
         status = "finished" if epochs == self._settings.epochs else "stopped"
         text = trial.config["architecture"]
-        checkpoint = model_path(text) if status == "finished" else None
-        self._ended.add(text)
+        weights = model_path(training_name(text, self._trained_on))
+        checkpoint = weights if status == "finished" else None
         found = {name: last.get(name) for name in (*_VALIDATED, *_TESTED)}
-        self._on_end(TrialEnd(text, epochs, status=status, checkpoint=checkpoint, **found))
+        self._tell_end(text, epochs, status=status, checkpoint=checkpoint, **found)
+
+    def _tell_end(self, text: str, epochs: int, **found: Any) -> None:
+        self._ended.add(text)
+        self._on_end(TrialEnd(text, epochs, trained_on=self._trained_on, **found))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell that the trial failed for good, and why."""
@@ -167,9 +186,8 @@ class TrialRecorder(Recorder):
         last = trial.last_result or {}
         error = failure_text(trial, self._settings)
         text, epochs = trial.config["architecture"], last.get("epoch", 0)
-        self._ended.add(text)
         found = dict.fromkeys(_TESTED) | {name: last.get(name) for name in _VALIDATED}
-        self._on_end(TrialEnd(text, epochs, status="failed", error=error, **found))
+        self._tell_end(text, epochs, status="failed", error=error, **found)
 
 
 def run_trials(  # noqa: PLR0913 - what an experiment is made of

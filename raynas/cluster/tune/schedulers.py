@@ -92,7 +92,8 @@ def known_epochs(store: RunStore, table: str, name: str) -> dict[str, Epochs]:
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     rows = store.table(table, [name, "epoch", "val_accuracy"]).to_pylist()
     for row in sorted(rows, key=lambda row: int(row["epoch"])):
-        if row["epoch"]:  # 0: it failed before it had done one
+        # 0: it failed before it had done one; no accuracy: nothing was left to validate on
+        if row["epoch"] and row["val_accuracy"] is not None:
             found[str(row[name])].append(row)
     return dict(found)
 

@@ -19,6 +19,7 @@ from ray.tune.logger import LoggerCallback
 from raynas.cluster.tune import background_calls
 from raynas.cluster.tune.background_calls import Background, Call
 from raynas.errors import UserError
+from raynas.storage.outcome_rows import training_name
 from raynas.storage.run_store import RunStore
 
 Tracker = Literal["mlflow", "wandb", "tensorboard"]
@@ -122,9 +123,9 @@ class Tracking(tune.Callback):
         self._look()
 
     def _tracked(self, trial: Any) -> _Tracked:
-        architecture = trial.config["architecture"]
-        folder = str(self._folder / architecture)
-        return _Tracked(trial.trial_id, {"architecture": architecture}, folder, self._run)
+        config = trial.config
+        name = training_name(config["architecture"], config.get("trained_on", "train"))
+        return _Tracked(trial.trial_id, {"architecture": name}, str(self._folder / name), self._run)
 
     def _ask(self, call: Call) -> None:
         self._look()

@@ -4,6 +4,7 @@ import json
 
 from raynas.reporting.class_balance import class_warnings, class_words
 from raynas.reporting.page.run_snapshot import RunSnapshot, moment
+from raynas.reporting.part_roles import role_words
 from raynas.storage.plan_facts import PlanFacts
 
 _MOST_CLASSES = 20  # that are named
@@ -47,6 +48,7 @@ def _images(plan: PlanFacts) -> dict[str, str]:
     size = plan.resolution
     return {
         "Images": ", ".join(counts) + (f"; {skipped} could not be read" if skipped else ""),
+        "Parts": role_words(plan),
         "Size of an image": f"{plan.channels} x {size} x {size}",
         "Classes": f"{len(classes)}: {', '.join(classes[:_MOST_CLASSES])}{more}",
         "Images of a class": " ".join([class_words(plan), *class_warnings(plan)]).strip(),

@@ -9,6 +9,7 @@ from raynas.reporting.confidence import wilson
 from raynas.reporting.page.parts import is_missing, percent
 from raynas.reporting.page.run_snapshot import RunSnapshot
 from raynas.spaces.genotype import Genotype
+from raynas.storage.outcome_rows import is_on_all, networks_of
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def accuracy_of(outcome: dict[str, Any], snapshot: RunSnapshot) -> Accuracy:
 def answer(snapshot: RunSnapshot) -> Answer | None:
     """Return the answer of a run; None as long as no network was trained to its end."""
     best = snapshot.best
-    if best is None or is_missing(best["val_accuracy"]):
+    if best is None or (is_missing(best["val_accuracy"]) and is_missing(best["test_accuracy"])):
         return None
     accuracy = accuracy_of(best, snapshot)
     commands, python, note = _use(best, snapshot)
@@ -112,6 +113,7 @@ def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
         "Parameters": show_quantity(best["params"]),
         "Latency": None if latency is None else f"{latency:.3g} ms",
         "Validation accuracy": percent(best["val_accuracy"]) if accuracy.part == "test" else None,
+        "Trained on": "all training and validation images" if is_on_all(best) else None,
         "Balanced test accuracy": _known(best.get("test_balanced_accuracy")),
         "Balanced validation accuracy": _known(best.get("val_balanced_accuracy")),
         "Score of the search": None if is_missing(best["score"]) else f"{best['score']:.4f}",
@@ -129,12 +131,14 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, snapshot: RunSnapshot) -> s
     column = "test_accuracy" if accuracy.part == "test" else "val_accuracy"
     others = [
         row[column]
-        for row in snapshot.outcomes
-        if row is not best and row["status"] == "finished" and not is_missing(row[column])
+        for row in networks_of(snapshot.outcomes)
+        if row["architecture"] != best["architecture"] and not is_missing(row[column])
     ]
     if not others:
         return "It is the only network that was trained to its end."
     chosen = f"It was chosen of {len(others) + 1:,} by its validation accuracy."
+    if is_on_all(best):
+        chosen += " Then it was trained once more, on the validation images as well."
     alike = sum(accuracy.low <= share <= accuracy.high for share in others)
     if not alike or not accuracy.images:
         return chosen

@@ -19,6 +19,7 @@ from raynas.reporting.page.parts import (
 )
 from raynas.reporting.page.run_snapshot import Row, RunSnapshot
 from raynas.reporting.rank_correlation import Agreement, Check
+from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.usage import StageUsage
 
 _LONG = 24  # letters of an architecture that is broken in two
@@ -48,6 +49,10 @@ def outcomes(snapshot: RunSnapshot) -> Table:
         columns.append(Column("Latency (ms)"))
         for row, line in zip(rows, cells, strict=False):
             line.append(plain(row.get("latency_ms"), "{:.3g}"))
+    if any(map(is_on_all, rows)):
+        columns.append(Column("Trained on", is_text=True))
+        for row, line in zip(rows, cells, strict=False):
+            line.append(word(row["trained_on"] or "train"))
     left = len(rows) - MOST_ROWS
     where = store.locate("tables/outcomes")
     rest = f"{left:,} further networks are in {where}." if left > 0 else ""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from raynas.reporting.run_status import Progress, progress
 from raynas.settings.settings import Settings
+from raynas.storage.outcome_rows import in_order
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 
@@ -50,8 +51,7 @@ class RunSnapshot:
     @cached_property
     def outcomes(self) -> list[Row]:
         """Retrained networks, the best first."""
-        rows = self.store.rows("outcomes")
-        return sorted(rows, key=lambda row: (row["rank"] is None, row["rank"]))
+        return in_order(self.store.rows("outcomes"))
 
     @cached_property
     def best(self) -> Row | None:

@@ -16,7 +16,7 @@ from raynas.reporting.figures.curves import (
 from raynas.reporting.figures.isometry import draw_gains
 from raynas.reporting.figures.times import draw_times
 from raynas.reporting.page.embedding import PageFigure, page_figure
-from raynas.reporting.page.parts import percent
+from raynas.reporting.page.parts import is_missing, percent
 from raynas.storage.usage import StageUsage
 
 _MOST_DRAWN = 50  # retrained networks
@@ -48,10 +48,8 @@ def curves(trials: pd.DataFrame, ranks: Mapping[str, int]) -> list[PageFigure]:
     left = len(order) - len(drawn)
     rest = f" {left:,} further networks are not drawn." if left else ""
     told = f"{len(order):,} networks, up to {trials['epoch'].max()} epochs"
-    top = (
-        "the highest validation accuracy of an epoch is "
-        f"{percent(float(trials['val_accuracy'].max()))}"
-    )
+    highest = float(trials["val_accuracy"].max())
+    top = f"the highest validation accuracy of an epoch is {percent(highest)}"
     coloured = trials[trials["architecture"].isin(drawn[:num_named])].sort_values("epoch")
     ends = coloured.groupby("trial")["train_loss"].last()
     sentences = {
@@ -70,6 +68,7 @@ def curves(trials: pd.DataFrame, ranks: Mapping[str, int]) -> list[PageFigure]:
             is_half=True,
         )
         for column, sentence in sentences.items()
+        if column == "train_loss" or not is_missing(highest)  # where all images were trained on
     ]
 
 

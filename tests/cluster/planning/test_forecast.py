@@ -93,6 +93,21 @@ class TestArithmetic:
             8
         )
 
+    def test_a_training_on_all_images_takes_longer_by_its_images(self) -> None:
+        few = replace(SMALL.retrain, top_k=2, epochs=10, on="all")  # 48 images, 24 to validate
+        finals = replace(SMALL, retrain=few)
+        once = replace(SMALL, retrain=replace(few, top_k=1))
+        none = replace(SMALL, retrain=replace(few, on="train"))
+        found, single, without = map(usage, (finals, once, none))
+
+        assert "final" not in {**single.stages, **without.stages}
+        assert found.stages["retrain"] == without.stages["retrain"]
+        tune = usage(none, epochs=(0.0, 0.0)).stages["retrain"].seconds
+        longer = 1.5 * (without.stages["retrain"].seconds - tune) + tune
+        assert found.stages["final"].seconds == pytest.approx(longer)
+        assert single.stages["retrain"].seconds == pytest.approx(longer)
+        assert found.disk_bytes - without.disk_bytes > 4 * SPEEDS.network_bytes
+
     def test_processes_start_once_or_with_every_wave_of_several_workers(self) -> None:
         settings = replace(SMALL, retrain=replace(SMALL.retrain, top_k=4))
         alone = plan(settings)

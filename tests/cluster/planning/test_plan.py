@@ -281,6 +281,52 @@ class TestRefusals:
         assert f"its data had {name} {other}" in sentence
         assert "--run" in sentence
 
+    def test_a_run_that_made_choices_on_what_is_kept_for_the_test_now_is_refused_on_resume(
+        self,
+    ) -> None:
+        older = PlanFacts.from_json(
+            json.dumps({k: v for k, v in vars(plan().facts).items() if k != "keeps_val"})
+        )
+        sentence = refusal(recorded=older, dataset=replace(build_dataset(), keeps_val=True))
+
+        assert sentence == (
+            "run folder: its val/ served for choices when it began, and is kept for the test now; "
+            "choose another --run"
+        )
+        assert plan(recorded=older).facts == plan().facts  # other data serve as they did
+
+    def test_a_plan_says_that_validation_images_are_kept_for_the_test(self) -> None:
+        images = replace(SMALL.images, test_fraction=0.3)
+        settings = replace(SMALL, images=images)
+        made = plan(settings, dataset=replace(build_dataset(), keeps_val=True))
+        lines = lines_of(made, settings, LAPTOP)
+
+        assert (
+            "parts     val/ is kept for the final test; choices are made on 24 images cut off "
+            "train/, at most 50 of each class" in lines
+        )
+        assert any("--images.test-fraction 0.3 is not used" in line for line in lines)
+        usual = "\n".join(lines_of(plan(settings), settings, LAPTOP))
+        assert "kept for" not in usual
+        assert "not used" not in usual
+
+    @pytest.mark.parametrize(
+        ("settings", "words"),
+        [
+            ({}, ""),
+            ({"on": "all"}, "then the first-ranked one once more on all 72 training and"),
+            ({"on": "all", "final_k": 2}, "then the 2 first-ranked ones once more on all 72"),
+            ({"on": "all", "top_k": 1}, "on all 72 training and validation images, since there is"),
+        ],
+    )
+    def test_a_plan_says_what_is_trained_on_all_images(
+        self, settings: dict[str, Any], words: str
+    ) -> None:
+        line = line_of(retrain(**settings), "retrain")
+
+        assert words in line
+        assert ("validation images" in line) == bool(words)
+
     def test_a_space_whose_candidates_have_changed_places_is_refused_on_resume(self) -> None:
         space = build_space("RNN")
         first = space.blocks[0]

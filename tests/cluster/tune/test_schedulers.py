@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
-from raynas.cluster import retraining
+from raynas.cluster import final_training, retraining
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.strategies import differentiable
 from raynas.cluster.tune.schedulers import Epochs, known_epochs, make_scheduler, rungs
@@ -134,6 +134,17 @@ def test_what_trials_have_reported_is_read_in_its_order(tmp_path: Path, name: st
     assert [(row["epoch"], row["val_accuracy"]) for row in found["1"]] == [(1, 0.1), (2, 0.2)]
 
 
+def test_epochs_without_an_accuracy_stand_in_no_rung(tmp_path: Path) -> None:
+    """They are of a training on all images, of which nothing is left to validate on."""
+    store = RunStore.create(str(tmp_path))
+    for trained_on, accuracy in (("train", 0.5), ("all", None)):
+        row = {"architecture": "1", "epoch": 1, "val_accuracy": accuracy, "trained_on": trained_on}
+        store.append("trials", [row], part=trained_on)
+
+    (epochs,) = known_epochs(store, "trials", "architecture").values()
+    assert [row["val_accuracy"] for row in epochs] == [0.5]
+
+
 def retrain(run: Any) -> None:
     """Retrain what some winners suggest."""
     winners: Any = SimpleNamespace(exhausted=False, score_of=None)
@@ -148,7 +159,7 @@ def search(run: Any) -> None:
 
 @pytest.mark.parametrize(
     ("module", "stage", "name"),
-    [(retraining, retrain, "0-1"), (differentiable, search, "0")],
+    [(final_training, retrain, "0-1"), (differentiable, search, "0")],
 )
 def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, stage: Any, name: str

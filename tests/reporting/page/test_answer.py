@@ -60,6 +60,21 @@ def test_networks_that_the_images_do_not_tell_apart_are_counted(tmp_path: Path) 
     )
 
 
+def test_a_network_that_was_trained_once_more_is_the_answer_and_no_rival_of_itself(
+    tmp_path: Path,
+) -> None:
+    final = outcome(1, trained_on="all", val_accuracy=None, test_accuracy=0.8)
+    others = [outcome(2, "2-2", test_accuracy=0.81), outcome(3, "3-3", test_accuracy=0.1)]
+    found = answer_of(make_run(tmp_path, outcomes=[outcome(1), *others, final]))
+    facts = dict(found.facts)
+
+    assert found.accuracy.share == 0.8
+    assert facts["Trained on"] == "all training and validation images"
+    assert facts["Validation accuracy"] == "-"
+    assert "chosen of 3 by its validation accuracy. Then it was trained once more" in found.doubt
+    assert "of 1 of the 2 others lies" in found.doubt
+
+
 def test_layers_have_the_names_of_their_operations_as_far_as_they_are_known(tmp_path: Path) -> None:
     ledger = [{"layer": 0, "candidate": 1, "operation": "k5e4", "updates": 3}]
     store = make_run(tmp_path, ledger=ledger, outcomes=[outcome(1)])

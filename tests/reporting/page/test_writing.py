@@ -189,3 +189,23 @@ def test_a_front_is_drawn_for_each_cost_that_was_minimised(tmp_path: Path) -> No
     assert "Accuracy against parameters" in page
     assert "1 of 2 trained networks lies on the validation front: 90.00 % at 3k parameters" in page
     assert "Accuracy against multiply-adds" not in page
+
+
+def test_a_run_that_trained_on_all_images_at_once_has_a_page_with_dashes(tmp_path: Path) -> None:
+    final = outcome(1, trained_on="all", val_accuracy=None)
+    epochs = [
+        {
+            "trial": "t",
+            "architecture": "1-0",
+            "epoch": epoch,
+            "train_loss": 1.0 / epoch,
+            "trained_on": "all",
+        }
+        for epoch in (1, 2)
+    ]
+    page = make_page(make_run(tmp_path, outcomes=[final], trials=epochs), METHODS)
+
+    assert "72.50" in page
+    assert "Training loss" in page
+    assert "nan %" not in page
+    assert "highest validation accuracy" not in page
