@@ -36,6 +36,8 @@ Name = Literal[
     "calibration",
     "checks",
     "outcomes",
+    "rival_epochs",
+    "rivals",
 ]
 
 

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
+from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run, end, recorded_run
 from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import check, score, search
@@ -129,6 +130,7 @@ def run_command(command: Command, console: Console) -> None:
             check(run, scores)  # if asked for: do they rank as short trainings do?
             winners = search(run, scores)  # evolution or another strategy, within the limits
             retrain(run, winners)  # from scratch, as Tune trials
+            train_rivals(run)  # if asked for: what people would take instead
             if command.export:
                 export(run)
             end(run)

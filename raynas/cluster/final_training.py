@@ -11,7 +11,13 @@ from typing import Protocol, cast
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.tune.ray_train import trainable
-from raynas.cluster.tune.retrain_trials import TrialRecorder, retrain_trial, run_trials
+from raynas.cluster.tune.retrain_trials import (
+    ARCHITECTURES,
+    TrialRecorder,
+    TrialsOf,
+    retrain_trial,
+    run_trials,
+)
 from raynas.cluster.tune.schedulers import known_epochs
 from raynas.cluster.tune.tune_searcher import ConfigSearcher, TuneSearcher
 from raynas.errors import StageError
@@ -28,15 +34,17 @@ class Trainings:
         stage: Its name in forecasts and on bars.
         settings: Of each training; ``top_k`` is how many there are.
         trained_on: The images that networks are trained on.
+        of: What they are of.
     """
 
     stage: str
     settings: RetrainSettings
     trained_on: TrainedOn = "train"
+    of: TrialsOf = ARCHITECTURES
 
 
 class Suggestions(Protocol):
-    """A Tune searcher over architectures to train."""
+    """A Tune searcher over networks to train."""
 
     @property
     def exhausted(self) -> bool:
@@ -46,18 +54,19 @@ class Suggestions(Protocol):
 def train(
     run: Run, searcher: Suggestions, trainings: Trainings, on_end: Callable[[TrialEnd], None]
 ) -> None:
-    """Train from scratch what a searcher suggests, and write the table ``trials``.
+    """Train from scratch what a searcher suggests, and write the table of their epochs.
 
     Args:
         run: The run.
-        searcher: Says of which architectures.
+        searcher: Says which networks.
         trainings: What they are.
         on_end: Told how each training ended.
 
     Raises:
         StageError: The trials ended before all of them were trained.
     """
-    plan, each, trained_on = run.plan, trainings.settings, trainings.trained_on
+    plan, each = run.plan, trainings.settings
+    trained_on, of = trainings.trained_on, trainings.of
     concurrent = min(plan.concurrent, each.top_k)
     advance = run.stages.stage(trainings.stage, each.top_k * each.epochs, "epochs")
 
@@ -66,7 +75,9 @@ def train(
             run.stages.print(end.error)
         on_end(end)
 
-    recorder = TrialRecorder(run.store, each, advance, take_in, concurrent, trained_on)
+    recorder = TrialRecorder(
+        run.store, each, advance, take_in, concurrent, trained_on, trainings.of
+    )
     earlier = run.earlier.training if run.earlier else None
     work = trainable(
         on_fit_nodes(retrain_trial, run.demands),
@@ -74,7 +85,7 @@ def train(
         inputs=run.trial_inputs(earlier, trained_on),
     )
     callbacks = [recorder, *run.trackers]
-    known = known_epochs(run.store, "trials", "architecture")
+    known = known_epochs(run.store, of.table, of.column)
     with run.spending(trainings.stage, concurrent * plan.gpus_per_trial):
         run_trials(
             work,

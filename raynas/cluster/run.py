@@ -191,13 +191,14 @@ def end(run: Run) -> None:
     """
     outcomes = run.store.rows("outcomes")
     failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
+    rivals = [row for row in run.store.rows("rivals") if row["status"] == "failed"]
     if failed and len(failed) == len(outcomes):
         raise StageError(
             f"retraining: all {len(failed)} trials failed; the first one by:\n{failed[0]['error']}"
         )
     if lost := lost_words(run.store):
         run.stages.print(f"warning: {lost}")
-    if not failed:
+    if not failed and not rivals:
         run.store.compact()
     spent = replace(run.spent, disk_bytes=run.store.size())
-    run.update(spent=spent.to_json(), finished=None if failed else datetime.now(UTC))
+    run.update(spent=spent.to_json(), finished=None if failed or rivals else datetime.now(UTC))

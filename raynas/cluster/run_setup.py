@@ -29,6 +29,7 @@ from raynas.costs.latency_table import LatencyTable
 from raynas.data.dataset import Dataset
 from raynas.data.loading import read_images
 from raynas.errors import UserError
+from raynas.nets.rivals import refuse_unknown
 from raynas.recording.images_table import refuse_changed_images
 from raynas.recording.reuse import refuse_foreign
 from raynas.recording.warm_start import Earlier, latency_table_of
@@ -179,6 +180,8 @@ def _read(settings: Settings) -> tuple[Space, Dataset, pa.Table]:
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
     named_architectures(searched_space(space, settings.pretrain.layer_indicator), settings)
+    for name in settings.rival_names:
+        refuse_unknown(name)
     images, usual = settings.images, space.resolution
     return space, *_images(settings.data, images, settings.seed, usual, say, on_all_nodes)
 

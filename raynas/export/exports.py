@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from raynas.costs.latency_table import Task
 from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset
 from raynas.export import onnx
@@ -24,12 +25,12 @@ from raynas.export.accuracies import accuracies_of
 from raynas.export.forward_source import SourceError
 from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
-from raynas.export.parts import Part, parts_of, show_shape
-from raynas.nets.subnet import subnet
+from raynas.export.parts import Part, parts_of, show_shape, whole_part
+from raynas.export.rivals import chosen_network, is_rival, winning_rivals
+from raynas.nets.rivals import Rival
 from raynas.recording.rows import versions
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.settings import Settings
-from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
 from raynas.storage.outcome_rows import is_on_all, networks_of
@@ -37,6 +38,7 @@ from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
 from raynas.training.checkpoints import read_model
+from raynas.training.new_network import new_network
 
 FORMAT = 1  # of config.json
 _CHECKED = 16  # images that outputs are compared on
@@ -98,7 +100,7 @@ class Exports:
             KeyError, RuntimeError: They do not fit the space.
         """
         weights = read_model(self.store, outcome["checkpoint"])
-        parts, network = self._network(outcome["architecture"], weights)
+        parts, network = self._network(outcome, weights)
         with torch.no_grad():
             logits = network(self.images)
         named = safetensors.torch.save(network.state_dict(), metadata={"format": "pt"})
@@ -122,21 +124,26 @@ class Exports:
         self._write(outcome["architecture"], files, config)
         return [f"{outcome['architecture']}: no {name}, {why}" for name, why in left_out.items()]
 
-    def _network(self, architecture: str, weights: bytes) -> tuple[list[Part], nn.Sequential]:
-        chosen, facts = Architecture.parse(architecture), self.facts
-        dropout = self._settings.retrain.dropout
+    def _network(self, outcome: Row, weights: bytes) -> tuple[list[Part], nn.Sequential]:
+        facts, dropout = self.facts, self._settings.retrain.dropout
+        chosen = chosen_network(outcome)
+        task = Task(facts.channels, facts.resolution, len(facts.classes))
         with torch.random.fork_rng(devices=[]):
-            network = subnet(self.space, chosen, facts.channels, len(facts.classes), dropout).eval()
+            network = new_network(self.space, chosen, task, dropout).eval()
         network.load_state_dict(safetensors.torch.load(weights))
-        parts = parts_of(network, self.space, chosen, self._image)
+        if isinstance(chosen, Rival):
+            parts = [whole_part(network, str(chosen), self._image)]
+        else:
+            assert isinstance(network, nn.Sequential), "a network of the space"
+            parts = parts_of(network, self.space, chosen, self._image)
         return parts, nn.Sequential(OrderedDict((part.name, part.module) for part in parts)).eval()
 
     def _title(self, outcome: Row) -> str:
         classes, shape = len(self.facts.classes), show_shape(self._image)
-        return (
-            f"Tells {classes} classes apart in images of {shape} pixels.\n\n"
-            f"Search space {self.space.name}, architecture {outcome['architecture']}."
+        which = outcome.get("network") or (
+            f"Search space {self.space.name}, architecture {outcome['architecture']}"
         )
+        return f"Tells {classes} classes apart in images of {shape} pixels.\n\n{which}."
 
     @property
     def _image(self) -> tuple[int, int, int]:
@@ -163,7 +170,7 @@ class Exports:
         return {
             "format": FORMAT,
             "architecture": outcome["architecture"],
-            "space": self.space.name,
+            "space": None if is_rival(outcome) else self.space.name,
             "genotype": self._genotype(outcome),
             "classes": facts.classes,
             "input": {"name": "images", "shape": ["N", *self._image]},
@@ -220,7 +227,8 @@ class Exports:
 
     def _genotype(self, outcome: Row) -> str | None:
         """Return what is in the cells of a network, for people; None: it has none."""
-        return self.space.genotype_text(Architecture.parse(outcome["architecture"]))
+        chosen = chosen_network(outcome)
+        return None if isinstance(chosen, Rival) else self.space.genotype_text(chosen)
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
@@ -269,7 +277,7 @@ def export_finished(
 ) -> None:
     """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
     made = 0
-    for outcome in networks_of(store.rows("outcomes")):
+    for outcome in (*networks_of(store.rows("outcomes")), *winning_rivals(store)):
         try:
             exports = exports_of(store, space, dataset)
             if not exports.is_made(outcome):

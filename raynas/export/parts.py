@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from raynas.costs.costs import Cost
 from raynas.nets.cost import module_cost
@@ -59,6 +60,28 @@ def parts_of(
         parts.append(Part(name, operation, module, _shape(value), _shape(leaving), cost))
         value = leaving
     return parts
+
+
+def whole_part(network: nn.Module, name: str, image: Shape) -> Part:
+    """Return a network that is no sequence of layers as one part.
+
+    What it drops at random while it learns, and passes on otherwise, is left out.
+
+    Args:
+        network: Takes images.
+        name: Which one it is.
+        image: Channels, height and width of an image.
+    """
+    for part in list(network.modules()):
+        for child, module in part.named_children():
+            if isinstance(module, StochasticDepth):
+                setattr(part, child, nn.Identity())
+    value = torch.empty(1, *image, device="meta")
+    on_meta = copy.deepcopy(network).to("meta").eval()
+    with torch.no_grad():
+        leaving = on_meta(value)
+    cost = module_cost(on_meta, value)
+    return Part("network", name, network, _shape(value), _shape(leaving), cost)
 
 
 def _names(space: Space, architecture: Architecture) -> list[tuple[str, str]]:

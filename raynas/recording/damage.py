@@ -94,7 +94,7 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
     lost = list(damaged(store))
     if lost:
         return lost
-    outcomes = store.rows("outcomes")
+    outcomes = [*store.rows("outcomes"), *store.rows("rivals")]
     needed = _needed(settings)
     if any(store.has(checkpoint_path(name_of_row(row))) for row in outcomes):
         needed.append("trials")  # which nothing else could tell
@@ -119,6 +119,8 @@ def _needed(settings: Settings) -> list[str]:
         tables += ["isometry", "ledger", "indicators"]
     if settings.check:
         tables.append("checks")
+    if settings.rival_names:
+        tables.append("rivals")
     return [*tables, *settings.search.traits.tables]
 
 

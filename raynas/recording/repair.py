@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from raynas.recording.damage import damaged
-from raynas.storage.outcome_rows import is_on_all, name_of_row
+from raynas.storage.outcome_rows import name_of_row
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
 
@@ -26,6 +26,8 @@ _THEN = {
     "tables/trials": "it is made again from the trials' checkpoints",
     "tables/calibration": "it is made again from the state of the search",
     "tables/outcomes": "it is made again from the trials' checkpoints, or by training again",
+    "tables/rival_epochs": "it is made again from the trials' checkpoints",
+    "tables/rivals": "it is made again from the trials' checkpoints, or by training again",
     "checkpoints": "what it was of begins anew and comes to the same",
     "models": "it is made again from the trial's checkpoint, or by training again",
 }
@@ -39,17 +41,20 @@ def put_damaged_aside(store: RunStore, say: Callable[[str], None]) -> None:
 
 
 def rebuild_trials(store: RunStore) -> None:
-    """Write the epochs of trials that have ended and have none in the table ``trials``."""
-    known = set(store.parts("trials"))
-    for row in store.rows("outcomes"):
-        text, trained_on = row["architecture"], "all" if is_on_all(row) else "train"
-        name = name_of_row(row)
-        path = checkpoint_path(name)
-        if name in known or row["status"] == "failed" or not is_whole(store, path):
-            continue
-        history = json.loads(read_metadata(store.read_bytes(path))["history"])
-        own = {"trial": None, "architecture": text, "trained_on": trained_on}
-        store.append("trials", [own | epoch for epoch in history], part=name)
+    """Write the epochs of trainings that have ended and have none in their tables."""
+    for table, ends, column in (
+        ("trials", "outcomes", "architecture"),
+        ("rival_epochs", "rivals", "rival"),
+    ):
+        known = set(store.parts(table))
+        for row in store.rows(ends):
+            name = name_of_row(row)
+            path = checkpoint_path(name)
+            if name in known or row["checkpoint"] is None or not is_whole(store, path):
+                continue
+            history = json.loads(read_metadata(store.read_bytes(path))["history"])
+            own = {"trial": None, column: row[column], "trained_on": row["trained_on"]}
+            store.append(table, [own | epoch for epoch in history], part=name)
 
 
 def warning_of_loss(lost: list[str]) -> str:

@@ -12,6 +12,7 @@ from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
 from raynas.reporting.queries import last_epochs
 from raynas.reporting.rank_correlation import Agreement, checked
+from raynas.reporting.rivals import RANDOM, trained, verdict
 from raynas.storage.outcome_rows import in_order, is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
@@ -26,8 +27,12 @@ def print_report(store: RunStore, console: Console) -> None:
     """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
     outcomes = in_order(store.rows("outcomes"))
     console.print(_outcomes_table(store, outcomes))
+    rivals = trained(store.rows("rivals"))
+    if rivals:
+        console.print(_rivals_table(rivals))
     said = (
         interval_lines(outcomes),
+        rival_lines(store),
         search_lines(store),
         gap_lines(store),
         check_lines(store),
@@ -35,7 +40,7 @@ def print_report(store: RunStore, console: Console) -> None:
     )
     for line in chain(*said):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for row in outcomes:
+    for row in (*outcomes, *rivals):
         if row["error"]:
             print(row["error"])  # noqa: T201 - a traceback
     if store.has(PAGE):
@@ -97,6 +102,45 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
     ]
     columns = outcome_columns(val, test, tuple(balanced), bool(latencies), on_all)
     return TextTable(columns, rows, f"Outcomes of {store.name}")
+
+
+def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
+    """Return a row for each network that stands beside the winners."""
+    latencies = ["latency"] if any(row["latency_ms"] for row in rivals) else []
+    columns = [
+        Column("rival", folds=True),
+        Column("MACs", lesser=5),
+        Column("params", lesser=8),
+        *(Column(name, lesser=6) for name in latencies),
+        Column("val\naccuracy", lesser=2),
+        Column("test\naccuracy", lesser=3),
+        Column("epochs", lesser=9),
+        Column("status", is_text=True, lesser=4),
+    ]
+    rows = [
+        (
+            row["network"] if row["rival"] != RANDOM else f"random {row['network']}",
+            show_quantity(row["macs"]),
+            show_quantity(row["params"]),
+            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
+            _share(row["val_accuracy"]),
+            _share(row["test_accuracy"]),
+            str(row["epochs"]),
+            row["status"],
+        )
+        for row in rivals
+    ]
+    return TextTable(columns, rows, "Rivals, trained likewise")
+
+
+def rival_lines(store: RunStore) -> list[str]:
+    """Return who is ahead, the search or a rival, and which rivals were left out."""
+    found = verdict(store)
+    out = [row for row in store.rows("rivals") if row["status"] == "left out"]
+    return [
+        *([f"rivals: {found.text}"] if found else []),
+        *(f"rivals: {row['rival']} is left out: {row['error']}" for row in out),
+    ]
 
 
 def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:

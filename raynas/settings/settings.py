@@ -61,6 +61,10 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
     differentiable: DifferentiableSettings = field(default_factory=DifferentiableSettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    rivals: str = "none"
+    """Networks that are trained beside the winners, by the same recipe on the same images, with
+    commas between: names of torchvision, such as mobilenet_v2, timm/NAME, or random, one of the
+    space; as wide as the limits allow; none: no such network."""
     architecture: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Retrain exactly this network and search none: an index per layer, a genotype, or the name of
     a published one, as launch/describe.py lists them; may be given several times."""
@@ -107,6 +111,12 @@ class Settings:
     def num_finals(self) -> int:
         """The networks that are trained once more, on all images, when they are ranked."""
         return self.retrain.final_k if self.retrain.on != self.first_trained_on else 0
+
+    @property
+    def rival_names(self) -> tuple[str, ...]:
+        """The networks beside the winners, each once."""
+        names = [name.strip() for name in self.rivals.split(",")]
+        return tuple(dict.fromkeys(name for name in names if name not in {"", "none"}))
 
     @property
     def supernet(self) -> str:
@@ -182,6 +192,7 @@ _LATER = {
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
     ("architecture", ()),
+    ("rivals", "none"),
     ("recipe", None),
     ("images.lighting", 0.0),
     ("retrain.optimiser", "sgd"),

@@ -134,6 +134,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
         {
             "method",
             "architecture",
+            "rivals",
             "recipe",
             "max-macs",
             "max-params",

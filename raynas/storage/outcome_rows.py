@@ -21,9 +21,15 @@ def training_name(architecture: str, trained_on: TrainedOn = "train") -> str:
     return architecture if trained_on == "train" else f"{architecture}-{trained_on}"
 
 
+def rival_file(name: str) -> str:
+    """Return a rival's name as part of the names of files."""
+    return f"rival-{name.replace('/', '-')}"
+
+
 def name_of_row(row: Row) -> str:
-    """Return the name of the training that a row is of."""
-    return training_name(row["architecture"], "all" if is_on_all(row) else "train")
+    """Return the name of the training that a row of ``outcomes`` or ``rivals`` is of."""
+    text = rival_file(row["rival"]) if "rival" in row else row["architecture"]
+    return training_name(text, "all" if is_on_all(row) else "train")
 
 
 def networks_of(outcomes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

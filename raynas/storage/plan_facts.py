@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -34,6 +34,8 @@ class PlanFacts:
         shards: Parts of a step's batch.
         steps: Of the pretraining.
         workers_per_trial: Of a retraining trial.
+        rivals: Which network each name beside the winners has come to: its name with its width,
+            or an architecture that was drawn.
     """
 
     classes: Sequence[str] = ()
@@ -57,6 +59,7 @@ class PlanFacts:
     shards: int = 1
     steps: int = 0
     workers_per_trial: int = 1
+    rivals: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the facts as a JSON object, the form in which runs record them."""

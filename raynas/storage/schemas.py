@@ -243,6 +243,40 @@ SCHEMAS: dict[str, pa.Schema] = {
             "trained_on": _TRAINED_ON,
         },
     ),
+    "rival_epochs": _table(
+        "an epoch of the training of a network beside the winners",
+        {
+            "trial": (_STRING, "Tune's name of the trial"),
+            "rival": (_STRING, "name of the network, as a person gave it"),
+            "epoch": (_INT, "epoch, from 1"),
+            **dict.fromkeys(("train_loss", "val_loss"), (_FLOAT, "as in the table trials")),
+            "val_accuracy": (_FLOAT, "in [0, 1]"),
+            "seconds": (_FLOAT, "time of the epoch"),
+            "learning_rate": (_FLOAT, "at the epoch's end"),
+            "val_balanced_accuracy": (_FLOAT, "mean of the classes' recalls, in [0, 1]"),
+            "trained_on": _TRAINED_ON,
+        },
+    ),
+    "rivals": _table(
+        "a network beside the winners, trained like them",
+        {
+            "rival": (_STRING, "its name, as a person gave it"),
+            "network": (_STRING, "that with its width, or an architecture that was drawn"),
+            "macs": _MACS,
+            "params": _PARAMS,
+            "latency_ms": (_FLOAT, "milliseconds, timed where it was planned; null: no table"),
+            "val_accuracy": (_FLOAT, "in [0, 1]"),
+            "test_accuracy": (_FLOAT, "in [0, 1], looked at once; null: not trained to its end"),
+            "epochs": (_INT, "epochs trained"),
+            "status": (_STRING, "finished, failed, or left out"),
+            "error": (_STRING, "why it failed or was left out; null: it did not"),
+            "checkpoint": (_STRING, "its weights, in the run folder"),
+            "val_balanced_accuracy": (_FLOAT, "mean of the classes' recalls, in [0, 1]"),
+            "test_balanced_accuracy": (_FLOAT, "the same of the test"),
+            "test_images": (_INT, "images of the test, for the accuracy's interval"),
+            "trained_on": _TRAINED_ON,
+        },
+    ),
 }
 """Table name to schema, in the order in which a run fills them."""
 

@@ -1,4 +1,4 @@
-"""Training of a subnet from scratch, all weights, epoch by epoch, with checkpoints.
+"""Training of a network from scratch, all weights, epoch by epoch, with checkpoints.
 
 Source: the published code of BN-NAS and SPOS (label smoothing, decay on convolutions and
 classifier only, dropout before the classifier, statistics averaged anew at the end); the others
@@ -16,11 +16,12 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from raynas.costs.latency_table import Task
 from raynas.data.dataset import Dataset
 from raynas.errors import StageError
 from raynas.nets.auxiliary import WithAuxiliary, with_auxiliary
 from raynas.nets.cells import Cell
-from raynas.nets.subnet import subnet
+from raynas.nets.rivals import Rival
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -30,6 +31,7 @@ from raynas.training.acceleration import compiled, measured_convolutions
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
+from raynas.training.new_network import new_network
 from raynas.training.objective import Objective
 from raynas.training.optimisers import make_optimiser, restore_state, state_of
 from raynas.training.schedules import learning_rate
@@ -65,12 +67,12 @@ class Epoch:
 
 
 class Retraining:
-    """A subnet, its averaged weights and its optimiser; advances epoch by epoch."""
+    """A network, its averaged weights and its optimiser; advances epoch by epoch."""
 
     def __init__(  # noqa: PLR0913 - everything that defines the result
         self,
         space: Space,
-        architecture: Architecture,
+        architecture: Architecture | Rival,
         dataset: Dataset,
         settings: RetrainSettings,
         seed: int,
@@ -86,12 +88,12 @@ class Retraining:
         self._device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(mixed_seed(seed, Stream.NETWORK))
-            network = subnet(
-                space, architecture, dataset.channels, dataset.num_classes, settings.dropout
-            )
+            task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+            network = new_network(space, architecture, task, settings.dropout)
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-        self._learning = self._with_head(space)
+        has_head = settings.auxiliary > 0 and not isinstance(architecture, Rival)
+        self._learning = self._with_head(space) if has_head else self._network
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]
         self._averaged = (
             AveragedModel(self._network, multi_avg_fn=self._average, use_buffers=True)
@@ -106,10 +108,9 @@ class Retraining:
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
     def _with_head(self, space: Space) -> nn.Module:
-        """Return what learns: the network, or that with the head that is there while it does."""
-        if not self._settings.auxiliary:
-            return self._network
+        """Return the network with the second head that is there while it learns."""
         assert isinstance(space, CellSpace), "refused before"
+        assert isinstance(self._network, nn.Sequential), "a network of the space"
         dataset = self._dataset
         shape = dataset.resolution, dataset.channels, dataset.num_classes
         with torch.random.fork_rng(devices=[]):

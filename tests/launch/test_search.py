@@ -478,6 +478,7 @@ REFUSED = {
     "--retrain.asha-reduction 1": "--retrain.asha-reduction",
     "--architecture 0-9-0-0-0-0": "--architecture: small_mobile, layer 1: got candidate 9",
     "--architecture 000000 --max-macs 140k": "--architecture 000000: it has",
+    "--rivals mobilnet_v2": "did you mean mobilenet_v2?",
     "--search given": "--search given: no architecture is named",
 }
 

@@ -399,3 +399,37 @@ def test_named_architectures_are_trained_without_a_search_and_reported_without_a
     assert not rows_of(run, "steps")
     assert "search    none, 2 architectures are named" in capsys.readouterr().out
     assert ">nan<" not in (run / "report.html").read_text()
+
+
+def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    named = ("--architecture", "000000", "--max-macs", "400k")
+    flags = [*TINY, *named, "--rivals", "shufflenet_v2_x1_0, random,vgg11"]
+    code = search.main(["--run", str(run), *flags])
+    printed = capsys.readouterr().out
+    rivals = {row["rival"]: row for row in rows_of(run, "rivals")}
+
+    assert code == 0
+    assert {name: row["status"] for name, row in rivals.items()} == {
+        "shufflenet_v2_x1_0": "finished",
+        "random": "finished",
+        "vgg11": "left out",
+    }
+    assert rivals["shufflenet_v2_x1_0"]["network"] == "shufflenet_v2_x0_5"
+    assert all(row["macs"] <= 400_000 for row in rivals.values() if row["macs"])
+    assert rivals["random"]["epochs"] == 1
+    assert {row["rival"] for row in rows_of(run, "rival_epochs")} == {
+        "shufflenet_v2_x1_0",
+        "random",
+    }
+    assert "warning: rival vgg11 is left out: vgg11 cannot take images" in printed
+    assert "rivals: " in printed.partition("Rivals, trained likewise")[2]
+    assert 'id="rivals"' in (run / "report.html").read_text()
+
+    trained = (run / "models" / "rival-random.safetensors").stat().st_mtime_ns
+    (run / "tables" / "rivals" / "rivals.parquet").unlink()  # as if it had stopped before its end
+    assert search.main(["--run", str(run), *flags]) == 0
+    assert {row["rival"] for row in rows_of(run, "rivals")} == set(rivals)
+    assert (run / "models" / "rival-random.safetensors").stat().st_mtime_ns >= trained

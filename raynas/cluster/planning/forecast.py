@@ -5,8 +5,10 @@ is held against what the run took when it has ended (table ``runs``).
 """
 
 import math
+from dataclasses import replace
 
 from raynas.cluster.planning.plan import Plan
+from raynas.cluster.planning.probe import by_size
 from raynas.cluster.planning.speeds import Speeds
 from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import TrainedOn
@@ -35,8 +37,9 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: StageUsage)
         "check": _check(plan, settings, speeds),
         "retrain": _retrain(plan, settings, speeds, settings.num_winners, first),
         "final": _retrain(plan, settings, speeds, settings.num_finals, "all"),
+        "rivals": _rivals(plan, settings, speeds),
     }
-    trainings = settings.num_winners + settings.num_finals
+    trainings = settings.num_winners + settings.num_finals + len(plan.rivals.planned)
     networks = trainings * (_COPIES + 1 + _EXPORTED) * speeds.network_bytes
     searched = settings.differentiable.seeds * speeds.search_bytes
     kept = speeds.checkpoint_bytes + searched + networks
@@ -66,6 +69,21 @@ def _check(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     median, _ = speeds.epochs  # networks from the lowest score to the highest
     seconds = waves * settings.check_epochs * median + starting_seconds(plan, waves, speeds)
     return stage(seconds, min(plan.checkers, settings.check) * plan.gpus_per_trial)
+
+
+def _rivals(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
+    """Return what the rivals take, whose epochs last as their MACs tell beside those measured."""
+    rivals = plan.rivals.planned
+    if not rivals:
+        return stage(0, 0)
+    measured = plan.costs.of(by_size(plan, settings.seed)[0]).macs
+    work = sum(each.cost.macs for each in rivals) / len(rivals) / measured
+    slower = replace(
+        speeds,
+        epochs=(work * speeds.epochs[0], work * speeds.epochs[1]),
+        tests=(work * speeds.tests[0], work * speeds.tests[1]),
+    )
+    return _retrain(plan, settings, slower, len(rivals), settings.retrain.on)
 
 
 def _retrain(

@@ -4,9 +4,10 @@ Everything that cannot work is refused here, before anything trains.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raynas.cluster.planning.connection import Resources, gpus_each, places
+from raynas.cluster.planning.rivals import Rivals, plan_rivals
 from raynas.cluster.planning.trial_resources import TrialSize, refuse_small_parts, trial_size
 from raynas.cluster.workers.path_workers import Crew
 from raynas.costs.costs import CostTable, show_amount
@@ -64,6 +65,7 @@ class Plan:
         sizes: What the images were resized from, in words.
         crops: How training images are cut, in words.
         named: Architectures that are trained instead of a search's.
+        rivals: Networks that are trained beside the winners.
         warnings: Sentences on what a person may want to change.
         latencies: The table of latencies, if there is one.
     """
@@ -86,6 +88,7 @@ class Plan:
     sizes: str = ""
     crops: str = ""
     named: tuple[Architecture, ...] = ()
+    rivals: Rivals = field(default_factory=Rivals)
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
 
@@ -144,6 +147,9 @@ def make_plan(
     sampler = LegalSampler(costs, settings.limits)
     named = named_architectures(space, settings)
     _refuse_costly(named, costs, settings)
+    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+    before = recorded.rivals if recorded else {}
+    rivals = plan_rivals(settings, task, costs, sampler, latencies, before)
     sizes = [block.size for block in space.blocks]
     num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
     cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
@@ -177,11 +183,18 @@ def make_plan(
         trial_size=trial,
         checkers=retrain.concurrent or trials,
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
-        facts=replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
+        facts=replace(
+            facts,
+            shards=num_shards,
+            steps=steps,
+            workers_per_trial=trial.workers,
+            rivals=rivals.recorded,
+        ),
         sizes=size_words(dataset),
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         named=named,
-        warnings=_warnings(space, dataset, settings, facts, steps),
+        rivals=rivals,
+        warnings=(*_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
         latencies=latencies,
     )
 

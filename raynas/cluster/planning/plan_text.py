@@ -51,6 +51,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
         f"{_final_words(plan, settings)}",
+        "rivals": plan.rivals.words,
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]
     return [*lines, *(f"warning: {warning}" for warning in plan.warnings)]

@@ -8,8 +8,8 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ray import tune
 
@@ -22,10 +22,11 @@ from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.data.whole_training_part import with_whole_training_part
+from raynas.nets.rivals import RANDOM, Rival
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
-from raynas.storage.outcome_rows import TrainedOn, is_on_all, training_name
+from raynas.storage.outcome_rows import TrainedOn, is_on_all, rival_file, training_name
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
@@ -37,31 +38,56 @@ _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
 _TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
 
 
+@dataclass(frozen=True)
+class TrialsOf:
+    """What trials train, and where its epochs are written.
+
+    Attributes:
+        table: Of the epochs.
+        column: That names the network, there and in the config of a trial.
+    """
+
+    table: Literal["trials", "rival_epochs"]
+    column: Literal["architecture", "rival"]
+
+    def training(self, text: str, trained_on: TrainedOn) -> str:
+        """Return the name of a training, as part of the names of files."""
+        return training_name(
+            text if self.column == "architecture" else rival_file(text), trained_on
+        )
+
+
+ARCHITECTURES = TrialsOf("trials", "architecture")
+RIVALS = TrialsOf("rival_epochs", "rival")
+
+
 def retrain_trial(
     config: dict[str, Any],
     inputs: TrialInputs,
     group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
-    """Train ``config["architecture"]`` to its last epoch, reporting after each.
+    """Train ``config["architecture"]``, or a rival, to its last epoch, reporting after each.
 
     All workers of a group report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has trained with the same settings is where the trial begins: the training
     is the same, so only what that run did not do is left.
     """
     inputs.use_threads()
-    text, trained_on, settings = config["architecture"], inputs.trained_on, inputs.settings
+    trained_on, settings = inputs.trained_on, inputs.settings
+    of = RIVALS if RIVALS.column in config else ARCHITECTURES
     dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
     retraining = Retraining(
         inputs.space,
-        Architecture.parse(text),
+        _chosen(config),
         dataset,
         settings.retrain,
         settings.seed,
         inputs.device,
         group,
     )
-    name, store, last = training_name(text, trained_on), inputs.store, settings.retrain.epochs
+    name = of.training(config[of.column], trained_on)
+    store, last = inputs.store, settings.retrain.epochs
     path = checkpoint_path(name)
     resume(retraining, path, inputs, group)
     counted = store.written  # bytes that the driver has heard of
@@ -89,6 +115,14 @@ def retrain_trial(
     report(_progress(retraining) | told | found)
 
 
+def _chosen(config: dict[str, Any]) -> Architecture | Rival:
+    """Return which network a trial is to train."""
+    if RIVALS.column not in config:
+        return Architecture.parse(config["architecture"])
+    is_drawn = config[RIVALS.column] == RANDOM
+    return Architecture.parse(config["chosen"]) if is_drawn else Rival.parse(config["chosen"])
+
+
 def _progress(retraining: Retraining) -> dict[str, Any]:
     last = retraining.history[-1]
     found = {name: getattr(last, name) for name in ("epoch", *_VALIDATED)}
@@ -96,7 +130,7 @@ def _progress(retraining: Retraining) -> dict[str, Any]:
 
 
 class TrialRecorder(Recorder):
-    """Writes the table ``trials`` as epochs arrive and hands on how trials end."""
+    """Writes the epochs of trials as they arrive, and hands on how trials end."""
 
     def __init__(  # noqa: PLR0913 - what is written, and of what
         self,
@@ -106,6 +140,7 @@ class TrialRecorder(Recorder):
         on_end: Callable[[TrialEnd], None],
         concurrent: int = 1,
         trained_on: TrainedOn = "train",
+        of: TrialsOf = ARCHITECTURES,
     ) -> None:
         """Keep where to write and whom to tell.
 
@@ -116,15 +151,17 @@ class TrialRecorder(Recorder):
             on_end: Told how a trial ended.
             concurrent: Trials at a time.
             trained_on: The images that they train on.
+            of: What they train.
         """
+        self._of = of
         self._trained_on: TrainedOn = trained_on
         self._store = store
         self._settings = settings
         self._advance = advance
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in sorted(store.rows("trials"), key=lambda row: int(row["epoch"])):
+        for row in sorted(store.rows(of.table), key=lambda row: int(row["epoch"])):
             if is_on_all(row) == (trained_on == "all"):
-                self._rows[row["architecture"]].append(row)
+                self._rows[row[of.column]].append(row)
         self._done = {text: len(rows) for text, rows in self._rows.items()}  # epochs
         self._ended: set[str] = set()
         self._on_end = on_end
@@ -139,18 +176,19 @@ class TrialRecorder(Recorder):
         them again.
         """
         del iteration, trials, info
-        text = trial.config["architecture"]
+        text = trial.config[self._of.column]
         rows, history = self._rows[text], result["history"]
         rows[: len(history)] = [
             {
                 "trial": trial.trial_id,
-                "architecture": text,
+                self._of.column: text,
                 "trained_on": self._trained_on,
                 **epoch,
             }
             for epoch in history
         ]
-        self._store.append("trials", rows, part=training_name(text, self._trained_on))
+        part = self._of.training(text, self._trained_on)
+        self._store.append(self._of.table, rows, part=part)
         self._store.written += result.get("written_bytes", 0)  # by the trial, elsewhere
         self._done[text] = result["epoch"]
         accuracy = result["val_accuracy"]
@@ -170,8 +208,8 @@ class TrialRecorder(Recorder):
         last = trial.last_result
         epochs = last.get("epoch", 0)
         status = "finished" if epochs == self._settings.epochs else "stopped"
-        text = trial.config["architecture"]
-        weights = model_path(training_name(text, self._trained_on))
+        text = trial.config[self._of.column]
+        weights = model_path(self._of.training(text, self._trained_on))
         checkpoint = weights if status == "finished" else None
         found = {name: last.get(name) for name in (*_VALIDATED, *_TESTED)}
         self._tell_end(text, epochs, status=status, checkpoint=checkpoint, **found)
@@ -185,7 +223,7 @@ class TrialRecorder(Recorder):
         del iteration, trials, info
         last = trial.last_result or {}
         error = failure_text(trial, self._settings)
-        text, epochs = trial.config["architecture"], last.get("epoch", 0)
+        text, epochs = trial.config[self._of.column], last.get("epoch", 0)
         found = dict.fromkeys(_TESTED) | {name: last.get(name) for name in _VALIDATED}
         self._tell_end(text, epochs, status="failed", error=error, **found)
 

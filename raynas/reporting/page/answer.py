@@ -8,6 +8,7 @@ from raynas.costs.costs import show_quantity
 from raynas.reporting.confidence import wilson
 from raynas.reporting.page.parts import is_missing, percent
 from raynas.reporting.page.run_snapshot import RunSnapshot
+from raynas.reporting.rivals import verdict
 from raynas.spaces.genotype import Genotype
 from raynas.storage.outcome_rows import is_on_all, networks_of
 
@@ -51,6 +52,7 @@ class Answer:
         facts: Names and values of further numbers.
         layers: The operation of each layer.
         doubt: A sentence on how it compares with the other networks.
+        better: A sentence on a rival that is more accurate, or an empty text.
         commands: Lines of a shell that use it.
         python: Lines of Python that use it.
         note: What has to be done before they work, or an empty text.
@@ -61,6 +63,7 @@ class Answer:
     facts: list[tuple[str, str]]
     layers: list[str]
     doubt: str
+    better: str
     commands: list[str]
     python: list[str]
     note: str
@@ -88,6 +91,7 @@ def answer(snapshot: RunSnapshot) -> Answer | None:
         _facts(best, accuracy),
         _layers(best, snapshot),
         _doubt(best, accuracy, snapshot),
+        _better(snapshot),
         commands,
         python,
         note,
@@ -149,6 +153,12 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, snapshot: RunSnapshot) -> s
         f"{chosen} The {accuracy.part} accuracy of {which} lies within this interval: "
         f"{accuracy.images:,} images do not tell them apart."
     )
+
+
+def _better(snapshot: RunSnapshot) -> str:
+    """Say it first if a network that nobody had to search for is more accurate."""
+    found = verdict(snapshot.store)
+    return f"{found.text[0].upper()}{found.text[1:]}." if found and found.rival_wins else ""
 
 
 def _use(best: dict[str, Any], snapshot: RunSnapshot) -> tuple[list[str], list[str], str]:

@@ -20,7 +20,7 @@ from raynas.reporting.queries import (
     score_name,
 )
 from raynas.reporting.rank_correlation import checked
-from raynas.reporting.summary import gap_lines, spent_lines
+from raynas.reporting.summary import gap_lines, rival_lines, spent_lines
 from raynas.storage.usage import Usage
 
 
@@ -55,6 +55,7 @@ def sections(snapshot: RunSnapshot) -> list[Section]:
     """Return the sections that the run has, or will have."""
     makers: tuple[Callable[[RunSnapshot], Section | None], ...] = (
         _outcomes,
+        _rivals,
         _front,
         _gates,
         _weights,
@@ -78,6 +79,21 @@ def _outcomes(snapshot: RunSnapshot) -> Section:
         "A click on a heading sorts."
     )
     return Section(name, title, lead, tables=[listings.outcomes(snapshot)], is_open=True)
+
+
+def _rivals(snapshot: RunSnapshot) -> Section | None:
+    name, title = "rivals", "Rivals"
+    if not snapshot.settings.rival_names:
+        return None
+    rows = snapshot.store.rows("rivals")
+    if not rows:
+        return Section(name, title, is_empty=True)
+    lead = (
+        "What people would take without a search, trained by the same recipe on the same images, "
+        "as wide as the limits allow."
+    )
+    notes = [_sentence(line) for line in rival_lines(snapshot.store)]
+    return Section(name, title, lead, notes, tables=[listings.rivals(rows)], is_open=True)
 
 
 def _front(snapshot: RunSnapshot) -> Section:

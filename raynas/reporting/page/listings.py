@@ -1,6 +1,6 @@
 """The tables of the page: outcomes, front, generations, updates, gains, agreement, times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -71,6 +71,34 @@ def _outcome(row: Row, is_best: bool) -> list[Cell]:
         plain(row["epochs"], "{:.0f}"),
         word(row["status"], f"status {row['status']}"),
     ]
+
+
+def rivals(rows: Sequence[Row]) -> Table:
+    """Return the networks that stand beside the winners, the most accurate one first."""
+    columns = [
+        Column("Network", is_text=True),
+        Column("Test", falls=True),
+        Column("Validation", falls=True),
+        Column("MACs"),
+        Column("Params"),
+        Column("Latency (ms)"),
+        Column("Epochs"),
+        Column("Status", is_text=True),
+    ]
+    cells = [
+        [
+            word(row["network"] or row["rival"], "code"),
+            share(row["test_accuracy"]),
+            share(row["val_accuracy"]),
+            quantity(row["macs"]),
+            quantity(row["params"]),
+            plain(row["latency_ms"], "{:.3g}"),
+            plain(row["epochs"], "{:.0f}"),
+            word(row["status"], f"status {row['status'].split()[0]}"),
+        ]
+        for row in rows
+    ]
+    return Table("Networks beside the winners", columns, cells)
 
 
 def front(points: pd.DataFrame, kind: Kind) -> Table:

@@ -1,0 +1,91 @@
+"""How the networks beside the winners have done: who is ahead, in a sentence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raynas.reporting.confidence import wilson
+from raynas.storage.outcome_rows import known_accuracy, networks_of
+from raynas.storage.run_store import RunStore
+
+Row = Mapping[str, Any]
+RANDOM = "random"
+"""The name of a rival that was drawn from the search space."""
+_PARTS = {"val_accuracy": "validation", "test_accuracy": "test"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who is ahead, the search's best network or one that people would take instead.
+
+    Attributes:
+        rival: The row of the best rival.
+        rival_wins: Whether it is more accurate than the search's best network.
+        text: That in a sentence.
+    """
+
+    rival: dict[str, Any]
+    rival_wins: bool
+    text: str
+
+
+def verdict(store: RunStore) -> Verdict | None:
+    """Return who is ahead in a run; None where either side has trained nothing to its end.
+
+    Validation images decide where both sides have accuracies on them; a network that was trained
+    on them, too, is compared on the test.
+    """
+    ended = [row for row in store.rows("rivals") if row["status"] == "finished"]
+    outcomes = store.rows("outcomes")
+    networks = networks_of(outcomes)
+    if not ended or not networks:
+        return None
+    best = networks[0]
+    own = {
+        "val_accuracy": known_accuracy(best, outcomes),
+        "test_accuracy": best["test_accuracy"],
+    }
+    usual = own["val_accuracy"] is not None and ended[0]["val_accuracy"] is not None
+    column = "val_accuracy" if usual else "test_accuracy"
+    rival, number = ended[0], own[column]
+    if number is None or rival[column] is None:
+        return None
+    wins = rival[column] > number
+    return Verdict(rival, wins, _sentence(best, rival, column, number, len(ended), wins))
+
+
+def _sentence(  # noqa: PLR0913 - what it says
+    best: Row, rival: Row, column: str, own: float, rivals: int, wins: bool
+) -> str:
+    on = f"on {_PARTS[column]} images"
+    name = rival_words(rival)
+    pair = (rival, best) if wins else (best, rival)
+    tests = "on the test {} against {}".format(*map(_test_words, pair))
+    if wins:
+        return (
+            f"{name}, which nobody had to search for, is more accurate {on} than the best network "
+            f"of the search: {rival[column]:.4f} against {own:.4f} ({tests})"
+        )
+    others = f"the {rivals} rivals" if rivals > 1 else "its rival"
+    return (
+        f"the best network of the search is no less accurate {on} than {others}: {own:.4f} "
+        f"against {rival[column]:.4f} of {name} ({tests})"
+    )
+
+
+def rival_words(rival: Row) -> str:
+    """Return which network a rival is: one that was drawn by its origin, not its indices."""
+    return "a random network of the space" if rival["rival"] == RANDOM else str(rival["network"])
+
+
+def _test_words(row: Row) -> str:
+    accuracy, images = row["test_accuracy"], row["test_images"]
+    if accuracy is None or not images:
+        return "unknown"
+    low, high = wilson(accuracy, images)
+    return f"{accuracy:.4f} [{low:.3f}, {high:.3f}]"
+
+
+def trained(rows: Sequence[Row]) -> list[Row]:
+    """Return the rivals that were trained, or were tried to be."""
+    return [row for row in rows if row["status"] != "left out"]

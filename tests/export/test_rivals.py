@@ -1,0 +1,79 @@
+"""The export of a network that stood beside the winners and was ahead of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from raynas.costs.latency_table import Task
+from raynas.export import onnx
+from raynas.export.exports import export_finished
+from raynas.export.module_source import import_file
+from raynas.nets.rivals import Rival
+from raynas.storage.run_store import RunStore
+from raynas.storage.schemas import SCHEMAS
+from tests.builders import shipped_space
+from tests.exported import build_run, named_dataset
+
+SPACE = shipped_space("small_mobile", identity=True)
+BEST = "0-4-2-3-1-4"
+
+
+def with_rival(folder: Path, rival: Rival, **values: Any) -> RunStore:
+    """Return a run of one network and a rival with weights."""
+    store = build_run(str(folder / "run"), SPACE, [BEST])
+    data = named_dataset()
+    torch.manual_seed(0)
+    network = rival.build(Task(data.channels, data.resolution, data.num_classes))
+    path = f"models/rival-{rival.name}.safetensors"
+    store.write_bytes(path, safetensors.torch.save(network.state_dict()))
+    row = dict.fromkeys(SCHEMAS["rivals"].names) | {
+        "rival": rival.name,
+        "network": str(rival),
+        "macs": 1000,
+        "params": 10,
+        "val_accuracy": 1.0,
+        "test_accuracy": 1.0,
+        "test_images": 10,
+        "epochs": 1,
+        "status": "finished",
+        "checkpoint": path,
+        "trained_on": "train",
+    }
+    store.append("rivals", [row | values], part="rivals")
+    return store
+
+
+@pytest.mark.parametrize("rival", [Rival("mobilenet_v2", 0.25), Rival("efficientnet_b0", 0.2)])
+def test_a_rival_that_is_ahead_is_a_module_and_an_onnx_file_like_a_winner(
+    tmp_path: Path, rival: Rival
+) -> None:
+    store = with_rival(tmp_path, rival)
+    said: list[str] = []
+    export_finished(store, SPACE, named_dataset(), said.append)
+    folder = tmp_path / "run" / "exports" / f"rival-{rival.name}"
+    config = json.loads((folder / "config.json").read_text())
+    shape = config["input"]["shape"][1:]
+
+    assert said == [f"export: 2 to take home in {store.uri}/exports, see README.md there"]
+    assert set(config["files"]) == {"module", "weights", "onnx"}
+    assert config["checks"]["module"] < 1e-5
+    assert import_file(folder / "model.py").load()(torch.randn(2, *shape)).shape == (
+        2,
+        len(config["classes"]),
+    )
+    assert str(rival) in (folder / "README.md").read_text()
+    assert "it was ahead of them" in (folder / "README.md").read_text()
+
+
+def test_one_that_is_behind_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx, "PACKAGES", ("onnx", "not_there"))
+    store = with_rival(tmp_path, Rival("mobilenet_v2", 0.25), val_accuracy=0.0)
+    export_finished(store, SPACE, named_dataset(), lambda _: None)
+
+    assert not (tmp_path / "run" / "exports" / "rival-mobilenet_v2").exists()
