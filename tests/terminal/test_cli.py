@@ -239,7 +239,7 @@ def test_every_setting_is_read_back_when_it_is_not_its_default() -> None:
     left = set(NAMES)
     for default in DEFAULTS:
         settings = default
-        for name in sorted(left):
+        for name in 2 * sorted(left):  # some are refused until others are changed
             chosen = [value for kind in kinds_of(name) for value in get_args(kind)]
             for value in chosen or [each for each in OTHERS if type(each) in kinds_of(name)]:
                 if value != value_of(default, name):
