@@ -13,7 +13,14 @@ from raynas.errors import UserError
 from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
 
-_PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
+_PARSERS = {
+    "max_macs": parse_quantity,
+    "max_params": parse_quantity,
+    "max_latency": parse_duration,
+    "bins_from": parse_quantity,
+    "bins_to": parse_quantity,
+    "bin_width": parse_quantity,
+}
 
 
 def load_method(method: str, folder: Path) -> Settings:
@@ -24,7 +31,7 @@ def load_method(method: str, folder: Path) -> Settings:
     """
     path = Path(method) if method.endswith(".toml") else folder / f"{method}.toml"
     if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.toml"))
+        known = method_names(folder)
         raise UserError(f"method {method!r}: no such file as {path}; {_nearest(method, known)}")
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -32,6 +39,21 @@ def load_method(method: str, folder: Path) -> Settings:
         raise UserError(f"method {method!r}: {path} is no valid TOML: {error}") from error
     settings: Settings = _replaced(Settings(method=method), tree_of_today(tree), str(path))
     return settings
+
+
+def method_names(folder: Path) -> list[str]:
+    """Return the methods in a folder and the folders in it, such as ``spos``, ``imagenet/spos``."""
+    files = folder.rglob("*.toml")
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in files)
+
+
+def method_label(method: str) -> str:
+    """Return a method's name where a file or folder bears it: ``imagenet-spos``, or a file's stem.
+
+    Args:
+        method: A name, or the path to a TOML file.
+    """
+    return Path(method).stem if method.endswith(".toml") else method.replace("/", "-")
 
 
 def _replaced(settings: Any, tree: dict[str, Any], where: str) -> Any:

@@ -157,6 +157,12 @@ _LATER = {
     ("images.crop-aspect", 1.3333),
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
+    ("pretrain.bins-from", None),
+    ("pretrain.bins-to", None),
+    ("pretrain.bin-width", None),
+    ("pretrain.last-rate", 0.0),
+    ("pretrain.dropout", 0.0),
+    ("search.recalibration-batch", None),
 }
 
 

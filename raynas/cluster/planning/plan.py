@@ -21,6 +21,7 @@ from raynas.recording.matching_facts import other_facts
 from raynas.reporting.class_balance import class_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
+from raynas.search.step_paths import macs_bins
 from raynas.seeds import VERSION
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
@@ -28,6 +29,7 @@ from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
+from raynas.training.gradients import count_trained
 from raynas.training.pretraining import num_steps
 from raynas.training.trained_networks import searched_space
 
@@ -134,8 +136,10 @@ def make_plan(
     costs, latencies = _costs(space, dataset, settings)
     sampler = LegalSampler(costs, settings.limits)
     sizes = [block.size for block in space.blocks]
-    num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
-    cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
+    if bins := macs_bins(pretrain):
+        bins.refuse_beyond(costs)
+    num_paths = 1 if pretrain.trains_one_path else max(sizes)
+    cycle = 1 if pretrain.trains_one_path else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset, latencies, digest)
@@ -166,7 +170,10 @@ def make_plan(
         trial_size=trial,
         checkers=retrain.concurrent or trials,
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
-        facts=replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
+        facts=replace(
+            replace(facts, shards=num_shards, steps=steps, workers_per_trial=trial.workers),
+            trained_numbers=count_trained(space, pretrain, facts.channels, len(facts.classes)),
+        ),
         sizes=size_words(dataset),
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         warnings=_warnings(space, dataset, settings, facts, steps),
