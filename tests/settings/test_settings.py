@@ -371,6 +371,12 @@ LATER = (
     "images.crop-aspect",
     "images.evaluation-ratio",
     "retrain.compile",
+    "pretrain.bins-from",
+    "pretrain.bins-to",
+    "pretrain.bin-width",
+    "pretrain.last-rate",
+    "pretrain.dropout",
+    "search.recalibration-batch",
 )
 
 
