@@ -88,6 +88,8 @@ class Stream(IntEnum):
     """Training images that are decoded for mean and deviation where not all of them are."""
     SUPERNET_DROPOUT = 34
     """Dropout of a pretraining: the step, the shard and the path."""
+    BINNED_PATHS = 35
+    """Paths of a pretraining step that lie in bins of MACs: the step."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -78,7 +78,7 @@ class BinnedPaths:
 
     def __call__(self, seed: int, step: int) -> list[Architecture]:
         """Return the path of a step, as a list of one."""
-        rng = random_numbers(seed, Stream.PATHS, step)
+        rng = random_numbers(seed, Stream.BINNED_PATHS, step)
         starts = self.bins.starts
         start = starts[int(rng.integers(len(starts)))]
         # the last one is the path that is taken where all attempts miss

@@ -9,6 +9,7 @@ from raynas.search.constrained_sampling import LegalSampler
 from raynas.settings.compatibility import refuse_unfit
 from raynas.settings.methods import load_method, method_names
 from raynas.settings.settings import Settings, flat
+from raynas.training.gradients import count_trained
 from raynas.training.trained_networks import searched_space
 from tests.builders import ROOT, shipped_space
 from tests.settings.published import IMAGENET, METHODS
@@ -59,6 +60,16 @@ def test_a_method_names_no_setting_that_was_not_published_or_said_to_be_raynas_o
         "search.recalibration-batch",
         "search.score-images",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_says_how_many_numbers_learn(name: str) -> None:
+    page = (ROOT / ".docs" / "pages" / "presets.md").read_text()
+    settings = load_method(name, METHODS)
+    space = searched_space(shipped_space(settings.space), settings.pretrain.layer_indicator)
+
+    assert f"{count_trained(space, settings.pretrain, 3, 1000):,}" in page
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from raynas.errors import StageError
+from raynas.nets.cost import cost_table
 from raynas.nets.supernet import batch_norms
 from raynas.search.sampling import fairness_cycle
 from raynas.settings.pretrain import PretrainSettings
@@ -622,3 +623,32 @@ class TestFailures:
             assert "learned nothing" in sentence
             assert "2.303 by chance" in sentence
             assert "\n" not in sentence
+
+    def test_spos_s_supernet_trains_by_bins_of_macs_and_leaves_batch_norms_alone(self) -> None:
+        space, dataset = build_space("RNN"), build_dataset()
+        costs = cost_table(space, 8, 3, 3)
+        low, high = costs.smallest.macs, costs.largest.macs
+        width = (high - low) // 4
+        settings = small_pretraining(
+            trainable="weights",
+            initialisation="spos",
+            sampling="macs_bins",
+            layer_indicator="none",
+            dropout=0.1,
+            bins_from=low,
+            bins_to=low + 4 * width,
+            bin_width=width,
+            optimiser="sgd",
+            learning_rate=0.05,
+            classifier_rate=0.05,
+        )
+        frozen = build_supernet(space, settings, dataset, 0)
+        state = Pretraining(space, frozen.segments, frozen.vector, settings, 0, 4, 1, costs)
+        worker = InProcess(space, dataset, settings)
+        before = state.vector.clone()
+        reports = train(state, worker)
+        norms = [p for norm in batch_norms(worker.paths._frozen.supernet) for p in (norm.weight,)]
+
+        assert [report.num_paths for report in reports] == [1] * 4
+        assert not before.equal(state.vector)
+        assert all(norm.eq(1).all() for norm in norms)
