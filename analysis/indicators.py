@@ -23,6 +23,7 @@ from matplotlib.patches import Rectangle
 
 from raynas.errors import UserError
 from raynas.reporting import plot_style
+from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
 
@@ -49,7 +50,7 @@ def draw(store: RunStore, kind: str = "block") -> Figure:
     """Return a heat map and, where several steps were recorded, a small panel per layer.
 
     Raises:
-        UserError: No indicators of that kind are recorded yet.
+        UserError: No indicators of that kind are recorded yet, or no batch norm learnt.
     """
     rows = _read(store, kind)
     blocks, layers = rows[rows["kind"] == kind], rows[rows["kind"] == "layer"]
@@ -73,6 +74,12 @@ def draw(store: RunStore, kind: str = "block") -> Figure:
 
 def _read(store: RunStore, kind: str) -> pd.DataFrame:
     """Return the rows of a kind; layer indicators as well where they are the same quantity."""
+    settings = Settings.from_json(store.rows("runs")[0]["settings"])
+    if settings.pretrain.trainable == "weights":
+        raise UserError(
+            f"run folder {store.uri}: it has no indicators, since none of its batch norms learnt "
+            "(--pretrain.trainable weights)"
+        )
     rows = plot_style.read_rows(store, "indicators", "pretraining")
     kinds = sorted(set(rows["kind"]) - {"layer"})
     if kind not in kinds:

@@ -7,9 +7,10 @@ From the root of the project, on one machine or as the entry point of a Ray job:
 
 All flags of launch/search.py but --method and --seed are accepted, and hold for all methods;
 methods without pretraining stay without. Every run lies in FOLDER/METHOD-seedN, as
-launch/search.py makes it. Methods with the same supernet train it once per seed. Running the
-same command again continues, tries again what failed, or prints the table. A step trains as many
-paths as the method's sampling asks for, so compare methods by ms per path, not by ms per step.
+launch/search.py makes it (FOLDER/imagenet-spos-seedN for imagenet/spos). Methods with the same
+supernet train it once per seed. Running the same command again continues, tries again what failed,
+or prints the table. A step trains as many paths as the method's sampling asks for, so compare
+methods by ms per path, not by ms per step.
 Exit codes: 0 done, 1 some run failed, 2 a mistake in the request, 130 interrupted,
 143 stopped by SIGTERM.
 """
@@ -43,6 +44,8 @@ from raynas.cluster.run_setup import load
 from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowding, run_cells
 from raynas.costs.costs import show_quantity
 from raynas.errors import StageError, UserError
+from raynas.reporting.trained_words import trained_words
+from raynas.settings.methods import method_label
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import chain_of
@@ -97,10 +100,10 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
     methods: dict[str, Settings] = {}
     for name in names:
         command = command_of(name, argv)
-        stem = Path(name).stem
-        if stem in methods:
-            raise UserError(f"--methods: got {stem} twice; rename one, or leave it out")
-        methods[stem] = command.settings
+        label = method_label(name)
+        if label in methods:
+            raise UserError(f"--methods: got {label} twice; rename one, or leave it out")
+        methods[label] = command.settings
     for flag, number in (("--seeds", command.seeds), ("--concurrent", command.concurrent)):
         if number < 1:
             raise UserError(f"{flag}: got {number}, wanted at least 1")
@@ -223,13 +226,6 @@ def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | Non
     return row
 
 
-_TRAINED = {
-    None: "nothing",
-    "last_bn": "last batch norms",
-    "all_bn": "all batch norms",
-    "all": "all weights",
-    "gates": "weights and gates",
-}
 _COLUMNS: dict[str, tuple[Column, Callable[[float], str]]] = {
     "ms_per_step": (Column("ms/step", lesser=6), "{:.1f}".format),
     "ms_per_path": (Column("ms/path", lesser=4), "{:.1f}".format),
@@ -253,11 +249,21 @@ def print_rows(rows: Sequence[Row], console: Console) -> None:
     for method, each in by_method(rows).items():
         finished = sum(row["status"] == "finished" for row in each)
         found = [_cell(methods[method].get(name), _COLUMNS[name][1]) for name in columns]
-        trained = _TRAINED[each[0].get("trainable")]
-        cells.append([Path(method).stem, trained, f"{finished}/{len(each)}", *found])
+        trained = learned(each[0])
+        cells.append([method_label(method), trained, f"{finished}/{len(each)}", *found])
     console.print(TextTable(shown, cells, "Means over seeds (+- standard deviation)"))
     for line in notes(rows):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def learned(row: Row) -> str:
+    """Return what learned in a run's supernet, or beside it, in words."""
+    trainable = row.get("trainable")
+    if trainable is None:
+        return "nothing"
+    if trainable == "gates":
+        return "weights and gates"
+    return trained_words(trainable, row.get("trains_classifier"), row.get("trained_numbers"))
 
 
 def _cell(found: Spread | None, show: Callable[[float], str]) -> str:
@@ -277,11 +283,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         if counts:
             low, high = min(counts), max(counts)
             found.append(text.format(f"{low:,}" if low == high else f"{low:,} to {high:,}"))
-    visited = sorted({Path(row["method"]).stem for row in rows if is_biased(row)})
+    visited = sorted({method_label(row["method"]) for row in rows if is_biased(row)})
     if visited:
         found.append(f"tau of {', '.join(visited)}: of visited networks alone, a biased sample")
     return found + [
-        f"{Path(row['method']).stem}, seed {row['seed']} failed: {row['error']}"
+        f"{method_label(row['method'])}, seed {row['seed']} failed: {row['error']}"
         for row in rows
         if row["error"]
     ]

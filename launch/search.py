@@ -125,7 +125,7 @@ def run_command(command: Command, console: Console) -> None:
         if command.dry_run:
             return
         with reporting(store, METHODS, run.stages.print), begun(run):
-            supernet = pretrain(run)  # fair steps on Ray actors; only batch norms learn
+            supernet = pretrain(run)  # steps on Ray actors; what learns is the method's
             scores = score(run, supernet)  # read off the batch norms, or by trials
             check(run, scores)  # if asked for: do they rank as short trainings do?
             winners = search(run, scores)  # evolution or another strategy, within the limits

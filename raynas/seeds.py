@@ -92,7 +92,11 @@ class Stream(IntEnum):
     """Operations of a policy on an image: its place in the batch, whose seed the batch draws."""
     AUXILIARY = 36
     """Weights of a head that is there while a network is trained."""
-    RIVAL = 50
+    SUPERNET_DROPOUT = 37
+    """Dropout of a pretraining: the step, the shard and the path."""
+    BINNED_PATHS = 38
+    """Paths of a pretraining step that lie in bins of MACs: the step."""
+    RIVAL = 39
     """A network of the space that is drawn as a rival of those that are searched."""
 
 

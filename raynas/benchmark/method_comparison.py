@@ -19,6 +19,7 @@ from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.outcome_rows import known_accuracy, networks_of
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 
@@ -73,12 +74,18 @@ def run_row(
         "error": why,
         "search_seconds": run.get("search_seconds"),
     }
-    row |= _pretraining(store, settings) | _best(outcomes, settings, truth)
+    row |= _pretraining(store, settings, run.get("plan")) | _best(outcomes, settings, truth)
     return row | (_tau(store, settings, truth) if is_finished else {})
 
 
-def _pretraining(store: RunStore, settings: Settings) -> Row:
-    """Return what was pretrained and how long that took; nothing for a method without."""
+def _pretraining(store: RunStore, settings: Settings, plan: str | None) -> Row:
+    """Return what was pretrained and how long that took; nothing for a method without.
+
+    Args:
+        store: The run folder.
+        settings: What it was asked to do.
+        plan: The plan as the run recorded it.
+    """
     pretrain = settings.pretrain
     if not pretrain.epochs:
         learnt = {"trainable": "gates"} if settings.search.traits.is_differentiable else {}
@@ -86,6 +93,8 @@ def _pretraining(store: RunStore, settings: Settings) -> Row:
     found: Row = {
         "initialisation": pretrain.initialisation,
         "trainable": pretrain.trainable,
+        "trains_classifier": pretrain.trains_classifier,
+        "trained_numbers": PlanFacts.from_json(plan).trained_numbers,
         "sampling": pretrain.sampling,
         "layer_indicator": pretrain.layer_indicator,
     }

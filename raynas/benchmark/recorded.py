@@ -104,10 +104,17 @@ def recorded_settings(
         bonus: Weight of the path bonus; None: the run's own.
 
     Raises:
-        UserError: A bonus, but the score is none of indicators.
+        UserError: A bonus, but the score is none of indicators; or a score of indicators, but no
+            batch norm learnt.
     """
-    settings = Settings.from_json(run["settings"]).search
+    recorded = Settings.from_json(run["settings"])
+    settings = recorded.search
     if formula is not None:
+        if recorded.pretrain.trainable == "weights":
+            raise UserError(
+                f"run {run['run']}: --score {formula} is read off batch norms, but none of its own "
+                "learnt (--pretrain.trainable weights); leave --score out"
+            )
         settings = replace(settings, score=formula, strategy="evolution")
     if bonus is None:
         return settings

@@ -56,6 +56,7 @@ def _begun(run: Run) -> Pretraining:
         settings.seed,
         plan.num_steps,
         plan.num_shards,
+        plan.costs,
     )
     if store.has(CHECKPOINT):
         state.restore(store.read_bytes(CHECKPOINT))

@@ -1,8 +1,9 @@
 """Which parameters of a supernet learn, and their place in the flat vector.
 
 Source: BN-NAS trains only the last batch norm of each candidate (its published code); the
-paper adds the batch norms after identities; SPOS and FairNAS train everything. Parameters are
-chosen by their role in the module tree, never by their names.
+paper adds the batch norms after identities; FairNAS trains everything, and SPOS all but its batch
+norms, which have neither scale nor shift. Parameters are chosen by their role in the module tree,
+never by their names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ from raynas.nets.supernet import Supernet, batch_norms
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.parameter_layout import Role, Segment
 
-TrainedSet = Literal["last_bn", "all_bn", "all"]
+TrainedSet = Literal["last_bn", "all_bn", "all", "weights"]
+_WITH_WEIGHTS = {"all", "weights"}
 
 
 class FrozenSupernet:
@@ -42,13 +44,15 @@ class FrozenSupernet:
 
         Args:
             supernet: The network; frozen convolutions are fused with their batch norms.
-            trained: Which batch norms learn, or all parameters.
+            trained: Which batch norms learn, or all parameters, or all but batch norms.
             train_classifier: Whether the classifier learns, too.
             recompute: Whether expanding convolutions are computed twice instead of kept.
             shape: Channels, height and width of an image, to tell the batch norms' positions.
         """
         positions = norm_positions(supernet, shape) if shape else {}
-        self.supernet = supernet.requires_grad_(trained == "all")
+        self.supernet = supernet.requires_grad_(trained in _WITH_WEIGHTS)
+        if trained == "weights":
+            _leave_plain_(supernet)
         fuse_(supernet, recompute)
         self.segments: list[Segment] = []
         self._parameters: list[nn.Parameter] = []
@@ -82,6 +86,14 @@ class FrozenSupernet:
         """Return the trained parameters that a path uses, in the vector's order."""
         pairs = zip(self._parameters, self.segments, strict=True)
         return [parameter for parameter, part in pairs if part.is_on(path)]
+
+
+def _leave_plain_(supernet: Supernet) -> None:
+    """Make batch norms what they are without scale and shift, in place: 1 and 0, frozen."""
+    for norm in batch_norms(supernet):
+        norm.requires_grad_(False)
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
 
 
 Place = tuple[Role, int | None, int | None, bool]
@@ -131,8 +143,9 @@ def _parts(
 ) -> Iterator[tuple[nn.Parameter, Place]]:
     for part in parts:
         if isinstance(part, nn.BatchNorm2d):
-            yield part.weight, ("gamma", layer, candidate, part is indicator)
-            yield part.bias, ("beta", layer, candidate, False)
-        elif trained == "all":
+            if trained != "weights":
+                yield part.weight, ("gamma", layer, candidate, part is indicator)
+                yield part.bias, ("beta", layer, candidate, False)
+        elif trained in _WITH_WEIGHTS:
             for parameter in part.parameters(recurse=False):
                 yield parameter, ("weight", layer, candidate, False)

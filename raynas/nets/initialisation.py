@@ -1,7 +1,8 @@
-"""Frozen weights: orthogonal by QR, exactly isometric shifts, or Gaussian as in BN-NAS.
+"""First weights: orthogonal by QR, exactly isometric shifts, or Gaussian as in BN-NAS or SPOS.
 
 Source: the paper's section 3.1.2 and appendix A (QR of a Gaussian matrix), Xiao et al. 2018
-(delta-orthogonal), BN-NAS (Gaussian); ``.docs/pages/method.md`` for what fits which convolution.
+(delta-orthogonal), the published code of BN-NAS and of SPOS (Gaussian);
+``.docs/pages/method.md`` for what fits which convolution.
 Every module draws from a generator of its own, seeded by where it stands, so any machine
 rebuilds the same weights, in any order.
 """
@@ -16,7 +17,10 @@ from raynas.nets.supernet import LayerIndicator, Supernet
 from raynas.seeds import Stream, mixed_seed
 from raynas.spaces.chain import SearchSpace
 
-Initialisation = Literal["qr", "shift", "gaussian", "delta"]
+Initialisation = Literal["qr", "shift", "gaussian", "spos", "delta"]
+
+_SPOS_FIRST = 0.01  # standard deviation of the first convolution and of the classifier
+_SPOS_SHIFT = 1e-4
 
 
 def frozen_supernet(  # noqa: PLR0913 - everything that defines the weights
@@ -47,36 +51,58 @@ def initialise_(
     stream: Stream = Stream.FROZEN_WEIGHTS,
 ) -> None:
     """Fill all convolutions, linear layers and batch norms of a module in place."""
+    is_spos = initialisation == "spos"
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     for name, part in module.named_modules():
         place = name.encode()
         generator = torch.Generator().manual_seed(mixed_seed(seed, stream, *place))
         if isinstance(part, nn.Conv2d):
-            _initialise_conv_(part, initialisation, generator)
+            if is_spos:
+                spos_(part.weight, generator, is_first=part is first)
+            else:
+                _initialise_conv_(part.weight, initialisation, generator, _is_depthwise(part))
         elif isinstance(part, nn.Linear):
-            nn.init.orthogonal_(part.weight, generator=generator)
-            if part.bias is not None:
-                part.bias.zero_()
+            if is_spos:
+                part.weight.normal_(0.0, _SPOS_FIRST, generator=generator)
+            else:
+                nn.init.orthogonal_(part.weight, generator=generator)
         elif isinstance(part, nn.BatchNorm2d) and part.affine:
             part.weight.fill_(1.0)
+            part.bias.fill_(_SPOS_SHIFT if is_spos else 0.0)
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
             part.bias.zero_()
 
 
+def _is_depthwise(conv: nn.Conv2d) -> bool:
+    return conv.groups == conv.in_channels == conv.out_channels > 1
+
+
 def _initialise_conv_(
-    conv: nn.Conv2d, initialisation: Initialisation, generator: torch.Generator
+    weight: torch.Tensor,
+    initialisation: Initialisation,
+    generator: torch.Generator,
+    is_depthwise: bool,
 ) -> None:
-    if conv.bias is not None:
-        conv.bias.zero_()
-    is_depthwise = conv.groups == conv.in_channels == conv.out_channels > 1
     if initialisation == "gaussian":
-        gaussian_(conv.weight, generator)
+        gaussian_(weight, generator)
     elif is_depthwise and initialisation == "shift":
-        shift_(conv.weight, generator)
+        shift_(weight, generator)
     elif is_depthwise and initialisation == "delta":
-        delta_depthwise_(conv.weight, generator)
+        delta_depthwise_(weight, generator)
     elif is_depthwise:
-        orthogonal_depthwise_(conv.weight, generator)
+        orthogonal_depthwise_(weight, generator)
     else:
-        orthogonal_(conv.weight, generator)
+        orthogonal_(weight, generator)
+
+
+def spos_(weight: torch.Tensor, generator: torch.Generator, is_first: bool) -> None:
+    """Fill as SPOS does, in place; weight: C_out x C_in/groups x k x k.
+
+    The standard deviation is 1 / (C_in/groups), no root of it, and so 1 for a depthwise one; the
+    first convolution's is 0.01.
+    """
+    std = _SPOS_FIRST if is_first else 1 / weight.shape[1]
+    weight.normal_(0.0, std, generator=generator)
 
 
 def gaussian_(weight: torch.Tensor, generator: torch.Generator) -> None:

@@ -24,7 +24,12 @@ def subnet(
         dropout: Probability of the head's dropout layers.
     """
     network = kind_of(space).network(space, architecture, in_channels, num_classes)
-    for part in network[-1].modules():
+    set_dropout(network[-1], dropout)
+    return network
+
+
+def set_dropout(head: nn.Module, dropout: float) -> None:
+    """Set the probability of a head's dropout layers, in place."""
+    for part in head.modules():
         if isinstance(part, nn.Dropout):
             part.p = dropout
-    return network

@@ -17,3 +17,12 @@ def load_method(method: str, folder: Path) -> Settings:
     if "recipe" in tree:
         raise UserError(f"{where}: got a recipe, wanted its settings; or give it by --recipe")
     return with_tree(Settings(method=method), tree, where)
+
+
+def method_label(method: str) -> str:
+    """Return a method's name where a file or folder bears it: ``imagenet-spos``, or a file's stem.
+
+    Args:
+        method: A name, or the path to a TOML file.
+    """
+    return Path(method).stem if method.endswith(".toml") else method.replace("/", "-")

@@ -7,6 +7,7 @@ ones that train on small data; ``.docs/pages/method.md`` lists the readings.
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from raynas.settings.quantities import Quantity
 from raynas.settings.ranges import GpuShare, Interval
 
 
@@ -18,14 +19,23 @@ class PretrainSettings:
     """Passes over the training images; parts of one are allowed."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a step's batch; all paths of a step see the same ones."""
-    initialisation: Literal["qr", "shift", "gaussian"] = "qr"
-    """Frozen weights: orthogonal (qr; shift is exactly isometric) or Gaussian as in BN-NAS."""
-    trainable: Literal["last_bn", "all_bn", "all"] = "all_bn"
-    """What learns: the last batch norm of each candidate (BN-NAS), all, or every weight (SPOS)."""
+    initialisation: Literal["qr", "shift", "gaussian", "spos"] = "qr"
+    """First weights: orthogonal (qr; shift is exactly isometric), or Gaussian as BN-NAS (gaussian)
+    or SPOS (spos) begins with."""
+    trainable: Literal["last_bn", "all_bn", "all", "weights"] = "all_bn"
+    """What learns beside the classifier: the last batch norm of each candidate (BN-NAS), all batch
+    norms, everything, or weights alone, as in SPOS's supernet (weights; no indicators then)."""
     layer_indicator: Literal["path", "parallel", "none"] = "path"
     """Identity and its batch norm: one more path (R1), always parallel (R2), or none."""
-    sampling: Literal["fair_identity", "fair", "uniform"] = "fair_identity"
-    """Paths of a step: every candidate once, identity among them; without it; or one path."""
+    sampling: Literal["fair_identity", "fair", "uniform", "macs_bins"] = "fair_identity"
+    """Paths of a step: every candidate once, identity among them; without it; or one path, any
+    (uniform) or one whose MACs lie in a bin that is drawn first (macs_bins, as SPOS's code has)."""
+    bins_from: Annotated[Quantity, Interval("[1, inf)")] | None = None
+    """Where the first bin of macs_bins begins, such as 290M MACs; only there."""
+    bins_to: Annotated[Quantity, Interval("[1, inf)")] | None = None
+    """Where the last bin of macs_bins ends, such as 360M."""
+    bin_width: Annotated[Quantity, Interval("[1, inf)")] | None = None
+    """Width of a bin of macs_bins, such as 10M."""
     extra: Literal["rotate", "random"] = "rotate"
     """Which candidate a reduction layer repeats beside the identity path."""
     optimiser: Literal["adam", "sgd"] = "adam"
@@ -33,15 +43,21 @@ class PretrainSettings:
     learning_rate: Annotated[float, Interval("(0, inf)")] = 0.02
     """Peak learning rate of the batch norms."""
     classifier_rate: Annotated[float, Interval("[0, inf)")] = 0.003
-    """Learning rate of the classifier; 0 freezes it, as BN-NAS does."""
+    """Learning rate of the classifier, which learns unless this is 0, as BN-NAS and the paper
+    freeze it; the plan says how many numbers learn in all."""
     momentum: Annotated[float, Interval("[0, 1)")] = 0.9
     """Momentum of SGD (Adam's first beta)."""
     weight_decay: Annotated[float, Interval("[0, inf)")] = 0.0
     """Weight decay of the weights that learn; none on batch norms."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How learning rates fall to zero."""
+    """How learning rates fall to last-rate."""
+    last_rate: Annotated[float, Interval("[0, inf)")] = 0.0
+    """Learning rate where the schedule ends (BN-NAS 0.0005); the classifier's ends at the same
+    share of its peak."""
     label_smoothing: Annotated[float, Interval("[0, 1)")] = 0.1
     """Share of the target spread over all classes, in [0, 1)."""
+    dropout: Annotated[float, Interval("[0, 1)")] = 0.0
+    """Dropout before the classifier while the supernet trains (SPOS 0.1); scores go without."""
     clip: Annotated[float, Interval("[0, inf)")] = 5.0
     """Gradients are clipped by value to plus or minus this; 0 clips nothing."""
     workers: Annotated[int, Interval("[1, inf)")] | None = None
@@ -49,7 +65,7 @@ class PretrainSettings:
     pieces: paths times shards."""
     shards: Annotated[int, Interval("[1, inf)")] | None = None
     """Data shards of a batch, part of the result, since batch norms see one each; unset: two where
-    a step has one path (uniform sampling), else one."""
+    a step has one path (uniform and macs_bins), else one."""
     cpus_per_worker: Annotated[int, Interval("[1, inf)")] = 1
     """CPU threads of a worker; part of the result, since sums depend on it in the last bit."""
     gpus_per_worker: Annotated[float, Interval("[0, inf)"), GpuShare()] | None = None
@@ -63,3 +79,18 @@ class PretrainSettings:
     times what saving takes if that is more; 0: save after every step."""
     records: Annotated[int, Interval("[1, inf)")] = 10
     """How many times during pretraining the indicators are written to their table."""
+
+    @property
+    def trains_one_path(self) -> bool:
+        """Whether a step trains one path, rather than every candidate once."""
+        return self.sampling in {"uniform", "macs_bins"}
+
+    @property
+    def bins(self) -> tuple[int | None, int | None, int | None]:
+        """Where the bins of MACs begin, where they end, and their width."""
+        return self.bins_from, self.bins_to, self.bin_width
+
+    @property
+    def trains_classifier(self) -> bool:
+        """Whether the classifier learns."""
+        return self.classifier_rate > 0

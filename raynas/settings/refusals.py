@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from raynas.errors import UserError
 from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.pretrain_refusals import refuse_unworkable_pretraining
 from raynas.settings.ranges import refuse_out_of_range
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
@@ -22,6 +23,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     """
     refuse_out_of_range(settings)
     pretrain, search = settings.pretrain, settings.search
+    refuse_unworkable_pretraining(pretrain, search)
     _refuse_misfits(pretrain, search)
     _refuse_other_gpus(settings.retrain)
     _refuse_endless_rise(settings.retrain)
@@ -44,11 +46,12 @@ def _refuse_squares_to_cut(settings: "Settings") -> None:
 def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
     """Refuse samplings, scores and strategies that do not fit each other."""
     indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
-    if (sampling == "fair_identity") != (indicator == "path") and sampling != "uniform":
+    is_fair = not pretrain.trains_one_path
+    if is_fair and (sampling == "fair_identity") != (indicator == "path"):
         raise UserError(
             f"--pretrain.sampling {sampling} with --pretrain.layer-indicator {indicator}: the "
             "identity path is trained by fair_identity and only there; use fair_identity with "
-            "path, fair with parallel or none, or uniform with any"
+            "path, fair with parallel or none, or uniform or macs_bins with any"
         )
     reads = SCORES[score].layer_indicator
     needs_layer = reads == "always" or (reads == "weight" and search.layer_weight_sign != 0)

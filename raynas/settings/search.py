@@ -54,6 +54,8 @@ class SearchSettings:
     """Layers in which the networks that an exact search finds differ from each other at least."""
     recalibration_batches: Annotated[int, Interval("[1, inf)")] = 20
     """Training batches that give a subnet's batch norms their statistics before its accuracy."""
+    recalibration_batch: Annotated[int, Interval("[2, inf)")] | None = None
+    """Images in each of these batches; unset: as many as a step of the pretraining has."""
     score_images: Annotated[int, Interval("[1, inf)")] = 2000
     """Validation images of an accuracy, the same ones for all architectures."""
     concurrent: Annotated[int, Interval("[1, inf)")] | None = None

@@ -211,6 +211,12 @@ _LATER = {
     ("retrain.class-weights", "none"),
     ("retrain.on", "train"),
     ("retrain.final-k", 1),
+    ("pretrain.bins-from", None),
+    ("pretrain.bins-to", None),
+    ("pretrain.bin-width", None),
+    ("pretrain.last-rate", 0.0),
+    ("pretrain.dropout", 0.0),
+    ("search.recalibration-batch", None),
 }
 
 

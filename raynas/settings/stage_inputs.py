@@ -41,6 +41,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "pretrain.trainable",
             "pretrain.layer-indicator",
             "pretrain.sampling",
+            "pretrain.bins-from",
+            "pretrain.bins-to",
+            "pretrain.bin-width",
             "pretrain.extra",
             "pretrain.optimiser",
             "pretrain.learning-rate",
@@ -48,7 +51,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "pretrain.momentum",
             "pretrain.weight-decay",
             "pretrain.schedule",
+            "pretrain.last-rate",
             "pretrain.label-smoothing",
+            "pretrain.dropout",
             "pretrain.clip",
             "pretrain.shards",
             "pretrain.cpus-per-worker",
@@ -60,6 +65,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
         {
             "search.score",
             "search.recalibration-batches",
+            "search.recalibration-batch",
             "search.score-images",
         }
     ),

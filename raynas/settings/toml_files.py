@@ -13,7 +13,14 @@ from raynas.errors import UserError
 from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
 
-_PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
+_PARSERS = {
+    "max_macs": parse_quantity,
+    "max_params": parse_quantity,
+    "max_latency": parse_duration,
+    "bins_from": parse_quantity,
+    "bins_to": parse_quantity,
+    "bin_width": parse_quantity,
+}
 
 
 def read_tree(what: str, name: str, folder: Path) -> tuple[dict[str, Any], str]:
@@ -29,13 +36,19 @@ def read_tree(what: str, name: str, folder: Path) -> tuple[dict[str, Any], str]:
     """
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.toml"))
+        known = names_in(folder)
         raise UserError(f"{what} {name!r}: no such file as {path}; {_nearest(name, known)}")
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{what} {name!r}: {path} is no valid TOML: {error}") from error
     return tree_of_today(tree), str(path)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the files in a folder and its folders by name, such as ``spos``, ``imagenet/spos``."""
+    files = folder.rglob("*.toml")
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in files)
 
 
 def with_tree(settings: Settings, tree: dict[str, Any], where: str) -> Settings:

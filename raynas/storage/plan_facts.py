@@ -33,6 +33,7 @@ class PlanFacts:
         random_numbers: Version of what a seed draws.
         shards: Parts of a step's batch.
         steps: Of the pretraining.
+        trained_numbers: Numbers of the supernet that learn; None: older, or without a supernet.
         workers_per_trial: Of a retraining trial.
         rivals: Which network each name beside the winners has come to: its name with its width,
             or an architecture that was drawn.
@@ -58,6 +59,7 @@ class PlanFacts:
     random_numbers: int | None = None
     shards: int = 1
     steps: int = 0
+    trained_numbers: int | None = None
     workers_per_trial: int = 1
     rivals: Mapping[str, str] = field(default_factory=dict)
 

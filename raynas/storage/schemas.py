@@ -52,7 +52,7 @@ SCHEMAS: dict[str, pa.Schema] = {
                 "JSON by stage: seconds, low_seconds, high_seconds, gpu_hours, written_bytes",
             ),
             "spent": (_STRING, "JSON by stage: seconds, gpu_hours, written_bytes"),
-            "plan": (_STRING, "JSON: what was read of images, such as classes, and cluster"),
+            "plan": (_STRING, "JSON: what images and cluster have, and how many numbers learn"),
         },
     ),
     "images": _table(
@@ -289,6 +289,8 @@ COMPARISON = _table(
         "data": (_STRING, "images"),
         "initialisation": (_STRING, "of the frozen weights"),
         "trainable": (_STRING, "what learned; null: nothing; gates: no supernet"),
+        "trains_classifier": (_BOOL, "whether the supernet's classifier learned, too"),
+        "trained_numbers": (_INT, "numbers of the supernet that learned; null: not recorded"),
         "sampling": (_STRING, "paths of a step"),
         "layer_indicator": (_STRING, "what it is"),
         "score": (_STRING, "by which the search ranked"),

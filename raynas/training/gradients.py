@@ -8,6 +8,7 @@ learns, its gradients are added up over the pieces, and only their sum leaves th
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,14 @@ from raynas.data.dataset import Dataset
 from raynas.data.prefetch import Loader
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.initialisation import frozen_supernet
-from raynas.seeds import Stream
+from raynas.nets.subnet import set_dropout
+from raynas.nets.supernet import Supernet
+from raynas.seeds import Stream, mixed_seed
 from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import classifier_start
+from raynas.spaces.protocol import Space
 from raynas.training.exact_sums import ExactAdder, ExactSum
 
 Vector = npt.NDArray[np.float32]
@@ -81,10 +85,22 @@ def build_supernet(
     return FrozenSupernet(
         supernet,
         settings.trainable,
-        settings.classifier_rate > 0,
+        settings.trains_classifier,
         settings.recompute,
         (dataset.channels, dataset.resolution, dataset.resolution),
     )
+
+
+def count_trained(
+    space: Space, settings: PretrainSettings, channels: int, num_classes: int
+) -> int | None:
+    """Return how many numbers of a supernet learn, without its memory; None: there is none."""
+    if not settings.epochs or not isinstance(space, SearchSpace):
+        return None
+    with torch.device("meta"):
+        supernet = Supernet(space, channels, num_classes, settings.layer_indicator)
+        frozen = FrozenSupernet(supernet, settings.trainable, settings.trains_classifier)
+    return len(frozen.vector)
 
 
 class PathGradients:
@@ -101,9 +117,11 @@ class PathGradients:
     ) -> None:
         """Rebuild the supernet from the seed and move it to the device."""
         self._settings = settings
+        self._seed = seed
         self._device = torch.device(device)
         self._frozen = build_supernet(space, settings, dataset, seed)
         self._frozen.to(self._device)
+        set_dropout(self._frozen.supernet.head, settings.dropout)
         first = classifier_start(self._frozen.segments)
         self._classifier = ExactAdder(len(self._frozen.vector) - first, self._device)
         self._shares = [part_share(settings.batch, each, shards) for each in range(shards)]
@@ -152,7 +170,8 @@ class PathGradients:
             features = self._frozen.supernet.stem(images)
         for number, path in enumerate(paths, start=1):
             is_last = number == len(paths)
-            own, classifier = self._on_path(features, labels, path, keep_stem=not is_last)
+            with self._drawing(step, shard, *path):
+                own, classifier = self._on_path(features, labels, path, keep_stem=not is_last)
             self._classifier.add(classifier, self._shares[shard])
             yield own
 
@@ -172,6 +191,20 @@ class PathGradients:
         num_own = len(flat) - self._frozen.num_classifier
         own = torch.cat([*flat[:num_own], loss.detach().reshape(1)])
         return own, torch.cat([loss.new_empty(0), *flat[num_own:]])
+
+    @contextmanager
+    def _drawing(self, *place: int) -> Iterator[None]:
+        """Let dropout draw what belongs to a piece, whoever computes it and after whatever.
+
+        Args:
+            place: The step, the shard and the choices of the path.
+        """
+        if not self._settings.dropout:
+            yield
+            return
+        with torch.random.fork_rng(devices=[] if self._device.type == "cpu" else [self._device]):
+            torch.random.manual_seed(mixed_seed(self._seed, Stream.SUPERNET_DROPOUT, *place))
+            yield
 
     def _autocast(self) -> torch.autocast:
         on_gpu = self._device.type == "cuda"

@@ -44,7 +44,10 @@ class Importance:
         self.saliency[cell] += _summed(self._sides[span] * size)
 
     def means(self, updates: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Return both per update; NaN for a candidate that had none."""
+        """Return both per update; NaN for a candidate that had none, or where no norm learns."""
+        if not self._sides.any():
+            nothing = np.full(updates.shape, np.nan)
+            return nothing, nothing
         with np.errstate(invalid="ignore"):
             taylor, saliency = (
                 np.where(updates > 0, sums / updates, np.nan)

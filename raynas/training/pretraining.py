@@ -16,11 +16,13 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 
+from raynas.costs.costs import CostTable
 from raynas.data.batches import part_share
 from raynas.errors import StageError
 from raynas.search.formulas import Array
 from raynas.search.indicators import Indicators, read_indicators
-from raynas.search.sampling import count_updates, fair_paths, uniform_paths
+from raynas.search.sampling import count_updates
+from raynas.search.step_paths import step_paths
 from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
@@ -73,6 +75,7 @@ class Pretraining:
         seed: int,
         num_steps: int,
         num_shards: int,
+        costs: CostTable | None = None,
     ) -> None:
         """Start at step 0.
 
@@ -84,6 +87,7 @@ class Pretraining:
             seed: Seed of the run.
             num_steps: Steps in all; the schedule ends there.
             num_shards: Parts of each step's batch.
+            costs: What candidates cost on the run's images; macs_bins alone looks at them.
         """
         self.step = 0
         self.num_steps = num_steps
@@ -95,6 +99,7 @@ class Pretraining:
         self._num_shards = num_shards
         self._shares = [part_share(settings.batch, each, num_shards) for each in range(num_shards)]
         self._sizes = [block.size for block in space.blocks]
+        self._paths = step_paths(self._sizes, settings, costs)
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
         self._importance = Importance(segments, self.updates.shape)
         self._units = units(segments)
@@ -151,9 +156,7 @@ class Pretraining:
 
     def paths(self, step: int) -> list[Architecture]:
         """Return the paths of a step."""
-        if self._settings.sampling == "uniform":
-            return uniform_paths(self._sizes, self._seed, step)
-        return fair_paths(self._sizes, self._seed, step, self._settings.extra)
+        return self._paths(self._seed, step)
 
     def _apply(self, pieces: Sequence[Piece], computed: Computed, step: int) -> float:
         """Add up the gradients and update once; return the learning rate."""
@@ -224,11 +227,12 @@ class Pretraining:
     def _decay(self, step: int) -> float:
         """Return the share of the peak learning rate at a step."""
         done = step / self.num_steps
+        last = self._settings.last_rate / self._settings.learning_rate
         match self._settings.schedule:
             case "cosine":
-                return 0.5 * (1 + math.cos(math.pi * done))
-            case "linear":
-                return 1 - done
+                return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * done))
+            case "linear":  # BN-NAS: 1 - t / D, D = steps / (1 - last)
+                return 1 - done * (1 - last)
             case "constant":
                 return 1.0
 

@@ -118,9 +118,8 @@ class SubnetAccuracy:
         # every score sees the same images: differences are the architectures'
         rng = random_numbers(settings.seed, Stream.SCORED_IMAGES)
         self._images = dataset.val.take(np.sort(rng.permutation(len(dataset.val))[:wanted]))
-        self._training = Batches(
-            dataset, settings.pretrain.batch, settings.seed, Stream.RECALIBRATION
-        )
+        batch = settings.search.recalibration_batch or settings.pretrain.batch
+        self._training = Batches(dataset, batch, settings.seed, Stream.RECALIBRATION)
 
     def __call__(self, architecture: Architecture) -> float:
         """Return the accuracy on the validation images."""

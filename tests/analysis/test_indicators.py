@@ -1,6 +1,7 @@
 """The heat map of indicators."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,10 @@ from matplotlib.text import Text
 
 from analysis import indicators
 from raynas.errors import UserError
+from raynas.settings.pretrain import PretrainSettings
+from raynas.settings.search import SearchSettings
+from raynas.settings.settings import Settings
+from raynas.storage.run_store import RunStore
 from tests.analysis.invented import InventedRun, Row, Size
 
 
@@ -177,3 +182,14 @@ def test_a_kind_that_the_run_does_not_have_is_refused_with_those_it_has(
 
     with pytest.raises(UserError, match=r"--kind block: .* has indicators of taylor$"):
         indicators.draw(young_run.store)
+
+
+def test_a_run_whose_batch_norms_did_not_learn_is_refused_by_that(tmp_path: Path) -> None:
+    store = RunStore.create(str(tmp_path))
+    settings = Settings(
+        pretrain=PretrainSettings(trainable="weights"), search=SearchSettings(score="accuracy")
+    )
+    store.append("runs", [{"settings": settings.to_json()}], "run")
+
+    with pytest.raises(UserError, match="no indicators, since none of its batch norms learnt"):
+        indicators.draw(store)

@@ -14,6 +14,7 @@ from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from tests.macro import build_run, build_table, build_truth, sampled
 
@@ -71,6 +72,19 @@ def test_times_are_medians_of_steps_and_paths_and_the_sum_of_all_steps(tmp_path:
     assert row["pretrain_seconds"] == pytest.approx(9.5)
     assert row["search_seconds"] == 2.5
     assert (row["trainable"], row["sampling"]) == ("all_bn", "fair_identity")
+
+
+def test_what_learned_is_counted_as_the_run_s_plan_recorded_it(tmp_path: Path) -> None:
+    store = finish(build_run(tmp_path, TABLE))
+    older = run_row(store, SETTINGS)
+    (run,) = store.rows("runs")
+    plan = PlanFacts(trained_numbers=264_032).to_json()
+    store.append("runs", [run | {"plan": plan}], store.parts("runs")[0])
+    frozen = replace(SETTINGS, pretrain=replace(SETTINGS.pretrain, classifier_rate=0.0))
+    row = run_row(store, frozen)
+
+    assert (older["trains_classifier"], older["trained_numbers"]) == (True, None)
+    assert (row["trains_classifier"], row["trained_numbers"]) == (False, 264_032)
 
 
 def test_a_method_without_pretraining_has_no_steps_and_takes_no_time_for_them(
@@ -202,7 +216,11 @@ def test_rows_fit_the_table(tmp_path: Path) -> None:
     assert {name: value for name, value in read.items() if value is not None} == {
         name: value for name, value in row.items() if value is not None
     }
-    assert [name for name, value in read.items() if value is None] == ["search_seconds", "error"]
+    assert [name for name, value in read.items() if value is None] == [
+        "trained_numbers",
+        "search_seconds",
+        "error",
+    ]
 
 
 def test_a_method_s_measures_are_means_and_deviations_over_the_seeds_that_have_them() -> None:

@@ -12,8 +12,10 @@ from raynas.benchmark.recorded import recorded_scores
 from raynas.errors import UserError
 from raynas.recording import rows as table_rows
 from raynas.search.indicators import Indicators, score_table
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.scores import IndicatorScore
 from raynas.settings.search import SearchSettings
+from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 from tests.builders import build_indicators, build_space, shipped_space
@@ -138,6 +140,15 @@ def test_settings_that_were_not_recorded_have_their_default_and_unknown_ones_are
     assert recorded.recorded_settings(run) == SearchSettings(score="zscore")
     assert recorded.recorded_settings({"settings": None}) == SearchSettings()
     assert recorded.recorded_settings(run, "bnnas") == SearchSettings(score="bnnas")
+
+
+def test_a_score_of_indicators_is_refused_of_a_run_whose_batch_norms_did_not_learn() -> None:
+    pretrain, search = PretrainSettings(trainable="weights"), SearchSettings(score="accuracy")
+    run = {"run": "mine", "settings": Settings(pretrain=pretrain, search=search).to_json()}
+
+    assert recorded.recorded_settings(run) == search
+    with pytest.raises(UserError, match=r"run mine: --score bnnas .* none of its own learnt"):
+        recorded.recorded_settings(run, "bnnas")
 
 
 def test_a_run_without_indicators_is_refused(tmp_path: Path) -> None:

@@ -165,6 +165,8 @@ REFUSED = {
     "--methods ,": "--methods: got none",
     "--methods fair_tailor": "did you mean fair_taylor?",
     "--methods random,naswot,random": "got random twice",
+    "--methods imagenet/spos,imagenet/spos": "got imagenet-spos twice",
+    "--methods imagenet/sposs": "did you mean imagenet/spos?",
     "--methods random --seeds 0": "--seeds: got 0",
     "--methods random --concurrent 0": "--concurrent: got 0",
     "--methods fair_taylor --concurrent 2": "lower --pretrain.workers, or --concurrent",
@@ -246,6 +248,25 @@ def test_without_a_folder_the_same_methods_in_any_order_share_one() -> None:
     assert folders[0].startswith("runs/compare-digits-small_mobile-")
     _, methods = compare.parse(["--methods", "spos", "--data", "s3://KEY:SECRET@bucket"])
     assert compare.default_folder(methods).startswith("runs/compare-bucket-small_mobile-")
+
+
+def test_methods_of_a_folder_stand_beside_those_of_the_same_name(tmp_path: Path) -> None:
+    _, methods = compare.parse(["--methods", "spos,imagenet/spos"])
+    cells = compare.make_cells(methods, 1, str(tmp_path))
+
+    assert [cell.name for cell in cells] == ["spos-seed0", "imagenet-spos-seed0"]
+    assert [cell.settings.method for cell in cells] == ["spos", "imagenet/spos"]
+    assert cells[1].store.uri == str(tmp_path / "imagenet-spos-seed0")
+    assert compare.default_folder(methods).startswith("runs/compare-")
+
+
+def test_the_table_says_what_learned_with_its_numbers_as_far_as_a_run_recorded_them() -> None:
+    row = {"trainable": "all_bn", "trains_classifier": True, "trained_numbers": 1_993_032}
+
+    assert compare.learned(row) == "all batch norms + classifier, 1,993,032 numbers"
+    assert compare.learned({"trainable": "all_bn"}) == "all batch norms"
+    assert compare.learned({"trainable": "gates"}) == "weights and gates"
+    assert compare.learned({}) == "nothing"
 
 
 def test_the_tables_of_a_run_and_of_a_comparison_are_apart() -> None:

@@ -17,7 +17,7 @@ from raynas.spaces.parameter_layout import indices_on
 from tests.builders import build_frozen, build_images, build_space, build_supernet
 
 READINGS: tuple[LayerIndicator, ...] = ("path", "parallel", "none")
-SETS: tuple[TrainedSet, ...] = ("last_bn", "all_bn", "all")
+SETS: tuple[TrainedSet, ...] = ("last_bn", "all_bn", "all", "weights")
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,22 @@ def test_of_all_every_parameter_learns_but_a_frozen_classifier(train_classifier:
         expected -= {id(p) for p in classifier_of(frozen.supernet).parameters()}
 
     assert trained(frozen) == expected
+
+
+@pytest.mark.parametrize("train_classifier", [True, False])
+def test_of_weights_all_but_batch_norms_learn_which_have_neither_scale_nor_shift(
+    train_classifier: bool,
+) -> None:
+    supernet = build_supernet(initialisation="spos")
+    frozen = FrozenSupernet(supernet, "weights", train_classifier)
+    norms = {id(p): p for norm in batch_norms(supernet) for p in norm.parameters()}
+    expected = {id(p) for p in supernet.parameters()} - set(norms)
+    if not train_classifier:
+        expected -= {id(p) for p in classifier_of(supernet).parameters()}
+
+    assert trained(frozen) == expected
+    assert {part.role for part in frozen.segments} <= {"weight", "classifier"}
+    assert {float(value) for p in norms.values() for value in p} == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -196,7 +212,7 @@ def test_each_candidate_and_each_normal_layer_has_one_indicator_scale(
     ]
 
 
-@pytest.mark.parametrize("trained_set", SETS)
+@pytest.mark.parametrize("trained_set", SETS[:3])
 def test_the_indicator_is_the_batch_norm_registered_last_whatever_its_name(
     trained_set: TrainedSet,
 ) -> None:

@@ -368,3 +368,16 @@ class TestCompaction:
         pretrain(store, settings)
 
         assert tables_of(store) == expected
+
+
+def test_where_no_batch_norm_learns_the_record_has_steps_and_no_indicators(tmp_path: Path) -> None:
+    store = RunStore.create(str(tmp_path))
+    settings = small_pretraining(trainable="weights")
+    state = begin_pretraining(settings, num_steps=STEPS)
+    with Journal(store, state, tiny_space(), settings, num_images=48) as journal:
+        train(state, journal)
+
+    assert len(store.rows("steps")) == STEPS
+    assert store.rows("ledger")
+    assert store.parts("indicators")
+    assert store.rows("indicators") == []

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.errors import UserError
-from raynas.settings.methods import load_method
+from raynas.settings.methods import load_method, method_label
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
+from raynas.settings.toml_files import names_in
 from tests.builders import setting_names
 
 
@@ -124,6 +125,26 @@ def test_a_missing_method_names_the_nearest_one(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="did you mean fair_isometry"):
         load_method("fair_isometri", tmp_path)
+
+
+def test_a_method_in_a_folder_has_the_folder_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    write_method(tmp_path / "large", '[pretrain]\nbins-from = "290M"')
+    write_method(tmp_path, "")
+    loaded = load_method("large/mine", tmp_path)
+
+    assert (loaded.method, loaded.pretrain.bins_from) == ("large/mine", 290_000_000)
+    assert names_in(tmp_path) == ["large/mine", "mine"]
+    with pytest.raises(UserError, match="known are large/mine, mine"):
+        load_method("xyzzy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "label"),
+    [("spos", "spos"), ("imagenet/spos", "imagenet-spos"), ("some/where/own.toml", "own")],
+)
+def test_a_folder_of_a_run_bears_a_method_s_label(method: str, label: str) -> None:
+    assert method_label(method) == label
 
 
 def test_a_file_that_is_no_toml_is_refused_with_the_place(tmp_path: Path) -> None:

@@ -375,6 +375,12 @@ LATER = (
     "retrain.compile",
     "retrain.on",
     "retrain.final-k",
+    "pretrain.bins-from",
+    "pretrain.bins-to",
+    "pretrain.bin-width",
+    "pretrain.last-rate",
+    "pretrain.dropout",
+    "search.recalibration-batch",
 )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from raynas.errors import StageError
+from raynas.nets.cost import cost_table
 from raynas.nets.supernet import batch_norms
 from raynas.search.sampling import fairness_cycle
 from raynas.settings.pretrain import PretrainSettings
@@ -21,7 +22,14 @@ from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import indices_on
 from raynas.training import pretraining
 from raynas.training.exact_sums import ExactSum
-from raynas.training.gradients import Computed, Gradient, Piece, Vector, build_supernet
+from raynas.training.gradients import (
+    Computed,
+    Gradient,
+    Piece,
+    Vector,
+    build_supernet,
+    count_trained,
+)
 from raynas.training.pretraining import Pretraining, StepReport, learned_nothing, num_steps
 from tests.builders import build_space
 from tests.data.samples import (
@@ -306,6 +314,97 @@ class TestSchedule:
         rates = [report.learning_rate for report in reports]
         assert rates == pytest.approx([0.5 * share for share in wanted])
 
+    @given(
+        first=st.floats(1e-3, 1),
+        share=st.floats(0, 0.9),
+        steps=st.integers(1, 50),
+    )
+    def test_bn_nas_s_linear_schedule_is_published_as_a_fall_to_zero_that_is_cut_off(
+        self, first: float, share: float, steps: int
+    ) -> None:
+        last = first * share
+        settings = small_pretraining(schedule="linear", learning_rate=first, last_rate=last)
+        reports = train(begin_pretraining(settings, num_steps=steps))
+        whole = steps / (1 - last / first)
+
+        rates = [report.learning_rate for report in reports]
+        assert rates == pytest.approx([first * (1 - step / whole) for step in range(steps)])
+
+    @pytest.mark.parametrize("schedule", ["linear", "cosine"])
+    def test_rates_end_at_the_last_one_and_the_classifier_s_at_the_same_share(
+        self, schedule: str
+    ) -> None:
+        settings = small_pretraining(
+            schedule=schedule, learning_rate=0.5, last_rate=0.1, classifier_rate=0.05
+        )
+        state = begin_pretraining(settings, num_steps=1000)
+
+        assert state._decay(1000) == pytest.approx(0.2)
+        assert state._decay(500) == pytest.approx(0.6)
+        assert state._decay(0) == 1.0
+        train(state, Pretended(state.segments), 501)
+        rates = [group["lr"] for group in state._optimiser.param_groups]
+        assert rates == pytest.approx([0.3, 0.03])
+
+
+class TestDropout:
+    def test_masks_belong_to_step_path_and_shard_whoever_computes_what(self) -> None:
+        settings, space = small_pretraining(dropout=0.5), tiny_space()
+        dataset = build_dataset()
+        state = begin_pretraining(settings, space, dataset, num_shards=2)
+        vector, paths = state.vector.numpy(), state.paths(0)
+        pieces = [Piece(path, shard) for shard in (0, 1) for path in paths]
+        torch.manual_seed(1)
+        together = InProcess(space, dataset, settings, shards=2)(vector, 0, pieces)
+        worker = InProcess(space, dataset, settings, shards=2)
+        apart = [worker(vector, 0, [piece]).gradients[0] for piece in reversed(pieces)][::-1]
+        again = worker(vector, 1, pieces)
+
+        for one, other in zip(together.gradients, apart, strict=True):
+            assert one.loss == other.loss
+            assert np.array_equal(one.values, other.values)
+        losses = [each.loss for each in together.gradients]
+        assert len({*losses, *(each.loss for each in again.gradients)}) == 2 * len(losses)
+
+    def test_it_leaves_out_inputs_of_the_classifier_alone_and_none_at_zero(self) -> None:
+        space, dataset = tiny_space(), build_dataset()
+        losses = {}
+        for dropout in (0.0, 0.5, 0.9):
+            settings = small_pretraining(dropout=dropout)
+            state = begin_pretraining(settings, space, dataset)
+            worker = InProcess(space, dataset, settings)
+            (path, *_) = state.paths(0)
+            (found,) = worker(state.vector.numpy(), 0, [Piece(path, 0)]).gradients
+            losses[dropout] = found.loss
+            head = worker.paths._frozen.supernet.head
+            assert [p.p for p in head.modules() if isinstance(p, nn.Dropout)] == [dropout]
+
+        assert len(set(losses.values())) == 3
+
+
+class TestNumbersThatLearn:
+    @pytest.mark.parametrize("trainable", ["last_bn", "all_bn", "all", "weights"])
+    @pytest.mark.parametrize("classifier_rate", [0.0, 0.01])
+    @pytest.mark.parametrize("layer_indicator", ["path", "parallel", "none"])
+    def test_numbers_that_learn_are_counted_without_making_them(
+        self, trainable: Any, classifier_rate: float, layer_indicator: Any
+    ) -> None:
+        settings = small_pretraining(
+            trainable=trainable, classifier_rate=classifier_rate, layer_indicator=layer_indicator
+        )
+        space = build_space("RNN", identity=layer_indicator == "path")
+        frozen = build_supernet(space, settings, build_dataset(), 0)
+
+        assert count_trained(space, settings, 3, 3) == len(frozen.vector)
+
+    def test_where_weights_alone_learn_nothing_is_indicated(self) -> None:
+        state = begin_pretraining(small_pretraining(trainable="weights"), num_steps=3)
+        train(state)
+        found = state.indicators()
+
+        assert all(np.isnan(row).all() for row in (*found.block, *found.taylor, *found.saliency))
+        assert np.isnan(found.layer).all()
+
 
 class TestLedger:
     @given(
@@ -524,3 +623,32 @@ class TestFailures:
             assert "learned nothing" in sentence
             assert "2.303 by chance" in sentence
             assert "\n" not in sentence
+
+    def test_spos_s_supernet_trains_by_bins_of_macs_and_leaves_batch_norms_alone(self) -> None:
+        space, dataset = build_space("RNN"), build_dataset()
+        costs = cost_table(space, 8, 3, 3)
+        low, high = costs.smallest.macs, costs.largest.macs
+        width = (high - low) // 4
+        settings = small_pretraining(
+            trainable="weights",
+            initialisation="spos",
+            sampling="macs_bins",
+            layer_indicator="none",
+            dropout=0.1,
+            bins_from=low,
+            bins_to=low + 4 * width,
+            bin_width=width,
+            optimiser="sgd",
+            learning_rate=0.05,
+            classifier_rate=0.05,
+        )
+        frozen = build_supernet(space, settings, dataset, 0)
+        state = Pretraining(space, frozen.segments, frozen.vector, settings, 0, 4, 1, costs)
+        worker = InProcess(space, dataset, settings)
+        before = state.vector.clone()
+        reports = train(state, worker)
+        norms = [p for norm in batch_norms(worker.paths._frozen.supernet) for p in (norm.weight,)]
+
+        assert [report.num_paths for report in reports] == [1] * 4
+        assert not before.equal(state.vector)
+        assert all(norm.eq(1).all() for norm in norms)

@@ -120,6 +120,14 @@ def give_mean_statistics(network: nn.Sequential, batches: Batches) -> None:
 
 
 class TestSubnetAccuracy:
+    def test_batches_of_the_recalibration_have_the_pretraining_s_images_or_their_own(self) -> None:
+        sizes = [
+            len(SubnetAccuracy(SPACE, dataset(), chosen, trained(), "cpu")._training(0)[1])
+            for chosen in (settings(), settings(recalibration_batch=7))
+        ]
+
+        assert sizes == [16, 7]
+
     @pytest.mark.slow
     @pytest.mark.parametrize("trainable", [WEIGHTS, NORMS])
     def test_it_is_the_accuracy_of_a_network_of_its_own_with_mean_statistics(

@@ -24,6 +24,7 @@ from raynas.reporting.class_balance import class_warnings
 from raynas.reporting.part_roles import role_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
+from raynas.search.step_paths import macs_bins
 from raynas.seeds import VERSION
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
@@ -35,6 +36,7 @@ from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
+from raynas.training.gradients import count_trained
 from raynas.training.pretraining import num_steps
 from raynas.training.trained_networks import searched_space
 
@@ -151,8 +153,10 @@ def make_plan(
     before = recorded.rivals if recorded else {}
     rivals = plan_rivals(settings, task, costs, sampler, latencies, before)
     sizes = [block.size for block in space.blocks]
-    num_paths = 1 if pretrain.sampling == "uniform" else max(sizes)
-    cycle = 1 if pretrain.sampling == "uniform" else fairness_cycle(sizes, pretrain.extra)
+    if bins := macs_bins(pretrain):
+        bins.refuse_beyond(costs)
+    num_paths = 1 if pretrain.trains_one_path else max(sizes)
+    cycle = 1 if pretrain.trains_one_path else fairness_cycle(sizes, pretrain.extra)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset, latencies, digest)
@@ -189,6 +193,7 @@ def make_plan(
             steps=steps,
             workers_per_trial=trial.workers,
             rivals=rivals.recorded,
+            trained_numbers=count_trained(space, pretrain, facts.channels, len(facts.classes)),
         ),
         sizes=size_words(dataset),
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),

@@ -7,6 +7,7 @@ from raynas.cluster.planning.plan import Plan
 from raynas.costs.costs import WORDS, show_amount, show_bytes, show_limit, show_seconds
 from raynas.reporting.class_balance import class_words, name_words
 from raynas.reporting.part_roles import role_words
+from raynas.reporting.trained_words import trained_words
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
@@ -46,6 +47,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "method": f"{settings.method}{_recipe_words(settings)}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan, settings, resources),
+        "learns": _trained_words(plan, settings),
         "search": search + _limits_words(settings),
         "check": _check_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
@@ -99,6 +101,14 @@ def _pretrain_words(plan: Plan, settings: Settings, resources: Resources) -> str
     if plan.workers == plan.num_paths * plan.num_shards <= room // 2:
         words += f" of {room} that have room (--pretrain.shards makes work for more)"
     return words
+
+
+def _trained_words(plan: Plan, settings: Settings) -> str:
+    if not plan.num_steps:
+        return ""
+    pretrain = settings.pretrain
+    numbers = plan.facts.trained_numbers
+    return trained_words(pretrain.trainable, pretrain.trains_classifier, numbers)
 
 
 def front_words(settings: Settings) -> str:

@@ -159,6 +159,7 @@ def _probe_pretraining(
         settings.seed,
         _ENDLESS,
         plan.num_shards,
+        plan.costs,
     )
     recipe = supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker)
     started = time.monotonic()

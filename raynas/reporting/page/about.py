@@ -5,6 +5,7 @@ import json
 from raynas.reporting.class_balance import class_warnings, class_words
 from raynas.reporting.page.run_snapshot import RunSnapshot, moment
 from raynas.reporting.part_roles import role_words
+from raynas.reporting.trained_words import trained_words
 from raynas.storage.plan_facts import PlanFacts
 
 _MOST_CLASSES = 20  # that are named
@@ -24,6 +25,7 @@ def about(snapshot: RunSnapshot) -> list[tuple[str, str]]:
         "Method": run["method"],
         "Recipe": snapshot.settings.recipe,
         "Seed": run["seed"],
+        "What learns in the supernet": _trained(snapshot),
         "Supernet taken from": run["pretrained"],
         "Cluster": ", ".join(
             f"{count:g} {name}{'s' * (count != 1)}" for count, name in machines if count is not None
@@ -34,6 +36,13 @@ def about(snapshot: RunSnapshot) -> list[tuple[str, str]]:
         "Source commit": run["git_commit"],
     }
     return [(name, str(text)) for name, text in rows.items() if text not in {None, ""}]
+
+
+def _trained(snapshot: RunSnapshot) -> str | None:
+    if not snapshot.pretrains:
+        return None
+    pretrain, numbers = snapshot.settings.pretrain, snapshot.plan.trained_numbers
+    return trained_words(pretrain.trainable, pretrain.trains_classifier, numbers)
 
 
 def _images(plan: PlanFacts) -> dict[str, str]:

@@ -163,7 +163,7 @@ def _weights(snapshot: RunSnapshot) -> Section | None:
 
 def _indicators(snapshot: RunSnapshot) -> Section | None:
     name, title = "indicators", "What the supernet says of each candidate"
-    if not snapshot.pretrains:
+    if not snapshot.pretrains or snapshot.settings.pretrain.trainable == "weights":
         return None
     table = heat_map(snapshot)
     if table is None:

@@ -22,6 +22,7 @@ from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
+from raynas.training.gradients import build_supernet
 from raynas.training.trained_networks import searched_space
 from tests.builders import build_space, shipped_cells
 from tests.data.samples import build_dataset
@@ -29,7 +30,8 @@ from tests.data.samples import build_dataset
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
 CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
 NEW_FACTS = {  # not recorded at first
-    *("class_counts", "mean", "std", "ignored", "passed_over", "parts", "space_digest")
+    *("class_counts", "mean", "std", "ignored", "passed_over", "parts", "space_digest"),
+    "trained_numbers",
 }
 SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
 
@@ -119,6 +121,20 @@ class TestSteps:
         made = plan(pretrain(sampling="uniform"))
 
         assert (made.num_paths, made.num_steps) == (1, 4)
+
+    def test_bins_of_macs_have_one_path_too_and_two_shards(self) -> None:
+        low = plan().costs.smallest.macs
+        bins = {"bins_from": low, "bins_to": low + 1000, "bin_width": 100}
+        settings = pretrain(sampling="macs_bins", **bins)
+        made = plan(settings)
+
+        assert (made.num_paths, made.num_steps, made.num_shards) == (1, 4, 2)
+        assert "macs_bins" in settings.to_json()
+
+    def test_bins_of_macs_without_an_architecture_are_refused(self) -> None:
+        bins = {"bins_from": 290_000_000, "bins_to": 360_000_000, "bin_width": 10_000_000}
+
+        assert "no architecture lies there" in refusal(pretrain(sampling="macs_bins", **bins))
 
     def test_costs_are_those_of_the_space_on_these_images(self) -> None:
         dataset = build_dataset(side=12, channels=1, classes=5)
@@ -374,6 +390,18 @@ class TestFacts:
         assert plan(recorded=PlanFacts.from_json(json.dumps(older))).facts == facts
 
 
+class TestWhatLearns:
+    def test_the_facts_count_what_learns_which_is_nothing_without_a_supernet(self) -> None:
+        learns, frozen = plan(), plan(pretrain(classifier_rate=0.0))
+        space, settings = learns.chain, SMALL.pretrain
+        wanted = len(build_supernet(space, settings, build_dataset(), 0).vector)
+
+        assert learns.facts.trained_numbers == wanted > (frozen.facts.trained_numbers or 0) > 0
+        assert line_of(SMALL, "learns") == f"all batch norms + classifier, {wanted:,} numbers"
+        assert plan(untrained("random")).facts.trained_numbers is None
+        assert line_of(untrained("random"), "learns") == ""
+
+
 class TestLines:
     def test_the_plan_is_told_in_lines_that_name_the_numbers(self) -> None:
         settings = replace(SMALL, max_macs=10**9)
@@ -383,6 +411,7 @@ class TestLines:
         assert "tiny: 3 layers, 48 networks" in text
         assert "1 nodes, 2 CPUs, 0 GPUs" in text
         assert "6 steps of 4 paths x 1 shards, 2 workers\n" in text
+        assert "learns    all batch norms + classifier, " in text
         assert "at most 1G MACs" in text
         assert "skipped" not in text
 
