@@ -13,7 +13,10 @@ from raynas.errors import UserError
 from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
 
-_PARSERS = {"max_macs": parse_quantity, "max_params": parse_quantity, "max_latency": parse_duration}
+_PARSERS = {
+    **dict.fromkeys(("max_macs", "max_params", "min_macs", "min_params"), parse_quantity),
+    "max_latency": parse_duration,
+}
 
 
 def load_method(method: str, folder: Path) -> Settings:
