@@ -4,7 +4,8 @@
 
 Accuracies are percentages (validation hollow, test filled). The cost is what the (first) run
 minimised beside the score, or multiply-adds of one image; several costs have a panel each.
-A point is on the front if nothing as cheap is as accurate. ``paint`` draws one panel on axes of
+A point is on the front if nothing as cheap is as accurate; limits of the search that lie near
+are dotted lines. ``paint`` draws one panel on axes of
 your own.
 """
 
@@ -19,10 +20,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from raynas.costs.costs import Kind, show_quantity
+from raynas.costs.costs import Kind, Limits, show_quantity
 from raynas.errors import UserError
 from raynas.reporting import plot_style
-from raynas.reporting.figures.front import COST_COLUMNS, draw_front, legend_entries, run_look
+from raynas.reporting.figures.front import (
+    COST_COLUMNS,
+    NO_LIMITS,
+    draw_front,
+    legend_entries,
+    near_limits,
+    run_look,
+)
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 from raynas.terminal.cli import exit_code, run_script
@@ -97,8 +105,11 @@ def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     *panels, below = figure.subplots(len(heights), 1, height_ratios=heights)
     for axes, each in zip(panels, costs, strict=True):
-        paint(axes, points, each)
-        axes.legend(handles=_entries(stores), loc="upper left", bbox_to_anchor=(1, 1))
+        limits = _common_limits(stores)
+        paint(axes, points, each, limits)
+        limited = bool(near_limits(points, each, limits))
+        entries = _entries(stores, limited=limited)
+        axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1))
     title = plot_style.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs"
     panels[0].set_title(title)
     below.axis("off")
@@ -106,13 +117,22 @@ def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     return figure
 
 
-def paint(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
+def _common_limits(stores: Sequence[RunStore]) -> Limits:
+    """Return the limits that all runs had, or none."""
+    found = {Settings.from_json(store.rows("runs")[0]["settings"]).limits for store in stores}
+    return found.pop() if len(found) == 1 else NO_LIMITS
+
+
+def paint(
+    axes: Axes, points: pd.DataFrame, cost: Kind = "macs", limits: Limits = NO_LIMITS
+) -> None:
     """Draw accuracy against one cost, with both fronts and a label at each point.
 
     Args:
         axes: Where.
         points: As ``read_points`` returns them.
         cost: What the x-axis shows.
+        limits: Drawn where they lie near the points.
 
     Raises:
         UserError: No point has that cost: the run had no table of latencies.
@@ -123,12 +143,12 @@ def paint(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
             f"--cost {cost}: no outcome has one; a run has latencies if it was given a "
             "--latency-table"
         )
-    draw_front(axes, known, cost)
+    draw_front(axes, known, cost, limits)
 
 
-def _entries(stores: Sequence[RunStore]) -> list[Line2D]:
+def _entries(stores: Sequence[RunStore], *, limited: bool) -> list[Line2D]:
     """Return the legend: what fillings and lines mean, then the runs' markers."""
-    entries = legend_entries()
+    entries = legend_entries(limited=limited)
     for index in range(len(stores) if len(stores) > 1 else 0):
         colour, marker = run_look(index)
         name = f"run {_letter(index)}"

@@ -37,6 +37,7 @@ SHIPPED = {
         "dil3(1) dil5(4); reduction: skip_connect(0) sep3(1) | maxpool3(0) skip_connect(1) | "
         "dil3(0) dil5(2) | avgpool3(0) skip_connect(3)"
     ),
+    "darts_cells_imagenet": "DARTS_V2",
 }
 """An architecture of each kind of shipped space with identity, identities among its layers."""
 

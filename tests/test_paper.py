@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -30,6 +31,7 @@ from raynas.nets.isometry import Isometry, measure
 from raynas.nets.operations import MBConv, Residual, conv
 from raynas.nets.supernet import LayerIndicator, Supernet, batch_norms
 from raynas.search.constrained_sampling import LegalSampler, all_legal
+from raynas.search.exact import best
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.search.sampling import count_updates, fair_paths, fairness_cycle
 from raynas.settings.pretrain import PretrainSettings
@@ -290,6 +292,25 @@ def test_the_counted_share_of_legal_architectures_is_the_sampled_one(
     counted = float(sampler._counts[0].flat[-1]) / shipped_space(name, identity=identity).size
 
     assert counted == pytest.approx(share, rel=0.05)
+
+
+def test_the_first_row_s_cost_is_out_of_reach_without_identity_and_within_it_with() -> None:
+    """The row without layer indicator: 468M MACs and 4.9M parameters."""
+    band = Limits(min_macs=467_500_000, max_macs=468_500_000)
+
+    def fewest(name: str, *, identity: bool = False) -> int:
+        costs = shipped_costs(name, identity=identity)
+        fewest_first = [-np.array(row, dtype=float) for row in costs.params]
+        architecture, _ = best(fewest_first, costs, band)
+        assert band.allow(costs.of(architecture))
+        return costs.of(architecture).params
+
+    assert fewest("mobilenet_v2_bnnas") == 5_041_672
+    assert fewest("mobilenet_v2", identity=True) == 3_930_480
+    with pytest.raises(UserError, match=r"the smallest .* needs 487\.138M"):
+        fewest("mobilenet_v2")
+    near = replace(band, min_params=4_850_000, max_params=4_949_999)
+    LegalSampler(shipped_costs("mobilenet_v2", identity=True), near)  # refuses what nothing keeps
 
 
 # --- strict fairness (7.3 and 9.3) ---

@@ -14,6 +14,7 @@ import numpy as np
 from raynas.benchmark import ranking
 from raynas.benchmark.recorded import recorded_scores
 from raynas.benchmark.truth import Truth
+from raynas.costs.costs import Cost
 from raynas.reporting.rank_correlation import checked
 from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
@@ -126,8 +127,8 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
     reached = truth.accuracy[truth.network[truth.architectures.index(architecture)]]
     if settings.max_latency is not None:  # of which the truth knows nothing
         return found | {"true_accuracy": reached / 100}
-    limits = settings.max_macs or math.inf, settings.max_params or math.inf
-    allowed = (truth.macs <= limits[0]) & (truth.params <= limits[1])
+    costs = map(Cost, truth.macs, truth.params)
+    allowed = np.fromiter(map(settings.limits.allow, costs), np.bool_)
     highest = truth.accuracy[allowed].max(initial=reached)
     return found | {"true_accuracy": reached / 100, "regret": (highest - reached) / 100}
 

@@ -52,15 +52,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper limits of what an architecture may cost; None is no limit."""
+    """What an architecture may cost at most and must cost at least; None is no limit."""
 
     max_macs: int | None = None
     max_params: int | None = None
     max_latency: int | None = None  # nanoseconds
+    min_macs: int | None = None
+    min_params: int | None = None
 
     @property
-    def given(self) -> dict[Kind, int]:
-        """The limits that there are."""
+    def most(self) -> dict[Kind, int]:
+        """The upper limits that there are."""
         limits: tuple[tuple[Kind, int | None], ...] = (
             ("macs", self.max_macs),
             ("params", self.max_params),
@@ -68,16 +70,59 @@ class Limits:
         )
         return {kind: limit for kind, limit in limits if limit is not None}
 
+    @property
+    def least(self) -> dict[Kind, int]:
+        """The lower limits that there are; a latency has none."""
+        limits: tuple[tuple[Kind, int | None], ...] = (
+            ("macs", self.min_macs),
+            ("params", self.min_params),
+        )
+        return {kind: limit for kind, limit in limits if limit is not None}
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of cost that are limited."""
+        return tuple(kind for kind in KINDS if kind in self.most or kind in self.least)
+
     def allow(self, cost: Cost) -> bool:
         """Return whether a cost keeps all limits."""
-        return all(cost.of(kind) <= limit for kind, limit in self.given.items())
+        return all(cost.of(kind) <= limit for kind, limit in self.most.items()) and all(
+            cost.of(kind) >= limit for kind, limit in self.least.items()
+        )
 
     def within(self, kind: Kind, most: int) -> "Limits":
         """Return these limits and one more; of two of a kind the lower one holds."""
-        limit = min(most, self.given.get(kind, most))
+        limit = min(most, self.most.get(kind, most))
         if kind == "latency":
             return replace(self, max_latency=limit)
         return replace(self, max_macs=limit) if kind == "macs" else replace(self, max_params=limit)
+
+    def only(self, kinds: Iterable[Kind]) -> "Limits":
+        """Return the limits of some kinds of cost."""
+        wanted = set(kinds)
+        most = {kind: limit for kind, limit in self.most.items() if kind in wanted}
+        least = {kind: limit for kind, limit in self.least.items() if kind in wanted}
+        return Limits(
+            most.get("macs"),
+            most.get("params"),
+            most.get("latency"),
+            least.get("macs"),
+            least.get("params"),
+        )
+
+    @property
+    def words(self) -> list[str]:
+        """What each kind of cost may be, such as 300M to 330M MACs."""
+        return [self._words(kind) for kind in self.kinds]
+
+    def _words(self, kind: Kind) -> str:
+        least, most = self.least.get(kind), self.most.get(kind)
+        if most is None:
+            assert least is not None, "it is limited"
+            return f"at least {show_amount(kind, least)}"
+        if least is None:
+            return f"at most {show_amount(kind, most)}"
+        return f"{show_limit(kind, least)} to {show_amount(kind, most)}"
 
 
 @dataclass(frozen=True)

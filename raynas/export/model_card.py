@@ -6,12 +6,13 @@ licence is nobody's to choose but the user's, so it names none.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from raynas.costs.costs import show_bytes, show_quantity
+from raynas.costs.costs import Limits, show_bytes, show_quantity
 
 Config = Mapping[str, Any]
 
@@ -66,8 +67,7 @@ def _model_index(config: Config) -> list[dict[str, Any]]:
 
 
 def _limits(settings: Mapping[str, Any]) -> list[str]:
-    units = (("max_macs", "MACs"), ("max_params", "parameters"))
-    return [f"{show_quantity(settings[name])} {unit}" for name, unit in units if settings.get(name)]
+    return Limits(**{item.name: settings.get(item.name) for item in fields(Limits)}).words
 
 
 def _shape(shape: Sequence[int]) -> str:

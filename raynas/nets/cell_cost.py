@@ -65,8 +65,8 @@ def cell_cost_table(
 def cell_sides(space: CellSpace, resolution: int, in_channels: int) -> list[int]:
     """Return the side in pixels of the feature maps that each cell receives from the last one."""
     with torch.device("meta"), torch.no_grad(), fitting(space, resolution, "the stem"):
-        stem = space.stem.build(in_channels).eval()
-        side = stem(torch.empty(1, in_channels, resolution, resolution)).shape[-1]
+        stem = cell_stem(space, in_channels).eval()
+        side = stem(torch.empty(1, in_channels, resolution, resolution))[1].shape[-1]
     sides = []
     for place in space.layout:
         sides.append(side)

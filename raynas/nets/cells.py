@@ -14,6 +14,7 @@ from torch import nn
 from raynas.nets.cell_operations import FactorizedReduction, relu_conv
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.cells import CellSpace
+from raynas.spaces.chain import PairStem
 from raynas.spaces.node_choices import CellPlace, Pair
 
 States = tuple[torch.Tensor, torch.Tensor]
@@ -41,6 +42,8 @@ def cell_network(
 
 def cell_stem(space: CellSpace, in_channels: int) -> nn.Module:
     """Return the part that makes both states of the first cell."""
+    if isinstance(space.stem, PairStem):
+        return space.stem.build_states(in_channels)
     return nn.Sequential(space.stem.build(in_channels), Twice())
 
 

@@ -119,15 +119,16 @@ def fitted(
     Raises:
         UserError: It cannot take such images, or even the narrowest member costs too much.
     """
-    members = list(_members(name, is_limited=bool(limits.given)))
+    upper = replace(limits, min_macs=None, min_params=None)  # who costs less is a rival, too
+    members = list(_members(name, is_limited=bool(upper.most)))
     low, high = 0, len(members) - 1  # from the narrowest; costs rise with widths
     while low < high:
         middle = (low + high + 1) // 2
-        if _excess(members[middle], task, limits, latency_of)[0] is None:
+        if _excess(members[middle], task, upper, latency_of)[0] is None:
             low = middle
         else:
             high = middle - 1
-    excess, cost = _excess(members[low], task, limits, latency_of)
+    excess, cost = _excess(members[low], task, upper, latency_of)
     if excess:
         raise UserError(f"{members[low]} has {excess}")
     return members[low], cost
@@ -141,7 +142,7 @@ def _excess(
     countable = Limits(limits.max_macs, limits.max_params)
     if latency_of and countable.allow(cost):
         cost = replace(cost, latency=latency_of(rival))
-    for kind, limit in (limits if cost.latency is not None else countable).given.items():
+    for kind, limit in (limits if cost.latency is not None else countable).most.items():
         if cost.of(kind) > limit:
             found, allowed = (show_amount(kind, number) for number in (cost.of(kind), limit))
             return f"{found}, and {allowed} are allowed", cost

@@ -6,6 +6,7 @@ DARTS.
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from raynas.nets.operations import Activation, activation_layer, conv, depthwise
@@ -41,6 +42,45 @@ class LinearStem:
             conv(in_channels, self.out_channels, 3, self.stride),
             nn.BatchNorm2d(self.out_channels),
         )
+
+
+@dataclass(frozen=True)
+class TwoStateStem:
+    """Three strided 3x3 convolutions, as before DARTS' cells for ImageNet.
+
+    The states have 1/4 and 1/8 of the images' height and width; the first one has no activation,
+    as cells begin with one.
+    """
+
+    out_channels: int
+
+    def build_states(self, in_channels: int) -> nn.Module:
+        """Return the stem for images of that many channels."""
+        width = self.out_channels
+        return _TwoStates(
+            nn.Sequential(
+                conv(in_channels, width // 2, 3, 2),
+                nn.BatchNorm2d(width // 2),
+                nn.ReLU(),
+                conv(width // 2, width, 3, 2),
+                nn.BatchNorm2d(width),
+            ),
+            nn.Sequential(nn.ReLU(), conv(width, width, 3, 2), nn.BatchNorm2d(width)),
+        )
+
+
+class _TwoStates(nn.Module):
+    """Returns what its first part makes of images, and what its second part makes of that."""
+
+    def __init__(self, before: nn.Module, last: nn.Module) -> None:
+        super().__init__()
+        self.before = before
+        self.last = last
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both states."""
+        state = self.before(images)
+        return state, self.last(state)
 
 
 @dataclass(frozen=True)

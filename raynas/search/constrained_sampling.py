@@ -6,14 +6,15 @@ ones that break an exact limit are drawn again, which keeps the draw uniform.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from raynas.costs.costs import WORDS, CostTable, Kind, Limits, show_amount, show_limit
-from raynas.errors import UserError
-from raynas.search.integer_program import Row, above_least, at_most, least, membership
+from raynas.costs.costs import CostTable, Kind, Limits
+from raynas.search.possible_limits import refuse_impossible, some_legal
 from raynas.spaces.architecture import Architecture
 
 _CELLS = (1, 90_000, 90_000, 262_144)  # of the grid, by how many costs it counts: 64 x 64 x 64
@@ -26,28 +27,35 @@ class LegalSampler:
         """Count the legal completions of every beginning.
 
         Raises:
-            UserError: No architecture keeps the limits; names the smallest possible cost.
+            UserError: No architecture keeps the limits; names the nearest possible costs.
         """
         refuse_impossible(costs, limits)
         self.costs = costs
         self.limits = limits
         self.sizes = [len(row) for row in costs.macs]
-        self._weights, self._budget = _grid(costs, limits)
-        self._counts = _count(self._weights, self._budget)
+        self._grid = _grid(costs, limits)
+        self._counts = _count(self._grid)
 
     def allows(self, architecture: Architecture) -> bool:
         """Return whether the architecture keeps the exact limits."""
         return self.limits.allow(self.costs.of(architecture))
 
     def draw(self, rng: np.random.Generator, attempts: int = 100) -> Architecture | None:
-        """Return a uniform legal architecture, or None after too many near misses."""
+        """Return a uniform legal architecture, or None after too many near misses.
+
+        Within a band there is no None: after them it is the best one by random sums, which is
+        legal, but not uniform. A band of one kind of cost has none where its grid is exact.
+        """
         candidates = (self._proposal(rng) for _ in range(attempts))
-        return next(filter(self.allows, candidates), None)
+        found = next(filter(self.allows, candidates), None)
+        if found is None and self.limits.least:
+            return Architecture(some_legal(self.costs, self.limits, rng))
+        return found
 
     def _proposal(self, rng: np.random.Generator) -> Architecture:
-        left: tuple[int, ...] = tuple(self._budget)
+        left: tuple[int, ...] = tuple(self._grid.budget)
         choices = []
-        for weights, following in zip(self._weights, self._counts[1:], strict=True):
+        for weights, following in zip(self._grid.weights, self._counts[1:], strict=True):
             rest = list(map(tuple, (left - weights).tolist()))
             counts = np.array(
                 [following[cell] if min(cell, default=0) >= 0 else 0.0 for cell in rest]
@@ -59,95 +67,81 @@ class LegalSampler:
         return Architecture(choices)
 
 
-def refuse_impossible(costs: CostTable, limits: Limits) -> None:
-    """Raise a UserError that names the smallest possible cost if no architecture is legal."""
-    for kind, limit in limits.given.items():
-        least_cost = costs.smallest.of(kind)
-        if least_cost > limit:
-            raise UserError(
-                f"--max-{kind} {show_limit(kind, limit)}: the smallest architecture of the space "
-                f"needs {show_limit(kind, least_cost)} ({least_cost}); raise the limit or take "
-                "another space"
-            )
-    kept = Limits()
-    for kind in ("params", "macs", "latency"):
-        if kind not in limits.given:
-            continue
-        least_cost = _least_cost(costs, kind, kept)
-        if least_cost > limits.given[kind]:
-            raise _excluding(kind, limits.given[kind], kept, least_cost)
-        kept = kept.within(kind, limits.given[kind])
-
-
-def _excluding(kind: Kind, limit: int, kept: Limits, least_cost: int) -> UserError:
-    """Return how to say that limits which can be kept one by one cannot be kept together."""
-    others = " and ".join(f"--max-{of} {show_limit(of, most)}" for of, most in kept.given.items())
-    names = " and ".join(WORDS[of] for of in kept.given)
-    return UserError(
-        f"--max-{kind} {show_limit(kind, limit)} with {others}: architectures within the {names} "
-        f"need at least {show_amount(kind, least_cost)} ({least_cost}); raise one of the limits"
-    )
-
-
-def limit_rows(costs: CostTable, limits: Limits) -> list[Row]:
-    """Return limits as rows of an integer program over all candidates."""
-    return [
-        at_most(above_least(costs.rows(kind)), limit - costs.smallest.of(kind))
-        for kind, limit in limits.given.items()
-    ]
-
-
-def _least_cost(costs: CostTable, kind: Kind, limits: Limits) -> int:
-    """Return the least cost of a kind within limits that can be kept."""
-    if not limits.given:
-        return costs.smallest.of(kind)
-    sizes = [len(row) for row in costs.macs]
-    chosen = least(above_least(costs.rows(kind)), limit_rows(costs, limits), membership(sizes))
-    assert chosen is not None, "the limits before can be kept"
-    starts = np.cumsum([0, *sizes[:-1]])
-    return costs.of(int(i) for i in chosen - starts).of(kind)
-
-
-def _grid(costs: CostTable, limits: Limits) -> tuple[list[npt.NDArray[np.int64]], list[int]]:
-    """Return cost in grid steps per layer (candidates x K), and the budget in steps (K).
-
-    Counted is what a candidate costs beyond the cheapest of its layer, in shares of what the limit
-    leaves beyond the smallest architecture. K is the number of limits that bind: 0 to 3.
-    """
-    smallest, largest = costs.smallest, costs.largest
-    rows = [
-        (costs.rows(kind), limit - smallest.of(kind))
-        for kind, limit in limits.given.items()
-        if limit < largest.of(kind)
-    ]
-    steps = round(_CELLS[len(rows)] ** (1 / max(len(rows), 1)))
+def _grid(costs: CostTable, limits: Limits) -> "_Grid":
+    """Return the grid of the limits that bind: 0 to 3 kinds of cost."""
+    kinds = [kind for kind in limits.kinds if _binds(costs, limits, kind)]
+    steps = round(_CELLS[len(kinds)] ** (1 / max(len(kinds), 1)))
+    axes = [_axis(costs, limits, kind, steps) for kind in kinds]
     weights = [
         np.array(
-            [
-                [
-                    (table[layer][i] - min(table[layer])) * steps // max(slack, 1)
-                    for table, slack in rows
-                ]
-                for i in range(size)
-            ],
-            dtype=np.int64,
-        ).reshape(size, len(rows))
-        for layer, size in enumerate(len(row) for row in costs.macs)
+            [[axis.weights[layer][i] for axis in axes] for i in range(len(row))], dtype=np.int64
+        ).reshape(len(row), len(axes))
+        for layer, row in enumerate(costs.macs)
     ]
-    return weights, [steps] * len(rows)
+    return _Grid(weights, [axis.budget for axis in axes], [axis.left_over for axis in axes])
 
 
-def _count(
-    weights: Sequence[npt.NDArray[np.int64]], budget: Sequence[int]
-) -> list[npt.NDArray[np.float64]]:
+def _binds(costs: CostTable, limits: Limits, kind: Kind) -> bool:
+    """Return whether some architecture breaks a limit of that kind."""
+    most, least = costs.largest.of(kind), costs.smallest.of(kind)
+    return limits.most.get(kind, most) < most or limits.least.get(kind, least) > least
+
+
+def _axis(costs: CostTable, limits: Limits, kind: Kind, steps: int) -> "_Axis":
+    """Return one kind of cost in steps.
+
+    Counted is what a candidate costs beyond the cheapest of its layer. A step is a share of what
+    the limit leaves beyond the smallest architecture; within a band it is the unit of all costs
+    where so many steps do, for then nothing is rounded. Where it is, a sum of L layers lies less
+    than L steps below the true one, and so does the lower end of the band.
+    """
+    table, smallest = costs.rows(kind), costs.smallest.of(kind)
+    above = [[cost - min(row) for cost in row] for row in table]
+    slack = limits.most.get(kind, costs.largest.of(kind)) - smallest
+    if kind not in limits.least:
+        return _Axis(
+            [[cost * steps // max(slack, 1) for cost in row] for row in above], steps, steps
+        )
+    low = max(limits.least[kind] - smallest, 0)
+    unit = max(math.gcd(*itertools.chain.from_iterable(above)), 1)
+    if slack // unit <= steps:
+        budget = slack // unit
+        weights = [[cost // unit for cost in row] for row in above]
+        return _Axis(weights, budget, budget - -(-low // unit))
+    weights = [[cost * steps // slack for cost in row] for row in above]
+    return _Axis(weights, steps, steps - low * steps // slack + len(table) - 1)
+
+
+class _Axis(NamedTuple):
+    """One kind of cost in whole steps: ``weights[layer][candidate]``, and what they may sum to."""
+
+    weights: list[list[int]]
+    budget: int
+    left_over: int
+    """Of the budget, no more than this may be left at the end."""
+
+
+class _Grid(NamedTuple):
+    """All limited kinds of cost in steps, K of them."""
+
+    weights: list[npt.NDArray[np.int64]]
+    """Per layer, candidates x K."""
+    budget: list[int]
+    left_over: list[int]
+
+
+def _count(grid: _Grid) -> list[npt.NDArray[np.float64]]:
     """Return N[l][b]: how many completions of layers l.. fit into what is left, b.
 
-    N[L][b] = 1;  N[l][b] = sum over i with w[l][i] <= b of N[l+1][b - w[l][i]]. Floats hold the
-    counts (6^21 exceeds 2^53); a count that is 0 stays exactly 0.
+    N[L][b] = 1 where b <= what may be left over, else 0;  N[l][b] = sum over i with w[l][i] <= b
+    of N[l+1][b - w[l][i]]. Floats hold the counts (6^21 exceeds 2^53); a count that is 0 stays
+    exactly 0.
     """
-    shape = tuple(steps + 1 for steps in budget)
-    counts = [np.ones(shape)]
-    for layer in reversed(weights):
+    shape = tuple(steps + 1 for steps in grid.budget)
+    ends = np.zeros(shape)
+    ends[tuple(slice(0, left + 1) for left in grid.left_over)] = 1
+    counts = [ends]
+    for layer in reversed(grid.weights):
         here = np.zeros(shape)
         for weight in layer:
             if np.all(weight < shape):

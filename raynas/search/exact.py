@@ -3,7 +3,7 @@
 Scores are sums over layers (``raynas.search.indicators``), and so are costs
 (``raynas.search.integer_program``):
 
-    maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  sum cost[l][i] x[l][i] <= limit.
+    maximise sum T[l][i] x[l][i],  sum over i of x[l][i] = 1,  min <= sum cost[l][i] x[l][i] <= max.
 
 Optimal is to a billionth of the distance between the best and the worst score of the whole space.
 """
@@ -14,7 +14,6 @@ import numpy as np
 
 from raynas.costs.costs import CostTable, Kind, Limits
 from raynas.errors import UserError
-from raynas.search.constrained_sampling import limit_rows, refuse_impossible
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.search.integer_program import (
@@ -26,6 +25,7 @@ from raynas.search.integer_program import (
     least,
     membership,
 )
+from raynas.search.possible_limits import limit_rows, refuse_impossible
 from raynas.spaces.architecture import Architecture
 
 _TIE = 1e-9  # scores this near each other, as a share of their spread, are equal
@@ -66,7 +66,7 @@ def k_best(  # noqa: PLR0913 - what is wanted, and what not
         rows.append(program.apart(chosen, min_distance))
     if not found:
         refuse_impossible(program.costs, limits)
-        raise UserError("limits: no architecture with a finite score keeps them; raise a limit")
+        raise UserError("limits: no architecture with a finite score keeps them; widen a limit")
     return list(zip(found, map(float, AdditiveScorer(table)(found)), strict=True))
 
 
@@ -117,7 +117,7 @@ def _found(program: "_Program", limits: Limits) -> Architecture:
     chosen = program.first(program.limited(limits))
     if chosen is None:
         refuse_impossible(program.costs, limits)
-        raise UserError("limits: no architecture with a finite score keeps them; raise a limit")
+        raise UserError("limits: no architecture with a finite score keeps them; widen a limit")
     return program.architecture(chosen)
 
 

@@ -20,6 +20,7 @@ from scipy import optimize
 from raynas.errors import StageError
 
 LARGEST = 1e6  # of the coefficients that the solver sees
+_SECONDS = 600.0  # for one solution; a band that hardly any sum meets could take for ever
 Array = npt.NDArray[np.float64]
 Row = tuple[Array, float]
 """Weights (n) and a limit: the chosen columns' weights add up to no more."""
@@ -34,6 +35,14 @@ def membership(sizes: Sequence[int]) -> Array:
 def above_least(table: Sequence[Sequence[int]]) -> Array:
     """Return what each candidate costs beyond the cheapest of its layer (n)."""
     return np.array([float(cost - min(row)) for row in table for cost in row])
+
+
+def below_most(table: Sequence[Sequence[int]]) -> Array:
+    """Return what each candidate costs less than the dearest of its layer (n).
+
+    Sums of costs at or above a limit are sums of these at or below what is left to the most.
+    """
+    return np.array([float(max(row) - cost) for row in table for cost in row])
 
 
 def at_most(weights: Array, limit: float) -> Row:
@@ -68,12 +77,16 @@ def least(aim: Array, rows: Sequence[Row], layers: Array) -> list[int] | None:
             integrality=np.ones(len(aim), dtype=np.int64),
             bounds=optimize.Bounds(0, 1),
             constraints=[one_each, *(optimize.LinearConstraint(w, ub=u) for w, u in rows)],
-            options={"mip_rel_gap": 0},  # by itself HiGHS is content with a ten-thousandth
+            # by itself HiGHS is content with a ten-thousandth
+            options={"mip_rel_gap": 0, "time_limit": _SECONDS},
         )
         if solution.status == 2:  # infeasible
             return None
         if solution.status != 0:
-            raise StageError(f"search: the integer program was not solved: {solution.message}")
+            raise StageError(
+                f"search: the integer program was not solved: {solution.message}; limits that "
+                "hardly leave anything take long, so widen them"
+            )
         chosen = [int(column) for column in np.argmax(layers * solution.x, axis=1)]
         if all(weights[chosen].sum() <= limit for weights, limit in rows):
             return chosen

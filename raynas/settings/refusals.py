@@ -32,6 +32,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     _refuse_odd_seeds(settings)
     _refuse_unfit_goals(settings)
     _refuse_unmeasured(settings)
+    _refuse_empty_bands(settings)
 
 
 def _refuse_squares_to_cut(settings: "Settings") -> None:
@@ -110,6 +111,18 @@ def _refuse_unmeasured(settings: "Settings") -> None:
             f"launch/latency.py --space {shlex.quote(settings.space)}, and give "
             "--latency-table FILE"
         )
+
+
+def _refuse_empty_bands(settings: "Settings") -> None:
+    """Refuse a lower limit above the upper one of the same kind."""
+    limits = settings.limits
+    for kind, least in limits.least.items():
+        most = limits.most.get(kind, least)
+        if least > most:
+            raise UserError(
+                f"--min-{kind} {least:,} with --max-{kind} {most:,}: nothing lies between; "
+                f"lower --min-{kind}, or raise --max-{kind}"
+            )
 
 
 def _refuse_other_gpus(retrain: RetrainSettings) -> None:

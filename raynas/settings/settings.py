@@ -43,6 +43,10 @@ class Settings:
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
     max_params: Annotated[Quantity, Interval("[1, inf)")] | None = None
     """Most parameters, such as 3.5M; unset: no limit."""
+    min_macs: Annotated[Quantity, Interval("[1, inf)")] | None = field(default=None, kw_only=True)
+    """Least multiply-adds per image, such as 300M; with --max-macs a band; unset: no limit."""
+    min_params: Annotated[Quantity, Interval("[1, inf)")] | None = field(default=None, kw_only=True)
+    """Least parameters, such as 3M; with --max-params a band; unset: no limit."""
     max_latency: Annotated[Duration, Interval("[1, inf)")] | None = None
     """Most time for a batch by the table of latencies, such as 12ms; unset: no limit."""
     latency_table: str | None = None
@@ -75,7 +79,9 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """The limits as one value; that of latency in nanoseconds."""
-        return Limits(self.max_macs, self.max_params, self.max_latency)
+        return Limits(
+            self.max_macs, self.max_params, self.max_latency, self.min_macs, self.min_params
+        )
 
     @property
     def digest(self) -> str:
@@ -217,6 +223,8 @@ _LATER = {
     ("pretrain.last-rate", 0.0),
     ("pretrain.dropout", 0.0),
     ("search.recalibration-batch", None),
+    ("min-macs", None),
+    ("min-params", None),
 }
 
 

@@ -145,6 +145,8 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "max-macs",
             "max-params",
             "max-latency",
+            "min-macs",
+            "min-params",
             "latency-table",
             "check",
             "search.layer-weight-sign",

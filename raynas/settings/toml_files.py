@@ -14,8 +14,7 @@ from raynas.settings.older_names import tree_of_today
 from raynas.settings.settings import Settings
 
 _PARSERS = {
-    "max_macs": parse_quantity,
-    "max_params": parse_quantity,
+    **dict.fromkeys(("max_macs", "max_params", "min_macs", "min_params"), parse_quantity),
     "max_latency": parse_duration,
     "bins_from": parse_quantity,
     "bins_to": parse_quantity,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from raynas.errors import UserError
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.chain import Head, Operation, Stem
+from raynas.spaces.chain import Head, Operation, PairStem, Stem
 from raynas.spaces.genotype import Genotype, Node
 from raynas.spaces.node_choices import STATES, CellPlace, NodeChoice, Pair, node_choices, places_of
 
@@ -29,7 +29,8 @@ class CellSpace:
 
     Attributes:
         name: The name in tables.
-        stem: The fixed part before the cells.
+        stem: The fixed part before the cells; its output is both states of the first cell, unless
+            it makes two, of which the first cell halves the larger one as after a reduction.
         operations: What may stand between two states; ``none`` is for differentiable searches
             alone, which read the order of their columns here.
         head: The fixed part after the cells.
@@ -43,7 +44,7 @@ class CellSpace:
     """
 
     name: str
-    stem: Stem
+    stem: Stem | PairStem
     operations: tuple[Operation, ...]
     head: Head
     resolution: int
@@ -131,11 +132,12 @@ class CellSpace:
     def layout(self) -> tuple[CellPlace, ...]:
         """The place of every cell."""
         reductions = {self.cells // 3, 2 * self.cells // 3}
+        halved = reductions | ({-1} if isinstance(self.stem, PairStem) else set())
         places: list[CellPlace] = []
         channels, before, last = self.channels, self.stem.out_channels, self.stem.out_channels
         for number in range(self.cells):
             channels *= 2 if number in reductions else 1
-            follows = number - 1 in reductions
+            follows = number - 1 in halved
             places.append(CellPlace(number in reductions, channels, before, last, follows))
             before, last = last, self.nodes * channels
         return tuple(places)

@@ -7,7 +7,7 @@ BN-NAS. A space is data: it is described, costed and sampled without building a 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from raynas.errors import UserError
 from raynas.spaces.architecture import Architecture
@@ -47,6 +47,18 @@ class Stem(Protocol):
 
     def build(self, in_channels: int) -> "nn.Module":
         """Return a new module for images of ``in_channels`` channels."""
+
+
+@runtime_checkable
+class PairStem(Protocol):
+    """A fixed part before cells that makes both of their states, the second half as large."""
+
+    @property
+    def out_channels(self) -> int:
+        """The number of channels of either state."""
+
+    def build_states(self, in_channels: int) -> "nn.Module":
+        """Return a new module that maps images to two states, the larger one first."""
 
 
 class Head(Protocol):

@@ -7,10 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis import front
+from raynas.costs.costs import Limits
 from raynas.errors import UserError
+from raynas.reporting.figures.front import near_limits
 from raynas.reporting.queries import pareto
+from raynas.settings.settings import Settings
 from tests.analysis.invented import InventedRun, Row
 
 
@@ -201,3 +205,26 @@ def test_a_run_of_several_costs_has_a_panel_for_each(invent: Callable[..., Inven
 def test_a_latency_that_nobody_measured_is_refused(full_run: InventedRun) -> None:
     with pytest.raises(UserError, match=r"--cost latency: no outcome has one; .*--latency-table"):
         front.draw([full_run.store], "latency")
+
+
+def test_limits_that_lie_near_the_points_are_dotted_lines_and_others_are_left_out() -> None:
+    points = pd.DataFrame([outcome(1, 300, 0.7, 0.6), outcome(2, 200, 0.6, 0.65)])
+    axes = Figure().subplots()
+    front.paint(axes, points.assign(run=0, label="1"), "macs", Limits(max_macs=320, min_macs=99))
+
+    assert stairs(axes)[":"] == [[320, 0], [320, 1]]
+    assert near_limits(points, "macs", Limits(max_macs=401, min_macs=100)) == [100]
+
+
+def test_the_limits_of_runs_are_drawn_where_all_had_them(
+    invent: Callable[..., InventedRun],
+) -> None:
+    rows = [outcome(1, 300_000_000, 0.7, 0.6), outcome(2, 200_000_000, 0.6, 0.5)]
+    one, other = invent("one"), invent("other")
+    assert stairs(panel(one, rows))[":"] == [[330_000_000, 0], [330_000_000, 1]]
+
+    assert ":" in stairs(panel(other, rows))
+    assert ":" in stairs(front.draw([one.store, other.store]).axes[0])
+    (row,) = other.store.rows("runs")
+    other.store.append("runs", [row | {"settings": Settings(max_macs=9).to_json()}], "run")
+    assert ":" not in stairs(front.draw([one.store, other.store]).axes[0])

@@ -135,8 +135,11 @@ def test_the_truth_says_how_far_the_best_network_is_from_the_best_within_the_lim
     row = run_row(store, SETTINGS, truth=truth)
     limit = 50_000_000
     limited = run_row(store, replace(SETTINGS, max_macs=limit), truth=truth)
+    above = run_row(store, replace(SETTINGS, min_macs=limit), truth=truth)
     reached = truth.accuracy[truth.network[0]]
+    best_above = max(truth.accuracy[truth.macs >= limit].max(), reached)
 
+    assert above["regret"] == pytest.approx((best_above - reached) / 100)
     assert row["true_accuracy"] == pytest.approx(reached / 100)
     assert row["regret"] == pytest.approx((truth.accuracy.max() - reached) / 100)
     best = max(truth.accuracy[truth.macs <= limit].max(), reached)

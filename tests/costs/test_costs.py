@@ -55,9 +55,15 @@ def test_smallest_and_largest_bound_every_architecture_and_are_reached(
         (Limits(max_params=19), False),
         (Limits(10, 19), False),
         (Limits(9, 20), False),
+        (Limits(min_macs=10, min_params=20), True),
+        (Limits(max_macs=10, min_macs=10), True),
+        (Limits(min_macs=11), False),
+        (Limits(10, 20, min_params=21), False),
     ],
 )
-def test_a_cost_is_allowed_up_to_and_including_each_limit(limits: Limits, allowed: bool) -> None:
+def test_a_cost_is_allowed_from_and_up_to_and_including_each_limit(
+    limits: Limits, allowed: bool
+) -> None:
     assert limits.allow(Cost(macs=10, params=20)) is allowed
 
 
@@ -168,3 +174,19 @@ def test_some_candidates_of_each_layer_keep_their_costs() -> None:
     costs = CostTable(((1, 2, 3),), ((4, 5, 6),), Cost(1, 1, 1), ((7, 8, 9),))
 
     assert costs.only([[2, 0]]) == CostTable(((3, 1),), ((6, 4),), Cost(1, 1, 1), ((9, 7),))
+
+
+def test_limits_are_told_kind_by_kind() -> None:
+    assert Limits(330_000_000, None, 12_500_000, 300_000_000, 3_000_000).words == [
+        "300M to 330M MACs",
+        "at least 3M parameters",
+        "at most 12.5ms",
+    ]
+    assert Limits().words == []
+
+
+def test_limits_of_some_kinds_are_those_alone() -> None:
+    limits = Limits(5, 6, 7, 1, 2)
+
+    assert limits.only(["params"]) == Limits(max_params=6, min_params=2)
+    assert limits.only(limits.kinds) == limits

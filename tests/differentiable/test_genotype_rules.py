@@ -174,12 +174,17 @@ class TestLimits:
 
     @pytest.mark.parametrize("rule", ["pairs", "edges"])
     @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("is_lower", [False, True])
     def test_within_a_limit_none_that_the_rule_allows_has_a_larger_sum_of_weights(
-        self, rule: Rule, seed: int
+        self, rule: Rule, seed: int, *, is_lower: bool
     ) -> None:
         weights = self.weights(seed)
         free = best_within(self.SPACE, weights, rule, self.COSTS, Limits())
-        limits = Limits(max_macs=(self.COSTS.of(free).macs + self.COSTS.smallest.macs) // 2)
+        macs, least, most = (
+            each.macs for each in (self.COSTS.of(free), self.COSTS.smallest, self.COSTS.largest)
+        )
+        lower = Limits(min_macs=(macs + most) // 2)
+        limits = lower if is_lower else Limits(max_macs=(macs + least) // 2)
         found = best_within(self.SPACE, weights, rule, self.COSTS, limits)
         allowed = [
             each
@@ -193,5 +198,8 @@ class TestLimits:
         assert self.total(weights, found) == pytest.approx(best)
 
     def test_a_limit_that_nothing_keeps_is_refused(self) -> None:
+        limits = Limits(min_params=10**9)
+        with pytest.raises(UserError, match="--min-params 1G: the largest"):
+            best_within(self.SPACE, self.weights(0), "pairs", self.COSTS, limits)
         with pytest.raises(UserError, match="--max-macs 1"):
             best_within(self.SPACE, self.weights(0), "pairs", self.COSTS, Limits(max_macs=1))

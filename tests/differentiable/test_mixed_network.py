@@ -16,6 +16,7 @@ from raynas.differentiable.mixed_network import (
     shuffled,
 )
 from raynas.nets.cells import Cell
+from raynas.nets.stems_heads import TwoStateStem
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.genotype import Genotype
@@ -185,6 +186,14 @@ class TestNetwork:
         assert [place.channels for place in space.layout] == [16, 16, 32, 32, 64, 64]
         assert [n for n, place in enumerate(space.layout) if place.is_reduction] == [2, 4]
         assert space.stem.out_channels == 48
+
+    def test_a_stem_of_two_states_is_as_much_narrower_and_leads_into_the_search(self) -> None:
+        space = replace(SPACE, stem=TwoStateStem(2 * SPACE.channels))
+        narrow = searched_in(space, PRDARTS)
+        network = SearchNetwork(space, replace(PRDARTS, **SMALL), 3, 5)
+
+        assert narrow.stem.out_channels == 2 * PRDARTS.channels
+        assert network(build_images(2, 3, 32), drawn(0), drawn(1)).shape == (2, 5)
 
     def test_a_stem_of_another_kind_keeps_its_width(self) -> None:
         class Fixed:

@@ -36,7 +36,14 @@ def tiny() -> tuple[nn.Module, bytes]:
 
 @pytest.mark.parametrize(
     "name",
-    ["small_mobile", "shufflenet_v2", "mobilenet_v2", "nas_bench_macro", "darts_cells_small"],
+    [
+        "small_mobile",
+        "shufflenet_v2",
+        "mobilenet_v2",
+        "nas_bench_macro",
+        "darts_cells_small",
+        pytest.param("darts_cells_imagenet", marks=pytest.mark.slow),
+    ],
 )
 def test_networks_of_shipped_spaces_compute_the_same_within_1e_4(name: str) -> None:
     network = network_of(name)

@@ -97,6 +97,14 @@ class TestText:
             "DARTS_V2: 52-80-151-197-42-164-94-304  528,359,040 MACs  3,349,342 parameters" in lines
         )
 
+    def test_the_network_for_imagenet_is_described_with_what_is_published_of_it(
+        self, run: Any
+    ) -> None:
+        _, output, _ = run("--space", "darts_cells_imagenet")
+
+        assert "14 cells, 18,473,062,740,506,010,000 networks, for images of 3 x 224" in output
+        assert "DARTS_V2: 52-80-151-197-42-164-94-304  529,911,552 MACs  4,718,752 param" in output
+
     def test_a_genotype_is_costed_in_every_form_of_it(self, run: Any) -> None:
         published = (
             "Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), "

@@ -443,6 +443,8 @@ REFUSED = {
     "--data {tmp}/one": "one class only (only)",
     "--data {tmp}/empty": "no images in it",
     "--max-macs 1k": "--max-macs 1k: the smallest architecture of the space needs",
+    "--min-macs 9G": "--min-macs 9G: the largest architecture of the space has",
+    "--min-params 2M --max-params 1M": "with --max-params 1,000,000: nothing lies between",
     "--max-params 3": "--max-params 3: the smallest architecture of the space needs",
     "--run {tmp}/file/run": "{tmp}/file/run",
     "--run /proc/nowhere/run": "run folder /proc/nowhere/run: cannot write there",

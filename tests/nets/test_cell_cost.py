@@ -43,6 +43,17 @@ def test_published_genotypes_cost_what_is_published_of_them(
     assert shipped_costs("darts_cells").of(architecture) == Cost(macs, params)
 
 
+def test_the_published_genotype_costs_what_is_published_on_imagenet() -> None:
+    """4.7M parameters and 574M additions and multiplications in DARTS (table 2).
+
+    Without the auxiliary head; MACs: torch's counter here.
+    """
+    name = "darts_cells_imagenet"
+    architecture = shipped_cells(name).parse("DARTS_V2")
+
+    assert shipped_costs(name).of(architecture) == Cost(529_911_552, 4_718_752)
+
+
 @pytest.mark.slow
 @given(
     st.tuples(*(st.integers(0, block.size - 1) for block in SMALL.blocks)).map(Architecture),
@@ -78,6 +89,7 @@ def test_cells_receive_maps_of_the_sides_that_are_told() -> None:
     network(torch.rand(2, 1, 13, 13))
 
     assert map_sides(SMALL, 13, 1) == seen == [13, 13, 7, 7, 4]
+    assert map_sides(shipped_cells("darts_cells_imagenet"), 224, 3)[::4] == [28, 28, 14, 7]
 
 
 def test_an_operation_that_leaves_other_maps_than_a_cell_wants_is_named() -> None:

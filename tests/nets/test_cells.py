@@ -11,6 +11,7 @@ from raynas.nets.cell_operations import FactorizedReduction
 from raynas.nets.cells import Cell, Preprocessing, dropped
 from raynas.nets.initialisation import initialise_
 from raynas.nets.proxies import PROXIES
+from raynas.nets.stems_heads import TwoStateStem
 from raynas.nets.subnet import subnet
 from tests.builders import build_images, shipped_cells, shipped_costs
 
@@ -71,6 +72,25 @@ def test_after_a_reduction_the_larger_state_is_brought_to_the_size_of_the_smalle
 
     assert place.follows_reduction
     assert first.shape == second.shape == (2, place.channels, 4, 4)
+
+
+@pytest.mark.parametrize(("side", "larger", "smaller"), [(64, 16, 8), (37, 10, 5)])
+def test_a_stem_of_two_states_makes_maps_of_a_quarter_and_an_eighth_for_the_first_cell(
+    side: int, larger: int, smaller: int
+) -> None:
+    space = replace(SPACE, stem=TwoStateStem(8))
+    network, images = subnet(space, space.parse(GENOTYPE), 3, 5), build_images(2, 3, side)
+    before, last = network[0](images)
+    first, second = network[1]((before, last))
+
+    assert before.shape == (2, 8, larger, larger)
+    assert last.shape == (2, 8, smaller, smaller)
+    assert (before < 0).any()  # no activation works in place on what a cell reads
+    assert isinstance(network[1].preprocessing.before, FactorizedReduction)
+    assert torch.equal(first, last)
+    assert second.shape == (2, 4 * space.channels, smaller, smaller)
+    network(images).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("side", [8, 13, 28])

@@ -106,7 +106,8 @@ class TestProposals:
         assert len({*taken, calibration.propose([a for a in taken if a])}) == 7
 
     def test_they_end_when_no_legal_architecture_is_left(self) -> None:
-        limits = Limits(max_macs=sorted(COSTS.of(a).macs for a in EVERY)[4])
+        macs = sorted(COSTS.of(a).macs for a in EVERY)
+        limits = Limits(max_macs=macs[8], min_macs=macs[4])
         calibration = build_calibration(limits=limits)
         legal = {a for a in EVERY if limits.allow(COSTS.of(a))}
         found = set(learn(calibration, tables(1), len(legal)))

@@ -12,7 +12,8 @@ from scipy import stats
 
 from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.errors import UserError
-from raynas.search.constrained_sampling import LegalSampler, all_legal, refuse_impossible
+from raynas.search.constrained_sampling import LegalSampler, all_legal
+from raynas.search.possible_limits import refuse_impossible
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_costs, shipped_costs
 

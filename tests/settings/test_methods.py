@@ -28,6 +28,7 @@ def test_a_method_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None
         """
         space = "shufflenet_v2"
         max-macs = 330_000_000
+        min-macs = "0.3G"
         [search]
         score = "bnnas"
         mutation-probability = 0.2
@@ -41,6 +42,7 @@ def test_a_method_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None
         method="mine",
         space="shufflenet_v2",
         max_macs=330_000_000,
+        min_macs=300_000_000,
         search=SearchSettings(score="bnnas", mutation_probability=0.2, parents=5),
         pretrain=PretrainSettings(learning_rate=1, workers=3),
     )

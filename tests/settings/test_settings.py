@@ -133,6 +133,12 @@ def test_the_last_number_that_can_work_is_taken(
     assert getattr(getattr(settings, group), field) == value
 
 
+def test_a_band_whose_ends_are_the_wrong_way_round_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--min-macs 30 with --max-macs 20: nothing lies between"):
+        Settings(min_macs=30, max_macs=20)
+    assert Settings(min_params=20, max_params=20).limits == Limits(max_params=20, min_params=20)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 10**30])
 def test_a_seed_that_no_table_can_hold_is_refused(seed: int) -> None:
     with pytest.raises(UserError) as refusal:
@@ -381,6 +387,8 @@ LATER = (
     "pretrain.last-rate",
     "pretrain.dropout",
     "search.recalibration-batch",
+    "min-macs",
+    "min-params",
 )
 
 

@@ -18,6 +18,7 @@ from raynas.data.dataset import Dataset
 from raynas.data.whole_training_part import with_whole_training_part
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
+from raynas.nets.stems_heads import TwoStateStem
 from raynas.nets.subnet import subnet
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -54,6 +55,14 @@ def of_cells(images: Dataset, **settings: Any) -> Retraining:
     cell = "sep3(1) skip_connect(1) | sep3(1) sep3(2) | dil3(1) sep3(2) | sep3(1) dil3(4)"
     path = space.parse(f"normal: {cell}; reduction: {cell}")
     return Retraining(space, path, images, replace(usual, **settings), 0)
+
+
+def on_two_states(images: Dataset, **settings: Any) -> Retraining:
+    """Return a retraining of DARTS' genotype in its network for ImageNet, narrow and short."""
+    shipped = shipped_cells("darts_cells_imagenet")
+    space = replace(shipped, stem=TwoStateStem(8), channels=8, cells=3)
+    chosen = RetrainSettings(batch=16, learning_rate=0.1, **settings)
+    return Retraining(space, space.parse("DARTS_V2"), images, chosen, 0)
 
 
 def train(retraining: Retraining, epochs: int) -> Retraining:
@@ -122,6 +131,13 @@ class TestLearning:
         assert retraining.history[-1].val_accuracy > 0.6  # ten classes: chance is 0.1
 
     @pytest.mark.slow
+    def test_a_network_of_cells_for_imagenet_learns_images_of_64_pixels(self) -> None:
+        images = build_dataset(count=48, side=64)
+        retraining = train(on_two_states(images, epochs=3, drop_path=0.1, ema_decay=0.0), 3)
+
+        assert retraining.history[-1].train_loss < retraining.history[0].train_loss
+        assert math.isfinite(retraining.history[-1].val_accuracy)
+
     def test_a_network_of_cells_continues_as_if_it_had_not_been_interrupted(self) -> None:
         """Its cells read no state but the last: some weights never have a gradient."""
         images = digits(train=64, held_out=20)

@@ -3,35 +3,33 @@
 Everything that cannot work is refused here, before anything trains.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 
 from raynas.cluster.planning.connection import Resources, gpus_each, places
+from raynas.cluster.planning.plan_refusals import (
+    refuse_costly,
+    refuse_misfit_head,
+    refuse_misfit_workers,
+    refuse_other_data,
+)
+from raynas.cluster.planning.plan_warnings import plan_warnings
 from raynas.cluster.planning.rivals import Rivals, plan_rivals
-from raynas.cluster.planning.trial_resources import TrialSize, refuse_small_parts, trial_size
+from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.cluster.workers.path_workers import Crew
-from raynas.costs.costs import CostTable, show_amount
+from raynas.costs.costs import CostTable
 from raynas.costs.latency_table import LatencyTable, Task
-from raynas.data.bit_depths import depth_warnings
 from raynas.data.crops import crop_words
 from raynas.data.dataset import Dataset
-from raynas.data.sizes import size_warnings, size_words
-from raynas.errors import UserError
-from raynas.nets.auxiliary import refuse_small_maps
+from raynas.data.sizes import size_words
 from raynas.nets.cost import cost_table
-from raynas.recording.matching_facts import changed_roles, other_facts
-from raynas.reporting.class_balance import class_warnings
-from raynas.reporting.part_roles import role_warnings
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.sampling import fairness_cycle
 from raynas.search.step_paths import macs_bins
 from raynas.seeds import VERSION
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
-from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
-from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.digest import refuse_other_space, space_digest
 from raynas.spaces.protocol import Space
@@ -41,7 +39,6 @@ from raynas.training.pretraining import num_steps
 from raynas.training.trained_networks import searched_space
 
 _MOST_DECODERS = 16  # which are enough for a GPU; each takes some hundred MB
-_STEPS = 50  # of a training; fewer leave the score to chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +142,10 @@ def make_plan(
         refuse_other_space(recorded.space_digest, space, "run folder")
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
-    _refuse_misfit_head(space, dataset, retrain)
+    refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
     named = named_architectures(space, settings)
-    _refuse_costly(named, costs, settings)
+    refuse_costly(named, costs, settings)
     task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
     before = recorded.rivals if recorded else {}
     rivals = plan_rivals(settings, task, costs, sampler, latencies, before)
@@ -161,13 +158,13 @@ def make_plan(
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset, latencies, digest)
     if recorded:
-        _refuse_other_data(recorded, facts)
+        refuse_other_data(recorded, facts)
         num_shards = recorded.shards
         trial = trial_size(retrain, resources, recorded.workers_per_trial)
     else:
         trial = trial_size(retrain, resources)
         num_shards = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
-    _refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
+    refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
     trials = trial.room(resources)
@@ -199,33 +196,9 @@ def make_plan(
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         named=named,
         rivals=rivals,
-        warnings=(*_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
+        warnings=(*plan_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
         latencies=latencies,
     )
-
-
-def _warnings(
-    space: Space, dataset: Dataset, settings: Settings, facts: PlanFacts, steps: int
-) -> tuple[str, ...]:
-    return (
-        *size_warnings(space, dataset, settings.images.resolution),
-        *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
-        *class_warnings(facts),
-        *role_warnings(facts, settings.images),
-        *_few_steps(steps, len(dataset.train), settings),
-    )
-
-
-def _refuse_costly(named: tuple[Architecture, ...], costs: CostTable, settings: Settings) -> None:
-    """Refuse a named architecture that the limits do not allow."""
-    for architecture, text in zip(named, settings.architecture, strict=True):
-        cost = costs.of(architecture)
-        for kind, limit in settings.limits.given.items():
-            if cost.of(kind) > limit:
-                raise UserError(
-                    f"--architecture {text}: it has {show_amount(kind, cost.of(kind))}, more than "
-                    f"{show_amount(kind, limit)} of --max-{kind}; raise the limit or leave it out"
-                )
 
 
 def _usual_shards(batch: int, num_paths: int) -> int:
@@ -235,51 +208,6 @@ def _usual_shards(batch: int, num_paths: int) -> int:
     the machine. A step has two pieces of work at least, if each leaves two images.
     """
     return max(min(-(-2 // num_paths), batch // 2), 1)
-
-
-def _refuse_misfit_workers(
-    settings: Settings, sharing: int, num_shards: int, fitting: int, worker_gpus: float
-) -> None:
-    """Refuse more workers than the cluster holds, and parts of a batch of less than two images."""
-    pretrain, batch = settings.pretrain, settings.differentiable.batch
-    if settings.search.traits.is_differentiable:
-        refuse_small_parts("differentiable search", batch, sharing, "differentiable.batch")
-    if pretrain.workers is not None and pretrain.workers > fitting:
-        raise UserError(
-            f"--pretrain.workers {pretrain.workers}: the cluster holds {fitting} workers of "
-            f"{pretrain.cpus_per_worker} CPUs and {worker_gpus:g} GPUs; ask for fewer"
-        )
-    if pretrain.batch // num_shards < 2:
-        raise UserError(
-            f"--pretrain.shards {num_shards}: a batch of {pretrain.batch} leaves fewer than 2 "
-            "images to a shard, too few for batch norms; raise --pretrain.batch"
-        )
-
-
-def _refuse_misfit_head(space: Space, dataset: Dataset, retrain: RetrainSettings) -> None:
-    if retrain.auxiliary and isinstance(space, CellSpace):
-        refuse_small_maps(space, dataset.resolution, dataset.channels)
-
-
-def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
-    """Return a sentence for each training that a small data set makes very short."""
-    retrain, gates = settings.retrain, settings.differentiable
-    is_differentiable = settings.search.traits.is_differentiable
-    half = math.ceil(images / 2)
-    searching = gates.epochs * math.ceil(half / gates.batch)
-    retraining = retrain.epochs * math.ceil(images / retrain.batch)
-    stages = (
-        ("pretraining", "pretrain", pretraining, images, settings.pretrain.batch),
-        ("a differentiable search", "differentiable", searching, half, gates.batch),
-        ("retraining", "retrain", retraining, images, retrain.batch),
-    )
-    return [
-        f"{what} has {steps} steps in all, too few to learn from, since {count} images make few "
-        f"batches of {batch}; raise --{flag}.epochs to {math.ceil(_STEPS * batch / count)}, or "
-        f"lower --{flag}.batch"
-        for what, flag, steps, count, batch in stages
-        if 0 < steps < _STEPS and (is_differentiable or flag != "differentiable")
-    ]
 
 
 def _costs(
@@ -315,25 +243,3 @@ def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> Plan
         space_digest=space,
         random_numbers=VERSION,
     )
-
-
-def _refuse_other_data(recorded: PlanFacts, facts: PlanFacts) -> None:
-    if recorded.random_numbers != facts.random_numbers:
-        raise UserError(
-            "run folder: the raynas that began it drew other random numbers from the same seed, so "
-            "weights, batches and splits would not fit; choose another --run, or continue it with "
-            "that version (runs.versions, runs.git_commit)"
-        )
-    if changed := changed_roles(recorded, facts):
-        raise UserError(f"run folder: {changed}; choose another --run")
-    for name, before, now in other_facts(recorded, facts):
-        raise UserError(
-            f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "
-            "bring the old data back"
-        )
-    before, now = recorded.latency_table, facts.latency_table
-    if before != now:
-        raise UserError(
-            f"run folder: its table of latencies had other content (digest {before}, now {now}); "
-            "choose another --run, or bring the old table back"
-        )

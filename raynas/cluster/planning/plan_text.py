@@ -120,8 +120,7 @@ def front_words(settings: Settings) -> str:
 
 
 def _limits_words(settings: Settings) -> str:
-    limits = settings.limits
-    words = [f"at most {show_amount(kind, limit)}" for kind, limit in limits.given.items()]
+    words = settings.limits.words
     return ", " + " and ".join(words) if words else ""
 
 

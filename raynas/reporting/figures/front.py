@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from raynas.costs.costs import Kind
+from raynas.costs.costs import Kind, Limits
 from raynas.reporting import plot_style
 from raynas.reporting.queries import pareto
 
@@ -16,20 +16,26 @@ COST_LABELS: dict[Kind, str] = {
     "params": "Parameters",
     "latency": "Latency by the run's table (ms)",
 }
+NO_LIMITS = Limits()
 _MOST_LABELS = 40  # points; where there are more, those on a front alone are labelled
 
 
-def draw_front(axes: Axes, points: pd.DataFrame, cost: Kind = "macs") -> None:
-    """Draw accuracy against one cost, with both fronts and labels at points.
+def draw_front(
+    axes: Axes, points: pd.DataFrame, cost: Kind = "macs", limits: Limits = NO_LIMITS
+) -> None:
+    """Draw accuracy against one cost, with both fronts, labels at points, and the limits.
 
     Args:
         axes: Where.
         points: Finished rows of the table ``outcomes`` that have that cost, with a column
             ``label`` and, for several runs, ``run``: an index that gives colour and marker.
         cost: What the x-axis shows.
+        limits: What the search had to keep.
     """
     column = COST_COLUMNS[cost]
     _draw_points(axes, points, column)
+    for limit in near_limits(points, cost, limits):
+        axes.axvline(limit, color=plot_style.GREY, linestyle=":", linewidth=1.2, zorder=0.6)
     fronts = _draw_fronts(axes, points, column)
     axes.set_xlabel(COST_LABELS[cost])
     axes.set_ylabel("Accuracy (%)")
@@ -48,15 +54,37 @@ def run_look(run: int) -> tuple[str, str]:
     )
 
 
-def legend_entries() -> list[Line2D]:
-    """Return what fillings and lines mean."""
-    grey, black = plot_style.GREY, plot_style.BLACK
+def near_limits(points: pd.DataFrame, cost: Kind, limits: Limits) -> list[float]:
+    """Return the limits of one cost that can be drawn, in the unit of its column.
+
+    One that lies further from the points than these do from each other is left out, for it would
+    push them into a corner.
+    """
+    costs = points[COST_COLUMNS[cost]]
+    room = max(costs.max() - costs.min(), 0.1 * costs.max())
+    unit = 1e6 if cost == "latency" else 1  # nanoseconds of a millisecond
+    given = (limits.least.get(cost), limits.most.get(cost))
     return [
+        limit / unit
+        for limit in given
+        if limit is not None and costs.min() - room <= limit / unit <= costs.max() + room
+    ]
+
+
+def legend_entries(*, limited: bool = False) -> list[Line2D]:
+    """Return what fillings and lines mean.
+
+    Args:
+        limited: Whether a limit is drawn.
+    """
+    grey, black = plot_style.GREY, plot_style.BLACK
+    entries = [
         Line2D([], [], marker="o", ls="", c=grey, fillstyle="none", label="validation"),
         Line2D([], [], marker="o", ls="", c=grey, label="test"),
         Line2D([], [], ls="--", lw=0.9, c=black, label="front, validation"),
         Line2D([], [], ls="-", lw=0.9, c=black, label="front, test"),
     ]
+    return [*entries, Line2D([], [], ls=":", lw=1.2, c=grey, label="limit")] if limited else entries
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame, column: str) -> None:

@@ -98,7 +98,7 @@ def _rivals(snapshot: RunSnapshot) -> Section | None:
 
 def _front(snapshot: RunSnapshot) -> Section:
     name, title = "front", "Pareto front"
-    kinds = snapshot.settings.search.goals
+    kinds, limits = snapshot.settings.search.goals, snapshot.settings.limits
     drawn = {kind: points_of(snapshot.outcomes, kind) for kind in kinds or ("macs",)}
     known = {kind: points for kind, points in drawn.items() if not points.empty}
     if not known:
@@ -108,7 +108,7 @@ def _front(snapshot: RunSnapshot) -> Section:
         name,
         title,
         "Left is cheaper, up is better. Trainings that were stopped early are left out.",
-        figures=[front(points, kind) for kind, points in known.items()],
+        figures=[front(points, kind, limits) for kind, points in known.items()],
         tables=[listings.front(points, kind) for kind, points in fronts.items()],
     )
 

@@ -4,8 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from raynas.costs.costs import Kind, show_amount
-from raynas.reporting.figures.front import COST_COLUMNS, draw_front, legend_entries
+from raynas.costs.costs import Kind, Limits, show_amount
+from raynas.reporting.figures.front import (
+    COST_COLUMNS,
+    NO_LIMITS,
+    draw_front,
+    legend_entries,
+    near_limits,
+)
 from raynas.reporting.page.embedding import PageFigure, page_figure
 from raynas.reporting.page.parts import percent
 from raynas.reporting.queries import pareto
@@ -37,12 +43,13 @@ def points_of(outcomes: list[dict[str, Any]], kind: Kind) -> pd.DataFrame:
     )
 
 
-def front(points: pd.DataFrame, kind: Kind) -> PageFigure:
+def front(points: pd.DataFrame, kind: Kind, limits: Limits = NO_LIMITS) -> PageFigure:
     """Return accuracy against a cost.
 
     Args:
         points: As of ``points_of``.
         kind: The cost.
+        limits: What the search had to keep.
     """
     best, words = pareto(points, "val_accuracy", "cost"), COST_NAMES[kind]
     ends = best.iloc[[0, -1]] if len(best) > 1 else best
@@ -52,12 +59,13 @@ def front(points: pd.DataFrame, kind: Kind) -> PageFigure:
     )
     does = "lies" if len(best) == 1 else "lie"
     count = f"{len(best):,} of {len(points):,} trained networks {does} on the validation front"
+    limited = "".join(f" The search kept {words}." for words in limits.only([kind]).words)
     against = f"accuracy against {words[0].lower()}{words[1:]}"
     return page_figure(
         f"{against[0].upper()}{against[1:]}",
         f"Scatter plot of {against}. {count}: {told}.",
-        f"{count}: {told}. Numbers are ranks; on a front is what nothing as cheap equals.",
-        lambda axes: draw_front(axes, points, kind),
-        entries=legend_entries(),
+        f"{count}: {told}. Numbers are ranks; on a front is what nothing as cheap equals.{limited}",
+        lambda axes: draw_front(axes, points, kind, limits),
+        entries=legend_entries(limited=bool(near_limits(points, kind, limits))),
         height=3.6,
     )

@@ -532,8 +532,8 @@ class TestLines:
         settings = search(**changes)
 
         assert line_of(settings, "search") == words
-        limited = replace(settings, max_macs=10**9)
-        assert line_of(limited, "search") == f"{words}, at most 1G MACs"
+        limited = replace(settings, max_macs=10**9, min_macs=1000)
+        assert line_of(limited, "search") == f"{words}, 1k to 1G MACs"
 
     def test_room_for_many_more_workers_than_have_work_is_told_with_what_gives_them_some(
         self,

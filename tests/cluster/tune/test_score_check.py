@@ -193,12 +193,14 @@ class TestWithoutTrials:
         assert given["inputs"].settings.retrain == short
         assert (short.epochs, short.scheduler, size, concurrent) == (1, "fifo", TrialSize(), 3)
 
+    @pytest.mark.parametrize("share", [0, 0.4])
     def test_networks_are_drawn_from_the_seed_within_the_limits(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, share: float
     ) -> None:
         monkeypatch.setattr(score_check, "_POOL", 30)
         costs = build_costs((4,) * 5)
-        limits = Limits(max_macs=costs.largest.macs // 2)
+        most = costs.largest.macs
+        limits = Limits(max_macs=most // 2, min_macs=round(most * share) or None)
         sampler = LegalSampler(costs, limits)
         table = [np.arange(4.0)] * 5
         run: Any = SimpleNamespace(

@@ -1,0 +1,48 @@
+"""What a plan says of images, settings and steps that a person may want to change."""
+
+import math
+
+from raynas.data.bit_depths import depth_warnings
+from raynas.data.dataset import Dataset
+from raynas.data.sizes import size_warnings
+from raynas.reporting.class_balance import class_warnings
+from raynas.reporting.part_roles import role_warnings
+from raynas.settings.settings import Settings
+from raynas.spaces.protocol import Space
+from raynas.storage.plan_facts import PlanFacts
+
+_STEPS = 50  # of a training; fewer leave the score to chance
+
+
+def plan_warnings(
+    space: Space, dataset: Dataset, settings: Settings, facts: PlanFacts, steps: int
+) -> tuple[str, ...]:
+    """Return sentences on what a person may want to change."""
+    return (
+        *size_warnings(space, dataset, settings.images.resolution),
+        *(depth_warnings(dataset.depth, settings.images.bits) if dataset.depth else ()),
+        *class_warnings(facts),
+        *role_warnings(facts, settings.images),
+        *_few_steps(steps, len(dataset.train), settings),
+    )
+
+
+def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
+    """Return a sentence for each training that a small data set makes very short."""
+    retrain, gates = settings.retrain, settings.differentiable
+    is_differentiable = settings.search.traits.is_differentiable
+    half = math.ceil(images / 2)
+    searching = gates.epochs * math.ceil(half / gates.batch)
+    retraining = retrain.epochs * math.ceil(images / retrain.batch)
+    stages = (
+        ("pretraining", "pretrain", pretraining, images, settings.pretrain.batch),
+        ("a differentiable search", "differentiable", searching, half, gates.batch),
+        ("retraining", "retrain", retraining, images, retrain.batch),
+    )
+    return [
+        f"{what} has {steps} steps in all, too few to learn from, since {count} images make few "
+        f"batches of {batch}; raise --{flag}.epochs to {math.ceil(_STEPS * batch / count)}, or "
+        f"lower --{flag}.batch"
+        for what, flag, steps, count, batch in stages
+        if 0 < steps < _STEPS and (is_differentiable or flag != "differentiable")
+    ]

@@ -1,0 +1,49 @@
+"""The cells of DARTS for ImageNet: 4298030100^2 networks of 14 cells with 48 channels.
+
+The operations and nodes are those of ``darts_cells``. The stem halves the resolution three times
+and makes both states of the first cell, of 56 and 28 pixels. Source: DARTS (Liu et al. 2019, arXiv
+1806.09055, section 3.3) and its published network for ImageNet, without the auxiliary head.
+"""
+
+from raynas.nets.cell_operations import (
+    AveragePool,
+    DilatedConv,
+    MaxPool,
+    NoConnection,
+    SeparableConv,
+    SkipConnection,
+)
+from raynas.nets.stems_heads import AveragedHead, TwoStateStem
+from raynas.spaces.cells import CellSpace
+from raynas.spaces.genotype import Genotype
+
+DARTS_V2 = Genotype.parse(  # arXiv 1806.09055, second order
+    "normal: sep3(0) sep3(1) | sep3(0) sep3(1) | sep3(1) skip_connect(0) | skip_connect(0) dil3(2);"
+    "reduction: maxpool3(0) maxpool3(1) | skip_connect(2) maxpool3(1) | maxpool3(0) skip_connect(2)"
+    " | skip_connect(2) maxpool3(1)"
+)
+PR_DARTS = Genotype.parse(  # arXiv 2006.16537
+    "normal: skip_connect(0) sep3(1) | dil3(2) sep3(0) | dil3(3) sep3(1) | dil3(4) dil3(1);"
+    "reduction: avgpool3(0) dil5(1) | sep3(0) dil5(2) | sep5(1) dil3(3) | dil5(4) dil5(1)"
+)
+
+SPACE = CellSpace(
+    name="darts_cells_imagenet",
+    stem=TwoStateStem(out_channels=48),
+    operations=(
+        NoConnection(),
+        SkipConnection(),
+        SeparableConv(3),
+        SeparableConv(5),
+        DilatedConv(3),
+        DilatedConv(5),
+        AveragePool(3),
+        MaxPool(3),
+    ),
+    head=AveragedHead(),
+    resolution=224,
+    channels=48,
+    cells=14,
+    num_classes=1000,
+    genotypes=(("DARTS_V2", DARTS_V2), ("PR_DARTS", PR_DARTS)),
+)
