@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 some run failed, 2 a mistake in the request, 130 interrupt
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -27,14 +27,8 @@ import tyro
 from rich.console import Console
 
 from launch import search
-from raynas.benchmark.method_comparison import (
-    Row,
-    Spread,
-    by_method,
-    is_biased,
-    over_seeds,
-    run_row,
-)
+from raynas.benchmark.method_comparison import Row, rival_rows, run_row
+from raynas.benchmark.paper_tables import notes, paper_tables
 from raynas.benchmark.recorded import refuse_misfit
 from raynas.benchmark.truth import Truth, read_content, read_truth
 from raynas.cluster.planning.connection import Resources, connected, lasting
@@ -42,9 +36,7 @@ from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.run import recorded_run
 from raynas.cluster.run_setup import load
 from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowding, run_cells
-from raynas.costs.costs import show_quantity
 from raynas.errors import StageError, UserError
-from raynas.reporting.trained_words import trained_words
 from raynas.settings.methods import method_label
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
@@ -54,7 +46,6 @@ from raynas.storage.uris import name_of
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
 from raynas.terminal.progress_bars import Stages
-from raynas.terminal.text_tables import Column, TextTable
 
 
 @dataclass(frozen=True)
@@ -104,10 +95,20 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
         if label in methods:
             raise UserError(f"--methods: got {label} twice; rename one, or leave it out")
         methods[label] = command.settings
+    methods = rivals_once(methods)
     for flag, number in (("--seeds", command.seeds), ("--concurrent", command.concurrent)):
         if number < 1:
             raise UserError(f"{flag}: got {number}, wanted at least 1")
     return command, methods
+
+
+def rivals_once(methods: dict[str, Settings]) -> dict[str, Settings]:
+    """Return the methods, of which the first by name alone trains the rivals of all."""
+    first = min(methods)
+    return {
+        name: settings if name == first else replace(settings, rivals="none")
+        for name, settings in methods.items()
+    }
 
 
 def command_of(method: str, argv: Sequence[str]) -> Command:
@@ -150,11 +151,14 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
             if command.dry_run:
                 return
             errors = run(cells, RunStore.create(store.address), command.concurrent, truth, console)
-    rows = [write_row(store, cell, errors.get(cell.name), truth) for cell in cells]
+    rows = [row for cell in cells for row in write_rows(store, cell, errors.get(cell.name), truth)]
+    for number, table in enumerate(paper_tables(rows), start=1):
+        store.write_bytes(f"table{number}.csv", table.csv().encode())
     show(rows, store, command, console)
-    failed = sum(row["status"] == "failed" for row in rows)
+    runs = [row for row in rows if not row.get("is_rival")]
+    failed = sum(row["status"] == "failed" for row in runs)
     if failed:
-        raise StageError(f"{failed} of {len(rows)} runs failed; the same command tries them again")
+        raise StageError(f"{failed} of {len(runs)} runs failed; the same command tries them again")
 
 
 def refuse_impossible(
@@ -178,7 +182,8 @@ def show(rows: Sequence[Row], store: RunStore, command: Command, console: Consol
         print(json.dumps(rows, indent=2))
         return
     print_rows(rows, console)
-    print(f"table: {store.locate('tables/comparison')}")
+    print(f"tables: {', '.join(map(store.locate, ('table1.csv', 'table2.csv')))}")
+    print(f"rows: {store.locate('tables/comparison')}")
 
 
 def default_folder(methods: dict[str, Settings]) -> str:
@@ -200,7 +205,7 @@ def run(
 
         def on_end(cell: Cell, error: str | None, warnings: Sequence[str]) -> None:
             errors[cell.name] = error
-            row = write_row(store, cell, error, truth)
+            row, *_ = write_rows(store, cell, error, truth)
             for line in (row["status"], *warnings):
                 stages.print(f"{cell.name}: {line}")
             advance(done + len(errors), cell.name)
@@ -219,78 +224,20 @@ def run_cell(settings: Settings, folder: str, pretrained: str | None) -> list[st
     return [line for line in lines if line.startswith("warning:")]
 
 
-def write_row(store: RunStore, cell: Cell, error: str | None, truth: Truth | None) -> Row:
-    """Write the row of a run into the comparison's table; return it."""
+def write_rows(store: RunStore, cell: Cell, error: str | None, truth: Truth | None) -> list[Row]:
+    """Write the row of a run, and of its rivals, into the comparison's table; return them."""
     row = run_row(cell.store, cell.settings, error, truth)
-    store.append("comparison", [row], part=cell.name)
-    return row
-
-
-_COLUMNS: dict[str, tuple[Column, Callable[[float], str]]] = {
-    "ms_per_step": (Column("ms/step", lesser=6), "{:.1f}".format),
-    "ms_per_path": (Column("ms/path", lesser=4), "{:.1f}".format),
-    "pretrain_seconds": (Column("pretrain s", lesser=5), "{:.1f}".format),
-    "search_seconds": (Column("search s", lesser=7), "{:.1f}".format),
-    "tau": (Column("tau"), "{:.3f}".format),
-    "best_test_accuracy": (Column("best accuracy"), "{:.4f}".format),
-    "true_accuracy": (Column("true accuracy"), "{:.4f}".format),
-    "regret": (Column("regret", lesser=1), "{:.4f}".format),
-    "macs": (Column("MACs", lesser=3), lambda macs: show_quantity(round(macs))),
-}
+    rows = [row, *rival_rows(cell.store, cell.settings)]
+    store.append("comparison", rows, part=cell.name)
+    return rows
 
 
 def print_rows(rows: Sequence[Row], console: Console) -> None:
-    """Print a line for each method, like Table 2 of the paper, and what failed and why."""
-    methods = {method: over_seeds(each) for method, each in by_method(rows).items()}
-    columns = [name for name in _COLUMNS if any(name in found for found in methods.values())]
-    shown = [Column("method", folds=True), Column("trained", is_text=True, lesser=8)]
-    shown += [Column("runs", lesser=2), *(_COLUMNS[name][0] for name in columns)]
-    cells = []
-    for method, each in by_method(rows).items():
-        finished = sum(row["status"] == "finished" for row in each)
-        found = [_cell(methods[method].get(name), _COLUMNS[name][1]) for name in columns]
-        trained = learned(each[0])
-        cells.append([method_label(method), trained, f"{finished}/{len(each)}", *found])
-    console.print(TextTable(shown, cells, "Means over seeds (+- standard deviation)"))
+    """Print the paper's two tables, what a reader must know of them, and what failed and why."""
+    for table in paper_tables(rows):
+        console.print(table.text())
     for line in notes(rows):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def learned(row: Row) -> str:
-    """Return what learned in a run's supernet, or beside it, in words."""
-    trainable = row.get("trainable")
-    if trainable is None:
-        return "nothing"
-    if trainable == "gates":
-        return "weights and gates"
-    return trained_words(trainable, row.get("trains_classifier"), row.get("trained_numbers"))
-
-
-def _cell(found: Spread | None, show: Callable[[float], str]) -> str:
-    if found is None:
-        return "-"
-    return show(found.mean) + (f" +-{show(found.deviation)}" if found.deviation is not None else "")
-
-
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader of the numbers must know, and every run's error."""
-    found = ["best accuracy: on the test images, of each run's best network by validation"]
-    for source, text in (
-        ("truth", "tau: Kendall's, with the true accuracies of {} networks"),
-        ("check", "tau: Kendall's, with brief trainings of {} networks (--check)"),
-    ):
-        counts = [row["tau_networks"] for row in rows if row.get("tau_source") == source]
-        if counts:
-            low, high = min(counts), max(counts)
-            found.append(text.format(f"{low:,}" if low == high else f"{low:,} to {high:,}"))
-    visited = sorted({method_label(row["method"]) for row in rows if is_biased(row)})
-    if visited:
-        found.append(f"tau of {', '.join(visited)}: of visited networks alone, a biased sample")
-    return found + [
-        f"{method_label(row['method'])}, seed {row['seed']} failed: {row['error']}"
-        for row in rows
-        if row["error"]
-    ]
 
 
 if __name__ == "__main__":

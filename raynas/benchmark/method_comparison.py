@@ -16,6 +16,7 @@ from raynas.benchmark.recorded import recorded_scores
 from raynas.benchmark.truth import Truth
 from raynas.costs.costs import Cost
 from raynas.reporting.rank_correlation import checked
+from raynas.reporting.rivals import RANDOM, trained
 from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
@@ -23,6 +24,7 @@ from raynas.storage.outcome_rows import known_accuracy, networks_of
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
+from raynas.storage.usage import Usage
 
 Row = dict[str, Any]
 MEASURES = (
@@ -36,7 +38,11 @@ MEASURES = (
     "true_accuracy",
     "regret",
     "macs",
+    "params",
+    "search_gpu_days",
+    "search_hours",
 )
+_SEARCHING = ("pretrain", "search", "check")
 _UNEXPLAINED = "it ended early"
 
 
@@ -75,8 +81,52 @@ def run_row(
         "error": why,
         "search_seconds": run.get("search_seconds"),
     }
+    row |= _search_cost(run)
     row |= _pretraining(store, settings, run.get("plan")) | _best(outcomes, settings, truth)
     return row | (_tau(store, settings, truth) if is_finished else {})
+
+
+def rival_rows(store: RunStore, settings: Settings) -> list[Row]:
+    """Return a row of ``comparison`` for each network that a run has trained beside its winners.
+
+    Args:
+        store: The run folder.
+        settings: What it was asked to do.
+    """
+    return [
+        {
+            "method": row["rival"] if row["rival"] == RANDOM else row["network"],
+            "is_rival": True,
+            "seed": settings.seed,
+            "data": shown(settings.data),
+            "run": store.uri,
+            "status": row["status"],
+            "error": row["error"],
+            **{name: row[name] for name in ("macs", "params")},
+            "best_val_accuracy": row["val_accuracy"],
+            "best_test_accuracy": row["test_accuracy"],
+        }
+        for row in trained(store.rows("rivals"))
+    ]
+
+
+def _search_cost(run: Row) -> Row:
+    """Return what finding the networks took: of the supernet that was taken over, too."""
+    stages = dict(Usage.from_json(run.get("spent")).stages)
+    source = run.get("pretrained")
+    if source:
+        earlier = next(iter(RunStore(source).rows("runs")), {})
+        stages |= {
+            name: used
+            for name, used in Usage.from_json(earlier.get("spent")).stages.items()
+            if name == "pretrain"
+        }
+    used = [stages[name] for name in _SEARCHING if name in stages]
+    gpu_days = math.fsum(each.gpu_hours for each in used) / 24
+    return {
+        "search_gpu_days": gpu_days or None,
+        "search_hours": math.fsum(each.seconds for each in used) / 3600 if used else None,
+    }
 
 
 def _pretraining(store: RunStore, settings: Settings, plan: str | None) -> Row:

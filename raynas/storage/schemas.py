@@ -298,6 +298,8 @@ COMPARISON = _table(
         "ms_per_path": (_FLOAT, "the same of a path"),
         "pretrain_seconds": (_FLOAT, "of the pretraining"),
         "search_seconds": (_FLOAT, "of the search"),
+        "search_gpu_days": (_FLOAT, "of pretraining, check and search; null: no GPU"),
+        "search_hours": (_FLOAT, "of the same, by the clock"),
         "tau": (_FLOAT, "Kendall's tau of score and accuracy"),
         "tau_source": (_STRING, "truth or check"),
         "tau_networks": (_INT, "over which tau is taken"),
@@ -311,6 +313,7 @@ COMPARISON = _table(
         "status": (_STRING, "how the run ended"),
         "error": _ERROR,
         "run": (_STRING, "its folder"),
+        "is_rival": (_BOOL, "a network that a run has trained beside its winners; null: no"),
     },
 )
 

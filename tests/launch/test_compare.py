@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from raynas.benchmark.paper_tables import learned
 from raynas.cluster import run_setup
 from raynas.cluster.planning import connection
 from raynas.cluster.planning.connection import Resources
@@ -263,10 +264,10 @@ def test_methods_of_a_folder_stand_beside_those_of_the_same_name(tmp_path: Path)
 def test_the_table_says_what_learned_with_its_numbers_as_far_as_a_run_recorded_them() -> None:
     row = {"trainable": "all_bn", "trains_classifier": True, "trained_numbers": 1_993_032}
 
-    assert compare.learned(row) == "all batch norms + classifier, 1,993,032 numbers"
-    assert compare.learned({"trainable": "all_bn"}) == "all batch norms"
-    assert compare.learned({"trainable": "gates"}) == "weights and gates"
-    assert compare.learned({}) == "nothing"
+    assert learned(row) == "all batch norms + classifier, 1,993,032 numbers"
+    assert learned({"trainable": "all_bn"}) == "all batch norms"
+    assert learned({"trainable": "gates"}) == "weights and gates"
+    assert learned({}) == "nothing"
 
 
 def test_the_tables_of_a_run_and_of_a_comparison_are_apart() -> None:
