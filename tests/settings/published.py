@@ -31,7 +31,32 @@ _ACCURACY = {
     "search.recalibration-batch": 128,
     "search.score-images": 40 * 200,
 }
+_RETRAIN = {
+    "retrain.epochs": 240,
+    "retrain.batch": 1024,
+    "retrain.optimiser": "sgd",
+    "retrain.learning-rate": 0.5,
+    "retrain.schedule": "linear",
+    "retrain.warmup-epochs": 0.0,
+    "retrain.momentum": 0.9,
+    "retrain.nesterov": False,
+    "retrain.weight-decay": 4e-5,
+    "retrain.decayed": "weights",
+    "retrain.label-smoothing": 0.1,
+    "retrain.clip": 0.0,
+    "retrain.dropout": 0.1,
+    "retrain.ema-decay": 0.0,
+    "retrain.on": "all",
+}
+_RETRAIN_BN_NAS = {
+    **_RETRAIN,
+    "retrain.decayed": "convolutions",
+    "retrain.clip": 5.0,
+    "retrain.dropout": 0.2,
+    "images.lighting": 0.1,
+}
 _BN_NAS = {
+    **_RETRAIN_BN_NAS,
     **_EVOLUTION,
     **_SGD,
     **_CROPS,
@@ -89,6 +114,8 @@ IMAGENET: dict[str, dict[str, Any]] = {
         "search.score": "bnnas",
     },
     "spos": {
+        **_RETRAIN,
+        "retrain.recalibration-batches": 1250,
         **_EVOLUTION,
         **_SGD,
         **_CROPS,
@@ -114,6 +141,7 @@ IMAGENET: dict[str, dict[str, Any]] = {
         "pretrain.bin-width": 10_000_000,
     },
     "fairnas": {
+        **_RETRAIN,
         **_SGD,
         "space": "mobilenet_v2",
         "pretrain.epochs": 150,
