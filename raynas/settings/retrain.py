@@ -16,13 +16,6 @@ class RetrainSettings:
 
     top_k: Annotated[int, Interval("[1, inf)")] = 3
     """Best architectures to retrain."""
-    on: TrainedOn = "train"
-    """Images that what a run recommends is trained on: train, or all: once networks are ranked, the
-    first of them is trained once more on training and validation images, whose accuracy is that of
-    the test alone; where one network is retrained and nothing has to be chosen, it is trained so at
-    once."""
-    final_k: Annotated[int, Interval("[1, inf)")] = 1
-    """Networks that are trained once more on all images, the first-ranked ones."""
     epochs: Annotated[int, Interval("[1, inf)")] = 15
     """Passes over the training images."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
@@ -93,6 +86,13 @@ class RetrainSettings:
     compile: bool = False
     """Compile each network before it is trained (torch.compile), for long trainings on GPUs: the
     same results, but for rounding and for which units are dropped out."""
+    on: TrainedOn = "train"
+    """Images that what a run recommends is trained on: train, or all: once networks are ranked, the
+    first of them is trained once more on training and validation images, whose accuracy is that of
+    the test alone; where one network is retrained and nothing has to be chosen, it is trained so at
+    once."""
+    final_k: Annotated[int, Interval("[1, inf)")] = 1
+    """Networks that are trained once more on all images, the first-ranked ones."""
     workers_per_trial: Annotated[int, Interval("[1, inf)")] | None = None
     """Data-parallel workers of a trial; unset: one per GPU of it, or one."""
     cpus_per_trial: Annotated[int, Interval("[1, inf)")] = 1
