@@ -232,7 +232,7 @@ def test_any_settings_are_read_back_from_the_words_that_say_them(
     assert read_back(settings, default) == settings
 
 
-OTHERS = (None, True, False, 1, 2, 3, 4, 5, 12, 0.5, 1.5, -0.5, "score,macs", -1)
+OTHERS = (None, True, False, 1, 2, 3, 4, 5, 12, 0.001, 0.5, 1.5, -0.5, "score,macs", -1)
 
 
 def test_every_setting_is_read_back_when_it_is_not_its_default() -> None:
