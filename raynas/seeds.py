@@ -86,6 +86,8 @@ class Stream(IntEnum):
     """Whatever ``tests/bench`` draws: the use, as numbered there."""
     LOOKED_AT = 33
     """Training images that are decoded for mean and deviation where not all of them are."""
+    IMAGE_PAIRS = 34
+    """Validation images whose inner products are measured."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

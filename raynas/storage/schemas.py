@@ -16,7 +16,7 @@ _MACS, _PARAMS = (_INT, "multiply-adds of an image"), (_INT, "parameters")
 _ERROR = (_STRING, "why it failed; null: it did not")
 
 
-def _table(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
+def table_of(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
     """Return a schema whose table and columns say what they are."""
     fields = [
         pa.field(name, kind, metadata={"description": text})
@@ -26,7 +26,7 @@ def _table(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schem
 
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "runs": _table(
+    "runs": table_of(
         "the run",
         {
             "run": (_STRING, "name of the run folder"),
@@ -57,7 +57,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ),
         },
     ),
-    "images": _table(
+    "images": table_of(
         "an image",
         {
             "path": (_STRING, "file, in the folder that --data names; or the part of a named set"),
@@ -69,14 +69,14 @@ SCHEMAS: dict[str, pa.Schema] = {
             "channels": (_INT, "1: grey, 3: colour; null: it does not say"),
         },
     ),
-    "lost_images": _table(
+    "lost_images": table_of(
         "an image that could not be read when a batch needed it",
         {
             "image": (_STRING, "its path, or its file and row"),
             "error": (_STRING, "why it could not be read"),
         },
     ),
-    "steps": _table(
+    "steps": table_of(
         "a pretraining step",
         {
             "step": (_INT, "number of the step, from 0"),
@@ -89,7 +89,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "waiting_share": (_FLOAT, "share of the workers' time that went into waiting"),
         },
     ),
-    "ledger": _table(
+    "ledger": table_of(
         "a candidate and its number of updates",
         {
             "layer": (_INT, "layer, from 0"),
@@ -98,7 +98,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "updates": (_INT, "times that it was trained"),
         },
     ),
-    "isometry": _table(
+    "isometry": table_of(
         "a candidate at initialisation",
         {
             "layer": (_INT, "layer, from 0"),
@@ -112,7 +112,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "batch_norm": (_BOOL, "measured with batch norms or without; null: with"),
         },
     ),
-    "indicators": _table(
+    "indicators": table_of(
         "an indicator at a recorded step",
         {
             "step": (_INT, "step of pretraining after which it was read"),
@@ -123,7 +123,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "value": (_FLOAT, "the indicator; calibrated: what the search believes at last"),
         },
     ),
-    "architectures": _table(
+    "architectures": table_of(
         "an architecture scored by the search, or found by a differentiable one",
         {
             "order": (_INT, "place in the order of scoring, from 0"),
@@ -137,7 +137,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "latency_ms": _LATENCY,
         },
     ),
-    "gates": _table(
+    "gates": table_of(
         "a gate of a differentiable search after an epoch: an operation on an edge of a kind of "
         "cell",
         {
@@ -152,7 +152,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "probability": (_FLOAT, "that the gate is open; null: the method has no gates"),
         },
     ),
-    "search_epochs": _table(
+    "search_epochs": table_of(
         "an epoch of a differentiable search",
         {
             "seed": (_INT, "of the search"),
@@ -176,7 +176,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "error": _ERROR,
         },
     ),
-    "checks": _table(
+    "checks": table_of(
         "an architecture that the self-check has trained briefly",
         {
             "architecture": (_STRING, "a candidate index per layer"),
@@ -192,7 +192,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "latency_ms": _LATENCY,
         },
     ),
-    "trials": _table(
+    "trials": table_of(
         "an epoch of a retraining trial",
         {
             "trial": (_STRING, "Tune's name of the trial"),
@@ -206,7 +206,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "val_balanced_accuracy": (_FLOAT, "mean of the classes' recalls, in [0, 1]"),
         },
     ),
-    "calibration": _table(
+    "calibration": table_of(
         "a weight of the calibrated search after an accuracy has come in",
         {
             "trial_number": (_INT, "accuracies so far"),
@@ -218,7 +218,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "standard_deviation": (_FLOAT, "of the belief"),
         },
     ),
-    "outcomes": _table(
+    "outcomes": table_of(
         "an architecture that was retrained",
         {
             "rank": (_INT, "by validation accuracy, from 1"),
@@ -243,7 +243,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """Table name to schema, in the order in which a run fills them."""
 
-COMPARISON = _table(
+COMPARISON = table_of(
     "a run of a comparison of methods, in the comparison's folder",
     {
         "method": (_STRING, "name of the method"),
@@ -275,7 +275,7 @@ COMPARISON = _table(
     },
 )
 
-LATENCIES = _table(
+LATENCIES = table_of(
     "a candidate of a layer in a table of latencies, a file of its own",
     {
         "layer": (_INT, "layer, from 0"),
@@ -287,7 +287,7 @@ LATENCIES = _table(
     },
 )
 
-MEASURED_NETS = _table(
+MEASURED_NETS = table_of(
     "a whole network that was measured for a table of latencies, beside that table",
     {
         "architecture": (_STRING, "a candidate index per layer"),
