@@ -98,6 +98,8 @@ class Stream(IntEnum):
     """Paths of a pretraining step that lie in bins of MACs: the step."""
     RIVAL = 39
     """A network of the space that is drawn as a rival of those that are searched."""
+    IMAGE_PAIRS = 40
+    """Validation images whose inner products are measured."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from raynas.storage.inner_product_schema import INNER_PRODUCTS
 from raynas.storage.schemas import COMPARISON, LATENCIES, MEASURED_NETS, SCHEMAS
 
 _INTRODUCTION = """# Tables and their columns
@@ -17,6 +18,7 @@ _BESIDE = {
     "comparison": COMPARISON,
     "latency table": LATENCIES,
     "latency table, -nets": MEASURED_NETS,
+    "inner_products.parquet": INNER_PRODUCTS,
 }
 
 

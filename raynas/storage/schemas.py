@@ -17,7 +17,7 @@ _TRAINED_ON = (_STRING, "train, or all: validation images, too, so no accuracy t
 _ERROR = (_STRING, "why it failed; null: it did not")
 
 
-def _table(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
+def table_of(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
     """Return a schema whose table and columns say what they are."""
     fields = [
         pa.field(name, kind, metadata={"description": text})
@@ -27,7 +27,7 @@ def _table(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schem
 
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "runs": _table(
+    "runs": table_of(
         "the run",
         {
             "run": (_STRING, "name of the run folder"),
@@ -55,7 +55,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "plan": (_STRING, "JSON: what images and cluster have, and how many numbers learn"),
         },
     ),
-    "images": _table(
+    "images": table_of(
         "an image",
         {
             "path": (_STRING, "file, in the folder that --data names; or the part of a named set"),
@@ -67,14 +67,14 @@ SCHEMAS: dict[str, pa.Schema] = {
             "channels": (_INT, "1: grey, 3: colour; null: it does not say"),
         },
     ),
-    "lost_images": _table(
+    "lost_images": table_of(
         "an image that could not be read when a batch needed it",
         {
             "image": (_STRING, "its path, or its file and row"),
             "error": (_STRING, "why it could not be read"),
         },
     ),
-    "steps": _table(
+    "steps": table_of(
         "a pretraining step",
         {
             "step": (_INT, "number of the step, from 0"),
@@ -87,7 +87,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "waiting_share": (_FLOAT, "share of the workers' time that went into waiting"),
         },
     ),
-    "ledger": _table(
+    "ledger": table_of(
         "a candidate and its number of updates",
         {
             "layer": (_INT, "layer, from 0"),
@@ -96,7 +96,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "updates": (_INT, "times that it was trained"),
         },
     ),
-    "isometry": _table(
+    "isometry": table_of(
         "a candidate at initialisation",
         {
             "layer": (_INT, "layer, from 0"),
@@ -110,7 +110,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "batch_norm": (_BOOL, "measured with batch norms or without; null: with"),
         },
     ),
-    "indicators": _table(
+    "indicators": table_of(
         "an indicator at a recorded step",
         {
             "step": (_INT, "step of pretraining after which it was read"),
@@ -121,7 +121,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "value": (_FLOAT, "the indicator; calibrated: what the search believes at last"),
         },
     ),
-    "architectures": _table(
+    "architectures": table_of(
         "an architecture scored by the search, or found by a differentiable one",
         {
             "order": (_INT, "place in the order of scoring, from 0"),
@@ -138,7 +138,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "latency_ms": _LATENCY,
         },
     ),
-    "gates": _table(
+    "gates": table_of(
         "a gate of a differentiable search after an epoch: an operation on an edge of a kind of "
         "cell",
         {
@@ -153,7 +153,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "probability": (_FLOAT, "that the gate is open; null: the method has no gates"),
         },
     ),
-    "search_epochs": _table(
+    "search_epochs": table_of(
         "an epoch of a differentiable search",
         {
             "seed": (_INT, "of the search"),
@@ -177,7 +177,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "error": _ERROR,
         },
     ),
-    "checks": _table(
+    "checks": table_of(
         "an architecture that the self-check has trained briefly",
         {
             "architecture": (_STRING, "a candidate index per layer"),
@@ -193,7 +193,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "latency_ms": _LATENCY,
         },
     ),
-    "trials": _table(
+    "trials": table_of(
         "an epoch of a retraining trial",
         {
             "trial": (_STRING, "Tune's name of the trial"),
@@ -208,7 +208,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "trained_on": _TRAINED_ON,
         },
     ),
-    "calibration": _table(
+    "calibration": table_of(
         "a weight of the calibrated search after an accuracy has come in",
         {
             "trial_number": (_INT, "accuracies so far"),
@@ -220,7 +220,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "standard_deviation": (_FLOAT, "of the belief"),
         },
     ),
-    "outcomes": _table(
+    "outcomes": table_of(
         "an architecture that was retrained",
         {
             "rank": (_INT, "of the network by validation accuracy, from 1"),
@@ -280,7 +280,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """Table name to schema, in the order in which a run fills them."""
 
-COMPARISON = _table(
+COMPARISON = table_of(
     "a run of a comparison of methods, in the comparison's folder",
     {
         "method": (_STRING, "name of the method"),
@@ -317,7 +317,7 @@ COMPARISON = _table(
     },
 )
 
-LATENCIES = _table(
+LATENCIES = table_of(
     "a candidate of a layer in a table of latencies, a file of its own",
     {
         "layer": (_INT, "layer, from 0"),
@@ -329,7 +329,7 @@ LATENCIES = _table(
     },
 )
 
-MEASURED_NETS = _table(
+MEASURED_NETS = table_of(
     "a whole network that was measured for a table of latencies, beside that table",
     {
         "architecture": (_STRING, "a candidate index per layer"),

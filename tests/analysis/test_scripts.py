@@ -24,6 +24,7 @@ from analysis import (
     ranking,
     report,
     summary,
+    theorem,
 )
 from raynas.reporting import plot_style
 from tests.analysis.invented import SMALL, InventedRun
@@ -41,6 +42,7 @@ SCRIPTS = (
     ranking,
     report,
     summary,
+    theorem,
 )
 FIGURES = (curves, front, history, indicators)
 

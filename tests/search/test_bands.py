@@ -76,6 +76,17 @@ def test_draws_within_bands_are_uniform_also_where_the_grid_is_coarse(
     assert stats.chisquare([counts[a] for a in legal]).pvalue > 1e-3
 
 
+@given(SIZES, SEEDS, st.sampled_from([(0.0, 0.2), (0.45, 0.5), (0.3, 1.0), (0.4, 0.6)]))
+def test_the_completions_that_are_counted_within_a_band_are_those_that_are_legal(
+    sizes: list[int], seed: int, macs: Band
+) -> None:
+    costs = build_costs(sizes, seed)
+    limits = bands(costs, macs, None)
+    legal = list(all_legal(costs, limits))
+    if legal:
+        assert LegalSampler(costs, limits)._counts[0].flat[-1] == len(legal)
+
+
 @given(SIZES, SEEDS)
 def test_reachable_sums_are_those_of_all_architectures(sizes: list[int], seed: int) -> None:
     costs = build_costs(sizes, seed)

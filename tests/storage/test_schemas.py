@@ -4,12 +4,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from raynas.storage.inner_product_schema import INNER_PRODUCTS
 from raynas.storage.run_store import RunStore
 from raynas.storage.schema_page import describe, tables_page
 from raynas.storage.schemas import COMPARISON, LATENCIES, MEASURED_NETS, SCHEMAS
 from tests.builders import ROOT
 
-EVERY = SCHEMAS | {"comparison": COMPARISON, "latencies": LATENCIES, "nets": MEASURED_NETS}
+EVERY = SCHEMAS | {
+    "comparison": COMPARISON,
+    "latencies": LATENCIES,
+    "nets": MEASURED_NETS,
+    "inner_products": INNER_PRODUCTS,
+}
 
 
 @pytest.mark.parametrize("name", EVERY)
