@@ -41,6 +41,9 @@ def test_a_setting_that_nobody_has_thought_about_decides_every_part(part: Part) 
         ("differentiable.batch", {"searches"}),
         ("differentiable.seeds", set()),
         ("max-macs", set()),
+        ("recipe", set()),
+        ("retrain.mixup", {"checks", "trainings"}),
+        ("images.lighting", set(PARTS)),
     ],
 )
 def test_a_setting_decides_the_parts_that_it_enters(name: str, parts: set[Part]) -> None:
