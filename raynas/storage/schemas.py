@@ -200,7 +200,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "epoch": (_INT, "epoch, from 1"),
             "train_loss": (
                 _FLOAT,
-                "in nats, of what is minimised: smoothed cross-entropy at least",
+                "what is minimised, in nats: cross-entropy, and what settings add",
             ),
             "val_loss": (_FLOAT, "cross-entropy in nats, of the averaged weights"),
             "val_accuracy": (_FLOAT, "likewise, in [0, 1]"),
