@@ -198,10 +198,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "trial": (_STRING, "Tune's name of the trial"),
             "architecture": (_STRING, "a candidate index per layer"),
             "epoch": (_INT, "epoch, from 1"),
-            "train_loss": (
-                _FLOAT,
-                "what is minimised, in nats: cross-entropy, and what settings add",
-            ),
+            "train_loss": (_FLOAT, "what is minimised, in nats: cross-entropy and additions"),
             "val_loss": (_FLOAT, "cross-entropy in nats, of the averaged weights"),
             "val_accuracy": (_FLOAT, "likewise, in [0, 1]"),
             "seconds": (_FLOAT, "time of the epoch"),
