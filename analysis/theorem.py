@@ -24,8 +24,8 @@ from rich.console import Console
 from raynas.errors import UserError
 from raynas.reporting import plot_style
 from raynas.reporting.figures.theorem import draw_differences, draw_slopes
-from raynas.storage.inner_product_schema import FILE
 from raynas.storage.run_store import RunStore
+from raynas.storage.schemas_beside_runs import INNER_PRODUCTS_FILE
 from raynas.terminal.cli import exit_code, make_console, run_script
 from raynas.terminal.text_tables import Column, TextTable
 
@@ -49,11 +49,14 @@ def read(store: RunStore) -> pd.DataFrame:
     Raises:
         UserError: Nothing yet.
     """
-    if not store.has(FILE):
+    if not store.has(INNER_PRODUCTS_FILE):
         raise UserError(
-            f"run folder {store.uri}: no {FILE} in it yet; python launch/theorem.py RUN writes it"
+            f"run folder {store.uri}: no {INNER_PRODUCTS_FILE} in it yet; python "
+            "launch/theorem.py RUN writes it"
         )
-    rows: pd.DataFrame = pq.read_table(pa.BufferReader(store.read_bytes(FILE))).to_pandas()
+    rows: pd.DataFrame = pq.read_table(
+        pa.BufferReader(store.read_bytes(INNER_PRODUCTS_FILE))
+    ).to_pandas()
     return rows
 
 

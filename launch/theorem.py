@@ -31,8 +31,8 @@ from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace, chain_of
-from raynas.storage.inner_product_schema import FILE, INNER_PRODUCTS
 from raynas.storage.run_store import RunStore
+from raynas.storage.schemas_beside_runs import INNER_PRODUCTS, INNER_PRODUCTS_FILE
 from raynas.terminal.cli import exit_code, run_script
 from raynas.terminal.output import outlive_output
 from raynas.training.gradients import build_supernet
@@ -92,8 +92,8 @@ def measure(command: Command) -> None:
     table = pa.Table.from_pylist(rows, schema=INNER_PRODUCTS)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    store.write_bytes(FILE, sink.getvalue().to_pybytes())
-    print(store.locate(FILE))
+    store.write_bytes(INNER_PRODUCTS_FILE, sink.getvalue().to_pybytes())
+    print(store.locate(INNER_PRODUCTS_FILE))
 
 
 def measured(

@@ -18,7 +18,7 @@ from raynas.costs.costs import CostTable
 from raynas.errors import UserError
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
-from raynas.storage.schemas import LATENCIES, MEASURED_NETS
+from raynas.storage.schemas_beside_runs import LATENCIES, MEASURED_NETS
 from raynas.storage.uris import inside, shown, split
 
 Row = Mapping[str, Any]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from raynas.nets.torch_internals import draw_shares
 from raynas.seeds import Stream, mixed_seed
 
 _DRAW = frozenset(
@@ -20,7 +21,7 @@ _DRAW = frozenset(
         torch.randn,
         torch.multinomial,
         torch.Tensor.uniform_,
-        torch._sample_dirichlet,  # noqa: SLF001 - which torch.distributions.Beta draws by
+        draw_shares,
     }
 )
 

@@ -17,6 +17,9 @@ TRIED_WITH = ("2.9.1", "2.14.1")
 NO_CEILING = float("inf")
 """Of an activation min(max(p, 0), ceiling) that is max(p, 0)."""
 
+draw_shares = torch._sample_dirichlet  # noqa: SLF001 - there is no public name
+"""What ``torch.distributions.Beta`` draws by; it takes a generator, which that does not."""
+
 Map = Callable[[torch.Tensor], torch.Tensor]
 
 

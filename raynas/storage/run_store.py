@@ -18,7 +18,8 @@ from raynas import __version__
 from raynas.errors import UserError
 from raynas.storage import compaction
 from raynas.storage.folder import Folder
-from raynas.storage.schemas import COMPARISON, SCHEMAS
+from raynas.storage.schemas import SCHEMAS
+from raynas.storage.schemas_beside_runs import COMPARISON
 from raynas.storage.uris import shown
 
 Row = Mapping[str, Any]

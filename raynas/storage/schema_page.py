@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from raynas.storage.inner_product_schema import INNER_PRODUCTS
-from raynas.storage.schemas import COMPARISON, LATENCIES, MEASURED_NETS, SCHEMAS
+from raynas.storage.schemas import SCHEMAS
+from raynas.storage.schemas_beside_runs import COMPARISON, INNER_PRODUCTS, LATENCIES, MEASURED_NETS
 
 _INTRODUCTION = """# Tables and their columns
 

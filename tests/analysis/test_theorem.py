@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import theorem
-from raynas.storage.inner_product_schema import FILE, INNER_PRODUCTS
+from raynas.storage.schemas_beside_runs import INNER_PRODUCTS, INNER_PRODUCTS_FILE
 from tests.analysis.invented import InventedRun
 
 
@@ -23,7 +23,7 @@ def measured(run: InventedRun) -> InventedRun:
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=INNER_PRODUCTS), sink)
-    run.store.write_bytes(FILE, sink.getvalue().to_pybytes())
+    run.store.write_bytes(INNER_PRODUCTS_FILE, sink.getvalue().to_pybytes())
     return run
 
 

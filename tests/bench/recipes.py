@@ -46,7 +46,7 @@ class Command:
     """Of each training."""
     batch: int = 64
     """Images of a step."""
-    share: float = 0.08
+    share: float = 0.05
     """Of CIFAR-10's training images; all test images are looked at."""
     resolution: int = 16
     """Pixels that the network sees."""

@@ -239,6 +239,14 @@ def test_flags_win_over_the_methods_but_what_is_not_pretrained_stays_so() -> Non
     assert methods["bnnas_spos"].pretrain.trainable == "last_bn"
 
 
+def test_a_recipe_holds_for_all_methods() -> None:
+    _, methods = compare.parse(["--methods", "spos,random", "--recipe=modern"])
+
+    assert [each.retrain.mixup for each in methods.values()] == [0.2, 0.2]
+    assert [each.recipe for each in methods.values()] == ["modern"] * 2
+    assert methods["spos"].search.score == "accuracy"
+
+
 def test_without_a_folder_the_same_methods_in_any_order_share_one() -> None:
     folders = [
         compare.default_folder(compare.parse(["--methods", *flags])[1])

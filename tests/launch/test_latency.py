@@ -11,7 +11,7 @@ import pytest
 from raynas.cluster.planning.connection import Resources
 from raynas.costs.latency_table import LatencyTable, Task
 from raynas.nets.cost import cost_table
-from raynas.storage.schemas import LATENCIES, MEASURED_NETS
+from raynas.storage.schemas_beside_runs import LATENCIES, MEASURED_NETS
 from tests.builders import shipped_space
 from tests.launch.scripts import load_script
 

@@ -621,6 +621,18 @@ class TestCommand:
         assert settings.search.generations == 8
         assert settings.search.parents == Settings().search.parents
 
+    def test_flags_win_over_the_recipe_and_the_recipe_over_the_method(self, tmp_path: Path) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text("[retrain]\nmixup = 0.7\ndropout = 0.4\n[search]\npopulation = 9\n")
+        flags = ["--method", str(path), "--recipe", "modern", "--retrain.cutmix", "0.5"]
+        settings = search.parse(flags).settings
+        without = search.parse([*flags, "--recipe", "None"]).settings
+
+        assert (settings.retrain.mixup, settings.retrain.cutmix) == (0.2, 0.5)
+        assert (settings.retrain.augment, settings.recipe) == ("trivial", "modern")
+        assert settings.search.population == 9
+        assert (without.retrain.mixup, without.retrain.dropout, without.recipe) == (0.7, 0.4, None)
+
     def test_quantities_are_given_in_thousands_millions_or_billions(self) -> None:
         settings = search.parse(["--max-macs", "330M", "--max-params", "3.5k"]).settings
 

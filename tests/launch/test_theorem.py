@@ -10,8 +10,8 @@ import torch
 from launch import theorem
 from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.settings.settings import Settings
-from raynas.storage.inner_product_schema import FILE, INNER_PRODUCTS
 from raynas.storage.run_store import RunStore
+from raynas.storage.schemas_beside_runs import INNER_PRODUCTS, INNER_PRODUCTS_FILE
 from raynas.training.gradients import build_supernet
 from tests.builders import shipped_space
 from tests.data.samples import digits
@@ -36,9 +36,9 @@ def test_every_batch_norm_behind_a_filter_is_measured_with_the_trained_scales(
 ) -> None:
     assert theorem.main([store.uri, "--pairs", "4"]) == 0
 
-    table = pq.read_table(str(Path(store.uri) / FILE))
+    table = pq.read_table(str(Path(store.uri) / INNER_PRODUCTS_FILE))
     rows = table.to_pylist()
-    assert capsys.readouterr().out == f"{store.locate(FILE)}\n"
+    assert capsys.readouterr().out == f"{store.locate(INNER_PRODUCTS_FILE)}\n"
     assert table.schema.equals(INNER_PRODUCTS)
     assert len(rows) == 6 * 4 * 3  # layers, blocks, convolutions; identities have no filter
     assert {row["gamma"] for row in rows if row["batch_norm"] == 2} == {3.0}

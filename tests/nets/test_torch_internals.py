@@ -1,6 +1,7 @@
 """That the torch which is installed still has what raynas takes from it without a promise."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from raynas.nets.torch_internals import (
     TRIED_WITH,
     compute_dtype,
     convolve_back,
+    draw_shares,
     forward_derivative,
     gate,
     normalise,
@@ -28,6 +30,7 @@ TAKES = {  # operators and what they take
     "convolution_backward.default": "Tensor grad_output, Tensor input, Tensor weight, "
     "SymInt[]? bias_sizes, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, "
     "SymInt[] output_padding, SymInt groups, bool[3] output_mask",
+    "_sample_dirichlet.default": "Tensor self, Generator? generator=None",
     "threshold_backward.grad_input": "Tensor grad_output, Tensor self, Scalar threshold, *, "
     "Tensor(a!) grad_input",
     "hardtanh_backward.grad_input": "Tensor grad_output, Tensor self, Scalar min_val, "
@@ -48,6 +51,14 @@ PARAMETERS = {  # of what torch documents in its source alone, or calls experime
     "torch.optim.swa_utils.get_ema_multi_avg_fn": ("decay",),
     "torch.random.fork_rng": ("devices",),
 }
+
+
+def test_beta_draws_by_what_takes_a_generator() -> None:
+    with mock.patch.object(torch, "_sample_dirichlet", wraps=draw_shares) as drawn:
+        torch.distributions.Beta(0.5, 0.5).sample(())
+
+    assert drawn.call_count == 1
+    assert draw_shares(torch.ones(2), generator=torch.Generator().manual_seed(0)).shape == (2,)
 
 
 def test_the_oldest_version_that_was_tried_is_the_oldest_that_is_accepted() -> None:

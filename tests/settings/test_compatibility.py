@@ -148,6 +148,16 @@ def test_a_table_of_latencies_does_not_fit_cells() -> None:
         refuse_unfit(shipped_cells(), settings)
 
 
+def test_an_auxiliary_head_fits_cells_and_no_chain() -> None:
+    settings = replace(load_method("random", METHODS), retrain=RetrainSettings(auxiliary=0.4))
+
+    refuse_unfit(shipped_cells(), settings)
+    with pytest.raises(
+        UserError, match=r"--retrain.auxiliary 0.4 with --space tiny: .* in a chain"
+    ):
+        refuse_unfit(build_space("RN"), settings)
+
+
 def test_it_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--space darts_cells_small with --method fair_saliency"):
         load(Settings(space="darts_cells_small", data=str(tmp_path / "missing")))

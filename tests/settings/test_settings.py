@@ -97,6 +97,14 @@ def test_limits_are_the_two_limits_of_the_settings() -> None:
         ("retrain", "dropout", 1.0),
         ("retrain", "concurrent", 0),
         ("retrain", "epochs", math.inf),
+        ("retrain", "schedule_decay", 1.0),
+        ("retrain", "warmup_epochs", -1.0),
+        ("retrain", "recalibration_batches", -1),
+        ("retrain", "mixup", -0.1),
+        ("retrain", "random_erasing", 1.0),
+        ("retrain", "cutout", -1),
+        ("retrain", "auxiliary", math.inf),
+        ("images", "lighting", -0.1),
     ],
 )
 def test_a_number_that_cannot_work_is_refused_by_its_flag(
@@ -312,6 +320,13 @@ def test_every_setting_is_a_flag(group: type, capsys: pytest.CaptureFixture[str]
             assert f"--{item.name.replace('_', '-')}" in printed
 
 
+@pytest.mark.parametrize("warmup", [15.0, 16.5])
+def test_a_warm_up_that_leaves_the_schedule_no_epoch_is_refused(warmup: float) -> None:
+    with pytest.raises(UserError, match=r"--retrain.warmup-epochs .* --retrain.epochs 15: wanted"):
+        Settings(retrain=RetrainSettings(warmup_epochs=warmup))
+    assert Settings(retrain=RetrainSettings(warmup_epochs=14.9)).retrain.warmup_epochs == 14.9
+
+
 def test_settings_of_differentiable_searches_decide_nothing_of_other_runs() -> None:
     gates = DifferentiableSettings(epochs=3)
     pretrain = PretrainSettings(epochs=0)
@@ -389,6 +404,22 @@ LATER = (
     "search.recalibration-batch",
     "min-macs",
     "min-params",
+    "recipe",
+    "images.lighting",
+    "retrain.optimiser",
+    "retrain.schedule",
+    "retrain.schedule-decay",
+    "retrain.warmup-epochs",
+    "retrain.nesterov",
+    "retrain.decayed",
+    "retrain.recalibration-batches",
+    "retrain.mixup",
+    "retrain.cutmix",
+    "retrain.augment",
+    "retrain.random-erasing",
+    "retrain.cutout",
+    "retrain.auxiliary",
+    "retrain.class-weights",
 )
 
 
@@ -408,6 +439,8 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     assert Settings(images=ImageSettings(parts="none")).digest != digest
     assert Settings(images=ImageSettings(bits=12)).digest != digest
     assert Settings(retrain=RetrainSettings(compile=True)).digest != digest
+    assert Settings(retrain=RetrainSettings(mixup=0.2)).digest != digest
+    assert Settings(images=ImageSettings(lighting=0.1)).digest != digest
     assert Settings(retrain=RetrainSettings(on="all")).digest != digest
 
 

@@ -43,6 +43,9 @@ def test_a_setting_that_nobody_has_thought_about_decides_every_part(part: Part) 
         ("max-macs", set()),
         ("min-macs", set()),
         ("min-params", set()),
+        ("recipe", set()),
+        ("retrain.mixup", {"checks", "trainings"}),
+        ("images.lighting", set(PARTS)),
     ],
 )
 def test_a_setting_decides_the_parts_that_it_enters(name: str, parts: set[Part]) -> None:

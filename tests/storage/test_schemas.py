@@ -4,10 +4,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from raynas.storage.inner_product_schema import INNER_PRODUCTS
 from raynas.storage.run_store import RunStore
 from raynas.storage.schema_page import describe, tables_page
-from raynas.storage.schemas import COMPARISON, LATENCIES, MEASURED_NETS, SCHEMAS
+from raynas.storage.schemas import SCHEMAS
+from raynas.storage.schemas_beside_runs import COMPARISON, INNER_PRODUCTS, LATENCIES, MEASURED_NETS
 from tests.builders import ROOT
 
 EVERY = SCHEMAS | {

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -78,6 +79,39 @@ def usual(group: DataParallelGroup = ALONE) -> Retraining:
     """Return a retraining with everything random switched on."""
     path = Architecture((0, 1, 2))
     return Retraining(tiny_space(), path, build_dataset(crops=MIRRORED), USUAL, 0, group=group)
+
+
+def uneven(group: DataParallelGroup = ALONE) -> Retraining:
+    """Return a retraining as ``plain``, of classes that differ in size and weigh the same."""
+    dataset = build_dataset()
+    labels = np.where(np.arange(48) < 30, 0, dataset.train.labels)
+    dataset = replace(dataset, train=replace(dataset.train, labels=labels))
+    settings = replace(PLAIN, class_weights="balanced")
+    return Retraining(
+        without_batch_norms(), Architecture((0, 0)), dataset, settings, 0, group=group
+    )
+
+
+def by_recipe(group: DataParallelGroup = ALONE) -> Retraining:
+    """Return a retraining of cells with an auxiliary head and all that recipes do."""
+    settings = replace(
+        USUAL,
+        epochs=2,
+        optimiser="adamw",
+        learning_rate=0.01,
+        auxiliary=0.4,
+        drop_path=0.2,
+        recalibration_batches=2,
+        mixup=0.2,
+        cutmix=1.0,
+        augment="trivial",
+        random_erasing=0.3,
+        cutout=3,
+        class_weights="balanced",
+    )
+    space = replace(shipped_cells(), nodes=2, cells=3)
+    path = Architecture([0] * space.num_layers)
+    return Retraining(space, path, build_dataset(), settings, 0, group=group)
 
 
 def search(group: DataParallelGroup = ALONE, warmup: int = 0, crops: Crops = CENTRE) -> GateSearch:
@@ -206,6 +240,8 @@ def work(rank: int, folder: Path) -> None:
     (folder / f"network-{rank}").write_bytes(whole.to_bytes())
     results = {
         "plain": train(plain(group), 2).to_bytes(),
+        "uneven": train(uneven(group), 2).to_bytes(),
+        "recipe": train(by_recipe(group), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
         "again": train(again, 1).to_bytes(),
         "search": train(search(group, warmup=1, crops=MIRRORED), 3).to_bytes(),
@@ -244,17 +280,21 @@ def rows(content: bytes) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name != "seconds"} for row in history]
 
 
-def test_two_workers_train_a_net_without_batch_norms_to_the_weights_of_one(folder: Path) -> None:
-    alone = train(plain(), 2).to_bytes()
-    start, one = tensors(plain().to_bytes()), tensors(alone)
-    two = tensors((folder / "plain-0").read_bytes())
+@pytest.mark.parametrize(("name", "begin"), [("plain", plain), ("uneven", uneven)])
+def test_two_workers_train_a_net_without_batch_norms_to_the_weights_of_one(
+    name: str, begin: Callable[[], Retraining], folder: Path
+) -> None:
+    """Also where classes weigh as much as they are rare, and parts hold other classes."""
+    alone = train(begin(), 2).to_bytes()
+    start, one = tensors(begin().to_bytes()), tensors(alone)
+    two = tensors((folder / f"{name}-0").read_bytes())
 
     assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6)
-        if name.startswith("network."):
-            assert not torch.allclose(start[name], value, rtol=1e-2)
-    for mine, theirs in zip(rows(alone), rows((folder / "plain-0").read_bytes()), strict=True):
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-6)
+        if key.startswith("network."):
+            assert not torch.allclose(start[key], value, rtol=1e-2)
+    for mine, theirs in zip(rows(alone), rows((folder / f"{name}-0").read_bytes()), strict=True):
         assert theirs == pytest.approx(mine, rel=1e-4)
 
 
@@ -300,7 +340,7 @@ def test_a_step_of_several_workers_asks_the_device_for_nothing(folder: Path) -> 
         assert json.loads((folder / f"reads-{rank}").read_text()) == []
 
 
-@pytest.mark.parametrize("name", ["plain", "whole", "search"])
+@pytest.mark.parametrize("name", ["plain", "whole", "search", "recipe"])
 def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     folder: Path, name: str
 ) -> None:

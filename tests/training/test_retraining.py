@@ -13,13 +13,16 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
+from raynas.data.batches import Batches, normalise
 from raynas.data.dataset import Dataset
 from raynas.data.whole_training_part import with_whole_training_part
 from raynas.errors import StageError
 from raynas.nets.cells import Cell
 from raynas.nets.stems_heads import TwoStateStem
 from raynas.nets.subnet import subnet
+from raynas.seeds import Stream
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.training.evaluation import evaluate
@@ -334,6 +337,113 @@ class TestContinuing:
         second.restore(safetensors.torch.save(safetensors.torch.load(content), old))
 
         assert second.history == [replace(first.history[0], val_balanced_accuracy=None)]
+
+
+EVERYTHING: dict[str, Any] = {
+    "optimiser": "adamw",
+    "learning_rate": 0.01,
+    "schedule": "linear",
+    "warmup_epochs": 0.5,
+    "decayed": "all",
+    "recalibration_batches": 3,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "augment": "trivial",
+    "random_erasing": 0.3,
+    "cutout": 3,
+    "class_weights": "balanced",
+}
+
+
+class TestRecipes:
+    @pytest.mark.parametrize("optimiser", ["sgd", "rmsprop", "adamw"])
+    def test_with_everything_switched_on_a_training_continues_to_the_same_bits(
+        self, optimiser: str
+    ) -> None:
+        settings = EVERYTHING | {"optimiser": optimiser, "epochs": 2}
+        torch.manual_seed(4)
+        whole, first, second = (begin(**settings) for _ in range(3))
+        before = torch.random.get_rng_state()
+        train(whole, 2)
+        train(first, 1)
+        second.restore(first.to_bytes())
+        train(second, 1)
+
+        assert rows_of(second) == rows_of(whole)
+        assert second.weights() == whole.weights()
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+    @pytest.mark.parametrize("change", [{"augment": "rand"}, {"mixup": 1.0}, {"cutout": 4}])
+    def test_what_is_done_to_images_is_at_work_in_steps_and_not_in_validation(
+        self, change: dict[str, Any]
+    ) -> None:
+        plain, other = begin(epochs=1), begin(epochs=1, **change)
+
+        assert plain.evaluate("val") == other.evaluate("val")
+        assert plain.train_step(0) != other.train_step(0)
+
+    def test_a_checkpoint_of_an_older_raynas_names_momenta_by_numbers_alone(self) -> None:
+        first, second = train(begin(), 1), begin()
+        tensors = safetensors.torch.load(first.to_bytes())
+        older = {name.removesuffix(".momentum_buffer"): each for name, each in tensors.items()}
+        history = {"history": json.dumps([asdict(epoch) for epoch in first.history])}
+        second.restore(safetensors.torch.save(older, history))
+
+        assert "optimiser.0" in older
+        assert train(second, 1).weights() == train(first, 1).weights()
+
+    @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+    def test_statistics_are_averaged_anew_after_the_last_epoch_alone_before_it_is_validated(
+        self, ema_decay: float
+    ) -> None:
+        settings = {"ema_decay": ema_decay, "epochs": 2}
+        again, before = begin(recalibration_batches=4, **settings), begin(**settings)
+        train(again, 1)
+        train(before, 1)
+
+        assert again.weights() == before.weights()
+        train(again, 1)
+        train(before, 1)
+        network = subnet(tiny_space(), PATH, 3, 3)
+        network.load_state_dict(before.evaluated.state_dict())
+        batches = Batches(build_dataset(), 16, 0, Stream.RETRAINING, crops=MIRRORED)
+        images = [normalise(batches(step)[0], build_dataset()) for step in range(6, 10)]
+        update_bn(images, network)
+
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(again.evaluated.state_dict()[name], value)
+        assert rows_of(again)[1][1] == rows_of(before)[1][1]  # the loss of training
+        assert again.history[1].val_loss == again.evaluate("val").loss
+        assert again.history[1].val_loss != before.history[1].val_loss
+
+    def test_rare_classes_count_more_where_they_are_balanced(self) -> None:
+        dataset = build_dataset(count=48)
+        labels = np.where(np.arange(48) < 40, 0, np.arange(48) % 3)
+        dataset = replace(dataset, train=replace(dataset.train, labels=labels))
+        found = [
+            train(begin(dataset, class_weights=kind, epochs=1), 1).history[0].train_loss
+            for kind in ("none", "balanced")
+        ]
+
+        assert found[0] < found[1]  # classes that it has hardly seen
+
+    def test_an_auxiliary_head_teaches_and_is_no_part_of_what_is_evaluated_and_saved(self) -> None:
+        images = digits(train=64, held_out=20)
+        plain, taught = (of_cells(images, epochs=1, auxiliary=weight) for weight in (0.0, 0.4))
+        start = plain.weights(), taught.weights()
+        losses = [each.train_step(0).item() for each in (plain, taught)]
+        again = of_cells(images, epochs=1, auxiliary=0.4)
+        again.restore(taught.to_bytes())
+        learned = safetensors.torch.load(taught.to_bytes())
+        restored = safetensors.torch.load(again.to_bytes())
+
+        assert start[0] == start[1]
+        assert losses[1] > losses[0]
+        assert len(taught.weights()) == len(plain.weights())
+        assert plain.weights() != taught.weights()
+        assert any(name.startswith("auxiliary.") for name in learned)
+        assert learned.keys() == restored.keys()
+        assert all(torch.equal(value, restored[name]) for name, value in learned.items())
 
 
 class TestFailures:

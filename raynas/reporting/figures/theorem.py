@@ -14,7 +14,7 @@ def draw_slopes(axes: Axes, rows: pd.DataFrame) -> None:
 
     Args:
         axes: Where.
-        rows: As ``raynas.storage.inner_product_schema`` has them.
+        rows: As ``raynas.storage.schemas_beside_runs`` has them.
     """
     for place, (name, colour, marker, group) in enumerate(_kinds(rows)):
         shifted = group["layer"] + (place - 0.5) * 0.28

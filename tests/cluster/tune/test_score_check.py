@@ -16,7 +16,7 @@ from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
 from raynas.cluster.tune import score_check
-from raynas.cluster.tune.score_check import check_score, spread
+from raynas.cluster.tune.score_check import brief, check_score, spread
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.costs.costs import Limits
 from raynas.errors import StageError
@@ -240,3 +240,17 @@ class TestSpread:
 
         assert spread(scores | {Architecture((7,)): 1.0}, 3) == {Architecture((7,)): 1.0}
         assert spread(scores, 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("warmup", "epochs", "wanted"), [(5.0, 3, 1.5), (0.5, 3, 0.5), (0.0, 1, 0)]
+)
+def test_a_warm_up_takes_half_of_a_brief_training_at_most(
+    warmup: float, epochs: int, wanted: float
+) -> None:
+    retrain = RetrainSettings(warmup_epochs=warmup, scheduler="asha")
+    settings = Settings(check=2, check_epochs=epochs, retrain=retrain)
+    short = brief(settings)
+
+    assert (short.epochs, short.warmup_epochs, short.scheduler) == (epochs, wanted, "fifo")
+    assert replace(settings, retrain=short).retrain == short  # nothing refuses it

@@ -8,6 +8,7 @@ from pathlib import Path
 from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.reporting.page.settings_table import SettingsPart, settings_part
 from raynas.settings.methods import load_method
+from raynas.settings.recipes import load_recipe, recipes_beside
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from tests.launch.scripts import load_script
@@ -71,6 +72,26 @@ def test_without_the_method_s_file_raynas_own_defaults_stand_beside(tmp_path: Pa
 
     assert "since the file of its method is not here" in part.sentence
     assert "search.score" in {row[0] for row in changed(part)}
+
+
+def test_what_a_recipe_says_is_no_difference_and_the_command_names_it(tmp_path: Path) -> None:
+    recipe = load_recipe("modern", recipes_beside(METHODS), SPOS)
+    settings = dataclasses.replace(recipe, retrain=dataclasses.replace(recipe.retrain, cutout=4))
+    part = part_of(tmp_path, settings)
+    words = shlex.split(part.command)
+
+    assert changed(part) == [["retrain.cutout", "4", "0"]]
+    assert part.sentence.endswith("the defaults of the method spos, with the recipe modern.")
+    assert words[words.index("--recipe") :][:2] == ["--recipe", "modern"]
+    assert load_script("search").parse(words[2:]).settings == settings
+
+
+def test_without_the_recipe_s_file_its_numbers_differ_from_the_method_s(tmp_path: Path) -> None:
+    settings = load_recipe("modern", recipes_beside(METHODS), SPOS)
+    part = part_of(tmp_path, dataclasses.replace(settings, recipe="gone"))
+
+    assert "without the recipe gone, whose file is not here" in part.sentence
+    assert "retrain.mixup" in {row[0] for row in changed(part)}
 
 
 def test_a_run_of_the_defaults_says_that(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""What schemas are made of: kinds of columns, and columns that several tables have."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+LATENCY = (FLOAT, "milliseconds by the run's table of latencies; null: it had none")
+MACS, PARAMS = (INT, "multiply-adds of an image"), (INT, "parameters")
+TRAINED_ON = (STRING, "train, or all: validation images, too, so no accuracy there; null: train")
+ERROR = (STRING, "why it failed; null: it did not")
+
+
+def table_of(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
+    """Return a schema whose table and columns say what they are."""
+    fields = [
+        pa.field(name, kind, metadata={"description": text})
+        for name, (kind, text) in columns.items()
+    ]
+    return pa.schema(fields, metadata={"description": row})
