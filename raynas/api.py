@@ -18,6 +18,7 @@ Every other name of raynas may change from one version to the next.
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
+from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run
 from raynas.cluster.run_setup import Options, open_run
 from raynas.cluster.searching import check, find_winners, score, search
@@ -112,5 +113,6 @@ __all__ = [
     "search",
     "searched_space",
     "subnet",
+    "train_rivals",
     "wilson",
 ]

@@ -64,11 +64,11 @@ def _sentence(  # noqa: PLR0913 - what it says
     if wins:
         return (
             f"{name}, which nobody had to search for, is more accurate {on} than the best network "
-            f"of the search: {rival[column]:.4f} against {own:.4f} ({tests})"
+            f"of the run: {rival[column]:.4f} against {own:.4f} ({tests})"
         )
     others = f"the {rivals} rivals" if rivals > 1 else "its rival"
     return (
-        f"the best network of the search is no less accurate {on} than {others}: {own:.4f} "
+        f"the best network of the run is no less accurate {on} than {others}: {own:.4f} "
         f"against {rival[column]:.4f} of {name} ({tests})"
     )
 

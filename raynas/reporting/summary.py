@@ -32,7 +32,7 @@ def print_report(store: RunStore, console: Console) -> None:
         console.print(_rivals_table(rivals))
     said = (
         interval_lines(outcomes),
-        rival_lines(store),
+        (f"rivals: {line}" for line in rival_lines(store)),
         search_lines(store),
         gap_lines(store),
         check_lines(store),
@@ -138,8 +138,8 @@ def rival_lines(store: RunStore) -> list[str]:
     found = verdict(store)
     out = [row for row in store.rows("rivals") if row["status"] == "left out"]
     return [
-        *([f"rivals: {found.text}"] if found else []),
-        *(f"rivals: {row['rival']} is left out: {row['error']}" for row in out),
+        *([found.text] if found else []),
+        *(f"{row['rival']} is left out: {row['error']}" for row in out),
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_rival_that_is_ahead_is_told_with_both_numbers_and_intervals(tmp_path:
     assert found.rival_wins
     assert found.text == (
         "mobilenet_v2@0.5, which nobody had to search for, is more accurate on validation images "
-        "than the best network of the search: 0.8000 against 0.7500 (on the test 0.6900 "
+        "than the best network of the run: 0.8000 against 0.7500 (on the test 0.6900 "
         "[0.643, 0.733] against 0.7250 [0.679, 0.766])"
     )
 
@@ -54,7 +54,7 @@ def test_a_tie_is_no_victory_and_the_search_is_named_first(tmp_path: Path) -> No
 
     assert not found.rival_wins
     assert found.text.startswith(
-        "the best network of the search is no less accurate on validation images than the 2 "
+        "the best network of the run is no less accurate on validation images than the 2 "
         "rivals: 0.7500 against 0.7500 of a random network of the space (on the test 0.7250 ["
     )
 

@@ -122,4 +122,5 @@ def _clock(task: Task, latencies: LatencyTable) -> Callable[[Rival], int]:
         facts["threads"],
         facts["kind"],
     )
-    return lambda rival: latency_of(rival.build(task), setup)
+    rounds, quantile = facts["repeats"], facts["quantile"]
+    return lambda rival: latency_of(rival.build(task), setup, rounds, quantile)

@@ -1,5 +1,6 @@
 """The page's first words: the best network, how exactly its accuracy is known, how to use it."""
 
+import json
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -104,10 +105,26 @@ def _layers(best: dict[str, Any], snapshot: RunSnapshot) -> list[str]:
         found = Genotype.parse(best["genotype"])
         cells = {"normal": found.normal, "reduction": found.reduction}
         return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
+    choices = [int(choice) for choice in best["architecture"].split("-")]
+    exported = _exported_layers(best["architecture"], snapshot)
+    if len(exported) == len(choices):
+        return exported
     return [
-        snapshot.operations.get((layer, int(choice)), f"candidate {choice}")
-        for layer, choice in enumerate(best["architecture"].split("-"))
+        snapshot.operations.get((layer, choice), f"candidate {choice}")
+        for layer, choice in enumerate(choices)
     ]
+
+
+def _exported_layers(architecture: str, snapshot: RunSnapshot) -> list[str]:
+    """Return the operations that an export names, between stem and head; none: there is none.
+
+    Runs that pretrain nothing have no table that names them.
+    """
+    try:
+        config = json.loads(snapshot.store.read_bytes(f"exports/{architecture}/config.json"))
+        return [str(layer["operation"]) for layer in config["layers"][1:-1]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
