@@ -207,7 +207,7 @@ class Exports:
             "found_by": {
                 "run": self._run["run"],
                 "method": names["method"],
-                "score": settings.search.score if traits.maximises_score else None,
+                "score": settings.search.score if settings.search.traits.maximises_score else None,
                 "search": settings.search.strategy,
                 "seed": self._run["seed"],
                 "rank": outcome["rank"],
