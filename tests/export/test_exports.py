@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from raynas.data.batches import normalise
-from raynas.export import exports, onnx
+from raynas.export import onnx
 from raynas.export.exports import export_finished, exports_of
 from raynas.export.module_source import import_file
 from raynas.export.onnx import OnnxNetwork
 from raynas.nets.operations import MBConv
+from raynas.nets.subnet import subnet
 from raynas.reporting.confidence import wilson
 from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.storage.folder import Folder
@@ -121,7 +122,7 @@ class TestFiles:
         dataset = named_dataset()
         network = import_file(folder_of(store) / "model.py").load()
         weights = safetensors.torch.load(store.read_bytes(f"models/{FIRST}.safetensors"))
-        own = exports.subnet(SPACE, SPACE.parse(FIRST), 1, 3)
+        own = subnet(SPACE, SPACE.parse(FIRST), 1, 3)
         own.load_state_dict(weights)
 
         cpu = torch.device("cpu")
