@@ -251,6 +251,13 @@ class TestRefusals:
         assert flag in sentence
         assert "together they have 2 CPUs" in sentence
 
+    def test_an_auxiliary_head_that_maps_are_too_small_for_is_refused(self) -> None:
+        settings = replace(by_gates(), retrain=replace(SMALL.retrain, auxiliary=0.4))
+        small = build_dataset(side=4)
+
+        said = refusal(settings, space=shipped_cells(), dataset=small)
+        assert "--retrain.auxiliary with images of 4 x 4 pixels" in said
+
     def test_shards_of_a_single_image_are_refused(self) -> None:
         sentence = refusal(pretrain(shards=7))
 
