@@ -71,7 +71,7 @@ def read_points(stores: Sequence[RunStore]) -> pd.DataFrame:
     if points.empty:
         raise UserError(
             f"run folder {stores[0].uri}: no finished row in table outcomes has a validation "
-            "accuracy; retraining writes them, unless it trains on all images at once"
+            "accuracy yet; retraining writes them, unless it trains on all images at once"
         )
     ordered: pd.DataFrame = points.sort_values(["run", "rank"]).reset_index(drop=True)
     return ordered

@@ -50,10 +50,11 @@ def rebuild_trials(store: RunStore) -> None:
         for row in store.rows(ends):
             name = name_of_row(row)
             path = checkpoint_path(name)
-            if name in known or row["checkpoint"] is None or not is_whole(store, path):
+            if name in known or row["status"] == "failed" or not is_whole(store, path):
                 continue
             history = json.loads(read_metadata(store.read_bytes(path))["history"])
-            own = {"trial": None, column: row[column], "trained_on": row["trained_on"]}
+            trained_on = "all" if is_on_all(row) else "train"
+            own = {"trial": None, column: row[column], "trained_on": trained_on}
             store.append(table, [own | epoch for epoch in history], part=name)
 
 

@@ -28,7 +28,7 @@ def rival_file(name: str) -> str:
 
 def name_of_row(row: Row) -> str:
     """Return the name of the training that a row of ``outcomes`` or ``rivals`` is of."""
-    text = rival_file(row["rival"]) if "rival" in row else row["architecture"]
+    text = rival_file(str(row["rival"])) if "rival" in row else row["architecture"]
     return training_name(text, "all" if is_on_all(row) else "train")
 
 

@@ -146,13 +146,15 @@ def words_for(settings: type, name: str, value: Any) -> list[str]:
     Args:
         settings: The dataclass of all settings.
         name: One of them, such as pretrain.recompute.
-        value: What it is to be; text, a number, a truth, or None.
+        value: What it is to be; text, several texts, a number, a truth, or None.
     """
     *parts, last = name.replace("-", "_").split(".")
     for part in parts:
         settings = get_type_hints(settings)[part]
     hint = get_type_hints(settings, include_extras=True)[last]
     flag = ".".join((*parts, last)).replace("_", "-")
+    if isinstance(value, tuple):  # a flag for each
+        return [f"--{flag}={each}" for each in value]
     if isinstance(value, bool):
         *parts, last = flag.split(".")
         return [f"--{flag}" if value else f"--{'.'.join((*parts, f'no-{last}'))}"]

@@ -222,7 +222,10 @@ def test_rows_fit_the_table(tmp_path: Path) -> None:
     assert [name for name, value in read.items() if value is None] == [
         "trained_numbers",
         "search_seconds",
+        "search_gpu_days",
+        "search_hours",
         "error",
+        "is_rival",
     ]
 
 

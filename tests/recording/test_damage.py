@@ -56,6 +56,8 @@ def store(tmp_path: Path) -> RunStore:
     outcome = {"architecture": NET, "status": "finished", "checkpoint": model_path(NET)}
     store.drop("outcomes", lambda _: True)
     store.append("outcomes", [outcome], "outcomes")
+    store.drop("rivals", lambda _: True)
+    store.append("rivals", [{"rival": "mobilenet_v2", "status": "failed"}], "rivals")
     store.drop("runs", lambda _: True)
     write_run(store, {"run": "run", "settings": SETTINGS.to_json()})
     store.write_bytes(model_path(NET), WEIGHTS)

@@ -192,6 +192,8 @@ def kinds_of(name: str) -> Sequence[Any]:
     *parts, last = name.replace("-", "_").split(".")
     hint = get_type_hints(reduce(lambda kind, part: get_type_hints(kind)[part], parts, Settings))
     kind = hint[last]
+    if get_origin(kind) is tuple:
+        return (tuple,)
     return (kind,) if get_origin(kind) is Literal or isinstance(kind, type) else get_args(kind)
 
 
@@ -202,6 +204,7 @@ def values_for(name: str) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         int: st.integers(-1, 5) | st.integers(6, 2**62),
         float: st.floats(-1, 1) | st.floats(0, 1e9),
+        tuple: st.lists(st.sampled_from(["0-1", "-1 0", "normal: sep3(0)"])).map(tuple),
         str: st.sampled_from(["score,macs", "it's", "-1", "--method", "a=b", ""])
         | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")),
     }
@@ -232,7 +235,24 @@ def test_any_settings_are_read_back_from_the_words_that_say_them(
     assert read_back(settings, default) == settings
 
 
-OTHERS = (None, True, False, 1, 2, 3, 4, 5, 12, 0.001, 0.5, 1.5, -0.5, "score,macs", -1)
+OTHERS = (
+    None,
+    True,
+    False,
+    1,
+    2,
+    3,
+    4,
+    5,
+    12,
+    0.001,
+    0.5,
+    1.5,
+    -0.5,
+    "score,macs",
+    -1,
+    ("0-1", "1-0"),
+)
 
 
 def test_every_setting_is_read_back_when_it_is_not_its_default() -> None:

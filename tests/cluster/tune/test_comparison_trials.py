@@ -1,6 +1,7 @@
 """Which runs of a comparison share a supernet, and what a trial does with them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,10 +26,19 @@ from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
 
 FOLDER = ROOT / "launch" / "settings"
+SHARING = ("fair_taylor", "fair_saliency", "layer_weighted")
+"""Methods whose supernet is the same; the last one is made here."""
 
 
 def cells_of(folder: Path, *methods: str, seeds: int = 1) -> list[Cell]:
-    named = {method: load_method(method, FOLDER) for method in methods}
+    saliency = load_method("fair_saliency", FOLDER)
+    made = replace(saliency, search=replace(saliency.search, score="layer_weighted"))
+    named = {
+        method: replace(made, method=method)
+        if method == SHARING[-1]
+        else load_method(method, FOLDER)
+        for method in methods
+    }
     return make_cells(named, seeds, str(folder))
 
 
@@ -40,13 +50,13 @@ def finish(cell: Cell) -> None:
 
 
 def test_methods_with_the_same_pretraining_and_seed_share_a_supernet(tmp_path: Path) -> None:
-    methods = ("fair_isometry", "spos", "fair_taylor", "random", "naswot")
+    methods = ("fair_saliency", "spos", "fair_taylor", "random", "naswot")
     groups = share_supernets(cells_of(tmp_path, *methods, seeds=2))
 
     assert [[cell.name for cell in group] for group in groups] == [
         [f"{name}-seed{seed}" for name in names]
         for seed in range(2)
-        for names in (["fair_isometry", "fair_taylor"], ["spos"], ["random"], ["naswot"])
+        for names in (["fair_saliency", "fair_taylor"], ["spos"], ["random"], ["naswot"])
     ]
 
 
@@ -61,7 +71,7 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    cells = cells_of(tmp_path, "fair_isometry", "fair_taylor", "fair_saliency")
+    cells = cells_of(tmp_path, *SHARING)
     finish(cells[1])
     seen: list[tuple[str, str, str | None]] = []
 
@@ -69,7 +79,7 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
         seen.append((settings.method, folder, source))
         cells[0].store.append("ledger", [{"layer": 0}], "final")
         cells[0].store.write_bytes(CHECKPOINT, safetensors.torch.save({}))
-        if settings.method == "fair_isometry":
+        if settings.method == SHARING[0]:
             raise StageError("all trials failed")
         raise RuntimeError("a bug")
 
@@ -77,8 +87,8 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
     results = [trial.step() for _ in cells]
 
     assert seen == [
-        ("fair_isometry", cells[0].store.uri, None),
-        ("fair_saliency", cells[2].store.uri, cells[0].store.uri),
+        (SHARING[0], cells[0].store.uri, None),
+        (SHARING[2], cells[2].store.uri, cells[0].store.uri),
     ]
     assert [result["cell"] for result in results] == [cell.name for cell in cells]
     assert [result[tune.result.DONE] for result in results] == [False, False, True]
@@ -88,7 +98,7 @@ def test_a_trial_does_its_runs_in_order_and_hands_a_finished_pretraining_on(
 
 
 def test_each_run_s_end_is_told_once_and_a_lost_trial_fails_the_rest(tmp_path: Path) -> None:
-    cells = cells_of(tmp_path, "fair_isometry", "fair_taylor", "fair_saliency")
+    cells = cells_of(tmp_path, *SHARING)
     finish(cells[0])
     told: list[tuple[str, str | None, Sequence[str]]] = []
     recorder = CellRecorder([cells], lambda cell, *found: told.append((cell.name, *found)))
