@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from raynas.recording.damage import damaged
-from raynas.storage.outcome_rows import name_of_row
+from raynas.storage.outcome_rows import is_on_all, name_of_row
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, is_whole, read_metadata
 
