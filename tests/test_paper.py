@@ -636,11 +636,11 @@ def test_delta_makes_all_kernel_sizes_one_function(
 
 def test_delta_is_no_initialisation_of_a_search() -> None:
     assert get_args(get_type_hints(PretrainSettings)["initialisation"]) == (
-        *("qr", "shift", "gaussian"),
+        *("qr", "shift", "gaussian", "spos"),
     )
 
 
-@pytest.mark.parametrize("kind", ["qr", "shift", "gaussian"])
+@pytest.mark.parametrize("kind", ["qr", "shift", "gaussian", "spos"])
 def test_other_initialisations_keep_kernel_sizes_distinct(kind: Initialisation) -> None:
     images = build_images(4, 8)
     outputs = []
