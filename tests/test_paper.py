@@ -683,7 +683,7 @@ def test_delta_is_no_initialisation_of_a_search() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["qr", "shift", "gaussian"])
+@pytest.mark.parametrize("kind", ["qr", "shift", "gaussian", "spos"])
 def test_other_initialisations_keep_kernel_sizes_distinct(kind: Initialisation) -> None:
     images = build_images(4, 8)
     outputs = []
