@@ -109,8 +109,9 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            # of calibrated and of differentiable searches, of --check, and of broken images alone
-            if name in {"calibration", "checks", "gates", "search_epochs", "lost_images"}:
+            # of calibrated and differentiable searches, --check, --rivals and broken images alone
+            others = {"calibration", "checks", "gates", "search_epochs", "rivals", "rival_epochs"}
+            if name in others | {"lost_images"}:
                 continue
             table = ds.dataset(run / "tables" / name, format="parquet").to_table()
             assert table.num_rows > 0, name

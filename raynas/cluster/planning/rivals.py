@@ -84,7 +84,7 @@ def plan_rivals(  # noqa: PLR0913 - all that decides which networks they are
         latencies: A table that says how to time networks, where latencies count.
         recorded: What a run that is continued has chosen, ``PlanFacts.rivals``.
     """
-    clock = _clock(task, latencies) if latencies else None
+    clock = _clock(task, latencies) if latencies and settings.rival_names else None
     planned, left_out = [], []
     for name in settings.rival_names:
         try:
