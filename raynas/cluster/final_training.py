@@ -67,7 +67,7 @@ def train(
     """
     plan, each = run.plan, trainings.settings
     trained_on, of = trainings.trained_on, trainings.of
-    concurrent = min(plan.concurrent, each.top_k)
+    concurrent = min(plan.checkers, each.top_k)
     advance = run.stages.stage(trainings.stage, each.top_k * each.epochs, "epochs")
 
     def take_in(end: TrialEnd) -> None:
@@ -75,9 +75,7 @@ def train(
             run.stages.print(end.error)
         on_end(end)
 
-    recorder = TrialRecorder(
-        run.store, each, advance, take_in, concurrent, trained_on, trainings.of
-    )
+    recorder = TrialRecorder(run.store, each, advance, take_in, concurrent, trained_on, of)
     earlier = run.earlier.training if run.earlier else None
     work = trainable(
         on_fit_nodes(retrain_trial, run.demands),

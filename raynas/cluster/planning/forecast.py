@@ -95,7 +95,8 @@ def _retrain(
     retrain, facts = settings.retrain, plan.facts
     longer = 1 + facts.val / facts.train if trained_on == "all" else 1.0
     epochs = [longer * seconds for seconds in speeds.epochs]
-    waves = math.ceil(networks / plan.concurrent)
+    at_a_time = min(plan.checkers, networks)
+    waves = math.ceil(networks / at_a_time)
     starting = starting_seconds(plan, waves, speeds)
     low, high = sorted(
         waves * (retrain.epochs * epoch + test) + starting
@@ -104,7 +105,7 @@ def _retrain(
     median, _ = epochs
     saves = max(retrain.epochs * median / max(retrain.checkpoint_seconds, median), 1)
     saved = networks * (_COPIES * saves + 1) * speeds.network_bytes
-    gpus = min(plan.concurrent, networks) * plan.gpus_per_trial
+    gpus = at_a_time * plan.gpus_per_trial
     return stage((low + 3 * high) / 4, gpus, saved, low, high)
 
 

@@ -82,7 +82,8 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     """
     pretrain = settings.pretrain
     room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
-    trials = plan.checkers if settings.check else plan.concurrent
+    beside = settings.check or settings.rival_names
+    trials = plan.checkers if beside else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,
         "--search.concurrent": plan.scorers / room if settings.search.scores_by_trials else 0.0,

@@ -49,7 +49,7 @@ def failure_text(trial: Any, settings: RetrainSettings | DifferentiableSettings)
     done = f"{epochs} of {settings.epochs} epochs"
     where = f"trial {trial.trial_id} on {_place(trial, trace)}"
     lines = [
-        f"{_subject(trial.config)} failed after {done} in {where}",
+        f"{subject(trial.config)} failed after {done} in {where}",
         f"what to do: {remedy(trace)}",
         f"settings: {_listed(settings)}",
         trace,
@@ -57,9 +57,12 @@ def failure_text(trial: Any, settings: RetrainSettings | DifferentiableSettings)
     return "\n".join(lines)
 
 
-def _subject(config: Mapping[str, Any]) -> str:
+def subject(config: Mapping[str, Any]) -> str:
+    """Return what a trial with that config trains, for people."""
     if "seed" in config:
         return f"differentiable search with seed {config['seed']}"
+    if "rival" in config:
+        return f"rival {config['rival']}"
     on_all = ", trained on all images," if config.get("trained_on") == "all" else ""
     return f"architecture {config['architecture']}{on_all}"
 

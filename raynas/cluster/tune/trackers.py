@@ -19,7 +19,7 @@ from ray.tune.logger import LoggerCallback
 from raynas.cluster.tune import background_calls
 from raynas.cluster.tune.background_calls import Background, Call
 from raynas.errors import UserError
-from raynas.storage.outcome_rows import training_name
+from raynas.storage.outcome_rows import rival_file, training_name
 from raynas.storage.run_store import RunStore
 
 Tracker = Literal["mlflow", "wandb", "tensorboard"]
@@ -124,7 +124,8 @@ class Tracking(tune.Callback):
 
     def _tracked(self, trial: Any) -> _Tracked:
         config = trial.config
-        name = training_name(config["architecture"], config.get("trained_on", "train"))
+        text = rival_file(config["rival"]) if "rival" in config else config["architecture"]
+        name = training_name(text, config.get("trained_on", "train"))
         return _Tracked(trial.trial_id, {"architecture": name}, str(self._folder / name), self._run)
 
     def _ask(self, call: Call) -> None:
