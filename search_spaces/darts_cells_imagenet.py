@@ -15,17 +15,7 @@ from raynas.nets.cell_operations import (
 )
 from raynas.nets.stems_heads import AveragedHead, TwoStateStem
 from raynas.spaces.cells import CellSpace
-from raynas.spaces.genotype import Genotype
-
-DARTS_V2 = Genotype.parse(  # arXiv 1806.09055, second order
-    "normal: sep3(0) sep3(1) | sep3(0) sep3(1) | sep3(1) skip_connect(0) | skip_connect(0) dil3(2);"
-    "reduction: maxpool3(0) maxpool3(1) | skip_connect(2) maxpool3(1) | maxpool3(0) skip_connect(2)"
-    " | skip_connect(2) maxpool3(1)"
-)
-PR_DARTS = Genotype.parse(  # arXiv 2006.16537
-    "normal: skip_connect(0) sep3(1) | dil3(2) sep3(0) | dil3(3) sep3(1) | dil3(4) dil3(1);"
-    "reduction: avgpool3(0) dil5(1) | sep3(0) dil5(2) | sep5(1) dil3(3) | dil5(4) dil5(1)"
-)
+from raynas.spaces.published import CELLS
 
 SPACE = CellSpace(
     name="darts_cells_imagenet",
@@ -45,5 +35,5 @@ SPACE = CellSpace(
     channels=48,
     cells=14,
     num_classes=1000,
-    genotypes=(("DARTS_V2", DARTS_V2), ("PR_DARTS", PR_DARTS)),
+    genotypes=CELLS,
 )

@@ -150,6 +150,9 @@ def test_the_fixed_parts_cost_what_bn_nas_counts_for_them() -> None:
         ("darts_cells", "DARTS_V2", 528_359_040, 3_349_342),  # printed 3.3M
         ("darts_cells", "PC_DARTS_CIFAR", 556_670_592, 3_634_678),  # printed 3.6M
         ("darts_cells", "PR_DARTS", 529_769_088, 3_444_814),  # printed 3.4M
+        ("darts_cells_imagenet", "DARTS_V2", 529_911_552, 4_718_752),  # printed 4.7M
+        ("darts_cells_imagenet", "PC_DARTS_IMAGENET", 581_627_328, 5_342_464),  # printed 5.3M
+        ("darts_cells_imagenet", "PR_DARTS", 543_374_400, 4_981_312),  # printed 543M, 4.98M
     ],
 )
 def test_published_networks_are_there_by_name_and_cost_what_was_published(
