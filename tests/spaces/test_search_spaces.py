@@ -168,6 +168,7 @@ def test_a_space_imports_values_and_operations_only(name: str) -> None:
         "raynas.spaces.chain",
         "raynas.spaces.cells",
         "raynas.spaces.genotype",
+        "raynas.spaces.published",
         "raynas.nets.stems_heads",
         "raynas.nets.operations",
         "raynas.nets.cell_operations",
