@@ -84,7 +84,7 @@ def paper_tables(rows: Sequence[Row]) -> tuple[PaperTable, PaperTable]:
     accuracy = ("best_test_accuracy", Column("accuracy"), _ACCURACY)
     name = (Column("method", folds=True), "method", _name)
     found = PaperTable(
-        "Table 1: what was found and what finding it took; means over seeds (+- deviation)",
+        "Table 1: what was found, and at what cost (means over seeds +- deviation)",
         (name, (Column("data", is_text=True, lesser=3), "data", _data)),
         (
             macs,
@@ -97,7 +97,7 @@ def paper_tables(rows: Sequence[Row]) -> tuple[PaperTable, PaperTable]:
         [*rivals, *methods],
     )
     trained = PaperTable(
-        "Table 2: what training the supernet took; means over seeds (+- deviation)",
+        "Table 2: what training the supernet took (means over seeds +- deviation)",
         (
             name,
             (Column("trained", is_text=True, folds=True), "trained", _learned_of),
