@@ -285,7 +285,9 @@ def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_find
 ) -> None:
     store, run = RunStore(str(tmp_path / "killed")), tmp_path / "killed"
 
-    with running(launcher.start(run, *TINY)) as process:
+    # a checkpoint a step, or the last one would soon be reached on an idle machine
+    slow = ("--pretrain.checkpoint-seconds", "0")
+    with running(launcher.start(run, *TINY, *slow)) as process:
         wait_until(lambda: len(store.rows("steps")) >= 8, process)
         os.kill(process.pid, signal.SIGKILL)
     steps = store.rows("steps")
