@@ -17,6 +17,7 @@ from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import StageError, UserError
 from raynas.export.exports import exports_of
+from raynas.export.rivals import winning_rivals
 from raynas.settings.settings import Settings
 from raynas.storage.folder import Folder
 from raynas.storage.outcome_rows import networks_of
@@ -78,7 +79,7 @@ def export(command: Command) -> None:
 
 
 def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
-    finished = networks_of(store.rows("outcomes"))
+    finished = [*networks_of(store.rows("outcomes")), *winning_rivals(store)]
     if not finished:
         raise UserError(
             f"run folder {store.uri}: no network there was trained to its end; continue the run "
@@ -91,7 +92,7 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
         and command.architecture in {None, row["architecture"]}
     ]
     if not chosen:
-        known = ", ".join(f"{row['rank']} ({row['architecture']})" for row in finished)
+        known = ", ".join(f"{row['rank'] or 'rival'} ({row['architecture']})" for row in finished)
         raise UserError(
             f"run folder {store.uri}: no network of that rank and architecture was trained to its "
             f"end; there are {known}"

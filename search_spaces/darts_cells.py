@@ -4,33 +4,15 @@ A node adds up two of 7 operations on earlier states of its cell, so it is one o
 595, and 91 x 210 x 378 x 595 = 4298030100; a normal and a reduction cell make the network of 20.
 """
 
-from raynas.nets.cell_operations import (
-    AveragePool,
-    DilatedConv,
-    MaxPool,
-    NoConnection,
-    SeparableConv,
-    SkipConnection,
-)
+from raynas.nets.cell_operations import DARTS_OPERATIONS
 from raynas.nets.stems_heads import AveragedHead, LinearStem
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.published import CELLS
 
-OPERATIONS = (
-    NoConnection(),
-    SkipConnection(),
-    SeparableConv(3),
-    SeparableConv(5),
-    DilatedConv(3),
-    DilatedConv(5),
-    AveragePool(3),
-    MaxPool(3),
-)
-
 SPACE = CellSpace(
     name="darts_cells",
     stem=LinearStem(out_channels=3 * 36),
-    operations=OPERATIONS,
+    operations=DARTS_OPERATIONS,
     head=AveragedHead(),
     resolution=32,
     channels=36,

@@ -5,14 +5,7 @@ and makes both states of the first cell, of 56 and 28 pixels. Source: DARTS (Liu
 1806.09055, section 3.3) and its published network for ImageNet, without the auxiliary head.
 """
 
-from raynas.nets.cell_operations import (
-    AveragePool,
-    DilatedConv,
-    MaxPool,
-    NoConnection,
-    SeparableConv,
-    SkipConnection,
-)
+from raynas.nets.cell_operations import DARTS_OPERATIONS
 from raynas.nets.stems_heads import AveragedHead, TwoStateStem
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.published import CELLS
@@ -20,16 +13,7 @@ from raynas.spaces.published import CELLS
 SPACE = CellSpace(
     name="darts_cells_imagenet",
     stem=TwoStateStem(out_channels=48),
-    operations=(
-        NoConnection(),
-        SkipConnection(),
-        SeparableConv(3),
-        SeparableConv(5),
-        DilatedConv(3),
-        DilatedConv(5),
-        AveragePool(3),
-        MaxPool(3),
-    ),
+    operations=DARTS_OPERATIONS,
     head=AveragedHead(),
     resolution=224,
     channels=48,

@@ -3,30 +3,14 @@
 The operations and nodes are those of ``darts_cells``; made for images of 8 x 8 pixels, and larger.
 """
 
-from raynas.nets.cell_operations import (
-    AveragePool,
-    DilatedConv,
-    MaxPool,
-    NoConnection,
-    SeparableConv,
-    SkipConnection,
-)
+from raynas.nets.cell_operations import DARTS_OPERATIONS
 from raynas.nets.stems_heads import AveragedHead, LinearStem
 from raynas.spaces.cells import CellSpace
 
 SPACE = CellSpace(
     name="darts_cells_small",
     stem=LinearStem(out_channels=3 * 8),
-    operations=(
-        NoConnection(),
-        SkipConnection(),
-        SeparableConv(3),
-        SeparableConv(5),
-        DilatedConv(3),
-        DilatedConv(5),
-        AveragePool(3),
-        MaxPool(3),
-    ),
+    operations=DARTS_OPERATIONS,
     head=AveragedHead(),
     resolution=8,
     channels=8,

@@ -180,3 +180,16 @@ def _separable(
         bias=False,
     )
     return nn.ReLU(), depthwise, conv(in_channels, out_channels), nn.BatchNorm2d(out_channels)
+
+
+DARTS_OPERATIONS = (
+    NoConnection(),
+    SkipConnection(),
+    SeparableConv(3),
+    SeparableConv(5),
+    DilatedConv(3),
+    DilatedConv(5),
+    AveragePool(3),
+    MaxPool(3),
+)
+"""Those of DARTS and its successors, in raynas' order."""

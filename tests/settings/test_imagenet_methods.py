@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from raynas.nets.cost import cost_table
@@ -80,4 +81,7 @@ def test_a_method_fits_its_space_in_which_networks_keep_its_limit(name: str) -> 
     refuse_unfit(space, settings)
     costs = cost_table(space, 224, 3, 1000)
 
-    LegalSampler(costs, settings.limits)  # or it raises
+    drawn = LegalSampler(costs, settings.limits).draw(np.random.default_rng(0))
+
+    assert drawn is not None
+    assert settings.limits.allow(costs.of(drawn))

@@ -146,24 +146,17 @@ def make_plan(
     sampler = LegalSampler(costs, settings.limits)
     named = named_architectures(space, settings)
     refuse_costly(named, costs, settings)
-    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
     before = recorded.rivals if recorded else {}
-    rivals = plan_rivals(settings, task, costs, sampler, latencies, before)
-    sizes = [block.size for block in space.blocks]
-    if bins := macs_bins(pretrain):
-        bins.refuse_beyond(costs)
-    num_paths = 1 if pretrain.trains_one_path else max(sizes)
-    cycle = 1 if pretrain.trains_one_path else fairness_cycle(sizes, pretrain.extra)
+    rivals = plan_rivals(settings, _task(dataset), costs, sampler, latencies, before)
+    num_paths, cycle = _paths(space, pretrain, costs)
     worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
     fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
     facts = _facts(dataset, latencies, digest)
     if recorded:
         refuse_other_data(recorded, facts)
-        num_shards = recorded.shards
-        trial = trial_size(retrain, resources, recorded.workers_per_trial)
-    else:
-        trial = trial_size(retrain, resources)
-        num_shards = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
+    trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
+    usual = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
+    num_shards = recorded.shards if recorded else usual
     refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
     most_workers = pretrain.workers or num_paths * num_shards
     workers = pretrain.workers or min(fitting, most_workers)
@@ -201,6 +194,20 @@ def make_plan(
     )
 
 
+def _task(dataset: Dataset) -> Task:
+    return Task(dataset.channels, dataset.resolution, dataset.num_classes)
+
+
+def _paths(space: Space, settings: PretrainSettings, costs: CostTable) -> tuple[int, int]:
+    """Return the paths of a step, and the steps after which all candidates were trained alike."""
+    if bins := macs_bins(settings):
+        bins.refuse_beyond(costs)
+    if settings.trains_one_path:
+        return 1, 1
+    sizes = [block.size for block in space.blocks]
+    return max(sizes), fairness_cycle(sizes, settings.extra)
+
+
 def _usual_shards(batch: int, num_paths: int) -> int:
     """Return the parts of a batch where nobody set them, which the settings alone decide.
 
@@ -214,7 +221,7 @@ def _costs(
     space: Space, dataset: Dataset, settings: Settings
 ) -> tuple[CostTable, LatencyTable | None]:
     """Return what candidates cost, with latencies where a table of them is given."""
-    task = Task(dataset.channels, dataset.resolution, dataset.num_classes)
+    task = _task(dataset)
     costs = cost_table(space, task.resolution, task.channels, task.num_classes)
     if settings.latency_table is None:
         return costs, None
