@@ -161,7 +161,7 @@ def ended(process: subprocess.Popen[str]) -> Ended:
 def wait_until(
     condition: Callable[[], Any],
     process: subprocess.Popen[str] | None = None,
-    seconds: float = 120.0,
+    seconds: float = 360.0,
 ) -> None:
     """Wait until something is true; fail after some seconds, or when the process ends."""
     deadline = time.monotonic() + seconds

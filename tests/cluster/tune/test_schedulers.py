@@ -178,6 +178,7 @@ def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
             space=None,
             costs=None,
             trial_size=TrialSize(),
+            checkers=1,
             concurrent=1,
             searches=1,
             gpus_per_trial=0.0,
