@@ -27,3 +27,5 @@ class Use(IntEnum):
     """Rows of a table that is large."""
     IMAGES = 10
     """Images and labels of a step that is timed."""
+    TRUTH = 11
+    """Networks whose accuracies become a truth."""
