@@ -20,12 +20,13 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from raynas.cluster.learning import learn
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run, end, recorded_run
 from raynas.cluster.run_setup import begun, planned, run_folder
-from raynas.cluster.searching import check, score, search
+from raynas.cluster.searching import score, search
 from raynas.cluster.tune.trackers import Tracker
 from raynas.export.exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
@@ -127,7 +128,7 @@ def run_command(command: Command, console: Console) -> None:
         with reporting(store, METHODS, run.stages.print), begun(run):
             supernet = pretrain(run)  # steps on Ray actors; what learns is the method's
             scores = score(run, supernet)  # read off the batch norms, or by trials
-            check(run, scores)  # if asked for: do they rank as short trainings do?
+            scores = learn(run, scores)  # from short trainings of a few networks
             winners = search(run, scores)  # evolution or another strategy, within the limits
             retrain(run, winners)  # from scratch, as Tune trials
             train_rivals(run)  # if asked for: what people would take instead

@@ -15,13 +15,14 @@ A run is what ``launch/search.py`` does, and continues in the same way:
 Every other name of raynas may change from one version to the next.
 """
 
+from raynas.cluster.learning import learn
 from raynas.cluster.planning.plan import Plan
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run
 from raynas.cluster.run_setup import Options, open_run
-from raynas.cluster.searching import check, find_winners, score, search
+from raynas.cluster.searching import find_winners, score, search
 from raynas.cluster.strategies.strategy import Scores, Winners
 from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.data.dataset import Dataset
@@ -95,11 +96,11 @@ __all__ = [
     "UserError",
     "Winners",
     "best",
-    "check",
     "cost_table",
     "find_winners",
     "given",
     "k_best",
+    "learn",
     "load_dataset",
     "load_method",
     "load_network",

@@ -220,7 +220,7 @@ def indicators_of(
 ) -> Indicators:
     """Return indicators of which first-order importance does not matter."""
     unknown = tuple(np.full(len(row), np.nan) for row in block)
-    return Indicators(tuple(block), layer, unknown, unknown)
+    return Indicators(tuple(block), layer, unknown, unknown, unknown)
 
 
 def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
@@ -232,10 +232,10 @@ def build_indicators(space: SearchSpace, seed: int = 0) -> Indicators:
         if choices.identity is not None:
             block[position][choices.identity] = np.nan
             layer[position] = rng.uniform(0.5, 1.5) if choices.size > 1 else np.nan
-    taylor, saliency = (
-        tuple(rng.uniform(0.5, 1.5, layer.size) for layer in space.blocks) for _ in range(2)
+    taylor, saliency, relu_inputs = (
+        tuple(rng.uniform(0.5, 1.5, layer.size) for layer in space.blocks) for _ in range(3)
     )
-    return Indicators(tuple(block), layer, taylor, saliency)
+    return Indicators(tuple(block), layer, taylor, saliency, relu_inputs)
 
 
 def score_of(table: Sequence[npt.NDArray[np.float64]], architecture: Sequence[int]) -> float:

@@ -40,7 +40,7 @@ Settings(space, data, method, max_macs, max_params, max_latency, latency_table, 
 Shuffle(kernel)
 ShuffleXception()
 best(table, costs, limits)
-check(run, scores)
+learn(run, scores)
 cost_table(space, resolution, in_channels, num_classes)
 find_winners(run, supernet)
 given(settings)

@@ -233,8 +233,7 @@ def test_a_truth_that_grows_with_the_planted_sum_is_ranked_without_any_error(
     indicators = Indicators(
         tuple(np.ones(3) for _ in planted),
         np.full(len(planted), np.nan),
-        tuple(row.astype(float) for row in planted),
-        tuple(row.astype(float) for row in planted),
+        *[tuple(row.astype(float) for row in planted)] * 3,
     )
     every = [Architecture(choices) for choices in itertools.product(range(3), repeat=4)]
     sums = [sum(int(row[i]) for row, i in zip(planted, a, strict=True)) for a in every]

@@ -42,7 +42,7 @@ MEASURES = (
     "search_gpu_days",
     "search_hours",
 )
-_SEARCHING = ("pretrain", "search", "check")
+_SEARCHING = ("pretrain", "search", "learn", "check")
 _UNEXPLAINED = "it ended early"
 
 
@@ -184,7 +184,7 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
 
 
 def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
-    """Return how well the score ranks networks: all of the truth that have one, or the check's."""
+    """Return how well the score ranks networks: all of the truth that have one, or of the short trainings."""
     if truth is not None:
         scores = recorded_scores(store, settings.search, truth.architectures)
         known = np.isfinite(scores)
@@ -192,8 +192,8 @@ def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
         if seen is not None and len(seen.accuracy) >= ranking.FEWEST:
             tau = ranking.tau(seen.merged(scores[known]), seen.accuracy)
             return _ranked(tau, "truth", len(seen.accuracy))
-    check = checked(store.rows("checks"))
-    return _ranked(check.score.tau, "check", check.num_trained) if check else {}
+    check = checked(store.rows("checks"), store.rows("predictions"))
+    return _ranked(check.best.tau, "check", check.num_trained) if check else {}
 
 
 def _ranked(tau: float, source: str, networks: int) -> Row:

@@ -134,7 +134,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         found.append("rivals, first: networks nobody searched for, trained by the same recipe")
     for source, text in (
         ("truth", "tau: Kendall's, with the true accuracies of {} networks"),
-        ("check", "tau: Kendall's, with brief trainings of {} networks (--check)"),
+        ("check", "tau: Kendall's, with brief trainings of {} networks (--trainings)"),
     ):
         counts = [row["tau_networks"] for row in rows if row.get("tau_source") == source]
         if counts:

@@ -188,20 +188,14 @@ def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:
     """Return the indicators of the last recorded step; what has no row is NaN."""
     kept = list(rows)
     last = max(row["step"] for row in kept)
-    block, taylor, saliency = (
-        tuple(np.full(each.size, np.nan) for each in space.blocks) for _ in range(3)
-    )
+    kinds = ("block", "taylor", "saliency", "relu_inputs")
+    found = {kind: tuple(np.full(each.size, np.nan) for each in space.blocks) for kind in kinds}
     layer = np.full(space.num_layers, np.nan)
     for row in kept:
         if row["step"] != last:
             continue
-        match row["kind"]:
-            case "block":
-                block[row["layer"]][row["candidate"]] = row["value"]
-            case "taylor":
-                taylor[row["layer"]][row["candidate"]] = row["value"]
-            case "saliency":
-                saliency[row["layer"]][row["candidate"]] = row["value"]
-            case "layer":
-                layer[row["layer"]] = row["value"]
-    return Indicators(block, layer, taylor, saliency)
+        if row["kind"] == "layer":
+            layer[row["layer"]] = row["value"]
+        elif row["kind"] in found:
+            found[row["kind"]][row["layer"]][row["candidate"]] = row["value"]
+    return Indicators(layer=layer, **found)

@@ -7,6 +7,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.workers.dealing import portions_of
 from raynas.cluster.workers.path_workers import PathWorkers
 from raynas.cluster.workers.worker import supernet_recipe
+from raynas.nets.relu_inputs import relu_inputs
 from raynas.recording.initial_isometry import initial_isometry
 from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.spaces.chain import SearchSpace
@@ -57,6 +58,7 @@ def _begun(run: Run) -> Pretraining:
         plan.num_steps,
         plan.num_shards,
         plan.costs,
+        relu_inputs(plan.chain, dataset.resolution, dataset.channels),
     )
     if store.has(CHECKPOINT):
         state.restore(store.read_bytes(CHECKPOINT))

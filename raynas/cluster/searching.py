@@ -1,12 +1,13 @@
-"""The stages between a pretrained supernet and its winners: scores, their check, and the search."""
+"""The stages between a pretrained supernet and its winners: scores, and the search."""
 
 import numpy as np
 
+from raynas.cluster.learning import learn
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.evolution import score_by_trials
 from raynas.cluster.strategies.strategy import Scores, Winners, load_strategy
-from raynas.cluster.tune.score_check import check_score
-from raynas.search.indicators import score_table
+from raynas.recording.rows import winner_rows
+from raynas.search.indicators import score_experts, score_table
 from raynas.training.pretraining import Pretraining
 
 
@@ -30,19 +31,9 @@ def score(run: Run, supernet: Pretraining | None) -> Scores:
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
             return Scores(evolution=score_by_trials(run, vector))
     assert supernet, "indicators are read off a supernet"
-    return Scores(score_table(supernet.indicators(), plan.chain, settings))
-
-
-def check(run: Run, scores: Scores) -> None:
-    """Train architectures spread over the scores for a moment, if that was asked for.
-
-    Writes the table ``checks``, from which a calibrated search learns.
-
-    Args:
-        run: The run.
-        scores: What ``score`` returned.
-    """
-    check_score(run, scores.table)
+    indicators = supernet.indicators()
+    table = score_table(indicators, plan.chain, settings)
+    return Scores(table, score_experts(indicators, plan.chain, settings))
 
 
 def search(run: Run, scores: Scores) -> Winners:
@@ -52,7 +43,7 @@ def search(run: Run, scores: Scores) -> Winners:
 
     Args:
         run: The run.
-        scores: What ``score`` returned.
+        scores: What ``score`` or ``learn`` returned.
 
     Raises:
         StageError: The search ended early.
@@ -60,17 +51,18 @@ def search(run: Run, scores: Scores) -> Winners:
     strategy = load_strategy(run.settings.search.strategy)
     with run.spending("search", strategy.gpus(run.plan)):
         winners = strategy.search(run, scores)
+        if scores.calibration:
+            rows = winner_rows(scores.calibration, winners.winners())
+            run.store.append("predictions", rows, part="winners")
     run.update(search_seconds=run.spent.stages["search"].seconds)
     return winners
 
 
 def find_winners(run: Run, supernet: Pretraining | None) -> Winners:
-    """Score, check and search: the three stages at once.
+    """Score, learn and search: the three stages at once.
 
     Args:
         run: The run.
         supernet: What ``pretrain`` returned.
     """
-    scores = score(run, supernet)
-    check(run, scores)
-    return search(run, scores)
+    return search(run, learn(run, score(run, supernet)))

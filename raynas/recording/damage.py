@@ -117,7 +117,7 @@ def _needed(settings: Settings) -> list[str]:
     tables = ["runs", "architectures", "outcomes"]
     if _pretrains(settings):
         tables += ["isometry", "ledger", "indicators"]
-    if settings.check:
+    if settings.num_trainings:
         tables.append("checks")
     if settings.rival_names:
         tables.append("rivals")

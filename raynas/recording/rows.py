@@ -17,6 +17,7 @@ from raynas import __version__
 from raynas.costs.costs import CostTable, Kind
 from raynas.nets.isometry import Isometry
 from raynas.search import pareto
+from raynas.search.calibration import Calibration
 from raynas.search.evolution import Scored
 from raynas.search.formulas import Array
 from raynas.search.indicators import Indicators
@@ -133,6 +134,7 @@ def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Row
             ("block", indicators.block),
             ("taylor", indicators.taylor),
             ("saliency", indicators.saliency),
+            ("relu_inputs", indicators.relu_inputs),
         )
         for place in _candidates(space)
     ]
@@ -162,6 +164,29 @@ def calibrated_rows(space: SearchSpace, table: Sequence[Array], step: int) -> Ro
         for place in _candidates(space)
     ]
     return [row for row in rows if np.isfinite(row["value"])]
+
+
+def prediction_rows(calibration: Calibration, left_out: Array) -> Rows:
+    """Return what was foretold of each training from the others alone, beside what came."""
+    pairs = zip(calibration.observed, left_out, strict=True)
+    return [
+        {"architecture": str(each), "kind": "left_out", "accuracy": accuracy, **_foretold(row)}
+        for (each, accuracy, _), row in pairs
+    ]
+
+
+def winner_rows(calibration: Calibration, winners: Sequence[Architecture]) -> Rows:
+    """Return what a short training of each winner would reach, as far as that is known."""
+    pairs = zip(winners, calibration.accuracies(winners), strict=True)
+    return [
+        {"architecture": str(each), "kind": "winner", "accuracy": None, **_foretold(row)}
+        for each, row in pairs
+    ]
+
+
+def _foretold(row: Array) -> dict[str, float | None]:
+    low, middle, high = (float(each) if np.isfinite(each) else None for each in row)
+    return {"predicted_accuracy": middle, "predicted_low": low, "predicted_high": high}
 
 
 def architecture_rows(scored: Sequence[Scored], costs: CostTable) -> Rows:

@@ -118,7 +118,7 @@ class Earlier:
 
     def checks(self) -> dict[str, dict[str, Any]]:
         """Return finished rows of the self-check by architecture."""
-        if not self._settings.check or self._differing("checks"):
+        if not self._settings.num_trainings or self._differing("checks"):
             return {}
         rows = self.source.rows("checks")
         return {row["architecture"]: row for row in rows if row["status"] == "finished"}
@@ -132,7 +132,7 @@ class Earlier:
             ("pretraining", int(self.pretraining is not None), settings.pretrain.epochs > 0),
             ("searches", num_searched, settings.search.traits.is_differentiable),
             ("scores", len(self.scores()), settings.search.scores_by_trials),
-            ("checks", len(self.checks()), settings.check > 0),
+            ("checks", len(self.checks()), settings.num_trainings > 0),
             ("trainings", trainings, True),
         )
         latencies = self._settings.latency_table == latency_table_of(self.source.address)

@@ -15,7 +15,7 @@ from scipy import stats
 from raynas.seeds import Stream, random_numbers
 
 Array = npt.NDArray[np.float64]
-YARDSTICKS = ("depth", "macs", "naswot")
+YARDSTICKS = ("depth", "macs", "params", "naswot")
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
 
@@ -31,60 +31,97 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Check:
-    """What a self-check found.
+    """What short trainings say of a score.
 
     Attributes:
         num_trained: Networks that were trained.
-        score: Agreement of the run's score.
-        yardsticks: Of depth, MACs and naswot.
-        gain: 95 percent interval of tau of the score minus tau of MACs, on the same resamples.
+        score: Agreement of the score before any training.
+        learned: Agreement of what was foretold of each network from the others alone; None where
+            the score learned nothing.
+        yardsticks: Of depth, MACs, parameters and naswot.
+        gains: 95 percent intervals of tau of the learned score, or else of the score, minus tau of
+            a yardstick, on the same resamples.
     """
 
     num_trained: int
     score: Agreement
+    learned: Agreement | None
     yardsticks: dict[str, Agreement]
-    gain: tuple[float, float]
+    gains: dict[str, tuple[float, float]]
+
+    @property
+    def best(self) -> Agreement:
+        """The agreement of what the search maximised."""
+        return self.learned or self.score
 
     @property
     def verdict(self) -> str:
-        """One sentence in plain words: whether the score is worth more than counting MACs."""
-        macs, score = self.yardsticks["macs"].tau, self.score.tau
-        if not score > macs:
+        """One sentence in plain words: whether the score is worth more than counting or guessing."""
+        score = "the learned score" if self.learned else "the score"
+        rival = max(_COUNTS, key=lambda name: self.yardsticks[name].tau)
+        count, tau = _COUNTS[rival], self.best.tau
+        against = f"(tau {tau:.2f} against {self.yardsticks[rival].tau:.2f})"
+        if not tau > self.yardsticks[rival].tau:
             return (
-                f"on these images the score does not beat MACs (tau {score:.2f} against "
-                f"{macs:.2f}): its winners deserve no more trust than large networks"
+                f"on these images {score} does not beat {count} {against}: its winners deserve "
+                "no more trust than large networks"
             )
-        if not self.gain[0] > 0:
+        if not self.gains[rival][0] > 0:
+            guess = "" if self.best.low > 0 else ", as may be that it beats a random choice"
             return (
-                f"on these images the score ranks better than MACs (tau {score:.2f} against "
-                f"{macs:.2f}), but with {self.num_trained} networks that may be chance"
+                f"on these images {score} ranks better than {count} {against}, but with "
+                f"{self.num_trained} networks that may be chance{guess}"
             )
-        return f"on these images the score beats MACs (tau {score:.2f} against {macs:.2f})"
+        return f"on these images {score} beats {count} {against}"
 
 
-def checked(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> Check | None:
-    """Return what rows of the table ``checks`` say; None for fewer than three that finished."""
+_COUNTS = {"macs": "MACs", "params": "parameters"}
+
+
+def checked(
+    rows: Sequence[Mapping[str, Any]],
+    predictions: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> Check | None:
+    """Return what the short trainings say; None for fewer than three that finished.
+
+    Args:
+        rows: Of the table ``checks``.
+        predictions: Of the table ``predictions``.
+        seed: Of the resamples.
+    """
     rows = [row for row in rows if row["val_accuracy"] is not None]
     if len(rows) < 3:
         return None
-    names = ("score", *YARDSTICKS)
-    columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
+    foretold = {
+        row["architecture"]: row["predicted_accuracy"]
+        for row in predictions
+        if row["kind"] == "left_out" and row["predicted_accuracy"] is not None
+    }
+    columns = {
+        name: np.array([row[name] for row in rows], dtype=np.float64)
+        for name in ("score", *YARDSTICKS)
+    }
+    if all(row["architecture"] in foretold for row in rows):
+        columns["learned"] = np.array([foretold[row["architecture"]] for row in rows])
     accuracy = np.array([row["val_accuracy"] for row in rows])
     rng = random_numbers(seed, Stream.CHECKED_AGAIN)
     drawn = rng.integers(len(rows), size=(_RESAMPLES, len(rows)))
     taus = {
-        name: np.array([_tau(values[chosen], accuracy[chosen]) for chosen in drawn])
+        name: np.array([kendall_tau(values[chosen], accuracy[chosen]) for chosen in drawn])
         for name, values in columns.items()
     }
     found = {
-        name: Agreement(_tau(values, accuracy), *_interval(taus[name]))
+        name: Agreement(kendall_tau(values, accuracy), *_interval(taus[name]))
         for name, values in columns.items()
     }
-    gain = _interval(taus["score"] - taus["macs"])
-    return Check(len(rows), found["score"], {name: found[name] for name in YARDSTICKS}, gain)
+    best = taus.get("learned", taus["score"])
+    gains = {name: _interval(best - taus[name]) for name in _COUNTS}
+    yardsticks = {name: found[name] for name in YARDSTICKS}
+    return Check(len(rows), found["score"], found.get("learned"), yardsticks, gains)
 
 
-def _tau(a: Array, b: Array) -> float:
+def kendall_tau(a: Array, b: Array) -> float:
     """Return Kendall's tau-b; 0 where one side is constant, which ranks nothing."""
     tau = float(stats.kendalltau(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
     return tau if math.isfinite(tau) else 0.0

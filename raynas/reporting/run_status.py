@@ -56,7 +56,7 @@ def _words(store: RunStore, run: dict[str, Any]) -> str:
     if is_differentiable:
         return _search_words(store, settings.differentiable)
     if checked:
-        return f"the self-check has trained {checked} of {settings.check} networks"
+        return f"{checked} of {settings.num_trainings} networks to learn from are trained"
     steps, total = _count(store, "steps", "step"), plan.steps
     if steps:
         return f"pretraining is at step {steps:,}" + (f" of {total:,}" if total else "")

@@ -178,15 +178,17 @@ def gap_lines(store: RunStore) -> list[str]:
 
 
 def check_lines(store: RunStore) -> list[str]:
-    """Return what the self-check found, if there was one."""
-    check = checked(store.rows("checks"))
+    """Return what short trainings say of the score, if there were some."""
+    check = checked(store.rows("checks"), store.rows("predictions"))
     if check is None:
         return []
     beside = ", ".join(f"{name} {_tau(found)}" for name, found in check.yardsticks.items())
-    taus = f"tau of the score {_tau(check.score)}, {beside}"
+    first = f"tau of the score {_tau(check.score)}"
+    if check.learned:
+        first = f"foretold from each other with tau {_tau(check.learned)}; before, {first}"
     return [
-        f"check: {check.num_trained} networks trained briefly; {taus}",
-        f"check: {check.verdict}",
+        f"learning: {check.num_trained} networks trained briefly; {first}, {beside}",
+        f"learning: {check.verdict}",
     ]
 
 

@@ -11,8 +11,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from raynas.settings.scores import IndicatorScore
-
 Array = npt.NDArray[np.float64]
 _TINY = 1e-12
 
@@ -110,7 +108,7 @@ def saliency(layer: Layer) -> Array:
     return roots
 
 
-FORMULAS: dict[IndicatorScore, Callable[[Layer], Array]] = {
+FORMULAS: dict[str, Callable[[Layer], Array]] = {
     "bnnas": bnnas,
     "identity_ratio": identity_ratio,
     "layer_weighted": layer_weighted,
@@ -120,4 +118,4 @@ FORMULAS: dict[IndicatorScore, Callable[[Layer], Array]] = {
     "taylor": taylor,
     "saliency": saliency,
 }
-"""The formula of each sum over layers."""
+"""The formulas that look at one layer at a time."""

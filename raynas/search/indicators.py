@@ -1,4 +1,4 @@
-"""Block and layer indicators, and the scores F0 to F7 made of them.
+"""Block and layer indicators, and the scores made of them: F0 to F7, and balanced_saliency.
 
 Source: BN-NAS (the block indicator), the paper's section 3.3 (the layer indicator),
 ``.docs/pages/method.md`` (formulas and their reasons). Symbols: ``c[l][i]`` is the
@@ -8,15 +8,15 @@ after the layer's identity.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
+from raynas.costs.costs import Rows
 from raynas.errors import StageError
+from raynas.search.experts import Expert, balanced_experts, mixed, single_expert
 from raynas.search.formulas import FORMULAS, Array, Layer
 from raynas.search.path_depth import path_table
-from raynas.settings.scores import IndicatorScore
 from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
@@ -36,12 +36,27 @@ class Indicators:
         taylor: Per layer the candidates' first-order importance, identities included; NaN where
             a candidate was never trained.
         saliency: The same of shifts as well as scales, weighted by their positions.
+        relu_inputs: Per layer the numbers that each candidate rectifies; NaN where nobody counted.
     """
 
     block: tuple[Array, ...]
     layer: Array
     taylor: tuple[Array, ...]
     saliency: tuple[Array, ...]
+    relu_inputs: tuple[Array, ...]
+
+
+def score_experts(
+    indicators: Indicators, space: SearchSpace, settings: SearchSettings
+) -> tuple[Expert, ...]:
+    """Return the readings that a score is mixed of, from which a calibration begins.
+
+    Raises:
+        UserError: As ``score_table``.
+    """
+    if settings.score == "balanced_saliency" and settings.path_bonus == 0:
+        return balanced_experts(indicators.saliency, indicators.relu_inputs, space)
+    return single_expert(score_table(indicators, space, settings))
 
 
 def score_table(
@@ -55,8 +70,23 @@ def score_table(
         UserError: There is a path bonus, and no layer that could be skipped is indicated.
     """
     layer = _clamped(indicators.layer, space)
+    if settings.score == "balanced_saliency":
+        experts = balanced_experts(indicators.saliency, indicators.relu_inputs, space)
+        table = mixed(experts)
+    else:
+        table = _layer_by_layer(indicators, layer, space, settings)
+    if settings.path_bonus == 0:
+        return table
+    paths = path_table(indicators.block, layer, space)  # S'(a) = S(a) + lambda mean log P_l(a)
+    return [row + settings.path_bonus * path for row, path in zip(table, paths, strict=True)]
+
+
+def _layer_by_layer(
+    indicators: Indicators, layer: Array, space: SearchSpace, settings: SearchSettings
+) -> list[Array]:
+    """Return the table of a formula that looks at one layer at a time."""
     weight = _layer_weights(layer, space, settings.layer_weight_sign)
-    formula = FORMULAS[cast("IndicatorScore", settings.score)]
+    formula = FORMULAS[settings.score]
     table = []
     for position, block in enumerate(space.blocks):
         known = np.isfinite(indicators.block[position])
@@ -76,10 +106,7 @@ def score_table(
         with np.errstate(divide="ignore", invalid="ignore"):
             row = formula(read)
         table.append(np.where(np.isfinite(row), row, -np.inf))
-    if settings.path_bonus == 0:
-        return table
-    paths = path_table(indicators.block, layer, space)  # S'(a) = S(a) + lambda mean log P_l(a)
-    return [row + settings.path_bonus * path for row, path in zip(table, paths, strict=True)]
+    return table
 
 
 def _clamped(layer: Array, space: SearchSpace) -> Array:
@@ -122,12 +149,13 @@ class AdditiveScorer:
         return scores
 
 
-def read_indicators(
+def read_indicators(  # noqa: PLR0913 - all that is read
     segments: Sequence[Segment],
     vector: npt.NDArray[np.float32],
     space: SearchSpace,
     taylor: Array,
     saliency: Array,
+    relu_inputs: Rows | None = None,
 ) -> Indicators:
     """Read the indicators off the batch norms: the mean over channels of |gamma|.
 
@@ -137,6 +165,7 @@ def read_indicators(
         space: The space that was pretrained.
         taylor: L x max(sizes), mean first-order importance per update; NaN without one.
         saliency: The same of shifts as well as scales, weighted by their positions.
+        relu_inputs: What candidates rectify, per layer; None: nobody counted.
 
     Raises:
         StageError: An indicator is not finite.
@@ -154,9 +183,11 @@ def read_indicators(
         else:
             block[part.layer][part.candidate] = value
     rows = list(enumerate(space.blocks))
+    counted = relu_inputs or [[np.nan] * each.size for each in space.blocks]
     return Indicators(
         block,
         layer,
         tuple(taylor[i, : each.size].copy() for i, each in rows),
         tuple(saliency[i, : each.size].copy() for i, each in rows),
+        tuple(np.array(row, dtype=np.float64) for row in counted),
     )

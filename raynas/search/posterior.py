@@ -1,13 +1,13 @@
-"""A Bayesian linear model of few, noisy accuracies, averaged over its unknown scales.
+"""A Bayesian linear model of few, noisy accuracies, averaged over what cannot be known beforehand.
 
-Every weight has a prior of its own; what cannot be known beforehand (how much architectures
-differ, how noisy a training is, how far the prior is off, on which scale effects add up) runs
-over a grid, and each point of it counts by its evidence:
+For each expert a grid runs over how much architectures differ (s), on which power of the error
+effects add up, how far the expert is off (d) and how noisy a training is (n); each point of it
+counts by its evidence, and each expert by its share:
 
-    y = offset of its level + s (X w + e),   w ~ N(m, d^2 V),   e ~ N(0, n^2 / weight).
+    y = offset of its level + X w + bias + e,   w ~ N(m, d^2 V),   e ~ N(0, n^2 / weight).
 
-Source: Bayesian linear regression (Bishop 2006, sections 3.3 and 3.4); y is a power of the error
-(Box, Cox 1964), so that accuracies near the ceiling keep their differences.
+Source: Bayesian linear regression (Bishop 2006, sections 3.3 and 3.4), in the form of a Gaussian
+process (Rasmussen, Williams 2006, section 2.2), for observations are fewer than features.
 """
 
 import itertools
@@ -16,133 +16,227 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+from scipy import linalg, special
+
+from raynas.search.accuracy_scales import Targets, on_scales
+from raynas.search.features import Prior
 
 Array = npt.NDArray[np.float64]
 
-_POWERS = (0, -1)  # of the error: its logarithm, and images per mistake
-_SCALES = (0.35, 0.7, 1.4, 2.8, 5.6)  # s, in standard deviations of y
 _DEPARTURES = (0.1, 0.3, 0.6, 1.2)  # d
-_NOISES = (0.05, 0.15, 0.4, 1.0)  # n
-_OFFSET = 100.0  # prior standard deviation of a level's offset: anything goes
-_TINY = 1e-9
-_FLOOR = 1e-3  # an error below this counts as this
+_NOISES = (0.2, 0.5, 1.2, 3.0)  # n; 3: these accuracies are all noise
+_OFFSET = 100.0  # prior deviation of a level's offset: anything goes
+_BIAS = 0.3  # prior deviation of what a bias of short trainings makes out
+_QUANTILES = (np.arange(20) + 0.5) / 20  # of a normal distribution, to mix intervals of
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What is believed of the weights before any evidence (F each)."""
+class Observations:
+    """Accuracies and what is known of how they came about (N each).
 
-    mean: Array
-    spread: Array
+    Attributes:
+        accuracies: In [0, 1].
+        weights: 1 for a whole training, less for a shorter one, whose noise has the variance
+            n^2 / weight. Those of one weight are a level: compared with each other alone.
+        biases: N x B; what shorter trainings may favour, 0 for whole ones.
+    """
+
+    accuracies: Array
+    weights: Array
+    biases: Array
+
+    @property
+    def levels(self) -> Array:
+        """Which observations are of which level (N x R), of the least weight first."""
+        members: Array = (self.weights[:, None] == np.unique(self.weights)).astype(float)
+        return members
 
 
 @dataclass(frozen=True)
-class Observation:
-    """An accuracy in [0, 1] of features x (F); its noise has the variance n^2 / weight."""
+class _Component:
+    """What is believed by one expert, of one departure and one noise.
+
+    Attributes:
+        x: N x F.
+        variance: F; of the weights, before the evidence.
+        prior: F; the mean of the weights, before the evidence.
+        root: N x N, lower triangular; the covariance K of the observations is root root'.
+        solved: N x Q; K^-1 (y - X m).
+        noise: Deviation of a whole training's accuracy, and of what features do not explain.
+        members: N x R.
+    """
 
     x: Array
-    accuracy: float
-    weight: float
+    variance: Array
+    prior: Array
+    root: Array = field(repr=False)
+    solved: Array = field(repr=False)
+    members: Array = field(repr=False)
+    noise: float
+
+    def means(self, shares: Array) -> Array:
+        """Return the mean of the weights over shares of the Q scales (F)."""
+        mean: Array = self.prior * shares.sum() + self.variance * (self.x.T @ self.solved @ shares)
+        return mean
+
+    def spread(self, x: Array, level: int | None = None) -> Array:
+        """Return deviations of X w (M), with the offset of a level if one is named."""
+        crossed = self.x * self.variance @ x.T  # N x M
+        own = (x**2 * self.variance).sum(axis=1)
+        if level is not None:
+            crossed = crossed + _OFFSET**2 * self.members[:, [level]]
+            own = own + _OFFSET**2
+        lost = linalg.solve_triangular(self.root, crossed, lower=True)
+        spread: Array = np.sqrt(np.maximum(own - (lost**2).sum(axis=0), 0))
+        return spread
+
+    def root_of_weights(self) -> Array:
+        """Return a root R of the weights' covariance V - V X' K^-1 X V = R R' (F x F)."""
+        known = linalg.solve_triangular(self.root, self.x * self.variance, lower=True)
+        values, vectors = np.linalg.eigh(np.diag(self.variance) - known.T @ known)
+        root: Array = vectors * np.sqrt(np.maximum(values, 0))
+        return root
+
+    def values(self, x: Array, level: int) -> Array:
+        """Return means of X w and the offset of a level (Q x M)."""
+        crossed = self.x * self.variance @ x.T + _OFFSET**2 * self.members[:, [level]]
+        values: Array = x @ self.prior + self.solved.T @ crossed
+        return values
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A mixture of P x Q normal distributions of the weights.
+    """A mixture of normal distributions of the weights of several experts' features.
 
     Attributes:
-        shares: P x Q, summing to 1.
-        means: P x Q x F.
-        roots: P x F x C; covariance p is the product of root p and its transpose.
+        components: For each expert, those of the grid's departures and noises.
+        shares: For each expert, one of each component and scale (P x Q); 1 in all.
+        targets: The scales.
+        levels: The weight of each level, ascending.
     """
 
-    shares: Array
-    means: Array
-    roots: Array = field(repr=False)
+    components: tuple[tuple[_Component, ...], ...] = field(repr=False)
+    shares: tuple[Array, ...]
+    targets: Targets = field(repr=False)
+    levels: tuple[float, ...]
 
-    @property
-    def mean(self) -> Array:
-        """The mean of the weights (F)."""
-        mean: Array = np.einsum("pq,pqf->f", self.shares, self.means)
+    def weights(self, expert: int) -> Array:
+        """Return the mean of an expert's weights times the belief in it (F)."""
+        pairs = zip(self.components[expert], self.shares[expert], strict=True)
+        mean: Array = np.sum([each.means(shares) for each, shares in pairs], axis=0)
         return mean
 
-    def project(self, x: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation of X w for rows of features (N x F)."""
-        mean = x @ self.mean
-        between = np.einsum("pq,pqn->n", self.shares, (self.means @ x.T - mean) ** 2)
-        rooted = np.einsum("pfg,nf->png", self.roots, x)
-        within = np.einsum("p,png->n", self.shares.sum(axis=1), rooted**2)
-        return mean, np.sqrt(between + within)
+    def moments(self, expert: int) -> tuple[float, Array, Array]:
+        """Return the belief in an expert, and means and deviations of its weights (F each)."""
+        parts, shares = self.components[expert], self.shares[expert]
+        belief = float(shares.sum())
+        mean = self.weights(expert) / belief
+        eye, variance = np.eye(len(mean)), np.zeros(len(mean))
+        for part, share in zip(parts, shares, strict=True):
+            found = part.prior[:, None] + part.variance[:, None] * (part.x.T @ part.solved)
+            variance += (found - mean[:, None]) ** 2 @ share + share.sum() * part.spread(eye) ** 2
+        return belief, mean, np.sqrt(variance / belief)
 
-    def draw(self, rng: np.random.Generator) -> Array:
-        """Return by how much a drawn vector of weights deviates from its normal's mean (F)."""
-        root = self.roots[rng.choice(len(self.roots), p=self.shares.sum(axis=1))]
-        deviation: Array = root @ rng.standard_normal(root.shape[1])
-        return deviation
+    def project(self, xs: Sequence[Array]) -> tuple[Array, Array]:
+        """Return mean and deviation of X w for rows of features (N x F) of each expert."""
+        mean = np.sum([x @ self.weights(at) for at, x in enumerate(xs)], axis=0)
+        variance = np.zeros(len(mean))
+        for x, parts, shares in zip(xs, self.components, self.shares, strict=True):
+            for part, share in zip(parts, shares, strict=True):
+                found = part.prior[:, None] + part.variance[:, None] * (part.x.T @ part.solved)
+                variance += ((x @ found - mean[:, None]) ** 2) @ share
+                variance += share.sum() * part.spread(x) ** 2
+        return mean, np.sqrt(variance)
+
+    def accuracies(self, xs: Sequence[Array], weight: float, shares: Sequence[float]) -> Array:
+        """Return quantiles of the accuracies that trainings would report (N x quantiles).
+
+        Args:
+            xs: Rows of features of each expert.
+            weight: Of the kind of training that is meant; NaN is returned for one never observed.
+            shares: Quantiles, in (0, 1).
+        """
+        if weight not in self.levels:
+            return np.full((len(xs[0]), len(shares)), np.nan)
+        level = self.levels.index(weight)
+        normal = special.ndtri(_QUANTILES)
+        values, weights = [], []
+        for x, parts, share in zip(xs, self.components, self.shares, strict=True):
+            for part, of_scales in zip(parts, share, strict=True):
+                means = part.values(x, level)
+                spread = np.hypot(part.spread(x, level), part.noise / np.sqrt(weight))
+                for q in normal:
+                    values.append(self.targets.accuracies(means + q * spread, level))
+                    weights.append(of_scales)
+        return _quantiles(np.concatenate(values), np.concatenate(weights), shares)
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, Array]:
+        """Return an expert, and by how much drawn weights deviate from their normal's mean (F)."""
+        beliefs = np.concatenate([shares.sum(axis=1) for shares in self.shares])
+        at = int(rng.choice(len(beliefs), p=beliefs / beliefs.sum()))
+        parts = [(e, part) for e, of in enumerate(self.components) for part in of]
+        expert, part = parts[at]
+        return expert, part.root_of_weights() @ rng.standard_normal(len(part.variance))
 
 
-def fit(prior: Prior, observations: Sequence[Observation]) -> Posterior:
-    """Return the posterior of the weights; without evidence it is the prior.
+def fit(experts: Sequence[tuple[float, Array, Prior]], observed: Observations) -> Posterior | None:
+    """Return the posterior, or None where the evidence tells nothing apart.
 
     Observations of one weight share an unknown level: those of an early rung of a schedule are
     compared with each other, never with those of finished trainings.
+
+    Args:
+        experts: For each the share that it is believed before the evidence, the features of what
+            was observed (N x F), and the prior of their weights.
+        observed: The evidence.
     """
-    num_features, count = len(prior.mean), len(observations)
-    x = np.array([o.x for o in observations]).reshape(count, num_features)
-    weight = np.array([o.weight for o in observations])
-    levels = (weight[:, None] == np.unique(weight)).astype(float)  # N x R
-    errors = np.array([1 - o.accuracy for o in observations])
-    y, constant = _targets(errors, levels)  # N x Q, Q
+    levels = observed.levels
+    targets = on_scales(observed.accuracies, levels) if len(levels) else None
+    if targets is None:
+        return None
+    around = _OFFSET**2 * levels @ levels.T + _BIAS**2 * observed.biases @ observed.biases.T
+    components, logs = [], []
+    for share, x, prior in experts:
+        found = [
+            _regress(x, prior, departure, noise, targets.y, around, observed)
+            for departure, noise in itertools.product(_DEPARTURES, _NOISES)
+        ]
+        components.append(tuple(part for part, _ in found))
+        logs.append(np.array([log for _, log in found]) + targets.constants + np.log(share))
+    most = max(float(each.max()) for each in logs)
+    whole = sum(float(np.exp(each - most).sum()) for each in logs)
+    shares = tuple(np.exp(each - most) / whole for each in logs)
+    return Posterior(tuple(components), shares, targets, tuple(np.unique(observed.weights)))
+
+
+def _regress(  # noqa: PLR0913 - a point of the grid, and what it explains
+    x: Array,
+    prior: Prior,
+    departure: float,
+    noise: float,
+    y: Array,
+    around: Array,
+    observed: Observations,
+) -> tuple[_Component, Array]:
+    """Return a component and its log evidence on each scale (Q), up to what all share.
+
+    K = d^2 X V X' + what does not come from the features;   r = y - X m;
+    mean = m + d^2 V X' K^-1 r;   log evidence = -1/2 (r' K^-1 r + log |K|).
+    """
+    variance = (departure * prior.spread) ** 2
+    own = np.diag(noise**2 / observed.weights)
+    root = linalg.cholesky(x * variance @ x.T + around + own, lower=True)
     residual = y - (x @ prior.mean)[:, None]
-    columns = np.hstack([x, levels])
-    logs, means, roots = [], [], []
-    for departure, noise in itertools.product(_DEPARTURES, _NOISES):
-        variance = np.r_[(departure * prior.spread) ** 2, np.full(levels.shape[1], _OFFSET**2)]
-        log, change, root = _regress(columns, residual, variance, noise**2 / weight)
-        logs.append(log + constant)
-        means.append(prior.mean + change[:, :num_features])
-        roots.append(root[:num_features])
-    return Posterior(_softmax(np.array(logs)), np.array(means), np.array(roots))
+    solved = linalg.cho_solve((root, True), residual)
+    log = -0.5 * (residual * solved).sum(axis=0) - np.log(np.diag(root)).sum()
+    return _Component(x, variance, prior.mean, root, solved, observed.levels, noise), log
 
 
-def _regress(
-    columns: Array, residual: Array, variance: Array, noise: Array
-) -> tuple[Array, Array, Array]:
-    """Return log evidence (Q), means (Q x C) and covariance's root (C x C) of a ridge regression.
-
-    A = diag(1/variance) + X' diag(1/noise) X;   mean = A^-1 b,  b = X' diag(1/noise) r;
-    log evidence = -1/2 (r' diag(1/noise) r - b' mean + log|A| + sum log variance + log noise).
-    """
-    weighted = columns / noise[:, None]
-    precision = np.diag(1 / variance) + columns.T @ weighted
-    lower = linalg.cholesky(precision, lower=True)
-    b = weighted.T @ residual  # C x Q
-    mean = linalg.cho_solve((lower, True), b)
-    quadratic = (residual**2 / noise[:, None]).sum(axis=0) - (b * mean).sum(axis=0)
-    volume = 2 * np.log(np.diag(lower)).sum() + np.log(variance).sum() + np.log(noise).sum()
-    root = linalg.solve_triangular(lower, np.eye(len(lower)), lower=True, trans="T")
-    return -0.5 * (quadratic + volume), mean.T, root
-
-
-def _targets(errors: Array, levels: Array) -> tuple[Array, Array]:
-    """Return y / s for each power and scale (N x Q), and the logs of their Jacobians (Q)."""
-    errors = np.maximum(errors, _FLOOR)
-    free = levels.shape[0] - levels.shape[1]  # each level's offset takes a degree of freedom
-    kept = 1 - levels @ (1 / levels.sum(axis=0))  # so a lone observation says nothing at all
-    targets, constants = [], []
-    for power in _POWERS:
-        y = -np.log(errors) if power == 0 else errors**power
-        y = y - levels @ (levels.T @ y / levels.sum(axis=0))
-        spread = float(np.sqrt((y**2).sum() / max(free, 1)))
-        spread = spread if spread > _TINY else 1.0  # all are equal
-        for scale in _SCALES:
-            targets.append(y / (scale * spread))
-            jacobian = (power - 1) * float(kept @ np.log(errors))
-            constants.append(jacobian - free * np.log(scale * spread))
-    return np.array(targets).T, np.array(constants)
-
-
-def _softmax(logs: Array) -> Array:
-    shares = np.exp(logs - logs.max())
-    normalised: Array = shares / shares.sum()
-    return normalised
+def _quantiles(values: Array, weights: Array, shares: Sequence[float]) -> Array:
+    """Return weighted quantiles of the columns of values (K x N): N x quantiles."""
+    order = np.argsort(values, axis=0)
+    summed = np.cumsum(weights[order], axis=0)
+    at = [(summed < share * summed[-1]).sum(axis=0).clip(0, len(values) - 1) for share in shares]
+    ordered = np.take_along_axis(values, order, axis=0)
+    found: Array = np.stack([ordered[row, np.arange(values.shape[1])] for row in at], axis=1)
+    return found

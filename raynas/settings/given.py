@@ -20,7 +20,7 @@ def given(settings: Settings) -> Settings:
         return settings
     return replace(
         settings,
-        check=0,
+        trainings=0,
         pretrain=replace(settings.pretrain, epochs=0.0),
         search=replace(settings.search, strategy="given", objectives="score", path_bonus=0.0),
     )

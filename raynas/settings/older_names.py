@@ -12,6 +12,10 @@ _AUGMENT: Mapping[str, Mapping[str, str]] = {
 """Values of ``images.augment``."""
 
 
+_TRAININGS: Mapping[str, str] = {"check": "trainings", "check-epochs": "training-epochs"}
+"""Names of the self-check, which trained networks without learning from them."""
+
+
 def tree_of_today(tree: dict[str, Any]) -> dict[str, Any]:
     """Return settings of a record or a file, by stage, with the names that they have now."""
     tree = {name: dict(each) if isinstance(each, dict) else each for name, each in tree.items()}
@@ -19,6 +23,10 @@ def tree_of_today(tree: dict[str, Any]) -> dict[str, Any]:
     if search.get("selection") == "pareto" and search.get("objectives", "score") == "score":
         search["objectives"] = "score,macs,params"
     search.pop("selection", None)
+    for old, new in _TRAININGS.items():
+        for before, now in ((old, new), (old.replace("-", "_"), new.replace("-", "_"))):
+            if before in tree:
+                tree.setdefault(now, tree.pop(before))
     if images.get("augment") in _AUGMENT:
         images |= _AUGMENT[images.pop("augment")]
     return tree
@@ -34,6 +42,10 @@ def words_of_today(words: Sequence[str]) -> list[str]:
     waiting = list(words)
     while waiting:
         word = waiting.pop(0)
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").replace("_", "-")
+        if flag.startswith("--") and name in _TRAININGS:
+            word = f"--{_TRAININGS[name]}{equals}{value}"
         if word == "--images.augment" and waiting:
             word = f"{word}={waiting.pop(0)}"
         meant = _AUGMENT.get(word.removeprefix("--images.augment="))
@@ -52,6 +64,8 @@ def named_before(named: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         named: Settings by the names of today.
     """
+    new_to_old = {new: old for old, new in _TRAININGS.items()}
+    named = {new_to_old.get(name, name): value for name, value in named.items()}
     crop, mirror = named["images.crop"], named["images.mirror"]
     for old, meant in _AUGMENT.items():
         if meant == {"crop": crop, "mirror": mirror}:

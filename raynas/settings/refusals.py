@@ -79,10 +79,10 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
 def _refuse_unfit_goals(settings: "Settings") -> None:
     """Refuse several objectives where one is all that can be followed."""
     search, traits = settings.search, settings.search.traits
-    if settings.check and not traits.maximises_score:
+    if settings.trainings and not traits.maximises_score:
         raise UserError(
-            f"--check {settings.check} with --search {search.strategy}: there is no score to "
-            "check; leave one of the two out"
+            f"--trainings {settings.trainings} with --search {search.strategy}: there is no score "
+            "to learn; leave one of the two out"
         )
     if not search.goals:
         return

@@ -1,8 +1,9 @@
 """The scores by which architectures are ranked: their names, what they are, and what they need.
 
 A new score has its name and its line here, and the function that computes it: in
-``raynas.search.formulas`` if it is a sum over layers, in ``raynas.nets.proxies`` if it looks at an
-untrained network. Settings, refusals, the report and comparisons read this list.
+``raynas.search.formulas`` if it is a sum of what each layer says by itself, in
+``raynas.nets.proxies`` if it looks at an untrained network. Settings, refusals, the report and
+comparisons read this list.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ IndicatorScore = Literal[
     "additive",
     "taylor",
     "saliency",
+    "balanced_saliency",
 ]
-"""Names of sums over layers, read off the pretrained batch norms (F0 to F7)."""
+"""Names of sums over layers, read off the pretrained batch norms (F0 to F7, and a mix)."""
 SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"]
 """Names of scores that a trial of its own computes for each architecture."""
 ScoreName = IndicatorScore | SingleScore
@@ -49,6 +51,7 @@ SCORES: dict[ScoreName, Score] = {
     "additive": Score("F5: F0, and layer indicators of identities", layer_indicator="always"),
     "taylor": Score("F6: first-order importance of scales"),
     "saliency": Score("F7: roots of the importance of scales and shifts"),
+    "balanced_saliency": Score("importance and ReLU inputs, as shares of their stage"),
     "accuracy": Score("validation accuracy with the supernet's weights (SPOS)"),
     "random": Score("a random number", needs_supernet=False),
     "naswot": Score("patterns of activations differ between images", needs_supernet=False),

@@ -53,10 +53,12 @@ class Settings:
     """Table of latencies that launch/latency.py has measured, a path or URI."""
     seed: Annotated[int, SEEDS] = 0
     """Seed of everything random."""
-    check: Annotated[int, Interval("[0, inf)")] = 0
-    """Architectures to train briefly, to see how well the score ranks on these images; 0: none."""
-    check_epochs: Annotated[int, Interval("[1, inf)")] = 3
-    """Passes over the training images in each training of the check."""
+    trainings: Annotated[int, Interval("[0, inf)")] | None = None
+    """Networks to train briefly, from which the score learns what counts on these images (--check
+    is another name of it); unset: what half of the retraining would take, 8 to 32, where the score
+    is a sum over layers; 0: none, the score is what the supernet says."""
+    training_epochs: Annotated[int, Interval("[1, inf)")] = 3
+    """Passes over the training images in each of these trainings (or --check-epochs)."""
     recipe: str | None = None
     """How the best networks are trained: a name in launch/recipes/ or a path to a TOML file of
     [retrain] and [images], over what the method says; unset: as the method says."""
@@ -82,6 +84,17 @@ class Settings:
         return Limits(
             self.max_macs, self.max_params, self.max_latency, self.min_macs, self.min_params
         )
+
+    @property
+    def num_trainings(self) -> int:
+        """Networks that are trained briefly before the search: the same cost on any machine."""
+        if self.trainings is not None:
+            return self.trainings
+        traits = self.search.traits
+        if self.search.scores_by_trials or not traits.maximises_score or traits.learns_from_trials:
+            return 0
+        half = self.retrain.top_k * self.retrain.epochs // (2 * self.training_epochs)
+        return min(max(half, _FEWEST_TRAININGS), _MOST_TRAININGS)
 
     @property
     def digest(self) -> str:
@@ -157,6 +170,9 @@ class Settings:
                 value = tuple(value) if isinstance(value, list) else value
             object.__setattr__(settings, item.name, value)
         return settings
+
+
+_FEWEST_TRAININGS, _MOST_TRAININGS = 8, 32  # fewer teach nothing, more hardly more
 
 
 def _default_of(item: "dataclasses.Field[Any]") -> Any:

@@ -134,7 +134,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
         }
     ),
     "epochs": frozenset({"retrain.epochs"}),
-    "check": frozenset({"check-epochs"}),
+    "check": frozenset({"training-epochs"}),
     # which networks are looked at, and how far, not what comes of one
     "choosing": frozenset(
         {
@@ -148,7 +148,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "min-macs",
             "min-params",
             "latency-table",
-            "check",
+            "trainings",
             "search.layer-weight-sign",
             "search.identity-weight",
             "search.path-bonus",

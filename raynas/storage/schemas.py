@@ -112,7 +112,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "layer": (INT, "layer, from 0"),
             "candidate": (INT, "index of the candidate; null: a layer indicator"),
             "operation": (STRING, "name of the candidate"),
-            "kind": (STRING, "block, layer, taylor, saliency, or calibrated"),
+            "kind": (STRING, "block, layer, taylor, saliency, relu_inputs or calibrated"),
             "value": (FLOAT, "the indicator; calibrated: what the search believes at last"),
         },
     ),
@@ -173,7 +173,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     ),
     "checks": table_of(
-        "an architecture that the self-check has trained briefly",
+        "an architecture that was trained briefly, so that the score learns",
         {
             "architecture": (STRING, "a candidate index per layer"),
             "score": (FLOAT, "of the search"),
@@ -204,7 +204,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     ),
     "calibration": table_of(
-        "a weight of the calibrated search after an accuracy has come in",
+        "a weight of what was learned after an accuracy has come in",
         {
             "trial_number": (INT, "accuracies so far"),
             "architecture": (STRING, "whose accuracy came in"),
@@ -213,6 +213,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             "feature": (STRING, "what the weight is of"),
             "mean": (FLOAT, "of the belief"),
             "standard_deviation": (FLOAT, "of the belief"),
+            "belief": (FLOAT, "probability of the reading that the feature is of; null: one"),
+        },
+    ),
+    "predictions": table_of(
+        "an architecture, and what is foretold of a brief training of it",
+        {
+            "architecture": (STRING, "a candidate index per layer"),
+            "kind": (STRING, "left_out: by the other trainings alone; winner: by all of them"),
+            "accuracy": (FLOAT, "what the training came to, in [0, 1]; null: there was none"),
+            "predicted_accuracy": (FLOAT, "in [0, 1], the median"),
+            "predicted_low": (FLOAT, "5th percentile"),
+            "predicted_high": (FLOAT, "95th percentile"),
         },
     ),
     "outcomes": table_of(

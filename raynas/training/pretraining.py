@@ -16,7 +16,7 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 
-from raynas.costs.costs import CostTable
+from raynas.costs.costs import CostTable, Rows
 from raynas.data.batches import part_share
 from raynas.errors import StageError
 from raynas.search.formulas import Array
@@ -76,6 +76,7 @@ class Pretraining:
         num_steps: int,
         num_shards: int,
         costs: CostTable | None = None,
+        relu_inputs: Rows | None = None,
     ) -> None:
         """Start at step 0.
 
@@ -88,6 +89,7 @@ class Pretraining:
             num_steps: Steps in all; the schedule ends there.
             num_shards: Parts of each step's batch.
             costs: What candidates cost on the run's images; macs_bins alone looks at them.
+            relu_inputs: What candidates rectify on them; balanced_saliency alone looks at it.
         """
         self.step = 0
         self.num_steps = num_steps
@@ -99,6 +101,7 @@ class Pretraining:
         self._num_shards = num_shards
         self._shares = [part_share(settings.batch, each, num_shards) for each in range(num_shards)]
         self._sizes = [block.size for block in space.blocks]
+        self._relu_inputs = relu_inputs
         self._paths = step_paths(self._sizes, settings, costs)
         self.updates: npt.NDArray[np.int64] = np.zeros((len(self._sizes), max(self._sizes)), int)
         self._importance = Importance(segments, self.updates.shape)
@@ -222,7 +225,8 @@ class Pretraining:
     def indicators(self) -> Indicators:
         """Read the indicators off the batch norms as they are now."""
         means = self._importance.means(self.updates)
-        return read_indicators(self.segments, self.vector.numpy(), self._space, *means)
+        read = self.segments, self.vector.numpy(), self._space, *means
+        return read_indicators(*read, self._relu_inputs)
 
     def _decay(self, step: int) -> float:
         """Return the share of the peak learning rate at a step."""

@@ -15,7 +15,9 @@ from scipy import stats
 
 from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
+from raynas.nets.relu_inputs import relu_inputs
 from raynas.search.calibration import Calibration
+from raynas.search.experts import Expert, balanced_experts, single_expert
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
@@ -134,9 +136,16 @@ def _standard(table: Array) -> Array:
     return standard
 
 
+def macro_experts() -> tuple[Expert, ...]:
+    """Return the readings of balanced_saliency, of the pretraining of ``SALIENCY``."""
+    space = chain_of(load_space("nas_bench_macro", ROOT / "search_spaces"), "a replay")
+    counted = relu_inputs(space, space.resolution, space.in_channels)
+    return balanced_experts(list(SALIENCY**2), [np.array(row, float) for row in counted], space)
+
+
 def replay(
     table: Replay,
-    indicator: list[Array],
+    indicator: list[Array] | tuple[Expert, ...],
     max_macs: int | None,
     seed: int,
     budgets: Sequence[int],
@@ -144,7 +153,9 @@ def replay(
 ) -> list[End]:
     """Run the calibrated search and return what it has reached at each budget."""
     rng = random_numbers(seed, Stream.BENCH, Use.TRAININGS)
-    calibration = Calibration(indicator, table.costs, Limits(max_macs), table.space, seed)
+    calibration = Calibration(
+        experts_of(indicator), table.costs, Limits(max_macs), table.space, seed
+    )
     tried: list[int] = []
     seen: list[float] = []
     ends: list[End] = []
@@ -162,10 +173,15 @@ def replay(
     return ends
 
 
+def experts_of(indicator: list[Array] | tuple[Expert, ...]) -> tuple[Expert, ...]:
+    """Return the readings of an indicator, which an additive table is by itself."""
+    return indicator if isinstance(indicator, tuple) else single_expert(indicator)
+
+
 def checked(table: Replay, indicator: list[Array], trials: int, seed: int) -> float:
     """Return tau of a calibration that saw trainings from the lowest score to the highest."""
     rng = random_numbers(seed, Stream.BENCH, Use.CHECK)
-    calibration = Calibration(indicator, table.costs, Limits(), table.space, seed)
+    calibration = Calibration(experts_of(indicator), table.costs, Limits(), table.space, seed)
     scores = AdditiveScorer(indicator)(table.architectures)
     pool = rng.choice(len(scores), 1000, replace=False)
     ranked = pool[np.argsort(scores[pool])]

@@ -98,6 +98,7 @@ class TestPretrainingRows:
             np.array([NAN, 0.5]),
             (np.array([0.1, NAN, 0.3]), np.array([0.4, 0.5, 0.6, 0.7])),
             (np.array([NAN, NAN, 8.0]), np.array([NAN, 9.0, NAN, NAN])),
+            (np.array([NAN, 2.0, NAN]), np.full(4, NAN)),
         )
         rows = table_rows.indicator_rows(build_space("RN", identity=True), indicators, step=9)
 

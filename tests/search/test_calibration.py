@@ -14,6 +14,7 @@ from raynas.search import posterior
 from raynas.search.calibration import Calibration
 from raynas.search.constrained_sampling import all_legal
 from raynas.search.exact import best
+from raynas.search.experts import single_expert
 from raynas.search.features import INDICATOR, build_features
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
@@ -39,7 +40,7 @@ def tables(seed: int = 0) -> list[Array]:
 def build_calibration(table: list[Array] | None = None, **given: Any) -> Calibration:
     """Return a calibration on NAS-Bench-Macro's space."""
     parts: dict[str, Any] = {"costs": COSTS, "limits": Limits(), "space": MACRO, "seed": 0}
-    return Calibration(tables() if table is None else table, **(parts | given))
+    return Calibration(single_expert(tables() if table is None else table), **(parts | given))
 
 
 def learn(

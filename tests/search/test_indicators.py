@@ -187,7 +187,7 @@ def test_f6_adds_the_first_order_importance_of_each_candidate_identities_include
     space = build_space("RN", identity=True)
     taylor = (np.array([3.0, 1.0, 2.0]), np.array([0.5, NAN, 0.1, 0.7]))
     block, layer = (np.full(3, NAN), np.full(4, NAN)), np.full(2, NAN)
-    indicators = Indicators(block, layer, taylor, block)
+    indicators = Indicators(block, layer, taylor, block, block)
     table = score_table(indicators, space, SearchSettings(score="taylor"))
 
     assert table[0].tolist() == [3, 1, 2]
@@ -198,7 +198,7 @@ def test_f7_adds_the_root_of_the_saliency_of_each_candidate_identities_included(
     space = build_space("RN", identity=True)
     saliency = (np.array([4.0, 1.0, 9.0]), np.array([0.25, NAN, 0.0, 0.16]))
     block, layer = (np.full(3, NAN), np.full(4, NAN)), np.full(2, NAN)
-    indicators = Indicators(block, layer, block, saliency)
+    indicators = Indicators(block, layer, block, saliency, block)
     table = score_table(indicators, space, SearchSettings(score="saliency"))
 
     assert table[0].tolist() == [2, 1, 3]

@@ -148,7 +148,7 @@ def test_a_weight_of_zero_changes_no_bit_and_needs_no_layer_to_skip(
 def test_a_candidate_without_an_indicator_is_never_taken_whatever_the_bonus() -> None:
     saliency = tuple(np.where(np.arange(len(row)) == 1, NAN, 1.0) for row in BLOCK)
     indicators = Indicators(
-        (BLOCK[0], BLOCK[1] * [1, NAN, 1, 1], *BLOCK[2:]), LAYER, BLOCK, saliency
+        (BLOCK[0], BLOCK[1] * [1, NAN, 1, 1], *BLOCK[2:]), LAYER, BLOCK, saliency, BLOCK
     )
     table = score_table(indicators, SPACE, SearchSettings(path_bonus=100.0))
 
@@ -174,7 +174,7 @@ def test_it_is_refused_where_no_layer_can_be_skipped(layers: str, *, identity: b
 
 
 def test_it_is_refused_where_identities_have_no_indicator() -> None:
-    indicators = Indicators(BLOCK, np.full(4, NAN), BLOCK, BLOCK)
+    indicators = Indicators(BLOCK, np.full(4, NAN), BLOCK, BLOCK, BLOCK)
 
     with pytest.raises(UserError, match=r"--pretrain\.layer-indicator path, or leave it at 0"):
         score_table(indicators, SPACE, SearchSettings(score="bnnas", path_bonus=0.1))

@@ -63,12 +63,13 @@ def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
 
 
 def _check(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
-    if not settings.check:
+    count = settings.num_trainings
+    if not count:
         return stage(0, 0)
-    waves = math.ceil(settings.check / plan.checkers)
-    median, _ = speeds.epochs  # networks from the lowest score to the highest
-    seconds = waves * settings.check_epochs * median + starting_seconds(plan, waves, speeds)
-    return stage(seconds, min(plan.checkers, settings.check) * plan.gpus_per_trial)
+    waves = math.ceil(count / plan.checkers)
+    median, _ = speeds.epochs  # networks of all sizes
+    seconds = waves * settings.training_epochs * median + starting_seconds(plan, waves, speeds)
+    return stage(seconds, min(plan.checkers, count) * plan.gpus_per_trial)
 
 
 def _rivals(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:

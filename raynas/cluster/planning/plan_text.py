@@ -49,7 +49,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "pretrain": _pretrain_words(plan, settings, resources),
         "learns": _trained_words(plan, settings),
         "search": search + _limits_words(settings),
-        "check": _check_words(plan, settings),
+        "learn": _learn_words(plan, settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
         f"{_final_words(plan, settings)}",
@@ -124,12 +124,13 @@ def _limits_words(settings: Settings) -> str:
     return ", " + " and ".join(words) if words else ""
 
 
-def _check_words(plan: Plan, settings: Settings) -> str:
-    if not settings.check:
+def _learn_words(plan: Plan, settings: Settings) -> str:
+    count = settings.num_trainings
+    if not count:
         return ""
-    at_a_time = min(plan.checkers, settings.check)
-    networks = f"{settings.check} networks, from the lowest to the highest score"
-    return f"{networks}, for {settings.check_epochs} epochs, {at_a_time} at a time"
+    chosen = ", from the lowest to the highest score" if settings.search.scores_by_trials else ""
+    epochs, at_a_time = settings.training_epochs, min(plan.checkers, count)
+    return f"from {count} networks{chosen}, trained for {epochs} epochs, {at_a_time} at a time"
 
 
 def _worker_words(plan: Plan) -> str:

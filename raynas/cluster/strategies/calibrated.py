@@ -20,7 +20,9 @@ def search(run: Run, scores: Scores) -> CalibratedSearcher:
     """Return the searcher that begins as the indicator and learns from its trials."""
     table = scores.sums
     plan, settings, store = run.plan, run.settings, run.store
-    calibration = Calibration(table, plan.costs, settings.limits, plan.chain, settings.seed)
+    calibration = Calibration(
+        scores.experts, plan.costs, settings.limits, plan.chain, settings.seed
+    )
     scorer = AdditiveScorer(table)
 
     def record(searcher: CalibratedSearcher) -> None:
@@ -37,7 +39,9 @@ def search(run: Run, scores: Scores) -> CalibratedSearcher:
         state = json.loads(store.read_bytes(SEARCH_STATE))
         searcher.resume(state)
         if _lacks_observations(store, state):
-            fresh = Calibration(table, plan.costs, settings.limits, plan.chain, settings.seed)
+            fresh = Calibration(
+                scores.experts, plan.costs, settings.limits, plan.chain, settings.seed
+            )
             _write_observations(store, fresh, state)
             record(searcher)
     else:
@@ -68,7 +72,7 @@ def _write_observations(store: RunStore, fresh: Calibration, state: dict[str, An
 
 def _learn_from_check(run: Run, calibration: Calibration) -> None:
     """Show a calibration the short trainings of the self-check, if there were any."""
-    short, long = run.settings.check_epochs, run.settings.retrain.epochs
+    short, long = run.settings.training_epochs, run.settings.retrain.epochs
     weight = short / (short + long)  # below 1, and hardly that of a rung
     rows = [row for row in run.store.rows("checks") if row["status"] == "finished"]
     for row in sorted(rows, key=lambda row: str(row["architecture"])):

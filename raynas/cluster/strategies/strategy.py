@@ -13,7 +13,9 @@ from raynas.cluster.run import Run
 from raynas.recording.outcomes import Outcomes
 from raynas.recording.rows import architecture_rows
 from raynas.search.breeding import Child
+from raynas.search.calibration import Calibration
 from raynas.search.evolution import Evolution, Scored
+from raynas.search.experts import Expert
 from raynas.search.formulas import Array
 from raynas.settings.settings import Settings
 from raynas.settings.strategies import StrategyName
@@ -30,10 +32,14 @@ class Scores:
 
     Attributes:
         table: What candidates add to a score, where scores are sums over layers.
+        experts: The readings of the supernet that the table is mixed of, before any training.
+        calibration: What was learned from short trainings, where it is in the table.
         evolution: One that has ended, where trials scored each architecture that it bred.
     """
 
     table: Table | None = None
+    experts: tuple[Expert, ...] = ()
+    calibration: Calibration | None = None
     evolution: Evolution | None = None
 
     @property
@@ -55,6 +61,9 @@ class Winners(Protocol):
 
     def score_of(self, architecture: Architecture) -> float:
         """Return the score of an architecture that was suggested."""
+
+    def winners(self) -> list[Architecture]:
+        """Return those that are worth training and are known so far, best first."""
 
 
 def negligible_forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:

@@ -69,6 +69,10 @@ class CalibratedSearcher(TuneSearcher):
         is_last = len(self.proposed) >= self._top_k or self._ran_out
         return is_last and self._done.issuperset(self.proposed)
 
+    def winners(self) -> list[Architecture]:
+        """Return what was proposed so far."""
+        return list(self.proposed)
+
     def score_of(self, architecture: Architecture) -> float:
         """Return the indicator's score; what was learned since is in the table calibration."""
         return float(self._scorer([architecture])[0])

@@ -164,6 +164,10 @@ class ListSearcher(ConfigSearcher):
         super().__init__([{"architecture": str(each)} for each in scores if each not in set(done)])
         self._scores = dict(scores)
 
+    def winners(self) -> list[Architecture]:
+        """Return all of the architectures."""
+        return list(self._scores)
+
     def score_of(self, architecture: Architecture) -> float:
         """Return the score of one of the architectures."""
         return self._scores[architecture]

@@ -217,18 +217,19 @@ def _isometry(snapshot: RunSnapshot) -> Section | None:
 
 
 def _check(snapshot: RunSnapshot) -> Section | None:
-    check = checked(snapshot.store.rows("checks"))
+    check = checked(snapshot.store.rows("checks"), snapshot.store.rows("predictions"))
     if check is None:
         return None
     lead = (
-        f"{check.num_trained} networks, from the lowest to the highest score, were trained "
-        "briefly. tau is 1 where the score ranks them as training does, 0 where it is a guess."
+        f"{check.num_trained} networks were trained briefly. tau is 1 where a score ranks them as "
+        "training does, 0 where it is a guess; the learned score foretells each network from the "
+        "others alone."
     )
     verdict = _sentence(check.verdict)
     drawn = search_figures.check(snapshot.table("checks"), verdict)
     return Section(
         "check",
-        "Self-check of the score",
+        "What short trainings say of the score",
         lead,
         figures=[drawn],
         tables=[listings.agreements(check)],

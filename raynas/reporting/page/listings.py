@@ -187,7 +187,8 @@ def agreements(check: Check) -> Table:
         Column("tau", falls=True),
         Column("95 % interval", is_text=True),
     ]
-    found: dict[str, Agreement] = {"score": check.score, **check.yardsticks}
+    learned = {"learned score": check.learned} if check.learned else {}
+    found: dict[str, Agreement] = {**learned, "score": check.score, **check.yardsticks}
     rows = [
         [
             Cell(name, name),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raynas.cluster.tune.score_check import brief, check_score, spread
 from rich.console import Console
 from torch import nn
 
@@ -16,7 +17,6 @@ from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
 from raynas.cluster.tune import score_check
-from raynas.cluster.tune.score_check import brief, check_score, spread
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.costs.costs import Limits
 from raynas.errors import StageError

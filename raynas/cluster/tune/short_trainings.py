@@ -1,14 +1,12 @@
-"""The self-check: does the score rank networks on these images as short trainings do?
+"""Short trainings as Tune trials: what networks reach on these images after a few epochs.
 
-Architectures spread evenly over the scores are trained briefly, as Tune trials; no table of true
-accuracies is needed. The test images stay unseen.
+No table of true accuracies is needed, and the test images stay unseen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from ray import tune
 
 from raynas.cluster.planning.node_requirements import on_fit_nodes
@@ -21,9 +19,6 @@ from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.searchers import ListSearcher
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.errors import StageError
-from raynas.search.formulas import Array
-from raynas.search.indicators import AdditiveScorer
-from raynas.seeds import Stream, random_numbers
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
@@ -33,19 +28,17 @@ from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
 
-_POOL = 1000  # architectures among which those of the check are chosen
 
-
-def check_score(run: Run, table: Sequence[Array] | None) -> None:
-    """Train architectures spread over the scores, and record them in the table ``checks``.
+def train_briefly(run: Run, chosen: Mapping[Architecture, float]) -> None:
+    """Train architectures for a few epochs, and record them in the table ``checks``.
 
     Args:
         run: The run; those that it has trained already are not trained again.
-        table: What candidates add to a score; None: the search has scored architectures singly.
+        chosen: The architectures, in the order in which they begin, and their scores.
+
+    Raises:
+        StageError: The trials ended before all of them were trained.
     """
-    if not run.settings.check:
-        return
-    chosen = spread(_scored(run, table), run.settings.check)
     _take_over(run, chosen)
     rows = run.store.rows("checks")
     done = [Architecture.parse(row["architecture"]) for row in rows if row["status"] == "finished"]
@@ -60,17 +53,17 @@ def check_score(run: Run, table: Sequence[Array] | None) -> None:
         size,
         inputs=replace(run.trial_inputs(), settings=replace(settings, retrain=short)),
     )
-    advance = run.stages.stage("check", len(chosen), "networks")
+    advance = run.stages.stage("learn", len(chosen), "networks")
     recorder = CheckRecorder(run, short, chosen, advance)
-    with run.spending("check", run.plan.checkers * size.all_gpus):
+    with run.spending("learn", run.plan.checkers * size.all_gpus):
         run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
     if not searcher.exhausted:
-        raise StageError("check: it ended early; run the same command again to continue")
+        raise StageError("learn: it ended early; run the same command again to continue")
 
 
 def brief(settings: Settings) -> RetrainSettings:
-    """Return how networks of a check are trained; a warm-up takes half of its epochs at most."""
-    retrain, epochs = settings.retrain, settings.check_epochs
+    """Return how networks are trained briefly; a warm-up takes half of its epochs at most."""
+    retrain, epochs = settings.retrain, settings.training_epochs
     rising = min(retrain.warmup_epochs, epochs / 2)
     return replace(retrain, epochs=epochs, warmup_epochs=rising, scheduler="fifo")
 
@@ -84,24 +77,6 @@ def _take_over(run: Run, chosen: Mapping[Architecture, float]) -> None:
         row = known.get(str(architecture))
         if row:
             run.store.append("checks", [row | {"score": score}], part=str(architecture))
-
-
-def _scored(run: Run, table: Sequence[Array] | None) -> dict[Architecture, float]:
-    """Return architectures and scores: uniform draws within the limits, or what was searched."""
-    if table is None:
-        rows = run.store.rows("architectures")
-        return {Architecture.parse(row["architecture"]): row["score"] for row in rows}
-    rng = random_numbers(run.settings.seed, Stream.CHECK)
-    drawn = {each for _ in range(_POOL) if (each := run.plan.sampler.draw(rng)) is not None}
-    pool = sorted(drawn)
-    return dict(zip(pool, map(float, AdditiveScorer(table)(pool)), strict=True))
-
-
-def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architecture, float]:
-    """Return architectures at even ranks from the lowest score to the highest."""
-    ranked = sorted((score, each) for each, score in scores.items() if np.isfinite(score))
-    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
-    return {ranked[place][1]: ranked[place][0] for place in places}
 
 
 def check_trial(

@@ -1,0 +1,127 @@
+"""The stage in which a score learns what counts on these images, from short trainings.
+
+A few networks, chosen so that they tell most, are trained for a few epochs. The search then
+maximises what is believed of all candidates after that, instead of the supernet's word alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from raynas.cluster.run import Run
+from raynas.cluster.strategies.strategy import Scores
+from raynas.cluster.tune.short_trainings import train_briefly
+from raynas.recording.rows import calibrated_rows, prediction_rows
+from raynas.reporting.rank_correlation import kendall_tau
+from raynas.search.calibration import Calibration
+from raynas.search.design import design, design_pool
+from raynas.search.features import build_features
+from raynas.search.formulas import Array
+from raynas.search.indicators import AdditiveScorer
+from raynas.seeds import Stream, random_numbers
+from raynas.spaces.architecture import Architecture
+
+_FEWEST = 4  # trainings that one can be left out of
+
+
+def learn(run: Run, scores: Scores) -> Scores:
+    """Train networks briefly, and return scores that know what came of it.
+
+    Writes the tables ``checks``, ``calibration`` and ``predictions``, and what is believed of
+    candidates into ``indicators``. Where the trainings teach nothing, the scores stay as they are.
+
+    Args:
+        run: The run.
+        scores: What ``score`` returned.
+
+    Raises:
+        StageError: The trainings ended early.
+    """
+    count = run.settings.num_trainings
+    if not count:
+        return scores
+    if scores.table is None:  # trials score each network: there is no table to correct
+        train_briefly(run, spread(_searched(run), count))
+        return scores
+    train_briefly(run, _designed(run, scores, count))
+    if run.settings.search.traits.learns_from_trials:
+        return scores  # the search observes them itself
+    return _learned(run, scores)
+
+
+def _designed(run: Run, scores: Scores, count: int) -> dict[Architecture, float]:
+    """Return the networks that tell most, and their scores before any training."""
+    plan, limits = run.plan, run.settings.limits
+    rng = random_numbers(run.settings.seed, Stream.CHECK)
+    pool = design_pool(scores.sums, plan.chain, plan.sampler, plan.costs, limits, rng)
+    chosen = design(build_features(scores.experts[0], plan.chain), pool, count)
+    return dict(zip(chosen, map(float, AdditiveScorer(scores.sums)(chosen)), strict=True))
+
+
+def _searched(run: Run) -> dict[Architecture, float]:
+    """Return what the search has scored by trials."""
+    rows = run.store.rows("architectures")
+    return {Architecture.parse(row["architecture"]): row["score"] for row in rows}
+
+
+def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architecture, float]:
+    """Return architectures at even ranks from the lowest score to the highest."""
+    ranked = sorted((score, each) for each, score in scores.items() if np.isfinite(score))
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    return {ranked[place][1]: ranked[place][0] for place in places}
+
+
+def _learned(run: Run, scores: Scores) -> Scores:
+    """Return scores that have learned from the table ``checks``."""
+    plan, settings = run.plan, run.settings
+    calibration = Calibration(
+        scores.experts, plan.costs, settings.limits, plan.chain, settings.seed
+    )
+    rows = []
+    for architecture, accuracy in _trained(run):
+        calibration.observe(architecture, accuracy)
+        rows += calibration.rows()
+    if calibration.posterior is None:
+        run.stages.print(f"warning: {_taught_nothing(len(calibration.observed))}")
+        return scores
+    run.store.append("calibration", rows, part="trainings")
+    _, accuracies = calibration.left_out()
+    run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
+    found = _agreement(calibration, accuracies)
+    if found is not None and not found > 0:
+        run.stages.print(
+            f"warning: {len(accuracies)} short trainings contradict each other: left out, each is "
+            f"foretold by the others with tau {found:.2f}; the score stays the supernet's (more "
+            "--trainings, or more --training-epochs)"
+        )
+        return scores
+    table = calibration.table()
+    step = plan.num_steps - 1  # beside the indicators after the last step of pretraining
+    run.store.append("indicators", calibrated_rows(plan.chain, table, step), part="calibrated")
+    return replace(scores, table=table, calibration=calibration)
+
+
+def _trained(run: Run) -> list[tuple[Architecture, float]]:
+    """Return the networks that were trained to their end and their accuracies, in one order."""
+    rows = [row for row in run.store.rows("checks") if row["val_accuracy"] is not None]
+    rows.sort(key=lambda row: str(row["architecture"]))
+    return [(Architecture.parse(row["architecture"]), row["val_accuracy"]) for row in rows]
+
+
+def _taught_nothing(count: int) -> str:
+    if not count:
+        return "no short training ended well; the score stays the supernet's"
+    return (
+        f"{count} short trainings tell no networks apart; the score stays the supernet's (more "
+        "--trainings, or more --training-epochs)"
+    )
+
+
+def _agreement(calibration: Calibration, left_out: Array) -> float | None:
+    """Return Kendall's tau of what was foretold with what came, or None for too few."""
+    accuracies = np.array([accuracy for _, accuracy, _ in calibration.observed])
+    foretold = left_out[:, 1]
+    if len(accuracies) < _FEWEST or not np.isfinite(foretold).all():
+        return None
+    return kendall_tau(foretold, accuracies)
