@@ -34,6 +34,7 @@ Name = Literal[
     "search_epochs",
     "trials",
     "calibration",
+    "predictions",
     "checks",
     "outcomes",
     "rival_epochs",

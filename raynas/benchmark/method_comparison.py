@@ -184,7 +184,7 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
 
 
 def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
-    """Return how well the score ranks networks: all of the truth that have one, or of the short trainings."""
+    """Return how well the score ranks networks: those of the truth, or those trained briefly."""
     if truth is not None:
         scores = recorded_scores(store, settings.search, truth.architectures)
         known = np.isfinite(scores)

@@ -56,7 +56,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """One sentence in plain words: whether the score is worth more than counting or guessing."""
+        """One sentence in plain words: whether the score is worth more than a count or a guess."""
         score = "the learned score" if self.learned else "the score"
         rival = max(_COUNTS, key=lambda name: self.yardsticks[name].tau)
         count, tau = _COUNTS[rival], self.best.tau

@@ -24,7 +24,7 @@ PAGE = "report.html"
 
 
 def print_report(store: RunStore, console: Console) -> None:
-    """Print the outcomes, the search's gap, the self-check, failures, and where it all lies."""
+    """Print the outcomes, the search's gap, what was learned, failures, and where it all lies."""
     outcomes = in_order(store.rows("outcomes"))
     console.print(_outcomes_table(store, outcomes))
     rivals = trained(store.rows("rivals"))

@@ -71,7 +71,7 @@ def test_a_run_from_before_a_setting_was_there_is_a_repetition_of_one_with_its_d
     stores = [build_run(tmp_path / str(seed), TABLE, seed=seed) for seed in (0, 1)]
     (row,) = stores[0].rows("runs")
     older = json.loads(row["settings"])
-    del older["search"]["path_bonus"], older["differentiable"], older["check"]
+    del older["search"]["path_bonus"], older["differentiable"]
     stores[0].append(
         "runs", [row | {"settings": json.dumps(older)}], part=stores[0].parts("runs")[0]
     )

@@ -109,7 +109,7 @@ def test_the_last_step_counts(tmp_path: Path) -> None:
     keys = sampled()
 
     newest = build_run(tmp_path / "newest", build_table(2))
-    settings = SearchSettings()
+    settings = SearchSettings(score="taylor")
     np.testing.assert_array_equal(
         recorded_scores(store, settings, keys), recorded_scores(newest, settings, keys)
     )

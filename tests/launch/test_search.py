@@ -110,7 +110,15 @@ class TestWholeRun:
         run, _ = whole
         for name, schema in SCHEMAS.items():
             # of calibrated and differentiable searches, --check, --rivals and broken images alone
-            others = {"calibration", "checks", "gates", "search_epochs", "rivals", "rival_epochs"}
+            others = {
+                "calibration",
+                "predictions",
+                "checks",
+                "gates",
+                "search_epochs",
+                "rivals",
+                "rival_epochs",
+            }
             if name in others | {"lost_images"}:
                 continue
             table = ds.dataset(run / "tables" / name, format="parquet").to_table()
@@ -150,7 +158,13 @@ class TestWholeRun:
     ) -> None:
         rows = rows_of(whole[0], "indicators")
 
-        assert {row["kind"] for row in rows} == {"block", "layer", "taylor", "saliency"}
+        assert {row["kind"] for row in rows} == {
+            "block",
+            "layer",
+            "taylor",
+            "saliency",
+            "relu_inputs",
+        }
         assert all(math.isfinite(row["value"]) for row in rows)
         assert max(row["step"] for row in rows) == STEPS - 1
 
@@ -455,14 +469,14 @@ REFUSED = {
     "--pretrain.workers 3": "the cluster holds 2 workers",
     "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",
     "--seed -1": "--seed: got -1",
-    "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score saliency: it is read off",
+    "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score balanced_saliency: it is read off",
     "--pretrain.epochs 0 --search.score accuracy": "use one of grad_norm, jacob_cov, naswot",
     "--pretrain.epochs -1": "--pretrain.epochs: got -1",
     "--search exact --search.score accuracy": "--search exact with --search.score accuracy",
     "--search calibrated --search.score random": "or --search evolution",
     "--search exact --max-macs 1k": "--max-macs 1k: the smallest architecture of the space needs",
-    "--check -1": "--check: got -1",
-    "--check 2 --check-epochs 0": "--check-epochs: got 0",
+    "--check -1": "--trainings: got -1",
+    "--trainings 2 --training-epochs 0": "--training-epochs: got 0",
     "--pretrain.batch 1": "--pretrain.batch: got 1",
     "--pretrain.sampling fair": "--pretrain.layer-indicator",
     "--pretrain.cpus-per-worker 0": "--pretrain.cpus-per-worker",

@@ -34,7 +34,7 @@ from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
 
-SETTINGS = Settings(check=1)
+SETTINGS = Settings(trainings=1)
 NET, LOST = "0-1", "1-0"
 HISTORY = [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.75}]
 WEIGHTS = safetensors.torch.save({"a": torch.ones(3), "b": torch.ones(2, 2)}, {"x": "y"})
@@ -149,7 +149,7 @@ def test_losses_of_steps_that_are_lost_are_told_of_a_run_that_had_some(store: Ru
 
     assert "tables/steps is lost" in sentence
     by_gates = replace(SETTINGS.search, strategy="differentiable")
-    assert lost_for_good(store, replace(SETTINGS, check=0, search=by_gates)) == []
+    assert lost_for_good(store, replace(SETTINGS, trainings=0, search=by_gates)) == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_losses_of_steps_that_are_lost_are_told_of_a_run_that_had_some(store: Ru
 def test_what_a_strategy_writes_is_needed_by_its_runs(
     store: RunStore, strategy: str, table: str
 ) -> None:
-    settings = replace(SETTINGS, check=0, search=replace(SETTINGS.search, strategy=strategy))
+    settings = replace(SETTINGS, trainings=0, search=replace(SETTINGS.search, strategy=strategy))
     store.drop(table, lambda _: True)
 
     assert missing(store, settings) == [f"tables/{table}"]

@@ -111,6 +111,7 @@ class TestPretrainingRows:
             *(("taylor", 1, i, (4 + i) / 10) for i in range(4)),
             ("saliency", 0, 2, 8.0),
             ("saliency", 1, 1, 9.0),
+            ("relu_inputs", 0, 1, 2.0),
             ("layer", 1, None, 0.5),
         ]
         assert {row["step"] for row in rows} == {9}

@@ -21,7 +21,7 @@ from raynas.training.scoring import Remembered, Scorer
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
 FACTS = PlanFacts(classes=["a", "b"], train=80, space_digest="a")
-SINGLE = replace(Settings(check=2), search=SearchSettings(score="accuracy"))
+SINGLE = replace(Settings(trainings=2), search=SearchSettings(score="accuracy"))
 
 
 def earlier_run(folder: Path, settings: Settings = SINGLE, params: int = 7) -> RunStore:
@@ -97,7 +97,7 @@ def test_a_run_that_made_choices_on_what_is_kept_for_the_test_now_is_refused(
             {"scores"},
             "search.score-images: recorded 2000, now 9",
         ),
-        (replace(SINGLE, check_epochs=1), {"checks"}, "check-epochs: recorded 3, now 1"),
+        (replace(SINGLE, training_epochs=1), {"checks"}, "training-epochs: recorded 3, now 1"),
     ],
 )
 def test_what_other_settings_decide_is_made_anew_and_the_reason_is_said(

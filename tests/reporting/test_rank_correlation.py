@@ -1,4 +1,4 @@
-"""The self-check's statistics: golden values, verdicts, and what ranks nothing."""
+"""Short trainings' statistics: golden values, verdicts, and what ranks nothing."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ class TestTau:
 
         score = check.score
         assert (score.low, score.tau, score.high) == pytest.approx((1.0, 1.0, 1.0))
-        assert check.gain == (0.0, 0.0)
+        assert check.gains["macs"] == (0.0, 0.0)
 
     @pytest.mark.slow
     def test_an_interval_holds_tau_and_narrows_with_more_networks(self) -> None:
@@ -97,6 +97,46 @@ class TestTau:
         assert checked(spread_rows(0.3, 0.5)) == checked(spread_rows(0.3, 0.5))
 
 
+class TestLearned:
+    def test_what_is_foretold_of_each_network_from_the_others_is_what_must_win(self) -> None:
+        given = spread_rows(5.0, 0.5)
+        rows = [row | {"architecture": f"{at}"} for at, row in enumerate(given)]
+        foretold = [
+            {"architecture": f"{at}", "kind": "left_out", "predicted_accuracy": row["val_accuracy"]}
+            for at, row in enumerate(given)
+        ]
+        check = checked(rows, foretold)
+
+        assert check is not None
+        assert check.learned is not None
+        assert check.learned.tau == pytest.approx(1.0)
+        assert check.best == check.learned != check.score
+        assert check.verdict.startswith("on these images the learned score beats")
+
+    def test_of_counts_the_better_one_is_the_rival(self) -> None:
+        given = [row | {"params": row["val_accuracy"]} for row in spread_rows(0.05, 0.5)]
+
+        assert "does not beat parameters" in found(given).verdict
+
+    @pytest.mark.parametrize("missing", [None, "absent"])
+    def test_a_network_that_nothing_foretells_leaves_the_score_as_it_was(
+        self, missing: str | None
+    ) -> None:
+        given = [row | {"architecture": f"{at}"} for at, row in enumerate(spread_rows(0.1, 0.5))]
+        foretold = [
+            {"architecture": row["architecture"], "kind": "left_out", "predicted_accuracy": 0.5}
+            for row in given
+        ]
+        if missing is None:
+            foretold[3]["predicted_accuracy"] = None
+        else:
+            del foretold[3]
+        check = checked(given, foretold)
+
+        assert check is not None
+        assert check.learned is None
+
+
 class TestWhatCounts:
     @pytest.mark.parametrize("count", [0, 1, 2])
     def test_fewer_than_three_networks_say_nothing(self, count: int) -> None:
@@ -123,7 +163,7 @@ class TestVerdict:
     def test_a_small_lead_of_few_networks_may_be_chance(self) -> None:
         check = found(rows(score=[1, 2, 3, 4, 5], macs=[1, 2, 3, 5, 4]))
 
-        assert check.gain[0] == 0.0
+        assert check.gains["macs"][0] == 0.0
         assert check.verdict == (
             "on these images the score ranks better than MACs (tau 1.00 against 0.80), "
             "but with 5 networks that may be chance"
@@ -132,7 +172,7 @@ class TestVerdict:
     def test_a_large_lead_is_a_win(self) -> None:
         check = found(spread_rows(0.05, 0.5))
 
-        assert check.gain[0] > 0
+        assert check.gains["macs"][0] > 0
         score, macs = check.score.tau, check.yardsticks["macs"].tau
         assert check.verdict == (
             f"on these images the score beats MACs (tau {score:.2f} against {macs:.2f})"

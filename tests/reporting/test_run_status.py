@@ -26,7 +26,7 @@ CHECKED = {"architecture": "1-0", "score": 1.0}
     [
         ({}, "pretraining has not begun"),
         ({"steps": [STEP] * 3}, "pretraining is at step 3 of 200"),
-        ({"steps": [STEP], "checks": [CHECKED]}, "the self-check has trained 1 of 0 networks"),
+        ({"steps": [STEP], "checks": [CHECKED]}, "1 of 8 networks to learn from are trained"),
         ({"checks": [CHECKED], "architectures": [SCORED]}, "the search has scored 1 architectures"),
         (
             {"architectures": [SCORED], "trials": [EPOCH] * 2},

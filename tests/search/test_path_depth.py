@@ -150,7 +150,7 @@ def test_a_candidate_without_an_indicator_is_never_taken_whatever_the_bonus() ->
     indicators = Indicators(
         (BLOCK[0], BLOCK[1] * [1, NAN, 1, 1], *BLOCK[2:]), LAYER, BLOCK, saliency, BLOCK
     )
-    table = score_table(indicators, SPACE, SearchSettings(path_bonus=100.0))
+    table = score_table(indicators, SPACE, SearchSettings(score="saliency", path_bonus=100.0))
 
     assert [row[1] for row in table[:3]] == [-math.inf] * 3
     assert np.isfinite(np.delete(table[1], 1)).all()

@@ -31,7 +31,7 @@ def test_settings_come_back_as_they_were_recorded(
 
 def test_what_an_older_run_did_not_record_has_its_default_and_what_is_gone_is_left_out() -> None:
     tree = json.loads(Settings(search=SearchSettings(generations=7)).to_json())
-    del tree["search"]["path_bonus"], tree["check"], tree["differentiable"]
+    del tree["search"]["path_bonus"], tree["trainings"], tree["differentiable"]
     tree["gone"] = tree["images"]["gone"] = 1
 
     settings = Settings.from_json(json.dumps(tree))

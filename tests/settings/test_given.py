@@ -9,14 +9,14 @@ from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from tests.builders import shipped, shipped_space
 
-NAMED = Settings(architecture=("000000", "1-2-3-0-1-4"), check=3)
+NAMED = Settings(architecture=("000000", "1-2-3-0-1-4"), trainings=3)
 
 
 def test_named_architectures_leave_nothing_to_pretrain_to_check_and_to_search() -> None:
     settings = given(NAMED)
 
     assert settings.pretrain.epochs == 0
-    assert settings.check == 0
+    assert settings.trainings == 0
     assert not settings.search.traits.maximises_score
     assert settings.num_winners == 2
     refuse_unfit(shipped("small_mobile"), settings)

@@ -39,10 +39,11 @@ class TestAugment:
 
     @pytest.mark.parametrize("form", ["--images.augment {}", "--images.augment={}"])
     def test_a_flag_is(self, old: str, form: str) -> None:
-        words = ["--seed", "3", *form.format(old).split(), "--check", "2"]
+        words = ["--seed", "3", *form.format(old).split(), "--check", "2", "--check-epochs=5"]
         found = with_flags(Settings(), words_of_today(words), None)
 
-        assert (found.images, found.seed, found.check) == (MEANT[old], 3, 2)
+        assert (found.images, found.seed) == (MEANT[old], 3)
+        assert (found.trainings, found.training_epochs) == (2, 5)
 
     def test_a_run_keeps_its_unnamed_folder(self, old: str) -> None:
         named = flat(json.loads(Settings(images=MEANT[old]).to_json()))
@@ -61,5 +62,18 @@ def test_a_value_that_never_was_stays_for_the_command_line_to_refuse() -> None:
 
 def test_what_no_older_name_says_is_named_as_today() -> None:
     named = flat(json.loads(Settings(images=ImageSettings(mirror="no")).to_json()))
+    before = named_before(named)
 
-    assert named_before(named) == named
+    assert before.pop("check") == named.pop("trainings")
+    assert before.pop("check-epochs") == named.pop("training-epochs")
+    assert before == named
+
+
+def test_a_check_of_an_older_record_or_file_is_so_many_trainings(tmp_path: Path) -> None:
+    tree = json.loads(Settings(trainings=0).to_json())
+    tree |= {"check": tree.pop("trainings"), "check_epochs": tree.pop("training_epochs")}
+    (tmp_path / "mine.toml").write_text("check = 4\ncheck-epochs = 2\n")
+    read = load_method("mine", tmp_path)
+
+    assert differences(json.dumps(tree), Settings(trainings=0)) == []
+    assert (read.trainings, read.training_epochs) == (4, 2)

@@ -355,7 +355,10 @@ def test_a_differentiable_search_retrains_a_network_a_seed_at_most(
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        ({"check": 3}, r"--check 3 with --search differentiable: there is no score to check"),
+        (
+            {"trainings": 3},
+            r"--trainings 3 with --search differentiable: there is no score to learn",
+        ),
         ({"objectives": "score,macs"}, r"--search differentiable with --objectives score,macs"),
     ],
 )
@@ -367,7 +370,7 @@ def test_what_a_differentiable_search_cannot_do_is_refused(
         Settings(
             pretrain=PretrainSettings(epochs=0),
             search=SearchSettings(strategy="differentiable", objectives=objectives),
-            check=others.get("check", 0),
+            trainings=others.get("trainings"),
         )
 
 
@@ -529,7 +532,7 @@ def test_how_many_score_at_a_time_may_change_when_a_run_goes_on_and_the_check_ma
     recorded = Settings().to_json()
 
     assert differences(recorded, Settings(search=SearchSettings(concurrent=7))) == []
-    assert differences(recorded, Settings(check=5)) == ["check: recorded 0, now 5"]
+    assert differences(recorded, Settings(trainings=5)) == ["trainings: recorded None, now 5"]
     strategy = SearchSettings(strategy="exact")
     assert differences(recorded, Settings(search=strategy)) == [
         "search.strategy: recorded 'evolution', now 'exact'"

@@ -128,7 +128,7 @@ def test_methods_are_those_of_their_page() -> None:
     [
         ("fair_isometry", "qr", "all_bn", "fair_identity", "path", "identity_ratio"),
         ("fair_isometry_block", "qr", "all_bn", "fair", "none", "bnnas"),
-        ("fair_saliency", "qr", "all_bn", "fair_identity", "path", "saliency"),
+        ("fair_saliency", "qr", "all_bn", "fair_identity", "path", "balanced_saliency"),
         ("fair_taylor", "qr", "all_bn", "fair_identity", "path", "taylor"),
         ("bnnas_spos", "gaussian", "last_bn", "uniform", "none", "bnnas"),
         ("bnnas_fairnas", "gaussian", "last_bn", "fair", "none", "bnnas"),

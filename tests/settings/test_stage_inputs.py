@@ -34,7 +34,7 @@ def test_a_setting_that_nobody_has_thought_about_decides_every_part(part: Part) 
         ("pretrain.epochs", {"pretraining", "scores"}),
         ("pretrain.initialisation", {"pretraining", "scores", "checks"}),
         ("search.score-images", {"scores"}),
-        ("check-epochs", {"checks"}),
+        ("training-epochs", {"checks"}),
         ("retrain.epochs", {"trainings"}),
         ("retrain.batch", {"checks", "trainings"}),
         ("retrain.cpus-per-trial", {"checks", "trainings", "searches"}),

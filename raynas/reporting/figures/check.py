@@ -1,4 +1,4 @@
-"""The self-check: scores beside the accuracy of brief trainings."""
+"""Short trainings: scores beside the accuracy of brief trainings."""
 
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""Figures of the search: scores in their order, and what the self-check said of them."""
+"""Figures of the search: scores in their order, and what short trainings said of them."""
 
 import numpy as np
 import pandas as pd

@@ -143,7 +143,7 @@ class TestArithmetic:
         assert more.disk_bytes - found.disk_bytes == 3 * 1000
 
     def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
-        settings = replace(SMALL, check=4, check_epochs=7)
+        settings = replace(SMALL, trainings=4, training_epochs=7)
 
         assert usage(settings).stages["check"].seconds == pytest.approx(2 * 7, abs=4)
         assert "check" not in usage(SMALL).stages
