@@ -96,6 +96,6 @@ def _repeated(space: SearchSpace, rng: np.random.Generator) -> Architecture:
         draw = rng.random()
         for at, (block, skip) in enumerate(zip(blocks, skips, strict=True)):
             kept = [each for each in range(block.size) if each != skip]
-            is_kept = skip is None or at < depth
-            choices.append(kept[int(draw * len(kept))] if is_kept else skip)
+            repeated = kept[int(draw * len(kept))]
+            choices.append(repeated if skip is None or at < depth else skip)
     return Architecture(choices)

@@ -52,9 +52,7 @@ def test_constants_turn_densities_of_values_into_densities_of_accuracies(levels:
     Each level's mean is free, so of n logarithms of it n - 1 count, the mean one's excepted.
     """
     step = 1e-6
-    above, below = (
-        raw(scales(ACCURACIES + way * step, levels), levels) for way in (1, -1)
-    )
+    above, below = (raw(scales(ACCURACIES + way * step, levels), levels) for way in (1, -1))
     slopes = np.log((above - below) / (2 * step))  # N x Q, and dy_i / d accuracy_j is diagonal
     jacobian = slopes.sum(axis=0) - (levels.T @ slopes / levels.sum(axis=0)[:, None]).sum(axis=0)
     found = scales(levels=levels)

@@ -94,7 +94,9 @@ class TestWithoutEvidence:
         mean, _ = calibration.predict(EVERY)
 
         assert stats.spearmanr(mean, scores).statistic > 1 - 1e-9
-        assert stats.spearmanr(AdditiveScorer(calibration.table())(EVERY), mean).statistic > 1 - 1e-9
+        assert (
+            stats.spearmanr(AdditiveScorer(calibration.table())(EVERY), mean).statistic > 1 - 1e-9
+        )
         assert calibration.propose() == best(table, COSTS, LIMITS)[0]
 
     def test_the_table_is_the_experts_mixture_itself(self) -> None:

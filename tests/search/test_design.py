@@ -51,7 +51,9 @@ class TestDesign:
         for _ in range(4):
             left = [at for at in range(len(pool)) if at not in taken]
             gains = [
-                np.linalg.slogdet(x[[*taken, at]] @ x[[*taken, at]].T + 0.09 * np.eye(len(taken) + 1))
+                np.linalg.slogdet(
+                    x[[*taken, at]] @ x[[*taken, at]].T + 0.09 * np.eye(len(taken) + 1)
+                )
                 for at in left
             ]
             taken.append(left[int(np.argmax([gain.logabsdet for gain in gains]))])

@@ -13,9 +13,7 @@ from raynas.spaces.architecture import Architecture
 from tests.builders import build_space
 
 SPACE = build_space("RNNRN", identity=True)
-EVERY = [
-    Architecture(each) for each in itertools.product(*(range(b.size) for b in SPACE.blocks))
-]
+EVERY = [Architecture(each) for each in itertools.product(*(range(b.size) for b in SPACE.blocks))]
 
 
 def build_expert(*, lacks: bool = False) -> Expert:

@@ -126,9 +126,7 @@ def test_the_mean_over_the_grid_is_that_of_the_experts_by_belief() -> None:
     np.testing.assert_allclose(
         mean, sum(b * m * by for (b, m, _), by in zip(moments, (1, 2), strict=True))
     )
-    second = sum(
-        b * by**2 * (s**2 + m**2) for (b, m, s), by in zip(moments, (1, 2), strict=True)
-    )
+    second = sum(b * by**2 * (s**2 + m**2) for (b, m, s), by in zip(moments, (1, 2), strict=True))
     np.testing.assert_allclose(spread**2 + mean**2, second)
 
 

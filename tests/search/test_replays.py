@@ -30,7 +30,9 @@ def taus(
     truth: Replay, seeds: range, budgets: tuple[int, ...], noise: float = 0.003
 ) -> list[float]:
     """Return the mean tau of networks that were not trained."""
-    found: list[float] = means([Study(truth, truth.experts(), noise)], seeds, budgets)[:, 0].tolist()
+    found: list[float] = means([Study(truth, truth.experts(), noise)], seeds, budgets)[
+        :, 0
+    ].tolist()
     return found
 
 

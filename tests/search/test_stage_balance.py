@@ -28,9 +28,7 @@ def sums(table: list[Array]) -> Array:
 
 
 @given(SEEDS, st.sampled_from(sorted(set(STAGES))), st.floats(1e-4, 1e4))
-def test_multiplying_what_a_stage_has_changes_nothing(
-    seed: int, stage: int, factor: float
-) -> None:
+def test_multiplying_what_a_stage_has_changes_nothing(seed: int, stage: int, factor: float) -> None:
     x = amounts(seed)
     other = [row * factor if s == stage else row for row, s in zip(x, STAGES, strict=True)]
 
