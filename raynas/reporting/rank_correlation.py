@@ -102,7 +102,7 @@ def checked(
         name: np.array([row[name] for row in rows], dtype=np.float64)
         for name in ("score", *YARDSTICKS)
     }
-    if all(row["architecture"] in foretold for row in rows):
+    if foretold and all(row["architecture"] in foretold for row in rows):
         columns["learned"] = np.array([foretold[row["architecture"]] for row in rows])
     accuracy = np.array([row["val_accuracy"] for row in rows])
     rng = random_numbers(seed, Stream.CHECKED_AGAIN)
