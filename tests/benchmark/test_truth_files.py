@@ -209,6 +209,8 @@ def test_what_is_in_no_format_is_refused_in_one_sentence(content: bytes, complai
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.csv: cannot be read; check the path"):
-        read_truths(str(tmp_path / "none.csv"))
+def test_a_file_that_is_not_there_or_a_folder_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("none.csv", "folder.csv"):
+        with pytest.raises(UserError, match=rf"{name}: cannot be read; check the path"):
+            read_truths(str(tmp_path / name))
