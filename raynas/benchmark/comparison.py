@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from raynas.benchmark import ranking
 from raynas.benchmark.completed_truth import completed
-from raynas.benchmark.recorded import recorded_scores, recorded_settings
+from raynas.benchmark.recorded import learned, recorded_scores, recorded_settings
 from raynas.benchmark.recorded_spaces import misfit, misfit_error
 from raynas.benchmark.truths.truth import Truth
 from raynas.benchmark.yardsticks import ceilings, yardsticks
@@ -161,7 +161,10 @@ def _ranked(
 ) -> _Ranked:
     run = store.rows("runs")[0]
     settings = recorded_settings(run, formula, bonus)
+    own = formula is None and bonus is None
     score = "calibrated" if settings.traits.learns_from_trials else settings.score_words
+    if own and score != "calibrated" and learned(store):
+        score = f"{score}, learned"
     label = f"{run['method']}, {score}"
     return _Ranked(
         f"{run['run'] or store.name}: {label}, seed {run['seed']}",
@@ -169,7 +172,7 @@ def _ranked(
         _setup(run),
         store.uri,
         not is_sum(settings.score),
-        recorded_scores(store, settings, truth),
+        recorded_scores(store, settings, truth, own),
     )
 
 

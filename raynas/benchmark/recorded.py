@@ -29,8 +29,21 @@ _RELU_INPUTS = "relu_inputs"
 """A kind of indicator that is of the space alone, whatever was pretrained."""
 
 
-def recorded_scores(store: RunStore, settings: SearchSettings, truth: Truth) -> Array:
+def learned(store: RunStore) -> bool:
+    """Return whether a run's score learned from trainings."""
+    return any(row["kind"] == "calibrated" for row in store.rows("indicators"))
+
+
+def recorded_scores(
+    store: RunStore, settings: SearchSettings, truth: Truth, own: bool = True
+) -> Array:
     """Return a score per architecture of a truth; one that is not finite is none.
+
+    Args:
+        store: The run.
+        settings: Of its search, or of another score to take.
+        truth: The architectures.
+        own: Whether what the run learned counts, where it did; otherwise it is as before that.
 
     Raises:
         UserError: No indicators yet, or a truth of another space.
@@ -44,14 +57,14 @@ def recorded_scores(store: RunStore, settings: SearchSettings, truth: Truth) -> 
     if settings.scores_by_trials:
         scored = {row["architecture"]: row["score"] for row in store.rows("architectures")}
         return np.array([scored.get(str(each)) for each in architectures], dtype=np.float64)
-    indicators = [row for row in store.rows("indicators") if row["kind"] != _RELU_INPUTS]
+    indicators = store.rows("indicators")
     space = known_space(store)
-    if not indicators or space is None:
+    if space is None or all(row["kind"] == _RELU_INPUTS for row in indicators):
         raise UserError(
             f"run folder {store.uri}: no rows in table indicators yet; pretraining writes them"
         )
     refuse_misfit(truth, space, f"run folder {store.uri}")
-    if settings.traits.learns_from_trials:
+    if settings.traits.learns_from_trials or (own and learned(store)):
         table = _calibrated_table(indicators, space)
     else:
         table = score_table(recorded_indicators(indicators, space), space, settings)
