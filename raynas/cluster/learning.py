@@ -80,7 +80,7 @@ def _learned(run: Run, scores: Scores) -> Scores:
     )
     rows = []
     for architecture, accuracy in _trained(run):
-        calibration.observe(architecture, accuracy)
+        calibration.observe(architecture, accuracy, settings.short_weight)
         rows += calibration.rows()
     if calibration.posterior is None:
         run.stages.print(f"warning: {_taught_nothing(len(calibration.observed))}")

@@ -97,6 +97,14 @@ class Settings:
         half = self.retrain.top_k * self.retrain.epochs // (2 * self.training_epochs)
         return min(max(half, _FEWEST_TRAININGS), _MOST_TRAININGS)
 
+    @property
+    def short_weight(self) -> float:
+        """How much a short training counts beside a whole one: below 1, and hardly that of a rung.
+
+        The noise of an accuracy has a variance in inverse proportion.
+        """
+        return self.training_epochs / (self.training_epochs + self.retrain.epochs)
+
     def winner_distance(self, num_layers: int) -> int:
         """Return in how many layers networks that are retrained differ at least.
 
