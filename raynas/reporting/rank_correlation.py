@@ -65,8 +65,8 @@ class Check:
         if small:
             return (
                 "after so few epochs small networks are ahead on these images "
-                f"(tau of {count} {self.yardsticks[rival].tau:.2f}); what size alone explains is not "
-                "learned, but longer trainings (--training-epochs) would say more"
+                f"(tau of {count} {self.yardsticks[rival].tau:.2f}); what size alone explains is "
+                "not learned, but longer trainings (--training-epochs) would say more"
             )
         if not tau > self.yardsticks[rival].tau:
             return (

@@ -34,7 +34,7 @@ TINY = tuple(
         "--retrain.checkpoint-seconds 0 --trainings 0"
     )
 )
-LEARNING = (*TINY, "--trainings", "6", "--training-epochs", "2")
+LEARNING = (*TINY, "--trainings", "4", "--training-epochs", "1")
 # of a probe that nobody made
 SPEEDS = Speeds(
     start=2.0,

@@ -110,11 +110,10 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            # of calibrated and differentiable searches, --check, --rivals and broken images alone
+            # of what trainings taught, differentiable searches, --rivals and broken images alone
             others = {
                 "calibration",
                 "predictions",
-                "checks",
                 "gates",
                 "search_epochs",
                 "rivals",
