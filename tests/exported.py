@@ -16,11 +16,14 @@ from torch import nn
 
 from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
+from raynas.nets.operations import Identity, MBConv
+from raynas.nets.stems_heads import ConvStem, PooledHead
 from raynas.nets.subnet import subnet
 from raynas.recording.outcomes import Outcomes, TrialEnd
 from raynas.recording.rows import run_row
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
@@ -40,6 +43,24 @@ SHIPPED = {
     "darts_cells_imagenet": "DARTS_V2",
 }
 """An architecture of each kind of shipped space with identity, identities among its layers."""
+
+_LITE = tuple(
+    MBConv(kernel, expansion, "relu6", "same", 1e-3) for kernel in (3, 5) for expansion in (1, 4)
+)
+LITE = SearchSpace(
+    name="lite",
+    stem=ConvStem(8, 2, "relu6", "same", 1e-3),
+    blocks=(
+        ChoiceBlock(_LITE, 8, 6, 1),
+        ChoiceBlock(_LITE, 6, 10, 2),
+        ChoiceBlock((*_LITE, Identity()), 10, 10, 1),
+        ChoiceBlock(_LITE, 10, 12, 2),
+    ),
+    head=PooledHead(16, "relu6", epsilon=1e-3),
+    resolution=33,
+    num_classes=3,
+)
+"""Padding, batch norms and activations as those of EfficientNet-Lite, at odd sides, too."""
 
 
 @cache

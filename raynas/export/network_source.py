@@ -1,8 +1,9 @@
 """A network as Python source: plain torch, to be read, without raynas.
 
-torch's own layers are written as the calls that make them, containers as nested calls, and any
-other module as a small class whose ``forward`` is read off (``forward_source``). The names of
-parameters stay as they are, so that the network's weights fit.
+torch's own layers are written as the calls that make them, containers as nested calls, raynas'
+convolution that pads by its input's size as its class stands, and any other module as a small class
+whose ``forward`` is read off (``forward_source``). The names of parameters stay as they are, so
+that the network's weights fit.
 """
 
 import ast
@@ -15,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from raynas.export.forward_source import SourceError, forward_source
+from raynas.nets.padding import SameConv2d
 
 _SQUARE = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding"})
 _WIDTH = 72  # characters of a call on one line
@@ -93,14 +95,15 @@ class _Classes:
         if kind is nn.ModuleList:
             return _call("nn.ModuleList", [_listed(map(self.expression, children.values()))])
         if is_torch and not children:
-            return _constructor(module)
+            return _constructor(module, f"nn.{kind.__name__}")
+        if kind is SameConv2d:
+            text = inspect.getsource(kind).removeprefix(f"class {kind.__name__}").rstrip()
+            return _constructor(module, self._name(kind.__name__, text))
         parts = {key: self.expression(child) for key, child in children.items()}
-        return _call(self._name(module, children), _arguments(parts))
+        return _call(self._name(kind.__name__, _class_body(module, children)), _arguments(parts))
 
-    def _name(self, module: nn.Module, children: dict[str, nn.Module]) -> str:
-        """Return the name of the class of a module, which is written if it is new."""
-        kind = type(module).__name__
-        text = _class_body(module, children)
+    def _name(self, kind: str, text: str) -> str:
+        """Return the name of a class by what stands behind ``class Kind``; it is kept if new."""
         if (kind, text) not in self._names:
             taken = {*self._names.values(), *self._reserved}
             numbers = (f"{kind}{number}" for number in range(2, len(taken) + 3))
@@ -143,16 +146,15 @@ def _own_tensors(module: nn.Module) -> list[str]:
     return lines
 
 
-def _constructor(module: nn.Module) -> str:
-    """Return the call that makes a layer of torch, read off its repr, without what is usual."""
-    name = type(module).__name__
+def _constructor(module: nn.Module, name: str) -> str:
+    """Return the call that makes a layer as torch prints it, without what is usual."""
     try:
         call = ast.parse(repr(module), mode="eval").body
         assert isinstance(call, ast.Call)
         values = [_literal(argument) for argument in call.args]
         named = {str(pair.arg): _literal(pair.value) for pair in call.keywords}
     except (SyntaxError, ValueError, AssertionError) as error:
-        raise SourceError(f"torch does not tell how nn.{name} was made ({module!r})") from error
+        raise SourceError(f"torch does not tell how {name} was made ({module!r})") from error
     usual = inspect.signature(type(module)).parameters
     named = _untold(module, list(usual.values())[len(values) :]) | named
     shown = [repr(value) for value in values]
@@ -160,7 +162,7 @@ def _constructor(module: nn.Module) -> str:
         simple = _side(value) if key in _SQUARE else value
         if key not in usual or usual[key].default != simple:
             shown.append(f"{key}={simple!r}")
-    return f"nn.{name}({', '.join(shown)})"
+    return f"{name}({', '.join(shown)})"
 
 
 def _untold(module: nn.Module, parameters: Iterable[inspect.Parameter]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from raynas.nets.padding import SameConv2d, padded
 from raynas.nets.torch_internals import (
     NO_CEILING,
     compute_dtype,
@@ -132,8 +133,9 @@ class FusedConvNorm(nn.Module):
         if self.norm.track_running_stats or not self.norm.training:
             y: torch.Tensor = self.norm(self.conv(x))
             return y if self.activation is None else self.activation(y)
+        learned = self.norm.weight, self.norm.bias
         fused: torch.Tensor = _ConvNorm.apply(
-            x, self.conv.weight, self.norm.weight, self.norm.bias, self._constants
+            padded(self.conv, x), self.conv.weight, *learned, self._constants
         )
         return fused
 
@@ -173,7 +175,8 @@ def _fused(modules: Sequence[nn.Module], recompute: bool) -> Iterator[nn.Module]
 def _fit(conv: nn.Module | None, norm: nn.Module | None) -> bool:
     """Return whether the fused step computes what the two modules compute."""
     return (
-        type(conv) is nn.Conv2d
+        isinstance(conv, nn.Conv2d)
+        and type(conv) in {nn.Conv2d, SameConv2d}
         and type(norm) is nn.BatchNorm2d
         and norm.affine
         and conv.bias is None

@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from raynas.nets.fused_conv_bn import FusedConvNorm
+from raynas.nets.padding import padded
 from raynas.nets.supernet import Supernet
 from raynas.spaces.architecture import Architecture
 
@@ -162,7 +163,7 @@ def measure(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: torch.Tensor) -> InnerProd
 
     The batch norm is taken with the statistics of the batch, and without its shift beta.
     """
-    x = x.double()
+    x = padded(conv, x).double()
     weights = conv.weight.double().flatten(1).unflatten(0, (conv.groups, -1))  # G x K / G x d
     y = functional.conv2d(
         x, conv.weight.double(), None, conv.stride, conv.padding, conv.dilation, conv.groups

@@ -5,13 +5,15 @@ NAS-Bench-Macro. In every module the batch norm registered last is the one of th
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import nn
 
+from raynas.nets.padding import Padding, SameConv2d
 from raynas.spaces.chain import IDENTITY
+from raynas.spaces.digest import ADDED_LATER
 
 Activation = Literal["relu", "relu6"]
 
@@ -21,14 +23,26 @@ def activation_layer(activation: Activation) -> nn.Module:
     return nn.ReLU6(inplace=True) if activation == "relu6" else nn.ReLU(inplace=True)
 
 
-def conv(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
-    """Return a dense convolution without bias that keeps ceil(size / stride) pixels."""
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+def conv(  # noqa: PLR0913 - what a convolution is
+    in_channels: int,
+    out_channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    padding: Padding = "symmetric",
+    groups: int = 1,
+) -> nn.Conv2d:
+    """Return a convolution without bias that keeps ceil(size / stride) pixels; odd kernels."""
+    if padding == "same" and kernel > 1 and stride > 1:  # else both paddings are one
+        return SameConv2d(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
+    half = kernel // 2
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, half, groups=groups, bias=False)
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def depthwise(
+    channels: int, kernel: int, stride: int = 1, padding: Padding = "symmetric"
+) -> nn.Conv2d:
     """Return a depthwise convolution without bias that keeps ceil(size / stride) pixels."""
-    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+    return conv(channels, channels, kernel, stride, padding, groups=channels)
 
 
 class Residual(nn.Module):
@@ -63,12 +77,22 @@ class Identity:
 class MBConv:
     """MobileNetV2's inverted residual: expand, depthwise, project.
 
-    The expansion is on the *input* width. The residual is added iff the shapes are equal.
+    The expansion is on the *input* width; an expansion of 1 has no expanding convolution. The
+    residual is added iff the shapes are equal.
+
+    Attributes:
+        kernel: Height and width of the depthwise convolution, odd.
+        expansion: By which the width inside is larger than the input's.
+        activation: After all convolutions but the last.
+        padding: Symmetric, or as TensorFlow's 'same' does.
+        epsilon: Of the batch norms.
     """
 
     kernel: int
     expansion: int
     activation: Activation = "relu6"
+    padding: Padding = field(default="symmetric", metadata=ADDED_LATER)
+    epsilon: float = field(default=1e-5, metadata=ADDED_LATER)
 
     @property
     def name(self) -> str:
@@ -76,19 +100,23 @@ class MBConv:
         return f"k{self.kernel}e{self.expansion}"
 
     def build(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-        """Return eight modules in order: 0 pw, 1 BN, 2 act, 3 dw, 4 BN, 5 act, 6 pw, 7 BN."""
+        """Return eight modules in order: 0 pw, 1 BN, 2 act, 3 dw, 4 BN, 5 act, 6 pw, 7 BN.
+
+        Those of an expansion of 1 are the last five.
+        """
         width = in_channels * self.expansion
+        expand = (conv(in_channels, width), *self._norm(width)) if self.expansion > 1 else ()
         branch = nn.Sequential(
-            conv(in_channels, width),
-            nn.BatchNorm2d(width),
-            activation_layer(self.activation),
-            depthwise(width, self.kernel, stride),
-            nn.BatchNorm2d(width),
-            activation_layer(self.activation),
+            *expand,
+            depthwise(width, self.kernel, stride, self.padding),
+            *self._norm(width),
             conv(width, out_channels),
-            nn.BatchNorm2d(out_channels),
+            nn.BatchNorm2d(out_channels, self.epsilon),
         )
         return Residual(branch) if (in_channels, stride) == (out_channels, 1) else branch
+
+    def _norm(self, channels: int) -> tuple[nn.Module, nn.Module]:
+        return nn.BatchNorm2d(channels, self.epsilon), activation_layer(self.activation)
 
 
 @dataclass(frozen=True)

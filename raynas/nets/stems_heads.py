@@ -4,12 +4,14 @@ Sources: MobileNetV2 as in BN-NAS, ShuffleNetV2 as in SPOS, NAS-Bench-Macro,
 DARTS.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from raynas.nets.operations import Activation, activation_layer, conv, depthwise
+from raynas.nets.padding import Padding
+from raynas.spaces.digest import ADDED_LATER
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,14 @@ class ConvStem:
     out_channels: int
     stride: int
     activation: Activation = "relu"
+    padding: Padding = field(default="symmetric", metadata=ADDED_LATER)
+    epsilon: float = field(default=1e-5, metadata=ADDED_LATER)
 
     def build(self, in_channels: int) -> nn.Module:
         """Return the stem for images of that many channels."""
         return nn.Sequential(
-            conv(in_channels, self.out_channels, 3, self.stride),
-            nn.BatchNorm2d(self.out_channels),
+            conv(in_channels, self.out_channels, 3, self.stride, self.padding),
+            nn.BatchNorm2d(self.out_channels, self.epsilon),
             activation_layer(self.activation),
         )
 
@@ -106,17 +110,21 @@ class MobileStem:
 
 @dataclass(frozen=True)
 class PooledHead:
-    """A 1x1 convolution, batch norm, activation, global average pooling and a classifier."""
+    """A 1x1 convolution, batch norm, activation, global average pooling and a classifier.
+
+    Nothing in it pads.
+    """
 
     width: int
     activation: Activation = "relu"
     bias: bool = True
+    epsilon: float = field(default=1e-5, metadata=ADDED_LATER)
 
     def build(self, in_channels: int, num_classes: int) -> nn.Module:
         """Return the head; its dropout does nothing until retraining sets its probability."""
         return nn.Sequential(
             conv(in_channels, self.width),
-            nn.BatchNorm2d(self.width),
+            nn.BatchNorm2d(self.width, self.epsilon),
             activation_layer(self.activation),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),

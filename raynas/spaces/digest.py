@@ -15,6 +15,11 @@ from typing import Any
 from raynas.errors import UserError
 from raynas.spaces.protocol import Space
 
+ADDED_LATER = {"added_later": True}
+"""Metadata of a field that an operation got after spaces with it were recorded.
+
+Where it has its default the operation is what it was, and so is the digest of its space.
+"""
 _NAMES = {"name", "genotypes", "published"}
 _FREE = {"resolution", "in_channels", "num_classes"} | _NAMES  # of no network
 _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -80,7 +85,10 @@ def _held(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - a kind of value each
     if isinstance(value, type) or hasattr(value, "__qualname__"):  # a class, a function
         return {}
     if dataclasses.is_dataclass(value):
-        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        held = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        later = [item for item in dataclasses.fields(value) if "added_later" in item.metadata]
+        usual = {item.name for item in later if held[item.name] == item.default}
+        return {name: each for name, each in held.items() if name not in usual}
     if isinstance(value, tuple):  # with names
         return dict(value._asdict()) if hasattr(value, "_asdict") else {"items": tuple(value)}
     return dict(vars(value)) if hasattr(value, "__dict__") else {}

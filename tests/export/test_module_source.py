@@ -22,7 +22,7 @@ from raynas.export.parts import parts_of
 from raynas.spaces.chain import SearchSpace
 from tests.builders import ROOT, shipped, shipped_space
 from tests.data.samples import picture
-from tests.exported import SHIPPED, as_file, crops, photographs, trained_network
+from tests.exported import LITE, SHIPPED, as_file, crops, photographs, trained_network
 
 CONSTANTS = {
     "CLASSES": ("a", 'b "quoted"', "c\\d"),
@@ -81,6 +81,16 @@ def test_networks_of_every_shipped_space_compute_the_same_to_the_bit(name: str) 
 
     assert largest_difference(source, weights, crops(8, 32), logits) == 0.0
     assert logits.std() > 0.5  # or nothing was compared
+
+
+@pytest.mark.parametrize("side", [32, 35])
+def test_padding_by_the_size_of_the_input_is_exported_as_one_class(side: int) -> None:
+    source, weights, logits = exported(LITE, "0-3-4-1", side)
+
+    assert largest_difference(source, weights, crops(8, side), logits) == 0.0
+    assert source.count("class SameConv2d(nn.Conv2d):") == 1
+    assert source.count("SameConv2d(") == 4  # and in the stem and two layers of stride 2
+    assert "eps=0.001" in source
 
 
 def test_other_weights_are_noticed(small: tuple[str, bytes, torch.Tensor]) -> None:

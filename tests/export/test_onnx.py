@@ -14,7 +14,7 @@ from raynas.export.onnx import (
     onnx_bytes,
 )
 from tests.builders import shipped
-from tests.exported import SHIPPED, crops, trained_network
+from tests.exported import LITE, SHIPPED, crops, trained_network
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,15 @@ def test_networks_of_shipped_spaces_compute_the_same_within_1e_4(name: str) -> N
 
     assert largest_onnx_difference(onnx_bytes(network, crops(8, 32)), crops(8, 32), logits) <= 1e-4
     assert logits.std() > 0.5  # or nothing was compared
+
+
+def test_padding_by_the_size_of_the_input_computes_the_same_within_1e_4() -> None:
+    images = crops(8, 35)  # halved: 35 and then 18
+    network = trained_network(LITE, LITE.parse("0-3-4-1"), images, 10)
+    with torch.no_grad():
+        logits = network(images)
+
+    assert largest_onnx_difference(onnx_bytes(network, images), images, logits) <= 1e-4
 
 
 def test_any_number_of_images_can_be_given_at_a_time(tiny: tuple[nn.Module, bytes]) -> None:

@@ -47,11 +47,13 @@ def test_square_orthogonal_filters_of_white_images_are_exactly_what_is_expected(
     assert (found.filters, found.fan_in, found.gamma) == (6, 6, 2.0)
 
 
-@pytest.mark.parametrize("layer", [conv(6, 5, 3, 2), conv(6, 8), depthwise(6, 3, 2)])
+@pytest.mark.parametrize(
+    "layer", [conv(6, 5, 3, 2), conv(6, 8), depthwise(6, 3, 2), depthwise(6, 5, 2, "same")]
+)
 def test_the_observed_is_the_inner_product_of_what_the_two_modules_compute(
     layer: nn.Conv2d,
 ) -> None:
-    x = build_images(8, 6, 7).double()
+    x = build_images(8, 6, 6).double()
     norm = nn.BatchNorm2d(layer.out_channels).double()
     nn.init.uniform_(norm.weight, 0.5, 2, generator=build_generator(1))
     y = norm(layer.double()(x))

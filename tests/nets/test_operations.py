@@ -24,6 +24,7 @@ OPERATIONS: list[Operation] = [
     MBConv(3, 1),
     MBConv(5, 3, "relu"),
     MBConv(7, 6),
+    MBConv(5, 2, padding="same"),
     Downsample(),
     Shuffle(3),
     Shuffle(5),
@@ -63,6 +64,7 @@ def test_operations_have_names_of_their_own() -> None:
         "k3e1",
         "k5e3",
         "k7e6",
+        "k5e2",
         "downsample",
         "shuffle3",
         "shuffle5",
@@ -94,6 +96,21 @@ def test_an_mbconv_is_eight_parts_and_expands_its_input_width() -> None:
     ]
     assert shapes(module) == [(12, 4, 1, 1), (12, 1, 5, 5), (10, 12, 1, 1)]
     assert not any(part.bias is not None for part in module if isinstance(part, nn.Conv2d))
+
+
+def test_an_mbconv_of_expansion_one_has_no_expanding_convolution() -> None:
+    """As MobileNetV2's first block."""
+    module = MBConv(5, 1).build(4, 10, 2)
+    assert isinstance(module, nn.Sequential)
+
+    assert [type(part) for part in module] == [
+        nn.Conv2d,
+        nn.BatchNorm2d,
+        nn.ReLU6,
+        nn.Conv2d,
+        nn.BatchNorm2d,
+    ]
+    assert shapes(module) == [(4, 1, 5, 5), (10, 4, 1, 1)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
-from raynas.spaces.chain import SearchSpace
+from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.spaces.digest import (
     _is_own,
     _module_of,
@@ -20,7 +20,7 @@ from raynas.spaces.digest import (
 )
 from raynas.spaces.loading import SPACES, load_space
 from raynas.spaces.protocol import Space
-from tests.builders import build_space, run_python, shipped_cells
+from tests.builders import build_space, run_python, shipped, shipped_cells
 
 SPACE = build_space("RNN")
 FILE = '''
@@ -93,6 +93,33 @@ def test_another_name_task_or_published_genotype_makes_no_other_space() -> None:
     assert space_digest(task) == space_digest(SPACE)
     assert space_digest(replace(cells, genotypes=())) == space_digest(cells)
     assert space_digest(replace(cells, operations=cells.operations[::-1])) != space_digest(cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"),
+    [
+        ("darts_cells", "ff911fdd8046"),
+        ("mobilenet_v2", "531bde4883f0"),
+        ("mobilenet_v2_bnnas", "8e9ec5e9679e"),
+        ("nas_bench_macro", "a17b27995abe"),
+        ("shufflenet_v2", "c15543245863"),
+        ("small_mobile", "9c83ea2fed87"),
+    ],
+)
+def test_fields_that_operations_got_later_make_no_other_space_by_default(
+    name: str, recorded: str
+) -> None:
+    assert space_digest(shipped(name)) == recorded
+
+
+@pytest.mark.parametrize("change", [{"padding": "same"}, {"epsilon": 1e-3}])
+def test_fields_that_operations_got_later_count_where_they_differ(change: dict[str, Any]) -> None:
+    block = ChoiceBlock((MBConv(3, 2, **change),), 4, 4, 1)
+    usual = ChoiceBlock((MBConv(3, 2),), 4, 4, 1)
+
+    assert space_digest(replace(SPACE, blocks=(block,))) != space_digest(
+        replace(SPACE, blocks=(usual,))
+    )
 
 
 def test_a_run_of_an_older_raynas_has_recorded_no_space_and_goes_on() -> None:

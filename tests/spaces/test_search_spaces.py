@@ -1,6 +1,7 @@
 """What every file of ``search_spaces`` keeps; a new file is tested by existing."""
 
 import ast
+import math
 import pickle
 import re
 from pathlib import Path
@@ -59,10 +60,12 @@ def test_a_space_is_named_like_its_file(name: str) -> None:
 
 @every_space
 def test_the_file_states_the_size_of_its_space(name: str) -> None:
-    """For example 6^20: choices, layers."""
-    (base, exponent), *_ = re.findall(r"(\d+)\^(\d+)", docstring(name))
+    """For example 6^20: choices, layers; or a product of such powers."""
+    stated = re.search(r"\d+\^\d+( x \d+\^\d+)*", docstring(name))
+    assert stated is not None
+    powers = [map(int, power.split("^")) for power in stated[0].split(" x ")]
 
-    assert int(base) ** int(exponent) == shipped(name).size
+    assert math.prod(base**exponent for base, exponent in powers) == shipped(name).size
 
 
 @every_space
