@@ -17,7 +17,7 @@ object of all rows. It measures and asserts nothing.
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,17 @@ import torch
 import tyro
 
 from raynas.benchmark.log_ranks import log_ranks
+from raynas.benchmark.ranking import tau
 from raynas.benchmark.yardsticks import trivial_scores
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
-from raynas.nets.initialisation import Initialisation
 from raynas.nets.proxies import PROXIES
 from raynas.settings.images import ImageSettings
 from raynas.settings.settings import Settings
 from raynas.training.scoring import ProxyScore
 from tests.bench.agreement import HEADER, Measured, line
 from tests.bench.known_truths import DATA, Known, load_known
-from tests.bench.supernet_scores import method_settings, pretrained, recorded, summed, told
+from tests.bench.supernet_scores import Weights, method_settings, pretrained, recorded, summed, told
 
 _AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability")
 
@@ -60,7 +60,7 @@ class Command:
     """Repetitions."""
     first_seed: int = 0
     """Seed of the first repetition."""
-    initialisations: tuple[Initialisation, ...] = ("qr",)
+    initialisations: tuple[Weights, ...] = ("qr",)
     """Kinds of weights."""
     scores: tuple[str, ...] = tuple(PROXIES)
     """Scores of untrained networks."""
@@ -119,7 +119,16 @@ def main() -> None:
     print(HEADER)
     for row in rows:
         print(line(row))
-    print(json.dumps({"command": vars(command), "rows": rows}).replace("NaN", "null"))
+    print(json.dumps({"command": vars(command), "rows": rounded(rows)}).replace("NaN", "null"))
+
+
+def rounded(value: Any) -> Any:
+    """Return numbers with four digits behind the point."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def images_of(command: Command, known: Known, seed: int) -> Dataset:
@@ -128,8 +137,8 @@ def images_of(command: Command, known: Known, seed: int) -> Dataset:
     return load_dataset(command.data, images, seed, known.space.resolution)
 
 
-def add_untrained(  # noqa: PLR0913 - what one repetition is made of
-    table: Table, command: Command, few: Known, dataset: Dataset, kind: Initialisation, seed: int
+def add_untrained(
+    table: Table, command: Command, few: Known, dataset: Dataset, kind: Weights, seed: int
 ) -> None:
     """Score untrained networks by each score, and AZ-NAS' three and MACs by ranks."""
     if not command.scores:
@@ -168,9 +177,9 @@ def add_supernet(
 ) -> None:
     """Pretrain, and score by every sum over layers and by accuracy."""
     supernet = pretrained(settings, parts[0].space, dataset, command.steps)
-    print(told(supernet), flush=True)
     label = f"{settings.method}, {settings.pretrain.initialisation}"
-    add_sums(table, supernet.sums(), label, parts, supernet.seconds)
+    taus = add_sums(table, supernet.sums(), label, parts, supernet.seconds)
+    print(told(supernet), json.dumps(rounded(taus)), flush=True)
     if command.accuracies:
         few = parts[0].sample(command.accuracies)
         values, seconds = supernet.accuracies(few.truth.architectures, dataset)
@@ -183,12 +192,15 @@ def add_sums(
     label: str,
     parts: Iterable[Known],
     seconds: float | None = None,
-) -> None:
-    """Score the networks by every table; its time is that of the pretraining."""
+) -> dict[str, float]:
+    """Score the networks by every table, in the time of the pretraining; return tau of each."""
+    taus = {}
     for name, sums in tables:
         for part in parts:
             values = part.truth.merged(summed(sums, part.truth.architectures))
             table.add(f"{name} of {label}", part, values, seconds)
+            taus[name] = tau(values, part.truth.accuracy)  # of the last part, all networks
+    return taus
 
 
 if __name__ == "__main__":

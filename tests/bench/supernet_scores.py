@@ -4,14 +4,13 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from raynas.benchmark.recorded import recorded_indicators, recorded_settings
 from raynas.benchmark.recorded_spaces import known_space
 from raynas.data.dataset import Dataset
-from raynas.nets.initialisation import Initialisation
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.methods import load_method
@@ -27,6 +26,8 @@ from raynas.training.pretraining import Pretraining
 from raynas.training.scoring import SubnetAccuracy
 from raynas.training.trained_networks import searched_space
 from tests.bench.known_truths import ROOT
+
+Weights = Literal["qr", "shift", "gaussian", "spos"]
 
 
 class Supernet(NamedTuple):
@@ -77,12 +78,12 @@ def pretrained(settings: Settings, space: Space, dataset: Dataset, steps: int) -
     return Supernet(chain, settings, state, time.perf_counter() - started, losses)
 
 
-def method_settings(method: str, seed: int, initialisation: Initialisation | None) -> Settings:
+def method_settings(method: str, seed: int, weights: Weights | None) -> Settings:
     """Return a method's settings with a seed, and with other weights if some are given."""
     settings = replace(load_method(method, ROOT / "launch" / "settings"), seed=seed)
-    if initialisation is None:
+    if weights is None:
         return settings
-    return replace(settings, pretrain=replace(settings.pretrain, initialisation=initialisation))
+    return replace(settings, pretrain=replace(settings.pretrain, initialisation=weights))
 
 
 def sums(
@@ -108,7 +109,7 @@ def recorded(folder: str) -> Iterator[tuple[IndicatorScore, list[Array]]]:
 
 def summed(table: list[Array], architectures: Iterable[Architecture]) -> Array:
     """Return the sums of a table over the choices of architectures."""
-    return cast("Array", AdditiveScorer(table)(list(architectures)))
+    return AdditiveScorer(table)(list(architectures))
 
 
 def told(supernet: Supernet) -> str:
