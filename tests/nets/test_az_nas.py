@@ -110,11 +110,15 @@ def test_trainability_is_that_of_the_largest_singular_values_of_blocks_but_for_t
 def test_trainability_gives_the_positions_that_a_stride_merges_channels_of_their_own(
     side: int,
 ) -> None:
-    """A strided convolution of one pixel reads the first of four positions: the others give 0."""
-    network = chain(mixing(np.eye(3)), mixing(np.eye(3), stride=2))
+    """A mean over squares of 2 x 2, or what is left of them at the rim, sends back v / count."""
+    network = chain(mixing(np.eye(3)), nn.AvgPool2d(2, ceil_mode=True))
     halved = math.ceil(side / 2)
     drawn = signs(1, 4, 3, halved, halved)
-    largest = np.linalg.svd(drawn.T @ drawn / len(drawn), compute_uv=False).max()
+    is_whole = np.arange(2 * halved) < side
+    places = np.outer(is_whole, is_whole).reshape(halved, 2, halved, 2).swapaxes(1, 2)
+    shares = places.reshape(-1, 4) / places.sum(axis=(2, 3)).reshape(-1, 1)  # positions x 4
+    back = np.einsum("pc,pk->pck", drawn, np.tile(shares, (4, 1))).reshape(len(drawn), 12)
+    largest = np.linalg.svd(back.T @ drawn / len(drawn), compute_uv=False).max()
 
     found = az_trainability(network, images(side=side), LABELS)
     assert found == pytest.approx(score_of(largest))
