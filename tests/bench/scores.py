@@ -61,13 +61,13 @@ class Command:
     first_seed: int = 0
     """Seed of the first repetition."""
     initialisations: tuple[Weights, ...] = ("qr",)
-    """Kinds of weights."""
+    """Kinds of weights, also of the supernets, whatever their methods have."""
     scores: tuple[str, ...] = tuple(PROXIES)
     """Scores of untrained networks."""
     supernets: tuple[str, ...] = ()
     """Methods that are pretrained here."""
     steps: int = 296
-    """Steps of each pretraining."""
+    """Steps of each pretraining, of as many paths as its method takes."""
     accuracies: int = 0
     """Networks that each supernet evaluates."""
     runs: tuple[str, ...] = ()

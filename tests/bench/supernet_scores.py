@@ -93,7 +93,9 @@ def sums(
     for name in INDICATOR_SCORES:
         if has_layer or SCORES[name].layer_indicator == "never":
             wanted = replace(search, score=name, strategy="evolution")
-            yield name, score_table(indicators, space, wanted)
+            table = score_table(indicators, space, wanted)
+            if all(np.isfinite(row).any() for row in table):  # or it was not recorded
+                yield name, table
 
 
 def recorded(folder: str) -> Iterator[tuple[IndicatorScore, list[Array]]]:
