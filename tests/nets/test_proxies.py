@@ -190,7 +190,7 @@ def test_scores_by_the_loss_sum_over_convolutions_and_linear_layers_alone() -> N
         snip: sum(float((p.detach() * p.grad).abs().sum()) for p in weights if p.grad is not None),
     }
 
-    assert len(weights) == 9  # of the stem, twice three of a block, and two of the head
+    assert len(weights) == 8  # of the stem, two and three of blocks, and two of the head
     for score, wanted in value.items():
         assert score(small_network(), images, LABELS) == pytest.approx(wanted, rel=1e-4)
 
