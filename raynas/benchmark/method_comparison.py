@@ -185,7 +185,7 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
 
 def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
     """Return how well the score ranks networks: all of the truth that have one, or the check's."""
-    if truth is not None:
+    if truth is not None and not settings.search.traits.is_differentiable:
         scores = recorded_scores(store, settings.search, truth)
         known = np.isfinite(scores)
         seen = truth.only(known) if known.any() else None

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from raynas.benchmark import ranking
 from raynas.benchmark.comparison import Comparison, Row
+from raynas.benchmark.truths.truth import Truth
 from raynas.benchmark.yardsticks import trivial_scores
 from raynas.terminal.json_text import json_text
 from raynas.terminal.text_tables import Column, TextTable
@@ -23,11 +24,12 @@ _AT_LARGE = {
 }
 _TITLES = {"depth": "depth", "macs": "MACs quarter"}
 LEGEND = """\
-tau is Kendall's tau-b, rho Spearman's; tau in depth and in MACs is the mean within equal depth and
-within quarters by MACs. nDCG is of the first tenth by score: 1 is the true order. A regret is how
-many points of accuracy the first choice lies below the best.
-[95 % intervals]: of 200 draws of random positive scores (0 for what skips a layer), or of the mean
-over runs when runs are drawn again (bootstrap)."""
+tau is Kendall's tau-b, rho Spearman's; tau in depth and tau in MACs are means
+within equal depth and within quarters by MACs. nDCG is that of the first tenth
+by score; 1 is the true order. A regret is how many points of accuracy the first
+choice lies below the best.
+[95 % intervals]: of 200 draws of random positive scores (0 for what skips a
+layer), or of the mean over runs when runs are drawn again (bootstrap)."""
 
 
 def labels(comparisons: Sequence[Comparison]) -> list[str]:
@@ -48,15 +50,12 @@ def notes(comparison: Comparison) -> list[str]:
     times = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     found = [f"{networks:,} networks from {keys:,} architectures; trainings of each: {times}"]
     found += [*truth.notes, *comparison.notes]
-    again = int((truth.trainings >= 2).sum())
-    if again < networks:
-        named = "no network was" if not again else f"{again} were"
-        found.append(f"noise ceiling: {named} trained more than once" + _too_few(again))
+    found += _ceiling_note(truth)
     if comparison.left_out:
         found.append(f"left out: {comparison.left_out:,} architectures without a score in some run")
     unknown = [name for name, values in trivial_scores(truth).items() if values is None]
     if unknown:
-        found.append(f"no yardstick, since nobody tells it of all networks: {', '.join(unknown)}")
+        found.append(f"no yardstick, since not known of all networks: {', '.join(unknown)}")
     if visited:
         found.append(
             "biased sample: these are architectures that a search visited, the only ones with a "
@@ -65,8 +64,17 @@ def notes(comparison: Comparison) -> list[str]:
     return found
 
 
-def _too_few(again: int) -> str:
-    return f", wanted {ranking.FEWEST}" if again < ranking.FEWEST else ""
+def _ceiling_note(truth: Truth) -> list[str]:
+    """Return why there is no noise ceiling, or of which networks it is; nothing for all."""
+    again = int((truth.trainings >= 2).sum())
+    if again == len(truth.trainings):
+        return []
+    if not again:
+        return ["no noise ceiling: every network was trained once"]
+    if again < ranking.FEWEST:
+        few = f"{again} of its networks were trained more than once, wanted {ranking.FEWEST}"
+        return [f"no noise ceiling: {few}"]
+    return [f"noise ceiling: of the {again:,} networks that were trained more than once"]
 
 
 def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> None:
@@ -89,11 +97,12 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
 
 def _at_large(named: Sequence[tuple[str, Comparison]]) -> TextTable:
     """Return the table of all truths, the name of each above its rows."""
-    cells = []
+    cells: list[list[str]] = []
     for label, comparison in named:
         if len(named) > 1:
-            cells.append([label, *[""] * len(_AT_LARGE)])
-        cells += [_cells(row, _AT_LARGE, "{: .3f}", intervals=True) for row in comparison.rows]
+            above = [[""]] if cells else []
+            cells += [[*first, *[""] * len(_AT_LARGE)] for first in (*above, [label])]
+        cells += [_cells(row, _AT_LARGE, is_first=True) for row in comparison.rows]
     return TextTable(_columns("rank agreement", _AT_LARGE), cells)
 
 
@@ -125,7 +134,7 @@ def best_choices(comparison: Comparison) -> ranking.Measures:
 
 def _table(title: str, rows: Sequence[Row], columns: dict[str, str], label: str) -> TextTable:
     """Return a table of measures of one truth."""
-    cells = [_cells(row, columns, "{: .2f}") for row in rows]
+    cells = [_cells(row, columns) for row in rows]
     return TextTable(_columns(title, columns), cells, label)
 
 
@@ -134,20 +143,21 @@ def _columns(title: str, columns: dict[str, str]) -> list[Column]:
     return [Column(title, folds=True), *headings]
 
 
-def _cells(row: Row, columns: dict[str, str], form: str, *, intervals: bool = False) -> list[str]:
-    """Return a row of a table, with an interval beside its first number."""
-    cells = [_cell(row.estimate, key, form) for key in columns]
-    low, high = row.estimate.low, row.estimate.high
-    first = next(iter(columns), "")
-    if intervals and low is not None and high is not None and math.isfinite(low[first]):
-        cells[0] += f" [{low[first]:.2f}, {high[first]:.2f}]"
+def _cells(row: Row, columns: dict[str, str], *, is_first: bool = False) -> list[str]:
+    """Return a row of a table; in the first one an interval stands beside the first number."""
+    cells = [_cell(row.estimate, key, 2) for key in columns]
+    first, low, high = next(iter(columns), ""), row.estimate.low, row.estimate.high
+    if is_first:
+        cells[0] = _cell(row.estimate, first, 3)
+        if low is not None and high is not None and math.isfinite(low[first]):
+            cells[0] += f" [{low[first]:.2f}, {high[first]:.2f}]"
     return [row.name, *cells]
 
 
-def _cell(estimate: ranking.Estimate, key: str, form: str) -> str:
+def _cell(estimate: ranking.Estimate, key: str, digits: int) -> str:
     """Return a number; a dash where there is none."""
     value = estimate.mean.get(key, math.nan)
-    return form.format(value) if math.isfinite(value) else " -"
+    return f"{value: .{digits}f}" if math.isfinite(value) else " -"
 
 
 def to_json(comparisons: Sequence[Comparison], figure: str) -> str:

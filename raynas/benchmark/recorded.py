@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from raynas.benchmark.recorded_spaces import known_space, refuse_misfit
 from raynas.benchmark.truths.truth import Truth
@@ -68,9 +69,10 @@ def _calibrated_table(rows: Iterable[Row], space: SearchSpace) -> list[Array]:
 
 def recorded_relu_inputs(store: RunStore, truth: Truth) -> Array | None:
     """Return the ReLU inputs of each network of a truth; None: the run has not recorded them."""
-    space = known_space(store)
-    rows = [row for row in store.rows("indicators") if row["kind"] == _RELU_INPUTS]
-    if space is None or not rows:
+    recorded = store.table("indicators", ["layer", "candidate", "kind", "value"])
+    rows = recorded.filter(pc.field("kind") == _RELU_INPUTS).to_pylist()
+    space = known_space(store) if rows else None
+    if space is None:
         return None
     table = [np.full(block.size, np.nan) for block in space.blocks]
     for row in rows:

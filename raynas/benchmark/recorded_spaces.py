@@ -42,8 +42,15 @@ class Recorded:
 
 def known_space(store: RunStore) -> SearchSpace | None:
     """Return a run's space as its tables tell it; None: they do not, or it is one of cells."""
-    rows = [row for table in _NAMING for row in store.rows(table)]
+    rows = [row for table in _NAMING for row in _named(store, table)]
     return recorded_space(store.rows("runs")[0]["space"], rows) if rows else None
+
+
+def _named(store: RunStore, table: str) -> list[Row]:
+    """Return each candidate that a table names once, however many steps it has."""
+    columns = ["layer", "candidate", "operation"]
+    rows: list[Row] = store.table(table, columns).group_by(columns).aggregate([]).to_pylist()
+    return rows
 
 
 def recorded_space(name: str, rows: Iterable[Row]) -> SearchSpace:

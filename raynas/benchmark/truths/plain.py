@@ -6,7 +6,6 @@ and ``params``, of the network. Others, such as ``seed``, are not read.
 """
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +36,7 @@ def read_plain(content: bytes, where: str) -> Truth:
         UserError: It is of another form.
     """
     table, notes = _longest(_table(content, where), where)
-    architectures = _architectures(table, where)
+    architectures, more = _architectures(table, where)
     index: dict[Architecture, int] = {}
     network = np.array([index.setdefault(each, len(index)) for each in architectures])
     percent = in_percent(_numbers(table, "accuracy", where).tolist(), where)
@@ -51,7 +50,7 @@ def read_plain(content: bytes, where: str) -> Truth:
         repeats=padded(trainings),
         macs=_costs(table, "macs", first, where),
         params=_costs(table, "params", first, where),
-        notes=notes,
+        notes=(*notes, *more),
     )
 
 
@@ -98,9 +97,10 @@ def _longest(table: pa.Table, where: str) -> tuple[pa.Table, tuple[str, ...]]:
     return table.filter(pa.array(kept)), (note,)
 
 
-def _architectures(table: pa.Table, where: str) -> Sequence[Architecture]:
+def _architectures(table: pa.Table, where: str) -> tuple[list[Architecture], tuple[str, ...]]:
+    """Return the architecture of each row, and a note if some are genotypes."""
     texts = table["architecture"].to_pylist()
-    found = []
+    found, genotypes = [], 0
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise UserError(
@@ -108,11 +108,14 @@ def _architectures(table: pa.Table, where: str) -> Sequence[Architecture]:
                 "such as 3-0-5"
             )
         try:
-            found.append(architecture_of(text) or parse_key(text))
+            of_cells = architecture_of(text)
+            genotypes += of_cells is not None
+            found.append(of_cells or parse_key(text))
         except UserError as error:
             raise UserError(f"truth file {where}: row {row}: {error}") from error
     refuse_lengths(found, where)
-    return found
+    note = f"{genotypes:,} rows are genotypes, read as those of DARTS' operations"
+    return found, (note,) if genotypes else ()
 
 
 def _numbers(table: pa.Table, name: str, where: str) -> Array:

@@ -6,7 +6,7 @@ from raynas.benchmark.truths.accel_nasbench import read_accel
 from raynas.benchmark.truths.nas_bench_macro import read_macro
 from raynas.benchmark.truths.plain import PARQUET, read_plain
 from raynas.benchmark.truths.truth import Truth
-from raynas.errors import UserError
+from raynas.errors import StageError, UserError
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown, split
 
@@ -23,7 +23,7 @@ def read_truths(file: str) -> Truth:
     folder, name = split(file)
     try:
         content = RunStore(folder).read_bytes(name)
-    except OSError as error:
+    except (OSError, StageError) as error:
         raise UserError(f"truth file {shown(file)}: cannot be read; check the path") from error
     return parse_truths(content, shown(file))
 

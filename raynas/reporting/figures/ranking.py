@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from raynas.reporting.plot_style import BLUE
 
 Array = npt.NDArray[np.float64]
-_TICKS = (10, 30, 50, 60, 70, 80, 85, 90, 92, 93, 94, 95, 96, 97, 98, 99)  # percent
+_TICKS = (10, 20, 30, 40, 50, 55, 60, 65, 70, 80, 85, 90, 92, 93, 94, 95, 96, 97, 98, 99)  # percent
 
 
 def draw_scores(
