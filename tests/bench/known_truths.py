@@ -22,6 +22,7 @@ DATA = ROOT.parent / "shared" / "data"
 NAMED = {
     "macro": ("nas_bench_macro", DATA / "nas_bench_macro" / "development.json"),
     "accel": ("mnasnet", DATA / "accel_nasbench" / "development.json"),
+    "own": ("small_mobile", ROOT / "tests" / "truths" / "small_mobile_cifar10.parquet"),
 }
 """Name to a space and a file; any other name is a file itself."""
 
@@ -47,7 +48,7 @@ def load_known(name: str, space: str | None = None) -> Known:
     """Return a truth and its space.
 
     Args:
-        name: ``macro``, ``accel``, or a file that ``analysis/ranking.py --truth`` reads.
+        name: ``macro``, ``accel``, ``own``, or a file that ``analysis/ranking.py --truth`` reads.
         space: Of a file.
     """
     named, file = NAMED.get(name, (space, Path(name)))

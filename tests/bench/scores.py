@@ -45,7 +45,7 @@ class Command:
     """Hold every score against a truth."""
 
     truth: str
-    """macro, accel, or a file that analysis/ranking.py --truth reads."""
+    """macro, accel, own, or a file that analysis/ranking.py --truth reads."""
     space: str | None = None
     """The space of a file."""
     data: str = str(DATA / "cifar10")
