@@ -116,7 +116,8 @@ def _details(comparison: Comparison, label: str) -> Iterator[TextTable]:
     }
     for group, members in ranking.parts(comparison.truth).items():
         columns = {f"tau_{group}_{k}": f"{k} (n={len(v)})" for k, v in members.items()}
-        yield _table(f"tau within {_TITLES[group]}", rows, columns, label)
+        if columns:
+            yield _table(f"tau within {_TITLES[group]}", rows, columns, label)
     for measure, title, chosen in (
         ("accuracy", "first choice, true %", [best, *choosing]),
         ("regret", "regret, points", choosing),

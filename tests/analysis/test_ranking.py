@@ -269,6 +269,15 @@ def test_a_bad_truth_file_is_one_sentence_and_exit_code_2(
     assert not run.list_files("figures")
 
 
+def test_a_truth_without_parts_of_ten_networks_has_no_table_of_parts(
+    run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = write_truth(tmp_path, build_truth(KEYS[:12], TABLE))
+    assert ranking.main([run.uri, "--truth", few]) == 0
+
+    assert "tau within" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("limits", ["40X", "", "40M,,50M", "-1M"])
 def test_what_is_no_limit_is_refused(
     limits: str, run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]

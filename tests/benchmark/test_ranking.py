@@ -232,6 +232,16 @@ class TestNdcg:
         wanted = ndcg_score([gains], [scores], k=math.ceil(len(scores) / 10))
         assert ranking.ndcg(scores, accuracy) == pytest.approx(wanted, abs=1e-9)
 
+    def test_places_are_discounted_as_published(self) -> None:
+        accuracy = np.array([90.0, 89.0, 88.0, *np.linspace(60, 70, 27)])
+        scores = np.array([1.0, 3.0, 2.0, *np.linspace(-9, -1, 27)])
+        low = np.quantile(accuracy, 0.2)
+        gains = 2 ** (20 * (accuracy[:3] - low) / (90 - low)) - 1
+
+        discounts = [1, 1 / np.log2(3), 1 / 2]
+        wanted = (gains[[1, 2, 0]] @ discounts) / (gains @ discounts)
+        assert ranking.ndcg(scores, accuracy) == pytest.approx(wanted)
+
     def test_the_first_tenth_counts_alone(self) -> None:
         accuracy = np.arange(50.0, 70.0)
         scores = np.where(accuracy >= 68, accuracy, -accuracy)
