@@ -470,7 +470,7 @@ REFUSED = {
     "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",
     "--seed -1": "--seed: got -1",
     "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score balanced_saliency: it is read",
-    "--pretrain.epochs 0 --search.score accuracy": "use one of grad_norm, jacob_cov, naswot",
+    "--pretrain.epochs 0 --search.score accuracy": "use one of az_expressivity, az_progressivity",
     "--pretrain.epochs -1": "--pretrain.epochs: got -1",
     "--search exact --search.score accuracy": "--search exact with --search.score accuracy",
     "--search calibrated --search.score random": "or --search evolution",
