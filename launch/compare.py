@@ -29,8 +29,9 @@ from rich.console import Console
 from launch import search
 from raynas.benchmark.method_comparison import Row, rival_rows, run_row
 from raynas.benchmark.paper_tables import notes, paper_tables
-from raynas.benchmark.recorded import refuse_misfit
-from raynas.benchmark.truth import Truth, read_content, read_truth
+from raynas.benchmark.recorded_spaces import refuse_misfit
+from raynas.benchmark.truths.reading import read_truths
+from raynas.benchmark.truths.truth import Truth
 from raynas.cluster.planning.connection import Resources, connected, lasting
 from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.run import recorded_run
@@ -40,7 +41,6 @@ from raynas.errors import StageError, UserError
 from raynas.settings.methods import method_label
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import chain_of
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
@@ -62,7 +62,7 @@ class Command:
     concurrent: int = 1
     """Supernets, with their runs, at a time; their times are comparable with one only."""
     truth: str | None = None
-    """True accuracies in NAS-Bench-Macro's format, a path or URI; unset: tau is the check's."""
+    """True accuracies, as analysis/ranking.py takes them: path or URI; unset: tau of the check."""
     json: bool = False
     """Print the rows as JSON instead."""
     dry_run: bool = False
@@ -130,7 +130,7 @@ def compare(command: Command, methods: dict[str, Settings]) -> None:
     Raises:
         StageError: Some run failed.
     """
-    truth = read_truth(read_content(command.truth), command.truth) if command.truth else None
+    truth = read_truths(command.truth) if command.truth else None
     store = RunStore(lasting(command.run or default_folder(methods)))
     store.refuse_unwritable()
     cells = make_cells(methods, command.seeds, store.address)
@@ -172,8 +172,7 @@ def refuse_impossible(
     plan = make_plan(*load(settings), settings, resources, None)
     refuse_crowding(plan, settings, resources, command.concurrent)
     if truth:
-        where = f"--truth {command.truth}"
-        refuse_misfit(truth.architectures, chain_of(plan.space, where), where)
+        refuse_misfit(truth, plan.space, f"--truth {command.truth}")
 
 
 def show(rows: Sequence[Row], store: RunStore, command: Command, console: Console) -> None:

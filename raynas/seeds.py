@@ -100,6 +100,8 @@ class Stream(IntEnum):
     """A network of the space that is drawn as a rival of those that are searched."""
     IMAGE_PAIRS = 40
     """Validation images whose inner products are measured."""
+    PROXY_SIGNS = 41
+    """Signs that are sent back through a part of an untrained network: its place."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

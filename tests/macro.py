@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raynas.benchmark.truths.truth import Truth
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
@@ -46,6 +47,13 @@ def build_truth(keys: Sequence[Architecture], table: Array) -> dict[str, dict[st
         "".join(map(str, key)): record(float(accuracy), macs=macs)
         for key, accuracy, macs in zip(keys, accuracies, costs, strict=True)
     }
+
+
+def bare_truth(keys: Sequence[Architecture]) -> Truth:
+    """Return a truth, as NAS-Bench-Macro's format has it, of architectures alone."""
+    none = np.zeros(len(keys))
+    skips = (0,) * len(keys[0])
+    return Truth("truth.json", tuple(keys), np.arange(len(keys)), none, none[:, None], skips)
 
 
 def write_truth(folder: Path, table: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from raynas.benchmark import ranking
 from raynas.benchmark.recorded import recorded_scores
-from raynas.benchmark.truth import Truth
+from raynas.benchmark.truths.truth import Truth
 from raynas.costs.costs import Cost
 from raynas.reporting.rank_correlation import checked
 from raynas.reporting.rivals import RANDOM, trained
@@ -175,8 +175,8 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
     if truth is None or architecture not in truth.architectures:
         return found
     reached = truth.accuracy[truth.network[truth.architectures.index(architecture)]]
-    if settings.max_latency is not None:  # of which the truth knows nothing
-        return found | {"true_accuracy": reached / 100}
+    if settings.max_latency is not None or truth.macs is None or truth.params is None:
+        return found | {"true_accuracy": reached / 100}  # which ones keep the limits is not known
     costs = map(Cost, truth.macs, truth.params)
     allowed = np.fromiter(map(settings.limits.allow, costs), np.bool_)
     highest = truth.accuracy[allowed].max(initial=reached)
@@ -185,8 +185,8 @@ def _best(outcomes: Sequence[Row], settings: Settings, truth: Truth | None) -> R
 
 def _tau(store: RunStore, settings: Settings, truth: Truth | None) -> Row:
     """Return how well the score ranks networks: those of the truth, or those trained briefly."""
-    if truth is not None:
-        scores = recorded_scores(store, settings.search, truth.architectures)
+    if truth is not None and not settings.search.traits.is_differentiable:
+        scores = recorded_scores(store, settings.search, truth)
         known = np.isfinite(scores)
         seen = truth.only(known) if known.any() else None
         if seen is not None and len(seen.accuracy) >= ranking.FEWEST:

@@ -1,57 +1,70 @@
 """What a run's tables tell of its scores: enough to score again, not to build.
 
 Scores must be computed where torch is not: beside a table of true accuracies, long after the
-run. A formula F0 to F7 scores any architecture by the recorded indicators. The tables name the
-candidates of every layer, and a layer that has an identity or a layer indicator is a normal
-one; the others reduce, so the stages are known as well. Any other score is known of those
-architectures alone that the run's search has scored.
+run. A sum over layers scores any architecture by the recorded indicators. Any other score is known
+of those architectures alone that the run's search has scored.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
+from raynas.benchmark.recorded_spaces import known_space, refuse_misfit
+from raynas.benchmark.truths.truth import Truth
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.scores import IndicatorScore, is_sum
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
-from raynas.spaces.architecture import Architecture
-from raynas.spaces.chain import IDENTITY, ChoiceBlock, SearchSpace
+from raynas.spaces.chain import SearchSpace
 from raynas.storage.run_store import RunStore
 
 Array = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
+_RELU_INPUTS = "relu_inputs"
+"""A kind of indicator that is of the space alone, whatever was pretrained."""
+
+
+def learned(store: RunStore) -> bool:
+    """Return whether a run's score learned from trainings."""
+    return any(row["kind"] == "calibrated" for row in store.rows("indicators"))
 
 
 def recorded_scores(
-    store: RunStore, settings: SearchSettings, architectures: Sequence[Architecture]
+    store: RunStore, settings: SearchSettings, truth: Truth, own: bool = True
 ) -> Array:
-    """Return a score per architecture; one that is not finite is none.
+    """Return a score per architecture of a truth; one that is not finite is none.
+
+    Args:
+        store: The run.
+        settings: Of its search, or of another score to take.
+        truth: The architectures.
+        own: Whether what the run learned counts, where it did; otherwise it is as before that.
 
     Raises:
-        UserError: No indicators yet, or architectures of another space.
+        UserError: No indicators yet, or a truth of another space.
     """
     if settings.traits.is_differentiable:
         raise UserError(
             f"run folder {store.uri}: a differentiable search has no score that ranks networks; "
             "python analysis/gates.py draws what it learnt"
         )
+    architectures = truth.architectures
     if settings.scores_by_trials:
         scored = {row["architecture"]: row["score"] for row in store.rows("architectures")}
         return np.array([scored.get(str(each)) for each in architectures], dtype=np.float64)
     indicators = store.rows("indicators")
-    if not indicators:
+    space = known_space(store)
+    if space is None or all(row["kind"] == _RELU_INPUTS for row in indicators):
         raise UserError(
             f"run folder {store.uri}: no rows in table indicators yet; pretraining writes them"
         )
-    rows = [*indicators, *store.rows("ledger"), *store.rows("isometry")]
-    space = recorded_space(store.rows("runs")[0]["space"], rows)
-    refuse_misfit(architectures, space, f"run folder {store.uri}")
-    if settings.traits.learns_from_trials:
+    refuse_misfit(truth, space, f"run folder {store.uri}")
+    if settings.traits.learns_from_trials or (own and learned(store)):
         table = _calibrated_table(indicators, space)
     else:
         table = score_table(recorded_indicators(indicators, space), space, settings)
@@ -67,28 +80,18 @@ def _calibrated_table(rows: Iterable[Row], space: SearchSpace) -> list[Array]:
     return table
 
 
-def refuse_misfit(architectures: Sequence[Architecture], space: SearchSpace, where: str) -> None:
-    """Refuse architectures of another space; here choice 0 is identity wherever there is one.
-
-    Raises:
-        UserError: They are not choices of this space.
-    """
-    used = np.array(architectures).max(axis=0) + 1
-    sizes = np.array([block.size for block in space.blocks])
-    if used.shape != sizes.shape or (used > sizes).any() or used.max() != sizes.max():
-        why = f"its layers have {_list(sizes)} candidates, those of the file {_list(used)}"
-    elif wrong := [i for i, block in enumerate(space.blocks) if block.identity not in {None, 0}]:
-        why = f"identity is not candidate 0 of layer {wrong[0]}"
-    else:
-        return
-    raise UserError(
-        f"{where}: the truth file does not describe its space {space.name}: {why}; give a run on "
-        "the file's space"
-    )
-
-
-def _list(numbers: npt.NDArray[np.int64]) -> str:
-    return " ".join(map(str, numbers))
+def recorded_relu_inputs(store: RunStore, truth: Truth) -> Array | None:
+    """Return the ReLU inputs of each network of a truth; None: the run has not recorded them."""
+    recorded = store.table("indicators", ["layer", "candidate", "kind", "value"])
+    rows = recorded.filter(pc.field("kind") == _RELU_INPUTS).to_pylist()
+    space = known_space(store) if rows else None
+    if space is None:
+        return None
+    table = [np.full(block.size, np.nan) for block in space.blocks]
+    for row in rows:
+        table[row["layer"]][row["candidate"]] = row["value"]
+    found = truth.merged(AdditiveScorer(table)(truth.architectures))
+    return found if np.isfinite(found).all() else None
 
 
 def recorded_settings(
@@ -124,64 +127,6 @@ def recorded_settings(
             f"{settings.score}; give --score, such as saliency, or leave the bonus out"
         )
     return replace(settings, path_bonus=bonus, strategy="evolution")
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """An operation (or stem, or head) of which only the name was recorded."""
-
-    name: str
-    out_channels: int = 1
-
-    def build(self, *_: int, **__: int) -> NoReturn:
-        """Refuse, for a name is no network.
-
-        Raises:
-            TypeError: Always.
-        """
-        raise TypeError(f"{self.name} was read from a table; load the space's file to build it")
-
-
-def recorded_space(name: str, rows: Iterable[Row]) -> SearchSpace:
-    """Return a space with the recorded candidates and stages; widths and strides stand for both.
-
-    Args:
-        name: The space's name.
-        rows: Rows of ``indicators``, and of ``ledger`` and ``isometry`` where there are some.
-
-    Raises:
-        UserError: There are no rows, or some candidates of a layer have none.
-    """
-    named: dict[int, dict[int, str]] = {}
-    normal: set[int] = set()
-    for row in rows:
-        candidates = named.setdefault(row["layer"], {})
-        if row["candidate"] is not None:
-            candidates[row["candidate"]] = row["operation"]
-        if row["operation"] == IDENTITY:  # a candidate, or what carries a layer indicator
-            normal.add(row["layer"])
-    if not named:
-        raise UserError(f"space {name}: no candidates in the run's tables yet; pretrain first")
-    blocks = []
-    for layer in range(max(named) + 1):
-        operations = _complete(name, layer, named.get(layer, {}), layer in normal)
-        candidates_of = tuple(map(Recorded, operations))
-        blocks.append(ChoiceBlock(candidates_of, 1, 1, stride=1 if layer in normal else 2))
-    return SearchSpace(name, Recorded("stem"), tuple(blocks), Recorded("head"), resolution=1)
-
-
-def _complete(space: str, layer: int, named: Mapping[int, str], is_normal: bool) -> list[str]:
-    """Return the operations by index; the one of a normal layer that has no rows is identity."""
-    names = dict(named)
-    missing = [index for index in range(max(names, default=0) + 1) if index not in names]
-    if len(missing) == 1 and is_normal and IDENTITY not in names.values():
-        names[missing.pop()] = IDENTITY
-    if missing:
-        raise UserError(
-            f"space {space}, layer {layer}: no rows of candidate {missing[0]} in the run's tables "
-            "yet; let its pretraining finish"
-        )
-    return [names[index] for index in sorted(names)]
 
 
 def recorded_indicators(rows: Iterable[Row], space: SearchSpace) -> Indicators:

@@ -80,22 +80,22 @@ def _learned(run: Run, scores: Scores) -> Scores:
     )
     rows = []
     for architecture, accuracy in _trained(run):
-        calibration.observe(architecture, accuracy)
+        calibration.observe(architecture, accuracy, settings.short_weight)
         rows += calibration.rows()
     if calibration.posterior is None:
         run.stages.print(f"warning: {_taught_nothing(len(calibration.observed))}")
         return scores
     run.store.append("calibration", rows, part="trainings")
     _, accuracies = calibration.left_out()
-    run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
     found = _agreement(calibration, accuracies)
     if found is not None and not found > 0:
         run.stages.print(
-            f"warning: {len(accuracies)} short trainings contradict each other: left out, each is "
-            f"foretold by the others with tau {found:.2f}; the score stays the supernet's (more "
+            f"warning: {len(accuracies)} short trainings say nothing of each other: left out, each "
+            f"is foretold by the others with tau {found:.2f}; the score stays the supernet's (more "
             "--trainings, or more --training-epochs)"
         )
         return scores
+    run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
     table = calibration.table()
     step = plan.num_steps - 1  # beside the indicators after the last step of pretraining
     run.store.append("indicators", calibrated_rows(plan.chain, table, step), part="calibrated")

@@ -21,6 +21,14 @@ def working_copy(module: nn.Module, batch_norm: bool = True) -> nn.Module:
     return copied if batch_norm else _without_batch_norms(copied)
 
 
+def scored_copy(module: nn.Module) -> nn.Module:
+    """Return a copy that learns, in eval mode but for its batch norms: they read the batch."""
+    copied = working_copy(module).eval().requires_grad_()
+    for norm in batch_norms(copied):
+        norm.train()
+    return copied
+
+
 def _without_batch_norms(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.BatchNorm2d):
         return nn.Identity()

@@ -1,6 +1,7 @@
 """Zero-cost scores: how good an untrained network looks on one batch; higher is better.
 
 Source: the paper named at each score; ``.docs/pages/method.md`` has the formulas.
+Those of AZ-NAS lie in ``raynas.nets.az_nas``.
 Batch norms use the statistics of the batch, dropout does nothing, and all work is done on a
 copy: the network, its buffers, gradients and modes stay as they are.
 """
@@ -11,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from raynas.nets.module_copies import working_copy
-from raynas.nets.supernet import batch_norms
+from raynas.nets.az_nas import az_expressivity, az_progressivity, az_trainability
+from raynas.nets.module_copies import scored_copy, working_copy
 
 Proxy = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
 """Takes a network, images N x C x H x W and labels N, and returns its score."""
@@ -26,7 +27,7 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
     K[p, q] is the number of inputs of ReLUs (and ReLU6) whose sign is the same for the images
     p and q.
     """
-    copied = _prepared(network)
+    copied = scored_copy(network)
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 
     def count(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -47,7 +48,7 @@ def grad_norm(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     Source: Abdelfattah et al. 2021, Zero-Cost Proxies for Lightweight NAS (arXiv 2101.08134).
     The loss is the cross-entropy; weights are those of convolutions and linear layers.
     """
-    copied = _prepared(network)
+    copied = scored_copy(network)
     loss = functional.cross_entropy(copied(images), labels)
     return sum(float(gradient.norm()) for _, gradient in _gradients(loss, copied))
 
@@ -59,7 +60,7 @@ def snip(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> floa
     Source: Lee et al. 2019, SNIP (arXiv 1810.02340), summed up for a network as by Abdelfattah
     et al. 2021. The loss is the cross-entropy; weights are as in ``grad_norm``.
     """
-    copied = _prepared(network)
+    copied = scored_copy(network)
     loss = functional.cross_entropy(copied(images), labels)
     return _saliency(_gradients(loss, copied))
 
@@ -92,10 +93,32 @@ def jacob_cov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     where the network treats every image in its own way.
     """
     inputs = images.detach().clone().requires_grad_()
-    (jacobian,) = torch.autograd.grad(_prepared(network)(inputs).sum(), inputs)
+    (jacobian,) = torch.autograd.grad(scored_copy(network)(inputs).sum(), inputs)
     correlations = torch.corrcoef(jacobian.flatten(1).double())  # N x N
     shifted = torch.linalg.eigvalsh(correlations) + 1e-5
     return -float((shifted.log() + 1 / shifted).sum())
+
+
+@torch.enable_grad()
+def zico(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the sum over layers of log sum over weights of mean |g| / deviation of g.
+
+    Source: ZiCo (Li et al. 2023, arXiv 2301.11300), with the deviation that their published code
+    takes: of g itself, where the paper writes that of |g|. g are the gradients of a weight on two
+    batches, the halves of this one. Weights whose gradients are equal do not count, nor do layers
+    that have no others.
+    """
+    copied = scored_copy(network)
+    halves = zip(images.chunk(2), labels.chunk(2), strict=True)
+    losses = (functional.cross_entropy(copied(few), wanted) for few, wanted in halves)
+    batches = [[gradient for _, gradient in _gradients(loss, copied)] for loss in losses]
+    total = 0.0
+    for layer in zip(*batches, strict=True):
+        gradients = torch.stack(layer).double()  # 2 x the weight's shape
+        mean, deviation = gradients.abs().mean(0), gradients.std(0, unbiased=False)
+        ratios = (mean / deviation)[deviation > 0]
+        total += float(ratios.sum().log()) if len(ratios) else 0.0
+    return total
 
 
 PROXIES: dict[str, Proxy] = {
@@ -104,16 +127,12 @@ PROXIES: dict[str, Proxy] = {
     "snip": snip,
     "grad_norm": grad_norm,
     "jacob_cov": jacob_cov,
+    "zico": zico,
+    "az_expressivity": az_expressivity,
+    "az_progressivity": az_progressivity,
+    "az_trainability": az_trainability,
 }
 """All scores by name."""
-
-
-def _prepared(network: nn.Module) -> nn.Module:
-    """Return a copy that learns, in eval mode but for its batch norms."""
-    copied = working_copy(network).eval().requires_grad_()
-    for norm in batch_norms(copied):
-        norm.train()
-    return copied
 
 
 def _gradients(

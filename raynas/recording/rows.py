@@ -177,7 +177,8 @@ def prediction_rows(calibration: Calibration, left_out: Array) -> Rows:
 
 def winner_rows(calibration: Calibration, winners: Sequence[Architecture]) -> Rows:
     """Return what a short training of each winner would reach, as far as that is known."""
-    pairs = zip(winners, calibration.accuracies(winners), strict=True)
+    (weight,) = {weight for _, _, weight in calibration.observed}  # of trainings of one length
+    pairs = zip(winners, calibration.accuracies(winners, weight), strict=True)
     return [
         {"architecture": str(each), "kind": "winner", "accuracy": None, **_foretold(row)}
         for each, row in pairs

@@ -61,6 +61,13 @@ class Check:
         rival = max(_COUNTS, key=lambda name: self.yardsticks[name].tau)
         count, tau = _COUNTS[rival], self.best.tau
         against = f"(tau {tau:.2f} against {self.yardsticks[rival].tau:.2f})"
+        small = max(of.high for of in (self.yardsticks[name] for name in _COUNTS)) < 0
+        if small:
+            return (
+                "after so few epochs small networks are ahead on these images "
+                f"(tau of {count} {self.yardsticks[rival].tau:.2f}); what size alone explains is "
+                "not learned, but longer trainings (--training-epochs) would say more"
+            )
         if not tau > self.yardsticks[rival].tau:
             return (
                 f"on these images {score} does not beat {count} {against}: its winners deserve "
@@ -102,7 +109,7 @@ def checked(
         name: np.array([row[name] for row in rows], dtype=np.float64)
         for name in ("score", *YARDSTICKS)
     }
-    if all(row["architecture"] in foretold for row in rows):
+    if foretold and all(row["architecture"] in foretold for row in rows):
         columns["learned"] = np.array([foretold[row["architecture"]] for row in rows])
     accuracy = np.array([row["val_accuracy"] for row in rows])
     rng = random_numbers(seed, Stream.CHECKED_AGAIN)

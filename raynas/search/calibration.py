@@ -27,7 +27,6 @@ from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
 
-_WHOLE = 3  # whole trainings that tell the bias of shorter ones
 _ENDS = (0.05, 0.5, 0.95)  # of the interval of a prediction
 
 
@@ -240,11 +239,8 @@ class Calibration:
         return fit([(expert.share, x, of.prior) for (expert, of), x in rows], observed)
 
     def _biases(self, architectures: Sequence[Architecture], weights: Array) -> Array:
-        """Return what shorter trainings may favour: fewer MACs or layers (N x 2).
-
-        It can be told from what candidates are worth only where some networks were trained whole.
-        """
-        is_short = (weights < 1) & (np.count_nonzero(weights == 1) >= _WHOLE)
+        """Return what shorter trainings may favour: fewer or more MACs or layers (N x 2)."""
+        is_short = weights < 1
         tables = ([np.array(row, float) for row in self._costs.macs], self._layers_taken())
         sums = [AdditiveScorer(scaled(centred(table)))(architectures) for table in tables]
         biases: Array = np.array(sums).T * is_short[:, None]
@@ -280,4 +276,5 @@ class Calibration:
     ) -> Array:
         if posterior is None:
             return np.full((len(architectures), len(_ENDS)), np.nan)
-        return posterior.accuracies(self._rows(architectures), weight, _ENDS)
+        biases = self._biases(architectures, np.full(len(architectures), weight))
+        return posterior.accuracies(self._rows(architectures), biases, weight, _ENDS)

@@ -8,7 +8,7 @@ early instead of hanging it. Children are bred a generation at a time, or one at
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import nsmallest
@@ -113,10 +113,18 @@ class Evolution:
         """Return all scored architectures, best first; ties in the order of proposal."""
         return list(self._best_first())
 
-    def winners(self, count: int) -> list[Scored]:
-        """Return the best ones of all, or points along the first front, highest score first."""
+    def winners(self, count: int, min_distance: int = 1) -> list[Scored]:
+        """Return the best ones of all, or points along the first front, highest score first.
+
+        Args:
+            count: How many.
+            min_distance: Layers in which each differs from every better one; where too few do, the
+                best of the others fill up. A front keeps no distance.
+        """
         if not self._settings.goals or not self.history:
-            return nsmallest(count, self.history, key=_by_score)
+            if min_distance == 1:  # each was scored once
+                return nsmallest(count, self.history, key=_by_score)
+            return apart(sorted(self.history, key=_by_score), count, min_distance)
         found, objectives = self._in_order()
         first = next(pareto.fronts(objectives))
         return [found[first[place]] for place in pareto.along(objectives[first], count)]
@@ -249,6 +257,21 @@ class Evolution:
         self._exhausted = state.get("exhausted", False)  # runs before steady states have none
         self._rng.bit_generator.state = state["rng"]
         return self
+
+
+def apart(ranked: Sequence[Scored], count: int, min_distance: int) -> list[Scored]:
+    """Return the best ones that differ from every better one, and fill up with the best others."""
+    chosen: list[Scored] = []
+    for item in ranked:
+        own = item.child.architecture
+        pairs = (zip(own, each.child.architecture, strict=True) for each in chosen)
+        if all(sum(a != b for a, b in pair) >= min_distance for pair in pairs):
+            chosen.append(item)
+        if len(chosen) == count:
+            return chosen
+    taken = {item.child.architecture for item in chosen}
+    others = [item for item in ranked if item.child.architecture not in taken]
+    return sorted([*chosen, *others[: count - len(chosen)]], key=_by_score)
 
 
 def _by_score(scored: Scored) -> tuple[float, int]:

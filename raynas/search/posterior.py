@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 _DEPARTURES = (0.1, 0.3, 0.6, 1.2)  # d
 _NOISES = (0.2, 0.5, 1.2, 3.0)  # n; 3: these accuracies are all noise
 _OFFSET = 100.0  # prior deviation of a level's offset: anything goes
-_BIAS = 0.3  # prior deviation of what a bias of short trainings makes out
+_BIAS = 0.6  # prior deviation of what a bias of short trainings makes out
 _QUANTILES = (np.arange(20) + 0.5) / 20  # of a normal distribution, to mix intervals of
 
 
@@ -38,7 +38,8 @@ class Observations:
         accuracies: In [0, 1].
         weights: 1 for a whole training, less for a shorter one, whose noise has the variance
             n^2 / weight. Those of one weight are a level: compared with each other alone.
-        biases: N x B; what shorter trainings may favour, 0 for whole ones.
+        biases: N x B; what shorter trainings may favour, 0 for whole ones. It counts in what such a
+            training is foretold to report, and in no score.
     """
 
     accuracies: Array
@@ -64,6 +65,7 @@ class _Component:
         solved: N x Q; K^-1 (y - X m).
         noise: Deviation of a whole training's accuracy, and of what features do not explain.
         members: N x R.
+        biases: N x B.
     """
 
     x: Array
@@ -72,6 +74,7 @@ class _Component:
     root: Array = field(repr=False)
     solved: Array = field(repr=False)
     members: Array = field(repr=False)
+    biases: Array = field(repr=False)
     noise: float
 
     def means(self, shares: Array) -> Array:
@@ -79,13 +82,14 @@ class _Component:
         mean: Array = self.prior * shares.sum() + self.variance * (self.x.T @ self.solved @ shares)
         return mean
 
-    def spread(self, x: Array, level: int | None = None) -> Array:
-        """Return deviations of X w (M), with the offset of a level if one is named."""
+    def spread(self, x: Array, kind: "_Kind | None" = None) -> Array:
+        """Return deviations of X w (M), or of what a kind of training would report."""
         crossed = self.x * self.variance @ x.T  # N x M
         own = (x**2 * self.variance).sum(axis=1)
-        if level is not None:
-            crossed = crossed + _OFFSET**2 * self.members[:, [level]]
-            own = own + _OFFSET**2
+        if kind is not None:
+            crossed = crossed + self._beside(kind)
+            own = own + _OFFSET**2 + _BIAS**2 * (kind.biases**2).sum(axis=1)
+            own = own + self.noise**2 / kind.weight
         lost = linalg.solve_triangular(self.root, crossed, lower=True)
         spread: Array = np.sqrt(np.maximum(own - (lost**2).sum(axis=0), 0))
         return spread
@@ -97,11 +101,25 @@ class _Component:
         root: Array = vectors * np.sqrt(np.maximum(values, 0))
         return root
 
-    def values(self, x: Array, level: int) -> Array:
-        """Return means of X w and the offset of a level (Q x M)."""
-        crossed = self.x * self.variance @ x.T + _OFFSET**2 * self.members[:, [level]]
+    def _beside(self, kind: "_Kind") -> Array:
+        """Return the covariance of what comes neither from features nor from noise (N x M)."""
+        shared: Array = _OFFSET**2 * self.members[:, [kind.level]]
+        return shared + _BIAS**2 * self.biases @ kind.biases.T
+
+    def values(self, x: Array, kind: "_Kind") -> Array:
+        """Return means of what a kind of training would report (Q x M)."""
+        crossed = self.x * self.variance @ x.T + self._beside(kind)
         values: Array = x @ self.prior + self.solved.T @ crossed
         return values
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """The trainings that are foretold: their weight, its level, and their biases (M x B)."""
+
+    weight: float
+    level: int
+    biases: Array
 
 
 @dataclass(frozen=True)
@@ -148,25 +166,27 @@ class Posterior:
                 variance += share.sum() * part.spread(x) ** 2
         return mean, np.sqrt(variance)
 
-    def accuracies(self, xs: Sequence[Array], weight: float, shares: Sequence[float]) -> Array:
+    def accuracies(
+        self, xs: Sequence[Array], biases: Array, weight: float, shares: Sequence[float]
+    ) -> Array:
         """Return quantiles of the accuracies that trainings would report (N x quantiles).
 
         Args:
             xs: Rows of features of each expert.
+            biases: What shorter trainings may favour (N x B).
             weight: Of the kind of training that is meant; NaN is returned for one never observed.
             shares: Quantiles, in (0, 1).
         """
         if weight not in self.levels:
             return np.full((len(xs[0]), len(shares)), np.nan)
-        level = self.levels.index(weight)
+        kind = _Kind(weight, self.levels.index(weight), biases)
         normal = special.ndtri(_QUANTILES)
         values, weights = [], []
         for x, parts, share in zip(xs, self.components, self.shares, strict=True):
             for part, of_scales in zip(parts, share, strict=True):
-                means = part.values(x, level)
-                spread = np.hypot(part.spread(x, level), part.noise / np.sqrt(weight))
+                means, spread = part.values(x, kind), part.spread(x, kind)
                 for q in normal:
-                    values.append(self.targets.accuracies(means + q * spread, level))
+                    values.append(self.targets.accuracies(means + q * spread, kind.level))
                     weights.append(of_scales)
         return _quantiles(np.concatenate(values), np.concatenate(weights), shares)
 
@@ -229,7 +249,9 @@ def _regress(  # noqa: PLR0913 - a point of the grid, and what it explains
     residual = y - (x @ prior.mean)[:, None]
     solved = linalg.cho_solve((root, True), residual)
     log = -0.5 * (residual * solved).sum(axis=0) - np.log(np.diag(root)).sum()
-    return _Component(x, variance, prior.mean, root, solved, observed.levels, noise), log
+    return _Component(
+        x, variance, prior.mean, root, solved, observed.levels, observed.biases, noise
+    ), log
 
 
 def _quantiles(values: Array, weights: Array, shares: Sequence[float]) -> Array:

@@ -21,7 +21,19 @@ IndicatorScore = Literal[
     "balanced_saliency",
 ]
 """Names of sums over layers, read off the pretrained batch norms (F0 to F7, and a mix)."""
-SingleScore = Literal["accuracy", "random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"]
+SingleScore = Literal[
+    "accuracy",
+    "random",
+    "naswot",
+    "synflow",
+    "snip",
+    "grad_norm",
+    "jacob_cov",
+    "zico",
+    "az_expressivity",
+    "az_progressivity",
+    "az_trainability",
+]
 """Names of scores that a trial of its own computes for each architecture."""
 ScoreName = IndicatorScore | SingleScore
 
@@ -59,6 +71,10 @@ SCORES: dict[ScoreName, Score] = {
     "snip": Score("loss that single weights would cost", needs_supernet=False),
     "grad_norm": Score("size of the gradient", needs_supernet=False),
     "jacob_cov": Score("gradients differ between images", needs_supernet=False),
+    "zico": Score("gradients agree between batches", needs_supernet=False),
+    "az_expressivity": Score("channels vary in many directions (AZ-NAS)", needs_supernet=False),
+    "az_progressivity": Score("they do in more, layer by layer (AZ-NAS)", needs_supernet=False),
+    "az_trainability": Score("layers keep the size of gradients (AZ-NAS)", needs_supernet=False),
 }
 """All scores by name, in the order in which ``--help`` lists them."""
 

@@ -7,6 +7,7 @@ The text under each field is its ``--help``; the settings of each stage are in
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -95,6 +96,25 @@ class Settings:
             return 0
         half = self.retrain.top_k * self.retrain.epochs // (2 * self.training_epochs)
         return min(max(half, _FEWEST_TRAININGS), _MOST_TRAININGS)
+
+    @property
+    def short_weight(self) -> float:
+        """How much a short training counts beside a whole one: below 1, and hardly that of a rung.
+
+        The noise of an accuracy has a variance in inverse proportion.
+        """
+        return self.training_epochs / (self.training_epochs + self.retrain.epochs)
+
+    def winner_distance(self, num_layers: int) -> int:
+        """Return in how many layers networks that are retrained differ at least.
+
+        A learned score is not sure of a single layer, so there a fifth of them differ.
+
+        Args:
+            num_layers: Of the space.
+        """
+        learns = self.num_trainings and not self.search.goals
+        return max(self.search.min_distance, math.ceil(num_layers / 5) if learns else 1)
 
     @property
     def digest(self) -> str:

@@ -2,6 +2,9 @@
 
 from raynas.spaces.genotype import Genotype
 
+DARTS_NAMES = ("skip_connect", "sep3", "sep5", "dil3", "dil5", "avgpool3", "maxpool3")
+"""The operations that networks of DARTS' cells may have; ``raynas.nets.cell_operations`` builds."""
+
 DARTS_V2 = Genotype.parse(  # arXiv 1806.09055, second order
     "normal: sep3(0) sep3(1) | sep3(0) sep3(1) | sep3(1) skip_connect(0) | skip_connect(0) dil3(2);"
     "reduction: maxpool3(0) maxpool3(1) | skip_connect(2) maxpool3(1) | maxpool3(0) skip_connect(2)"

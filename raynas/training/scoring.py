@@ -154,15 +154,18 @@ class ProxyScore:
         self._settings = settings
         self._device = torch.device(device)
         batches = Batches(dataset, _PROXY_BATCH, settings.seed, Stream.PROXY_IMAGES, crops=CENTRE)
-        self._images, self._labels = on_device(batches(0), dataset, self._device)
+        self.images, self.labels = on_device(batches(0), dataset, self._device)
 
     def __call__(self, architecture: Architecture) -> float:
-        """Return the score; weights are the run's initialisation, drawn from its seed."""
+        """Return the score."""
+        return self._proxy(self.untrained(architecture), self.images, self.labels)
+
+    def untrained(self, architecture: Architecture) -> nn.Module:
+        """Return the network; weights are the run's initialisation, drawn from its seed."""
         settings = self._settings
         network = subnet(
             self._space, architecture, self._dataset.channels, self._dataset.num_classes
         )
         kind = settings.pretrain.initialisation
         initialise_(network, kind, settings.seed, Stream.PROXY_WEIGHTS)
-        network.to(self._device).to(memory_format=torch.channels_last)
-        return self._proxy(network, self._images, self._labels)
+        return network.to(self._device).to(memory_format=torch.channels_last)

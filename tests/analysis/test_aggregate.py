@@ -55,6 +55,7 @@ def test_each_table_keeps_its_columns_and_their_types(
     two_runs[0].store.append("lost_images", [{"image": "a/2.png", "error": "cut off"}], "all")
     two_runs[0].store.append("isometry", [{"layer": 0, "phi": 1.0}], "all")
     two_runs[0].store.append("calibration", [{"trial_number": 1, "mean": 1.0}], "all")
+    two_runs[0].store.append("predictions", [{"architecture": "0", "accuracy": 0.5}], "all")
     two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")
     two_runs[0].store.append("gates", [{"seed": 5, "alpha": 1.0}], "all")
     two_runs[0].store.append("search_epochs", [{"seed": 5, "epoch": 1}], "all")

@@ -7,7 +7,6 @@ learns and with a frozen one, and prints Kendall's tau of each method's score ov
 table, over all of it and within equal depth. It measures and asserts nothing.
 """
 
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +19,8 @@ from raynas.search.indicators import AdditiveScorer, score_table
 from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
-from raynas.spaces.chain import chain_of
-from raynas.training.gradients import PathGradients, build_supernet
-from raynas.training.pretraining import Pretraining
-from raynas.training.trained_networks import searched_space
 from tests.bench.macro import ROOT, Replay, load_replay
+from tests.bench.supernet_scores import pretrained
 
 _DEPTHS = range(3, 8)
 
@@ -68,17 +64,13 @@ def measured(
 ) -> list[float]:
     """Return tau of a pretraining over all of the table, and its mean within equal depth."""
     pretrain = replace(settings.pretrain, classifier_rate=rate)
-    space = chain_of(searched_space(truth.space, pretrain.layer_indicator), "this measurement")
     images = ImageSettings(share=command.share)
-    dataset = load_dataset(command.data, images, seed, space.resolution)
-    frozen = build_supernet(space, pretrain, dataset, seed)
-    state = Pretraining(space, frozen.segments, frozen.vector, pretrain, seed, command.steps, 1)
-    started = time.perf_counter()
-    losses = [step.loss for step in state.run(PathGradients(space, dataset, pretrain, seed, 1))]
-    seconds = time.perf_counter() - started
-    scores = AdditiveScorer(score_table(state.indicators(), space, settings.search))(
-        truth.architectures
-    )
+    dataset = load_dataset(command.data, images, seed, truth.space.resolution)
+    settings = replace(settings, pretrain=pretrain, seed=seed)
+    supernet = pretrained(settings, truth.space, dataset, command.steps)
+    losses, seconds = supernet.losses, supernet.seconds
+    table = score_table(supernet.state.indicators(), supernet.space, settings.search)
+    scores = AdditiveScorer(table)(truth.architectures)
     depth = (np.array(truth.architectures) != 0).sum(axis=1)
     within = [tau(scores[depth == d], truth.accuracies[depth == d]) for d in _DEPTHS]
     found = [tau(scores, truth.accuracies), float(np.mean(within))]

@@ -27,5 +27,7 @@ class Use(IntEnum):
     """Images and labels of a step that is timed."""
     TRUTH = 11
     """Networks whose accuracies become a truth."""
+    AGAIN = 12
+    """Networks and seeds that are drawn again for an interval."""
     SALIENCY = 13
     """Numbers in place of what a supernet says."""

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from raynas.benchmark.method_comparison import Spread, by_method, is_biased, over_seeds, run_row
-from raynas.benchmark.truth import Truth, read_truth
+from raynas.benchmark.truths.reading import parse_truths
+from raynas.benchmark.truths.truth import Truth
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
@@ -28,7 +29,7 @@ TABLE = build_table()
 
 
 def truth_of(keys: Any = KEYS) -> Truth:
-    return read_truth(json.dumps(build_truth(keys, TABLE)).encode(), "truth.json")
+    return parse_truths(json.dumps(build_truth(keys, TABLE)).encode(), "truth.json")
 
 
 def finish(store: RunStore, **found: Any) -> RunStore:
@@ -107,9 +108,10 @@ def test_a_differentiable_search_trains_weights_and_gates_and_has_no_score(tmp_p
         pretrain=PretrainSettings(epochs=0.0),
         search=SearchSettings(strategy="differentiable"),
     )
-    row = run_row(finish(build_run(tmp_path)), settings)
+    row = run_row(finish(build_run(tmp_path)), settings, truth=truth_of())
 
     assert (row["trainable"], row["score"]) == ("gates", None)
+    assert row.get("tau") is None
     assert row.get("ms_per_step") is None
 
 
@@ -243,3 +245,12 @@ def test_a_method_s_measures_are_means_and_deviations_over_the_seeds_that_have_t
     assert found["macs"] == Spread(10.0, None)
     assert "regret" not in found
     assert over_seeds(methods["b"]) == {"tau": Spread(0.5, None)}
+
+
+def test_a_truth_without_costs_tells_the_accuracy_and_no_regret(tmp_path: Path) -> None:
+    store = finish(build_run(tmp_path, TABLE))
+    store.append("outcomes", [outcome(KEYS[0], 1)], "outcomes")
+    row = run_row(store, SETTINGS, truth=replace(truth_of(), macs=None))
+
+    assert row["true_accuracy"] is not None
+    assert row.get("regret") is None

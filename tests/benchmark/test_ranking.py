@@ -1,22 +1,29 @@
-"""Rank agreement: planted truths, parts, first choices, and the published yardsticks (13.1)."""
+"""Rank agreement: planted truths, parts, first choices under limits, nDCG."""
 
 import json
 import math
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
 
 from raynas.benchmark import ranking
 from raynas.benchmark.ranking import Estimate
-from raynas.benchmark.truth import Truth, read_truth
+from raynas.benchmark.truths.reading import parse_truths
+from raynas.benchmark.truths.truth import Truth
 from raynas.search.indicators import AdditiveScorer
+from raynas.spaces.architecture import Architecture
 from tests.macro import Array, build_table, build_truth, record, sampled
-from tests.test_paper import macro_table
+
+LIMITS = {"40M": 40e6, "50M": 50e6, "60M": 60e6, "70M": 70e6, "any": math.inf}
 
 
 def planted(table: Array, count: int = 300) -> Truth:
-    return read_truth(json.dumps(build_truth(sampled(count), table)).encode(), "planted")
+    return parse_truths(json.dumps(build_truth(sampled(count), table)).encode(), "planted")
 
 
 def score(table: Array, truth: Truth) -> Array:
@@ -31,7 +38,7 @@ def four_networks() -> Truth:
         "111": record(95.0, macs=60_000_000),
         "112": record(90.0, macs=90_000_000),
     }
-    return read_truth(json.dumps(table).encode(), "four")
+    return parse_truths(json.dumps(table).encode(), "four")
 
 
 def test_tau_and_rho_are_kendalls_and_spearmans() -> None:
@@ -62,7 +69,8 @@ def test_the_planted_score_agrees_with_its_truth_entirely() -> None:
     ones = [name for name in found if name.startswith(("tau", "rho"))]
     assert len(ones) > 20
     assert {name: found[name] for name in ones} == pytest.approx(dict.fromkeys(ones, 1.0))
-    assert [found[f"regret_{name}"] for name in ranking.BUDGETS] == [0.0] * 5
+    regrets = [value for name, value in found.items() if name.startswith("regret")]
+    assert regrets == [0.0] * 8
 
 
 def test_the_opposite_of_the_planted_score_disagrees_entirely() -> None:
@@ -76,7 +84,7 @@ def test_the_opposite_of_the_planted_score_disagrees_entirely() -> None:
 def test_equivalent_architectures_count_once() -> None:
     shared = record(90.0)
     table = {"100": record(80.0), "010": shared, "001": shared, "020": record(95.0)}
-    truth = read_truth(json.dumps(table).encode(), "three networks")
+    truth = parse_truths(json.dumps(table).encode(), "three networks")
 
     scores = truth.merged([1.0, 2.0, 6.0, 3.0])  # 1, 4, 3: of three pairs two agree
     assert ranking.measure(scores, truth)["tau"] == pytest.approx(1 / 3)
@@ -124,7 +132,7 @@ def test_quarters_by_macs_hold_every_network_once_and_the_cheapest_come_first() 
 
 
 def test_regret_is_what_the_first_choice_under_a_limit_lacks() -> None:
-    found = ranking.first_choices(np.array([1.0, 3.0, 2.0, 4.0]), four_networks())
+    found = ranking.first_choices(np.array([1.0, 3.0, 2.0, 4.0]), four_networks(), LIMITS)
     first = {name: value for name, value in found.items() if not name.startswith("regret3")}
 
     assert first == {
@@ -142,15 +150,18 @@ def test_regret_is_what_the_first_choice_under_a_limit_lacks() -> None:
 
 
 def test_regret_of_three_is_what_the_best_of_the_first_three_lacks() -> None:
-    found = ranking.first_choices(np.array([1.0, 3.0, 2.0, 4.0]), four_networks())
+    found = ranking.first_choices(np.array([1.0, 3.0, 2.0, 4.0]), four_networks(), LIMITS)
 
     assert found["regret3_60M"] == 0.0  # the third of three is the best
     assert found["regret3_any"] == 0.0
-    assert ranking.first_choices(np.array([4.0, 3, 1, 2]), four_networks())["regret3_any"] == 5.0
+    assert (
+        ranking.first_choices(np.array([4.0, 3, 1, 2]), four_networks(), LIMITS)["regret3_any"]
+        == 5.0
+    )
 
 
 def test_among_equal_scores_one_is_taken_blindly() -> None:
-    found = ranking.first_choices(np.ones(4), four_networks())
+    found = ranking.first_choices(np.ones(4), four_networks(), LIMITS)
 
     assert found["accuracy_40M"] == 82.5
     assert found["regret_any"] == 95 - (80 + 85 + 95 + 90) / 4
@@ -159,95 +170,8 @@ def test_among_equal_scores_one_is_taken_blindly() -> None:
 def test_a_limit_that_no_network_keeps_has_no_first_choice() -> None:
     truth = replace(four_networks(), macs=np.array([55e6, 56e6, 57e6, 80e6]))
 
-    found = ranking.first_choices(np.ones(4), truth)
+    found = ranking.first_choices(np.ones(4), truth, LIMITS)
     assert {name.split("_")[1] for name in found} == {"60M", "70M", "any"}
-
-
-def test_random_scores_are_positive_but_for_choice_0() -> None:
-    table = {"".join("1" if j == i else "0" for j in range(8)): record(i) for i in range(8)}
-    truth = read_truth(json.dumps({"00000000": record(9)} | table).encode(), "one layer each")
-    scores = ranking.random_scores(truth, np.random.default_rng(0))
-
-    assert scores[0] == 0.0
-    assert len(set(scores[1:])) == 8
-    assert scores[1:].min() > 0
-
-
-@pytest.mark.slow
-def test_yardsticks_repeat_and_random_ones_have_an_interval() -> None:
-    truth = planted(build_table(), 60)
-    found = ranking.yardsticks(truth)
-
-    assert list(found) == ["depth", "sum of choices", "MACs", "params", "random positive scores"]
-    assert found["random positive scores"].low is not None
-    assert found["random positive scores"].high is not None
-    assert (
-        found["random positive scores"].low["tau"]
-        < found["random positive scores"].mean["tau"]
-        < found["random positive scores"].high["tau"]
-    )
-    assert (
-        ranking.yardsticks(truth)["random positive scores"].mean["tau"]
-        == found["random positive scores"].mean["tau"]
-    )
-    assert (
-        ranking.yardsticks(truth, seed=1)["random positive scores"].mean["tau"]
-        != found["random positive scores"].mean["tau"]
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.data
-def test_yardsticks_of_nas_bench_macro_are_near_the_published_ones() -> None:
-    truth = read_truth(json.dumps(macro_table()).encode(), "development")
-    found = ranking.yardsticks(truth)
-
-    taus = {name: estimate.mean["tau"] for name, estimate in found.items()}
-    wanted = {
-        "depth": 0.679,
-        "sum of choices": 0.647,
-        "MACs": 0.546,
-        "params": 0.216,
-        "random positive scores": 0.47,
-    }
-    assert taus == pytest.approx(wanted, abs=0.03)
-    random = found["random positive scores"]
-    assert random.mean["tau_depth"] == pytest.approx(0.0, abs=0.05)
-    assert [random.mean[f"tau_depth_{depth}"] for depth in range(2, 9)] == pytest.approx(
-        [0.01] * 7, abs=0.05
-    )
-    within = [found["MACs"].mean[f"tau_depth_{depth}"] for depth in range(3, 9)]
-    assert within == pytest.approx([0.18, 0.12, 0.10, 0.14, 0.21, 0.54], abs=0.08)
-
-
-@pytest.mark.data
-def test_the_noise_ceiling_of_nas_bench_macro_is_near_the_published_one() -> None:
-    one, mean = ranking.ceilings(
-        read_truth(json.dumps(macro_table()).encode(), "development")
-    ).values()
-
-    assert one.mean["tau"] == pytest.approx(0.880, abs=0.01)
-    assert mean.mean["tau"] == pytest.approx(0.896, abs=0.01)
-    depths = {2: 0.92, 3: 0.88, 4: 0.85, 5: 0.83, 6: 0.76, 7: 0.65, 8: 0.33}
-    found = {depth: one.mean[f"tau_depth_{depth}"] for depth in depths}
-    assert found == pytest.approx(depths, abs=0.07)
-
-
-def test_the_ceiling_is_the_mean_over_pairs_of_trainings() -> None:
-    repeats = np.array([[1.0, 1, 1], [2, 3, 2], [3, 2, 3], [4, 4, 4]])
-    one, others = ranking.ceilings(replace(four_networks(), repeats=repeats)).values()
-
-    assert one.mean["tau"] == pytest.approx((2 * 4 / 6 + 1) / 3)
-    tied = 5 / math.sqrt(6 * 5)  # the mean of the first two puts 2.5 twice
-    assert others.mean["tau"] == pytest.approx((1 * tied + 1 * tied + 4 / 6) / 3)
-    assert "regret_any" not in one.mean
-
-
-@pytest.mark.parametrize(("trainings", "rows"), [(1, 0), (2, 1), (3, 2)])
-def test_a_ceiling_needs_trainings_to_compare(trainings: int, rows: int) -> None:
-    repeats = np.random.default_rng(0).uniform(size=(4, trainings))
-
-    assert len(ranking.ceilings(replace(four_networks(), repeats=repeats))) == rows
 
 
 def test_a_spread_holds_95_percent_of_the_samples() -> None:
@@ -270,3 +194,108 @@ def test_the_bootstrap_interval_is_that_of_the_mean_when_runs_are_drawn_again() 
 
 def test_one_run_has_no_interval() -> None:
     assert ranking.bootstrap([{"tau": 0.5}]) == Estimate({"tau": 0.5})
+
+
+VALUES = st.lists(st.integers(0, 20), min_size=2, max_size=40)
+
+
+@st.composite
+def scored_networks(draw: st.DrawFn) -> tuple[Array, Array]:
+    """Return scores and accuracies of networks, some of them equal, and not all."""
+    accuracy = draw(VALUES.filter(lambda values: len(set(values)) > 1))
+    scores = draw(st.lists(st.integers(-3, 3), min_size=len(accuracy), max_size=len(accuracy)))
+    return np.array(scores, dtype=np.float64), 50 + np.array(accuracy, dtype=np.float64)
+
+
+class TestNdcg:
+    @given(scored_networks())
+    def test_it_lies_in_0_to_1_and_is_1_for_the_true_order(
+        self, networks: tuple[Array, Array]
+    ) -> None:
+        scores, accuracy = networks
+
+        found = ranking.ndcg(scores, accuracy)
+        assert math.isnan(found) == (len(set(scores)) == 1)
+        assert math.isnan(found) or 0 <= found <= 1
+        assert ranking.ndcg(accuracy, accuracy) == pytest.approx(1.0)
+        assert ranking.ndcg(accuracy**3, accuracy) == pytest.approx(1.0)
+
+    @given(scored_networks())
+    def test_it_is_that_of_a_library_with_the_published_gains(
+        self, networks: tuple[Array, Array]
+    ) -> None:
+        scores, accuracy = networks
+        low, best = np.quantile(accuracy, 0.2), accuracy.max()
+        assume(best > low and np.ptp(scores) > 0)
+        gains = 2 ** (20 * np.clip((accuracy - low) / (best - low), 0, 1)) - 1
+
+        wanted = ndcg_score([gains], [scores], k=math.ceil(len(scores) / 10))
+        assert ranking.ndcg(scores, accuracy) == pytest.approx(wanted, abs=1e-9)
+
+    def test_places_are_discounted_as_published(self) -> None:
+        accuracy = np.array([90.0, 89.0, 88.0, *np.linspace(60, 70, 27)])
+        scores = np.array([1.0, 3.0, 2.0, *np.linspace(-9, -1, 27)])
+        low = np.quantile(accuracy, 0.2)
+        gains = 2 ** (20 * (accuracy[:3] - low) / (90 - low)) - 1
+
+        discounts = [1, 1 / np.log2(3), 1 / 2]
+        wanted = (gains[[1, 2, 0]] @ discounts) / (gains @ discounts)
+        assert ranking.ndcg(scores, accuracy) == pytest.approx(wanted)
+
+    def test_the_first_tenth_counts_alone(self) -> None:
+        accuracy = np.arange(50.0, 70.0)
+        scores = np.where(accuracy >= 68, accuracy, -accuracy)
+
+        assert ranking.ndcg(scores, accuracy) == pytest.approx(1.0)
+
+    def test_the_best_network_counts_where_all_others_are_equal(self) -> None:
+        accuracy = np.array([90.0, *[80.0] * 4, *[90.0] * 15])
+
+        assert ranking.ndcg(accuracy, accuracy) == pytest.approx(1.0)
+        assert ranking.ndcg(-accuracy, accuracy) == 0.0
+
+
+class TestRegret:
+    @given(scored_networks(), st.randoms(use_true_random=False))
+    def test_it_is_never_negative_and_0_for_the_truth_itself(
+        self, networks: tuple[Array, Array], random: Random
+    ) -> None:
+        scores, accuracy = networks
+        count = len(accuracy)
+        macs = np.array([float(random.randint(1, 5)) for _ in range(count)])
+        keys = tuple(Architecture([at]) for at in range(count))
+        truth = Truth("it", keys, np.arange(count), accuracy, accuracy[:, None], macs=macs)
+
+        found = ranking.first_choices(scores, truth)
+        regrets = {name: v for name, v in found.items() if name.startswith("regret")}
+        assert min(regrets.values()) >= 0
+        assert "regret_any" in regrets
+        known = ranking.first_choices(accuracy, truth)
+        assert {known[name] for name in regrets} == {0.0}
+
+
+class TestLimits:
+    def test_without_wishes_they_are_the_quartiles_that_networks_have(self) -> None:
+        truth = planted(build_table())
+        limits = ranking.limits_of(truth)
+
+        assert list(limits)[-1] == "any"
+        assert truth.macs is not None
+        kept = [(truth.macs <= limit).mean() for limit in list(limits.values())[:-1]]
+        assert all(share >= quarter for share, quarter in zip(kept, (0.25, 0.5, 0.75), strict=True))
+        assert set(limits.values()) - {math.inf} <= set(truth.macs)
+
+    def test_wishes_are_named_as_they_are_written(self) -> None:
+        assert ranking.limits_of(four_networks(), [50e6, 40e6]) == {
+            "40M": 40e6,
+            "50M": 50e6,
+            "any": math.inf,
+        }
+
+    def test_there_are_none_where_nobody_knows_the_costs(self) -> None:
+        truth = replace(four_networks(), macs=None)
+
+        assert ranking.limits_of(truth, [40e6]) == {"any": math.inf}
+        found = ranking.measure(np.array([1.0, 3.0, 2.0, 4.0]), truth)
+        assert found["regret_any"] == 5.0
+        assert "tau_macs" not in found

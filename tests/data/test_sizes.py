@@ -95,7 +95,7 @@ def test_map_sides_are_those_that_a_network_really_has() -> None:
     assert map_sides(space, 13, 3) == seen == [13, 7, 7, 4, 4]
 
 
-@pytest.mark.parametrize("space", ["small_mobile", "nas_bench_macro", "shufflenet_v2"])
+@pytest.mark.parametrize("space", ["small_mobile", "mnasnet", "nas_bench_macro", "shufflenet_v2"])
 @pytest.mark.parametrize("resolution", [28, 33, 100])
 def test_the_shipped_spaces_learn_at_odd_resolutions(space: str, resolution: int) -> None:
     layers = shipped_space(space).num_layers

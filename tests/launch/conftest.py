@@ -13,7 +13,7 @@ from PIL import Image
 
 from raynas.cluster.planning.connection import Resources
 from tests.data.samples import build_images, write_tree
-from tests.launch.scripts import SHORT, TINY, Ended, InProcess, Launcher, wait_until
+from tests.launch.scripts import LEARNING, SHORT, Ended, InProcess, Launcher, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def in_process(cluster: Resources) -> InProcess:
 def whole(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     """Return the folder of a tiny run that was never interrupted, and how it ended."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    flags = [flag for flag in TINY if flag != "--no-export"]
+    flags = [flag for flag in LEARNING if flag != "--no-export"]
     return run, launcher.run(run, *flags)
 
 

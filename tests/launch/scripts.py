@@ -31,9 +31,10 @@ TINY = tuple(
         "--search.generations 2 --search.population 6 --search.parents 3 --search.mutations 2 "
         "--search.crossovers 2 "
         "--retrain.top-k 2 --retrain.epochs 2 --retrain.batch 32 --retrain.concurrent 1 "
-        "--retrain.checkpoint-seconds 0"
+        "--retrain.checkpoint-seconds 0 --trainings 0"
     )
 )
+LEARNING = (*TINY, "--trainings", "4", "--training-epochs", "1")
 # of a probe that nobody made
 SPEEDS = Speeds(
     start=2.0,

@@ -37,7 +37,7 @@ LIGHT = tuple(
         "--images.share 0.3 --pretrain.epochs 1 --pretrain.batch 32 --pretrain.workers 1 "
         "--pretrain.checkpoint-seconds 0.02 --search.generations 1 --search.population 4 "
         "--search.parents 2 --search.mutations 1 --search.crossovers 1 --search.concurrent 1 "
-        "--retrain.top-k 1 --retrain.epochs 1 --retrain.batch 32"
+        "--retrain.top-k 1 --retrain.epochs 1 --retrain.batch 32 --trainings 0"
     )
 )
 BROKEN = """

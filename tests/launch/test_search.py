@@ -38,6 +38,7 @@ from tests.analysis import browser
 from tests.builders import shipped_space
 from tests.data.samples import numbered_tree, picture, write_tree
 from tests.launch.scripts import (
+    LEARNING,
     SPEEDS,
     STEPS,
     TINY,
@@ -109,11 +110,10 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            # of calibrated and differentiable searches, --check, --rivals and broken images alone
+            # of what trainings taught, differentiable searches, --rivals and broken images alone
             others = {
                 "calibration",
                 "predictions",
-                "checks",
                 "gates",
                 "search_epochs",
                 "rivals",
@@ -214,7 +214,7 @@ class TestWholeRun:
     ) -> None:
         run, first = whole
         before, rays = files_of(run), launcher.sessions()
-        again = launcher.run(run, *TINY)
+        again = launcher.run(run, *LEARNING)
 
         assert again.code == 0
         assert files_of(run) == before
@@ -242,7 +242,7 @@ def test_a_run_under_another_limit_takes_over_what_is_the_same(
     whole: tuple[Path, Ended], in_process: InProcess, tmp_path: Path
 ) -> None:
     (first, _), run = whole, tmp_path / "second"
-    end = in_process.run(run, *TINY, "--max-macs", "10M", "--from", str(first), "--no-export")
+    end = in_process.run(run, *LEARNING, "--max-macs", "10M", "--from", str(first), "--no-export")
 
     assert end.code == 0, end.errors
     taken = "pretraining; 2 trainings, where the same networks are chosen"
@@ -301,13 +301,13 @@ def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_find
 
     # a checkpoint a step, or the last one would soon be reached on an idle machine
     slow = ("--pretrain.checkpoint-seconds", "0")
-    with running(launcher.start(run, *TINY, *slow)) as process:
+    with running(launcher.start(run, *LEARNING, *slow)) as process:
         wait_until(lambda: len(store.rows("steps")) >= 8, process)
         os.kill(process.pid, signal.SIGKILL)
     steps = store.rows("steps")
     assert len(steps) < STEPS
 
-    with running(launcher.start(run, *TINY)) as process:
+    with running(launcher.start(run, *LEARNING)) as process:
         wait_until(lambda: store.rows("trials"), process)
         os.kill(process.pid, signal.SIGKILL)
     trials = store.rows("trials")
@@ -315,7 +315,7 @@ def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_find
     # equal times: not done again, but for the last steps, whose checkpoint was not whole yet
     assert store.rows("steps")[: len(steps) // 2] == steps[: len(steps) // 2]
 
-    end = launcher.run(run, *TINY)
+    end = launcher.run(run, *LEARNING)
 
     assert end.code == 0, end.errors
     assert results_of(run) == results_of(whole[0])
@@ -331,7 +331,7 @@ def test_a_run_that_is_interrupted_by_hand_continues_with_the_same_command(
 ) -> None:
     store, run = RunStore(str(tmp_path / "interrupted")), tmp_path / "interrupted"
     for condition in (lambda: store.rows("steps"), lambda: store.has(SEARCH_STATE)):
-        with running(launcher.start(run, *TINY)) as process:
+        with running(launcher.start(run, *LEARNING)) as process:
             wait_until(condition, process)
             process.send_signal(signal.SIGINT)
             end = ended(process)
@@ -339,7 +339,7 @@ def test_a_run_that_is_interrupted_by_hand_continues_with_the_same_command(
         assert end.errors == "interrupted; run the same command again to continue\n"
         assert store.rows("runs")[0]["finished"] is None
 
-    assert launcher.run(run, *TINY).code == 0
+    assert launcher.run(run, *LEARNING).code == 0
     assert results_of(run) == results_of(whole[0])
 
 
@@ -469,8 +469,8 @@ REFUSED = {
     "--pretrain.workers 3": "the cluster holds 2 workers",
     "--pretrain.cpus-per-worker 3": "together they have 2 CPUs",
     "--seed -1": "--seed: got -1",
-    "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score balanced_saliency: it is read off",
-    "--pretrain.epochs 0 --search.score accuracy": "use one of grad_norm, jacob_cov, naswot",
+    "--pretrain.epochs 0": "--pretrain.epochs 0 with --search.score balanced_saliency: it is read",
+    "--pretrain.epochs 0 --search.score accuracy": "use one of az_expressivity, az_progressivity",
     "--pretrain.epochs -1": "--pretrain.epochs: got -1",
     "--search exact --search.score accuracy": "--search exact with --search.score accuracy",
     "--search calibrated --search.score random": "or --search evolution",

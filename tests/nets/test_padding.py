@@ -17,7 +17,7 @@ from raynas.nets.operations import MBConv, conv, depthwise
 from raynas.nets.padding import SameConv2d
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import batch_norms
-from tests.builders import build_images, build_supernet
+from tests.builders import build_generator, build_images, build_supernet
 from tests.exported import LITE
 
 PATH = LITE.check((0, 3, 4, 1))
@@ -52,7 +52,7 @@ def test_same_reads_what_tensorflow_s_documentation_says(
     layer = (
         depthwise(2, kernel, stride, "same") if is_depthwise else conv(2, 3, kernel, stride, "same")
     )
-    x = torch.randn(1, 2, height, width)
+    x = torch.randn(1, 2, height, width, generator=build_generator())
     down, across = (max(kernel - (n % stride or stride), 0) for n in (height, width))
     pads = across // 2, across - across // 2, down // 2, down - down // 2
     y = layer(x)

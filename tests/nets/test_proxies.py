@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,18 @@ from torch import nn
 from torch.nn import functional
 
 from raynas.nets.initialisation import initialise_
-from raynas.nets.proxies import PROXIES, Proxy, grad_norm, jacob_cov, naswot, snip, synflow
+from raynas.nets.proxies import PROXIES, Proxy, grad_norm, jacob_cov, naswot, snip, synflow, zico
 from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture
-from tests.builders import SHARED_DATA, build_generator, build_images, build_space, shipped_space
+from raynas.spaces.protocol import Space
+from tests.builders import (
+    SHARED_DATA,
+    build_generator,
+    build_images,
+    build_space,
+    shipped_cells,
+    shipped_space,
+)
 
 Array = npt.NDArray[np.float64]
 LABELS = torch.tensor([0, 2, 1, 0])
@@ -181,7 +190,7 @@ def test_scores_by_the_loss_sum_over_convolutions_and_linear_layers_alone() -> N
         snip: sum(float((p.detach() * p.grad).abs().sum()) for p in weights if p.grad is not None),
     }
 
-    assert len(weights) == 9  # of the stem, twice three of a block, and two of the head
+    assert len(weights) == 8  # of the stem, two and three of blocks, and two of the head
     for score, wanted in value.items():
         assert score(small_network(), images, LABELS) == pytest.approx(wanted, rel=1e-4)
 
@@ -243,6 +252,56 @@ def test_jacob_cov_is_best_where_every_image_is_treated_in_its_own_way() -> None
 
     assert jacob_cov(own, patterns, LABELS[:3]) == pytest.approx(-3, abs=1e-4)
     assert jacob_cov(nn.Sequential(*alike, linear([[1, 2, 3, 4]])), patterns, LABELS[:3]) < -1000
+
+
+def test_zico_adds_logarithms_over_layers_of_what_gradients_of_two_halves_share() -> None:
+    """With two gradients mean |g| / deviation is (|a| + |b|) / |a - b|."""
+    layers = [linear(matrix) for matrix in random_matrices(6, 5, 3)]
+    network = nn.Sequential(nn.Flatten(), layers[0], nn.ReLU(), layers[1])
+    images = pixels(np.random.default_rng(1).normal(size=(4, 6)))
+    gradients = []
+    for half in (slice(0, 2), slice(2, 4)):
+        loss = functional.cross_entropy(network(images[half]), LABELS[half])
+        gradients.append(torch.autograd.grad(loss, [layer.weight for layer in layers]))
+    wanted = 0.0
+    for a, b in zip(*(map(torch.Tensor.numpy, each) for each in gradients), strict=True):
+        differ = a != b
+        wanted += np.log(((np.abs(a) + np.abs(b))[differ] / np.abs(a - b)[differ]).sum())
+
+    assert zico(network, images, LABELS) == pytest.approx(wanted)
+
+
+def test_zico_leaves_out_weights_whose_gradients_are_the_same_on_both_halves() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False)).double()
+    pictures = torch.ones(4, 2, 1, 1, dtype=torch.float64)
+
+    assert zico(network, pictures, torch.tensor([0, 1, 0, 1])) == 0.0
+
+
+@cache
+def drawn_networks(space: Space) -> list[nn.Module]:
+    """Return two networks of a space."""
+    rng, networks = np.random.default_rng(0), []
+    for _ in range(2):
+        choices = Architecture(int(rng.integers(block.size)) for block in space.blocks)
+        networks.append(subnet(space, choices, space.in_channels, 3))
+        initialise_(networks[-1], "qr", seed=0)
+    return networks
+
+
+@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize(
+    "space", [shipped_cells(), shipped_space("small_mobile")], ids=["cells", "layers"]
+)
+def test_a_score_tells_networks_apart_whether_of_cells_or_of_layers(
+    space: Space, name: str
+) -> None:
+    images = build_images(4, space.in_channels, 16)
+    one, other = (PROXIES[name](network, images, LABELS) for network in drawn_networks(space))
+
+    assert math.isfinite(one)
+    assert math.isfinite(other)
+    assert one != other
 
 
 def cifar_batch(count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -177,3 +177,8 @@ class TestVerdict:
         assert check.verdict == (
             f"on these images the score beats MACs (tau {score:.2f} against {macs:.2f})"
         )
+
+    def test_where_small_networks_are_ahead_it_says_that_trainings_were_short(self) -> None:
+        given = [row | {"macs": -row["macs"], "params": -row["macs"]} for row in spread_rows(0, 0)]
+
+        assert found(given).verdict.startswith("after so few epochs small networks are ahead")

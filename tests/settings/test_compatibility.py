@@ -22,7 +22,7 @@ from tests.builders import ROOT, build_indicators, build_space, shipped_cells
 from tests.settings.published import DARTS, PRDARTS
 
 METHODS = ROOT / "launch" / "settings"
-FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov"}
+FREE = {"random", "naswot", "synflow", "snip", "grad_norm", "jacob_cov", "zico"}
 BY_GATES = {"prdarts", "darts", "pcdarts"}
 
 

@@ -34,7 +34,7 @@ BINS: dict[str, Any] = {
         ),
         (
             {"trainable": "weights"},
-            "--search.score balanced_saliency with --pretrain.trainable weights: .* of which none learns",
+            "score balanced_saliency with --pretrain.trainable weights: .* of which none learns",
         ),
     ],
 )

@@ -265,5 +265,5 @@ class TestProxies:
         pixels = normalise(torch.from_numpy(dataset().train.pixels), dataset())
         known = {tuple(image.flatten().tolist()) for image in pixels}
 
-        assert len(score._images) == 32
-        assert all(tuple(image.flatten().tolist()) in known for image in score._images)
+        assert len(score.images) == 32
+        assert all(tuple(image.flatten().tolist()) in known for image in score.images)

@@ -42,12 +42,13 @@ _TRIAL_SECONDS = 0.07  # that Tune takes to start and end a trial on an actor th
 def search(run: Run, scores: Scores) -> EvolutionSearcher:
     """Evolve by sums of a table, or take the evolution that trials have scored already."""
     top_k = run.settings.retrain.top_k
+    min_distance = run.settings.winner_distance(len(run.plan.space.blocks))
     if scores.table is None:
         assert scores.evolution, "trials have scored it"
         return EvolutionSearcher(scores.evolution, None, top_k, done=settled(run))
     evolution, search_log = _continued(run)
     scorer = AdditiveScorer(scores.table)
-    searcher = EvolutionSearcher(evolution, scorer, top_k, search_log, settled(run))
+    searcher = EvolutionSearcher(evolution, scorer, top_k, search_log, settled(run), min_distance)
     searcher.evolve()  # at once, so that it is known how long it takes
     _, optimum = best(scores.table, run.plan.costs, run.settings.limits)
     record_gap(run, optimum)

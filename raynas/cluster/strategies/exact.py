@@ -23,7 +23,11 @@ def search(run: Run, scores: Scores) -> ListSearcher:
         (kind,) = settings.search.goals
         found = front(table, costs, settings.limits, kind, count)
     else:
-        found = k_best(table, costs, settings.limits, count, settings.search.min_distance)
+        distance, least = settings.winner_distance(len(table)), settings.search.min_distance
+        found = k_best(table, costs, settings.limits, count, distance)
+        while len(found) < count and distance > least:
+            distance -= 1
+            found = k_best(table, costs, settings.limits, count, distance)
     write_found(run, found, "exact")
     _, optimum = best(table, costs, settings.limits)
     record_gap(run, optimum)

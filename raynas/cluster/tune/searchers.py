@@ -25,13 +25,14 @@ _RECORD_SECONDS = 1.0  # of scoring trials that a crash may undo
 class EvolutionSearcher(TuneSearcher):
     """Suggests what an evolution wants scored by trials, if so, and then its winners."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an evolution, and what becomes of its winners
         self,
         evolution: Evolution,
         scorer: AdditiveScorer | None,
         top_k: int,
         record: Record | None = None,
         done: Collection[Architecture] = (),
+        min_distance: int = 1,
     ) -> None:
         """Wrap an evolution; nothing is scored yet.
 
@@ -41,12 +42,13 @@ class EvolutionSearcher(TuneSearcher):
             top_k: How many winners become trials, best first, each once.
             record: Called after each generation, and between scoring trials, to write the tables.
             done: Winners that need no trial any more.
+            min_distance: Layers in which winners differ, as far as the evolution has such.
         """
         is_scoring = scorer is None and not evolution.finished
         super().__init__(metric="score" if is_scoring else "val_accuracy")
         self.evolution = evolution
         self._scorer = scorer
-        self._top_k = top_k
+        self._top_k, self._min_distance = top_k, min_distance
         self._record = record
         self._done = {str(architecture) for architecture in done}
         self._trials: dict[str, str] = {}
@@ -112,7 +114,8 @@ class EvolutionSearcher(TuneSearcher):
 
     def winners(self) -> list[Architecture]:
         """Return the best architectures, best first."""
-        return [scored.child.architecture for scored in self.evolution.winners(self._top_k)]
+        found = self.evolution.winners(self._top_k, self._min_distance)
+        return [scored.child.architecture for scored in found]
 
     def _winner_texts(self) -> list[str]:
         """Return the winners of a finished evolution, ranked once."""

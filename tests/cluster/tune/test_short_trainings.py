@@ -1,14 +1,12 @@
-"""The self-check: short trainings of networks from the lowest to the highest score."""
+"""Short trainings of chosen networks as Tune trials, and what is recorded of them."""
 
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from raynas.cluster.tune.score_check import brief, check_score, spread
 from rich.console import Console
 from torch import nn
 
@@ -16,12 +14,11 @@ from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.plan import make_plan
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
-from raynas.cluster.tune import score_check
+from raynas.cluster.tune import short_trainings
 from raynas.cluster.tune.searchers import ListSearcher
-from raynas.costs.costs import Limits
+from raynas.cluster.tune.short_trainings import brief, train_briefly
 from raynas.errors import StageError
 from raynas.nets.operations import MBConv
-from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.pretrain import PretrainSettings
@@ -33,7 +30,7 @@ from raynas.storage.schemas import SCHEMAS
 from raynas.terminal.progress_bars import Stages
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
-from tests.builders import build_costs, build_space
+from tests.builders import build_space
 from tests.data.samples import digits
 
 
@@ -59,10 +56,14 @@ class Broken:
 
 SPACE = build_space("RN", (MBConv(3, 1), MBConv(3, 2), Broken()))
 TABLE: list[Array] = [np.array([0.2, 0.3, -np.inf]), np.array([1.0, 2.0, -5.0])]
-CHOSEN = ["0-2", "0-0", "1-1"]  # of 0-2, 1-2, 0-0, 1-0, 0-1, 1-1; operation 2 is broken
+CHOSEN = ["0-2", "0-0", "1-1"]  # operation 2 is broken
+SCORES = {
+    Architecture.parse(text): float(AdditiveScorer(TABLE)([Architecture.parse(text)])[0])
+    for text in CHOSEN
+}
 SETTINGS = Settings(
-    check=3,
-    check_epochs=1,
+    trainings=3,
+    training_epochs=1,
     pretrain=PretrainSettings(layer_indicator="none", sampling="fair"),
     retrain=RetrainSettings(top_k=1, epochs=9, batch=32, max_failures=0),
 )
@@ -97,15 +98,13 @@ def checked_run(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) ->
     """Return a run whose check has ended."""
     ship_by_value(__name__)  # its operations
     run = build_run(tmp_path_factory.mktemp("checked") / "run", cpus=cluster.cpus)
-    check_score(run, TABLE)
+    train_briefly(run, SCORES)
     return run
 
 
 @pytest.mark.cluster
 class TestCheck:
-    def test_networks_lie_at_even_ranks_from_the_lowest_to_the_highest_score(
-        self, checked_run: Run
-    ) -> None:
+    def test_every_chosen_network_is_trained_and_has_its_score(self, checked_run: Run) -> None:
         rows = rows_of(checked_run)
 
         assert sorted(rows, key=lambda text: rows[text]["score"]) == CHOSEN
@@ -148,8 +147,8 @@ class TestCheck:
                 asked.append(config)
                 searcher.on_trial_complete(f"trial{len(asked) - 1}")
 
-        monkeypatch.setattr(score_check, "run_trials", pretended)
-        check_score(checked_run, TABLE)
+        monkeypatch.setattr(short_trainings, "run_trials", pretended)
+        train_briefly(checked_run, SCORES)
 
         assert asked == [{"architecture": "0-2"}]
 
@@ -165,81 +164,33 @@ class TestWithoutTrials:
         run = build_run(tmp_path / "run")
         rows = [{"architecture": text, "status": "finished"} for text in CHOSEN]
         run.store.append("checks", rows, part="all")
-        monkeypatch.setattr(score_check, "run_trials", None)
+        monkeypatch.setattr(short_trainings, "run_trials", None)
 
-        check_score(run, TABLE)
+        train_briefly(run, SCORES)
         assert len(run.store.rows("checks")) == 3
 
     def test_a_check_that_ends_early_says_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(score_check, "run_trials", lambda *_: None)
-        monkeypatch.setattr(score_check.tune, "with_parameters", lambda *_, **__: None)
+        monkeypatch.setattr(short_trainings, "run_trials", lambda *_: None)
+        monkeypatch.setattr(short_trainings.tune, "with_parameters", lambda *_, **__: None)
 
-        with pytest.raises(StageError, match="check: it ended early; run the same command again"):
-            check_score(build_run(tmp_path / "run"), TABLE)
+        with pytest.raises(StageError, match="learn: it ended early; run the same command again"):
+            train_briefly(build_run(tmp_path / "run"), SCORES)
 
     def test_trainings_are_short_of_one_length_and_as_many_at_a_time_as_fit(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[Any] = []
-        monkeypatch.setattr(score_check, "run_trials", lambda *given: asked.extend(given))
-        monkeypatch.setattr(score_check.tune, "with_parameters", lambda *_, **given: given)
+        monkeypatch.setattr(short_trainings, "run_trials", lambda *given: asked.extend(given))
+        monkeypatch.setattr(short_trainings.tune, "with_parameters", lambda *_, **given: given)
         settings = replace(SETTINGS, retrain=replace(SETTINGS.retrain, scheduler="asha"))
         with pytest.raises(StageError):
-            check_score(build_run(tmp_path / "run", settings), TABLE)
+            train_briefly(build_run(tmp_path / "run", settings), SCORES)
         given, _, _, short, size, concurrent = asked
 
         assert given["inputs"].settings.retrain == short
         assert (short.epochs, short.scheduler, size, concurrent) == (1, "fifo", TrialSize(), 3)
-
-    @pytest.mark.parametrize("share", [0, 0.4])
-    def test_networks_are_drawn_from_the_seed_within_the_limits(
-        self, monkeypatch: pytest.MonkeyPatch, share: float
-    ) -> None:
-        monkeypatch.setattr(score_check, "_POOL", 30)
-        costs = build_costs((4,) * 5)
-        most = costs.largest.macs
-        limits = Limits(max_macs=most // 2, min_macs=round(most * share) or None)
-        sampler = LegalSampler(costs, limits)
-        table = [np.arange(4.0)] * 5
-        run: Any = SimpleNamespace(
-            settings=Settings(max_macs=limits.max_macs), plan=SimpleNamespace(sampler=sampler)
-        )
-        scores = score_check._scored(run, table)
-
-        assert 10 < len(scores) <= 30
-        assert all(sampler.allows(each) for each in scores)
-        assert all(score == sum(each) for each, score in scores.items())
-        assert scores == score_check._scored(run, table)  # the same ones when it goes on
-
-    def test_without_a_table_they_are_among_those_that_the_search_has_scored(
-        self, tmp_path: Path
-    ) -> None:
-        run = build_run(tmp_path / "run")
-        rows = [{"architecture": f"{i}-0", "score": i / 2} for i in range(3)]
-        run.store.append("architectures", rows, part="000000")
-
-        assert score_check._scored(run, None) == {Architecture((i, 0)): i / 2 for i in range(3)}
-
-
-class TestSpread:
-    @pytest.mark.parametrize(
-        ("count", "wanted"),
-        [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10))), (99, list(range(10)))],
-    )
-    def test_ranks_are_even_and_never_more_than_there_are(
-        self, count: int, wanted: list[int]
-    ) -> None:
-        scores = {Architecture((9 - i,)): float(i) ** 3 for i in (3, 9, 0, 5, 1, 8, 2, 7, 4, 6)}
-
-        assert spread(scores, count) == {Architecture((9 - i,)): float(i) ** 3 for i in wanted}
-
-    def test_what_has_no_finite_score_is_left_out(self) -> None:
-        scores = dict.fromkeys((Architecture((i,)) for i in range(3)), -np.inf)
-
-        assert spread(scores | {Architecture((7,)): 1.0}, 3) == {Architecture((7,)): 1.0}
-        assert spread(scores, 3) == {}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +200,7 @@ def test_a_warm_up_takes_half_of_a_brief_training_at_most(
     warmup: float, epochs: int, wanted: float
 ) -> None:
     retrain = RetrainSettings(warmup_epochs=warmup, scheduler="asha")
-    settings = Settings(check=2, check_epochs=epochs, retrain=retrain)
+    settings = Settings(trainings=2, training_epochs=epochs, retrain=retrain)
     short = brief(settings)
 
     assert (short.epochs, short.warmup_epochs, short.scheduler) == (epochs, wanted, "fifo")

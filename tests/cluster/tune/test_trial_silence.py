@@ -11,8 +11,8 @@ from raynas.cluster.tune import trial_silence
 from raynas.cluster.tune.differentiable_trials import gate_trial
 from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.retrain_trials import retrain_trial
-from raynas.cluster.tune.score_check import check_trial
 from raynas.cluster.tune.scoring_trials import ScoringTrial
+from raynas.cluster.tune.short_trainings import check_trial
 from raynas.cluster.tune.trial_silence import MOST_SECONDS, WatchedTime, WorkTime
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
