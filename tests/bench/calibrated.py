@@ -1,6 +1,6 @@
 """What a score learns from few trainings, on two truths, beside searches without a supernet.
 
-    python -m tests.bench.calibrated [--draws N] [--first-seed N]
+    python -m tests.bench.calibrated [--draws N] [--first-seed N] [--weight W]
 
 Replays the development tables of NAS-Bench-Macro and of Accel-NASBench without squeeze-excitation.
 Kendall's tau is taken over the networks that were not trained. Regret, in points, is that of the
@@ -19,6 +19,7 @@ import optuna
 import tyro
 
 from raynas.search.formulas import Array
+from raynas.settings.settings import Settings
 from tests.bench.accel import load_accel
 from tests.bench.macro import Replay, load_replay
 from tests.bench.replayed import Policy, Study, limits_of, random_saliency
@@ -39,6 +40,9 @@ class Command:
     """Repetitions of each."""
     first_seed: int = 0
     """Seed of the first repetition."""
+    weight: float = Settings().short_weight
+    """How much a training counts: 1 for a whole one; by default as much as a short one of raynas'
+    defaults, of which size may explain a part by itself."""
 
 
 @dataclass
@@ -72,28 +76,34 @@ def main() -> None:
     report = Report()
     for name, load in TRUTHS.items():
         truth = load()
-        whole(report, name, truth, seeds)
-        limited(report, name, truth, seeds)
+        whole(report, name, truth, seeds, command.weight)
+        limited(report, name, truth, seeds, command.weight)
     print(json.dumps(report.rows))
 
 
-def whole(report: Report, name: str, truth: Replay, seeds: range) -> None:
+def whole(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:
     """Report tau of designs without a limit, of a supernet and of random numbers."""
     for noise in NOISES:
-        ends = np.array([Study(truth, truth.experts(), noise).ends(s, BUDGETS) for s in seeds])
+        ends = np.array(
+            [Study(truth, truth.experts(), noise, weight=weight).ends(s, BUDGETS) for s in seeds]
+        )
         report.add(f"{name}, tau, noise {noise}", BUDGETS, ends[..., 0])
     for noise in NOISES:
         blind = [truth.experts(random_saliency(truth, seed)) for seed in seeds]
         pairs = zip(blind, seeds, strict=True)
-        ends = np.array([Study(truth, each, noise).ends(seed, BUDGETS) for each, seed in pairs])
+        ends = np.array(
+            [Study(truth, each, noise, weight=weight).ends(seed, BUDGETS) for each, seed in pairs]
+        )
         report.add(f"{name}, tau, random numbers, noise {noise}", BUDGETS, ends[..., 0])
 
 
-def limited(report: Report, name: str, truth: Replay, seeds: range) -> None:
+def limited(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:
     """Report what policies and rivals reach within limits."""
     limits, experts = limits_of(truth), truth.experts()
     for policy in get_args(Policy):
-        studies = [Study(truth, experts, policy=policy, max_macs=limit) for limit in limits]
+        studies = [
+            Study(truth, experts, policy=policy, max_macs=limit, weight=weight) for limit in limits
+        ]
         ends = np.array([[study.ends(seed, SEARCHED) for study in studies] for seed in seeds])
         report.add(f"{name}, tau within limits, {policy}", SEARCHED, ends[..., 0].mean(axis=1))
         report.add(f"{name}, regret, {policy}", SEARCHED, ends[..., 1].mean(axis=1))

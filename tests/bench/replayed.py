@@ -55,6 +55,7 @@ class Study:
         policy: What is trained after the first eight: more of the same design, the best of the
             mean, the best of the mean and of a draw's deviation in turns, or the best of a draw.
         max_macs: What networks may cost.
+        weight: How much a training counts; below 1 it is a short one, which may favour some sizes.
     """
 
     truth: Replay
@@ -62,6 +63,7 @@ class Study:
     noise: float = 0.003
     policy: Policy = "design"
     max_macs: float = np.inf
+    weight: float = 1.0
 
     @cached_property
     def legal(self) -> Places:
@@ -97,7 +99,8 @@ class Study:
             is_designed = self.policy == "design" or len(trained) < FIRST
             place = designed[len(trained)] if is_designed else self._best(calibration, trained, rng)
             accuracy = truth.accuracies[place] + self.noise * rng.normal()
-            calibration.observe(truth.architectures[place], float(np.clip(accuracy, 0, 1)))
+            accuracy = float(np.clip(accuracy, 0, 1))
+            calibration.observe(truth.architectures[place], accuracy, self.weight)
             trained.append(place)
             yield trained, calibration
 

@@ -250,23 +250,31 @@ class TestLevels:
         assert means[0] > 0.8
         assert means[1] < -0.3
 
-    @pytest.mark.parametrize(("whole", "counts"), [(0, False), (2, False), (3, True)])
-    def test_a_bias_of_short_trainings_is_told_by_three_whole_ones(
-        self, whole: int, counts: bool
-    ) -> None:
-        """Its columns are MACs and layers taken, scaled to 1, and 0 for what was trained whole."""
+    def test_short_trainings_alone_may_favour_some_macs_and_layers(self) -> None:
+        """Both vary by 1 over the space, as a score does."""
         calibration = build_calibration()
-        for at in range(whole):
-            calibration.observe(EVERY[at], 0.9 + at / 100)
-        calibration.observe(EVERY[0], 0.5, 0.2)
-        calibration.observe(EVERY[-1], 0.6, 0.2)
-        weights = np.array([weight for *_, weight in calibration.observed])
-        biases = calibration._biases([each for each, *_ in calibration.observed], weights)
+        biases = calibration._biases([*EVERY, *EVERY], np.repeat([1.0, 0.2], len(EVERY)))
+        macs, layers = biases[len(EVERY) :].T
 
-        assert biases.shape == (whole + 2, 2)
-        assert not biases[:whole].any()
-        assert (np.diff(biases[whole:], axis=0) > 2).all() == counts
-        assert biases[whole:].any() == counts
+        assert not biases[: len(EVERY)].any()
+        assert np.corrcoef(macs, [COSTS.of(each).macs for each in EVERY])[0, 1] > 1 - 1e-9
+        assert np.corrcoef(layers, np.count_nonzero(EVERY, axis=1))[0, 1] > 0.7
+        np.testing.assert_allclose([macs.std(), layers.std()], 1)
+
+    def test_what_size_alone_explains_of_short_trainings_is_not_learned(self) -> None:
+        """Here they favour networks of few MACs, by as much as networks truly differ."""
+        macs = np.array([COSTS.of(each).macs for each in EVERY], float)
+        truth, found = tables(), []
+        favour = -AdditiveScorer(truth)(EVERY).std() / macs.std()
+        for weight in (1.0, 0.2):
+            calibration, rng = build_calibration(truth), np.random.default_rng(0)
+            for at in rng.choice(len(EVERY), 24, replace=False):
+                favoured = favour * (macs[at] - macs.mean())
+                calibration.observe(EVERY[at], accuracy_of(truth, EVERY[at], favoured), weight)
+            found.append(tau(calibration, truth))
+
+        assert found[0] < 0.7
+        assert found[1] > 0.85
 
 
 class TestIntervals:

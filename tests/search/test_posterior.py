@@ -45,7 +45,9 @@ def ridge(biases: Array = NO_BIASES) -> tuple[Array, Array]:
     y = 1 / (1 - ACCURACIES)
     r = (y - y.mean()) / (2.0 * y.std(ddof=1)) - X @ PRIOR.mean
     count = biases.shape[1]
-    penalty = np.diag(np.r_[(0.5 * PRIOR.spread) ** -2.0, 100.0**-2, np.full(count, 0.3**-2.0)])
+    penalty = np.diag(
+        np.r_[(0.5 * PRIOR.spread) ** -2.0, 100.0**-2, np.full(count, posterior._BIAS**-2.0)]
+    )
     design = np.c_[X, np.ones(9), biases]
     covariance = np.linalg.inv(penalty + design.T @ design * 0.7 / 0.16)
     return covariance @ design.T @ r * 0.7 / 0.16, covariance
@@ -54,7 +56,7 @@ def ridge(biases: Array = NO_BIASES) -> tuple[Array, Array]:
 @pytest.mark.usefixtures("_one_point")
 @pytest.mark.parametrize("biases", [NO_BIASES, RNG.normal(size=(9, 2))])
 def test_one_point_of_the_grid_is_a_ridge_regression(biases: Array) -> None:
-    """What is in inverse proportion to weights is the noise's variance."""
+    """The noise's variance is in inverse proportion to weights, and biases are in no score."""
     believed = found(observations(biases=biases))
     solution, covariance = ridge(biases)
     mean, spread = believed.project([np.eye(4)])
@@ -80,8 +82,10 @@ def test_intervals_are_those_of_the_regression_with_its_offset_and_a_trainings_n
     ends = value + stats.norm.ppf([0.025, 0.525, 0.975]) * spread  # three of the twenty points
     expected = 1 - 1 / np.maximum(ends * 2.0 * y.std(ddof=1) + y.mean(), 1)
 
-    np.testing.assert_allclose(found().accuracies([x], 0.7, (0.04, 0.52, 0.98))[0], expected)
-    assert np.isnan(found().accuracies([x], 1.0, (0.5,))).all()
+    np.testing.assert_allclose(
+        found().accuracies([x], np.zeros((1, 0)), 0.7, (0.04, 0.52, 0.98))[0], expected
+    )
+    assert np.isnan(found().accuracies([x], np.zeros((1, 0)), 1.0, (0.5,))).all()
 
 
 def test_evidence_is_the_density_of_what_was_observed() -> None:
