@@ -40,25 +40,34 @@ def _one_point(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy_scales, "SCALES", (2.0,))
 
 
-def ridge(biases: Array = NO_BIASES) -> tuple[Array, Array]:
-    """Return mean and covariance: (P + X'WX) w = X'Wr, with the offset hardly penalised."""
-    y = 1 / (1 - ACCURACIES)
-    r = (y - y.mean()) / (2.0 * y.std(ddof=1)) - X @ PRIOR.mean
-    count = biases.shape[1]
-    penalty = np.diag(
-        np.r_[(0.5 * PRIOR.spread) ** -2.0, 100.0**-2, np.full(count, posterior._BIAS**-2.0)]
-    )
-    design = np.c_[X, np.ones(9), biases]
-    covariance = np.linalg.inv(penalty + design.T @ design * 0.7 / 0.16)
-    return covariance @ design.T @ r * 0.7 / 0.16, covariance
+def ridge(observed: Observations) -> tuple[Array, Array]:
+    """Return mean and covariance: (P + X'WX) w = X'Wr, with each level's offset hardly penalised.
+
+    Of the weights, the offsets and the biases, in this order.
+    """
+    levels, weights = observed.levels, observed.weights / 0.16
+    centred = 1 / (1 - ACCURACIES)
+    centred -= levels @ (levels.T @ centred / levels.sum(axis=0))
+    free = 9 - levels.shape[1]
+    r = centred / (2.0 * np.sqrt((centred**2).sum() / free)) - X @ PRIOR.mean
+    offsets, biases = np.full(levels.shape[1], 100.0), np.full(2, posterior._BIAS)
+    deviations = np.r_[0.5 * PRIOR.spread, offsets, biases[: observed.biases.shape[1]]]
+    design = np.c_[X, levels, observed.biases]
+    covariance = np.linalg.inv(np.diag(deviations**-2.0) + design.T * weights @ design)
+    return covariance @ design.T @ (weights * r), covariance
+
+
+LEVELS = Observations(ACCURACIES, np.repeat([0.7, 0.3], [5, 4]), NO_BIASES)
 
 
 @pytest.mark.usefixtures("_one_point")
-@pytest.mark.parametrize("biases", [NO_BIASES, RNG.normal(size=(9, 2))])
-def test_one_point_of_the_grid_is_a_ridge_regression(biases: Array) -> None:
+@pytest.mark.parametrize(
+    "observed", [observations(), observations(biases=RNG.normal(size=(9, 2))), LEVELS]
+)
+def test_one_point_of_the_grid_is_a_ridge_regression(observed: Observations) -> None:
     """The noise's variance is in inverse proportion to weights, and biases are in no score."""
-    believed = found(observations(biases=biases))
-    solution, covariance = ridge(biases)
+    believed = found(observed)
+    solution, covariance = ridge(observed)
     mean, spread = believed.project([np.eye(4)])
     root = believed.components[0][0].root_of_weights()
 
@@ -73,7 +82,7 @@ def test_one_point_of_the_grid_is_a_ridge_regression(biases: Array) -> None:
 
 @pytest.mark.usefixtures("_one_point")
 def test_intervals_are_those_of_the_regression_with_its_offset_and_a_trainings_noise() -> None:
-    solution, covariance = ridge()
+    solution, covariance = ridge(observations())
     y = 1 / (1 - ACCURACIES)
     x = np.array([[0.3, -1.0, 0.2, 0.5]])
     row = np.r_[x[0], 1.0]
