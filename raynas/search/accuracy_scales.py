@@ -78,6 +78,7 @@ def on_scales(accuracies: Array, levels: Array) -> Targets | None:
 def _error(y: Array, power: int) -> Array:
     """Return the error of values on a scale, in [0, 1]."""
     if power == 0:
-        return np.minimum(np.exp(-y), 1.0)
+        logarithmic: Array = np.exp(-np.maximum(y, 0.0))
+        return logarithmic
     error: Array = np.maximum(y, 1.0) ** (1 / power)  # at an error of 1, y is 1
     return error

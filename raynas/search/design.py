@@ -66,32 +66,36 @@ def design_pool(  # noqa: PLR0913 - a space, what is wanted of it, and where cha
         rng: Source of what is drawn.
     """
     wanted = round(_POOL / (1 - _DROPPED))
-    found: dict[Architecture, None] = {}
+    score = AdditiveScorer(table)
+    found: dict[Architecture, float] = {}
     for draw in range(4 * wanted):
         is_tied = space.num_layers > _LONG and draw % 2 == 1
         drawn = _repeated(space, rng) if is_tied else sampler.draw(rng)
         if drawn is not None and limits.allow(costs.of(drawn)):
-            found[drawn] = None
+            scored = float(score([drawn])[0])
+            if np.isfinite(scored):
+                found[drawn] = scored
         if len(found) == wanted:
             break
-    scores = AdditiveScorer(table)(found)
-    ranked = [each for _, each in sorted(zip(scores, found, strict=True)) if np.isfinite(_)]
+    ranked = sorted(found, key=lambda each: (found[each], each))
     return ranked[int(len(ranked) * _DROPPED) :]
 
 
 def _repeated(space: SearchSpace, rng: np.random.Generator) -> Architecture:
-    """Return a network that repeats one candidate through each stage, and then skips layers."""
+    """Return a network that repeats one candidate through each stage, and then skips layers.
+
+    A layer without a choice stays as it is.
+    """
     choices: list[int] = []
     stages = np.array(space.stages)
     for stage in np.unique(stages):
         blocks = [space.blocks[layer] for layer in np.flatnonzero(stages == stage)]
-        skipped = [block.identity is not None for block in blocks]
-        depth = int(rng.integers(len(blocks) - sum(skipped), len(blocks) + 1))
+        skips = [block.identity if block.size > 1 else None for block in blocks]
+        least = sum(skip is None for skip in skips)
+        depth = max(int(rng.integers(least, len(blocks) + 1)), 1)
         draw = rng.random()
-        for at, block in enumerate(blocks):
-            kept = [each for each in range(block.size) if each != block.identity]
-            is_skipped = block.identity is not None and at >= max(depth, 1)
-            chosen = block.identity if is_skipped else kept[int(draw * len(kept))]
-            assert chosen is not None
-            choices.append(chosen)
+        for at, (block, skip) in enumerate(zip(blocks, skips, strict=True)):
+            kept = [each for each in range(block.size) if each != skip]
+            repeated = kept[int(draw * len(kept))]
+            choices.append(repeated if skip is None or at < depth else skip)
     return Architecture(choices)

@@ -1,180 +1,120 @@
-"""What the calibrated search reaches with few trials, beside searches without an indicator.
+"""What a score learns from few trainings, on two truths, beside searches without a supernet.
 
-    python -m tests.bench.calibrated [--seeds N] [--first-seed N]
+    python -m tests.bench.calibrated [--draws N] [--first-seed N] [--weight W]
 
-Replays NAS-Bench-Macro's development table; a trial reports its accuracy with noise of 0.3 points.
-"Self-check" spreads the same number of trials over the scores instead of searching with them.
-Kendall's tau is that of the calibrated table over all 1,500 architectures, regret (in points) that
-of the trial that was seen to be best. Rivals at equal budgets: the indicator's best in order,
-random search, regularised evolution (Real et al. 2019) and Optuna's TPE by ask and tell, the
-sampler of Ray Tune's OptunaSearch unless told otherwise, without the time that Tune's trials take.
-Where one of them proposes what is not in the table or breaks the limit, the nearest untried
-architecture that does neither is trained, and that is what it is told. The last line is a JSON
-object. It measures and asserts nothing.
+Replays the development tables of NAS-Bench-Macro and of Accel-NASBench without squeeze-excitation.
+Kendall's tau is taken over the networks that were not trained. Regret, in points, is that of the
+best of three proposals: of the learned table, or of what a rival saw to be best; trainings are
+taken within the limit, and the mean is over limits at the quartiles of MACs and none. +- is the
+standard error over draws. The last line is a JSON object. It measures and asserts nothing.
 """
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import numpy as np
 import optuna
 import tyro
 
 from raynas.search.formulas import Array
-from raynas.search.indicators import AdditiveScorer
-from raynas.seeds import Stream, random_numbers
-from raynas.spaces.architecture import Architecture
-from tests.bench.macro import SALIENCY, TAYLOR, End, Replay, checked, load_replay, planted, replay
-from tests.bench.uses import Use
+from raynas.settings.settings import Settings
+from tests.bench.accel import load_accel
+from tests.bench.macro import Replay, load_replay
+from tests.bench.replayed import Policy, Study, limits_of, random_saliency
+from tests.bench.rivals_of_learning import Begin, evolution, regrets, tpe, uniform
 
-BUDGETS = (8, 16, 32)
-LIMITS = (40_000_000, 50_000_000, 60_000_000, 70_000_000, None)
-POPULATION, SAMPLE = 8, 3  # of regularised evolution; small, for the budgets are
-
-Propose = Callable[[list[Architecture], list[float]], Sequence[int]]
-Search = Callable[[int | None, int], list[End]]  # of a limit and a seed
+TRUTHS: dict[str, Callable[[], Replay]] = {"NAS-Bench-Macro": load_replay, "Accel": load_accel}
+RIVALS: dict[str, Begin] = {"random": uniform, "evolution": evolution, "TPE": tpe}
+BUDGETS = (0, 4, 8, 16, 32, 64)
+SEARCHED = (0, 8, 16, 32)
+NOISES = (0.003, 0.012, 0.024)
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the calibrated search reaches with few trials."""
+    """What a score learns from few trainings."""
 
-    seeds: int = 20
-    """Repetitions of each search."""
+    draws: int = 24
+    """Repetitions of each."""
     first_seed: int = 0
     """Seed of the first repetition."""
+    weight: float = Settings().short_weight
+    """How much a training counts: 1 for a whole one; by default as much as a short one of raynas'
+    defaults, of which size may explain a part by itself."""
+
+
+@dataclass
+class Report:
+    """Prints lines as they come, and keeps them."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, budgets: Sequence[int], values: Array) -> None:
+        """Take values of draws (D x budgets)."""
+        mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        self.rows.append(
+            {
+                "name": name,
+                "trainings": list(budgets),
+                "mean": mean.round(3).tolist(),
+                "error": error.round(3).tolist(),
+            }
+        )
+        columns = zip(budgets, mean, error, strict=True)
+        print(
+            f"{name:<58}", "  ".join(f"{n}: {m:.3f} +- {e:.3f}" for n, m, e in columns), flush=True
+        )
 
 
 def main() -> None:
-    """Run all searches and print tables."""
+    """Run all studies and print what they reach."""
     command = tyro.cli(Command)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    seeds = range(command.first_seed, command.first_seed + command.seeds)
-    table = load_replay()
-    indicators: dict[str, Callable[[int], list[Array]]] = {
-        "planted 0.62": lambda seed: planted(table, 0.62, seed),
-        "planted 0.75": lambda seed: planted(table, 0.75, seed),
-        "measured taylor": lambda _: list(TAYLOR),
-        "measured saliency": lambda _: list(SALIENCY),
-    }
-    report: dict[str, Any] = {}
-    for name, make in indicators.items():
-        tables = {seed: make(seed) for seed in seeds}
-        print(name)
-        start = float(np.mean([table.tau(each) for each in tables.values()]))
-        report[f"calibrated, {name}"] = {"tau at 0": round(start, 3)} | study(
-            calibrated(table, tables), seeds
+    seeds = range(command.first_seed, command.first_seed + command.draws)
+    report = Report()
+    for name, load in TRUTHS.items():
+        truth = load()
+        whole(report, name, truth, seeds, command.weight)
+        limited(report, name, truth, seeds, command.weight)
+    print(json.dumps(report.rows))
+
+
+def whole(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:
+    """Report tau of designs without a limit, of a supernet and of random numbers."""
+    for noise in NOISES:
+        ends = np.array(
+            [Study(truth, truth.experts(), noise, weight=weight).ends(s, BUDGETS) for s in seeds]
         )
-        report[f"indicator alone, {name}"] = study(in_order(table, tables), seeds)
-        taus = [[checked(table, tables[seed], n, seed) for seed in seeds] for n in BUDGETS]
-        report[f"self-check, {name}"] = {"tau": np.mean(taus, axis=1).round(3).tolist()}
-        print("self-check", report[f"self-check, {name}"], flush=True)
-    rivals = {"random": uniform, "regularised evolution": evolution, "TPE": tpe}
-    for name, begin in rivals.items():
-        print(name)
-        report[name] = study(blind(table, begin), seeds)
-    print(json.dumps(report))
+        report.add(f"{name}, tau, noise {noise}", BUDGETS, ends[..., 0])
+    for noise in NOISES:
+        blind = [truth.experts(random_saliency(truth, seed)) for seed in seeds]
+        pairs = zip(blind, seeds, strict=True)
+        ends = np.array(
+            [Study(truth, each, noise, weight=weight).ends(seed, BUDGETS) for each, seed in pairs]
+        )
+        report.add(f"{name}, tau, random numbers, noise {noise}", BUDGETS, ends[..., 0])
 
 
-def study(search: Search, seeds: range) -> dict[str, Any]:
-    """Return mean tau and regret of a search, and print them as they come."""
-    found: dict[str, Any] = {}
-    for limit in LIMITS:
-        ends = [search(limit, seed) for seed in seeds]
-        name = f"{limit // 10**6} M" if limit else "any"
-        found[name] = {
-            "tau": [round(float(np.mean([e[i].tau for e in ends])), 3) for i in range(3)],
-            "regret": [round(float(np.mean([e[i].regret for e in ends])), 2) for i in range(3)],
-        }
-        if np.isnan(found[name]["tau"][0]):
-            del found[name]["tau"]
-        print(name, found[name], flush=True)
-    return found
-
-
-def rival(table: Replay, propose: Propose, max_macs: int | None, seed: int) -> list[End]:
-    """Run a search without a ranking of its own; each proposal becomes the nearest of the table."""
-    rng = random_numbers(seed, Stream.BENCH, Use.TRAININGS)
-    choices, legal = np.array(table.architectures), table.legal(max_macs)
-    tried: list[int] = []
-    seen: list[float] = []
-    ends: list[End] = []
-    while len(tried) < max(BUDGETS):
-        wanted = propose([table.architectures[at] for at in tried], seen)
-        distance = (choices != np.array(wanted)).sum(axis=1) + rng.random(len(choices)) / 2
-        distance[~legal] = np.inf
-        distance[tried] = np.inf
-        tried.append(int(np.argmin(distance)))
-        seen.append(table.train(tried[-1], rng))
-        if len(tried) in BUDGETS:
-            ends.append(End(len(tried), table.regret(tried, seen, max_macs)))
-    return ends
-
-
-def calibrated(table: Replay, indicators: dict[int, list[Array]]) -> Search:
-    """Return the calibrated search."""
-    return lambda limit, seed: replay(table, indicators[seed], limit, seed, BUDGETS)
-
-
-def blind(table: Replay, begin: Callable[[int], Propose]) -> Search:
-    """Return a search that begins without an indicator."""
-    return lambda limit, seed: rival(table, begin(seed), limit, seed)
-
-
-def in_order(table: Replay, indicators: dict[int, list[Array]]) -> Search:
-    """Return the search that takes the indicator's best, one after another."""
-
-    def search(limit: int | None, seed: int) -> list[End]:
-        scores = AdditiveScorer(indicators[seed])(table.architectures)
-        order = [at for at in np.argsort(-scores) if table.legal(limit)[at]]
-        return rival(table, lambda tried, _: table.architectures[order[len(tried)]], limit, seed)
-
-    return search
-
-
-def uniform(seed: int) -> Propose:
-    """Return random search."""
-    rng = random_numbers(seed, Stream.BENCH, Use.UNIFORM)
-    return lambda _tried, _seen: tuple(map(int, rng.integers(3, size=8)))
-
-
-def evolution(seed: int) -> Propose:
-    """Return regularised evolution: a mutated layer of the best of a sample of the youngest."""
-    rng = random_numbers(seed, Stream.BENCH, Use.EVOLUTION)
-
-    def propose(tried: list[Architecture], seen: list[float]) -> Sequence[int]:
-        if len(tried) < POPULATION:
-            return tuple(map(int, rng.integers(3, size=8)))
-        alive = np.arange(len(tried))[-POPULATION:]
-        sample = rng.choice(alive, SAMPLE, replace=False)
-        child = list(tried[max(sample, key=lambda at: seen[at])])
-        layer = int(rng.integers(8))
-        child[layer] = (child[layer] + int(rng.integers(1, 3))) % 3
-        return child
-
-    return propose
-
-
-def tpe(seed: int) -> Propose:
-    """Return Optuna's TPE with its defaults."""
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    space: dict[str, optuna.distributions.BaseDistribution] = {
-        str(layer): optuna.distributions.CategoricalDistribution((0, 1, 2)) for layer in range(8)
-    }
-
-    def propose(tried: list[Architecture], seen: list[float]) -> Sequence[int]:
-        if tried:
-            params = {str(layer): choice for layer, choice in enumerate(tried[-1])}
-            study.add_trial(
-                optuna.trial.create_trial(params=params, distributions=space, value=seen[-1])
-            )
-        asked = study.ask(space)
-        study.tell(asked, state=optuna.trial.TrialState.FAIL)  # the trained one is told instead
-        return [asked.params[str(layer)] for layer in range(8)]
-
-    return propose
+def limited(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:
+    """Report what policies and rivals reach within limits."""
+    limits, experts = limits_of(truth), truth.experts()
+    for policy in get_args(Policy):
+        studies = [
+            Study(truth, experts, policy=policy, max_macs=limit, weight=weight) for limit in limits
+        ]
+        ends = np.array([[study.ends(seed, SEARCHED) for study in studies] for seed in seeds])
+        report.add(f"{name}, tau within limits, {policy}", SEARCHED, ends[..., 0].mean(axis=1))
+        report.add(f"{name}, regret, {policy}", SEARCHED, ends[..., 1].mean(axis=1))
+    for rival, begin in RIVALS.items():
+        found = np.array(
+            [
+                [regrets(truth, begin, seed, SEARCHED[1:], limit, NOISES[0]) for limit in limits]
+                for seed in seeds
+            ]
+        )
+        report.add(f"{name}, regret, {rival}", SEARCHED[1:], found.mean(axis=1))
 
 
 if __name__ == "__main__":

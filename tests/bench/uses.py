@@ -7,12 +7,10 @@ from enum import IntEnum, unique
 class Use(IntEnum):
     """A use of random numbers; its number is its place."""
 
-    PLANTED = 1
-    """Noise on a planted indicator."""
     TRAININGS = 2
     """Noise of trainings that are replayed."""
-    CHECK = 3
-    """Architectures of a self-check, and their trainings."""
+    POOL = 3
+    """Networks that a design chooses among."""
     UNIFORM = 4
     """Proposals of random search."""
     EVOLUTION = 5
@@ -31,3 +29,5 @@ class Use(IntEnum):
     """Networks whose accuracies become a truth."""
     AGAIN = 12
     """Networks and seeds that are drawn again for an interval."""
+    SALIENCY = 13
+    """Numbers in place of what a supernet says."""
