@@ -4,7 +4,7 @@ A few networks, chosen so that they tell most, are trained for a few epochs. The
 maximises what is believed of all candidates after that, instead of the supernet's word alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +12,19 @@ import numpy as np
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import Scores
 from raynas.cluster.tune.short_trainings import train_briefly
+from raynas.errors import UserError
 from raynas.recording.rows import calibrated_rows, prediction_rows
 from raynas.reporting.rank_correlation import kendall_tau
 from raynas.search.calibration import Calibration
 from raynas.search.design import design, design_pool
+from raynas.search.exact import k_best
 from raynas.search.features import build_features
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 
+_BEST = 0.25  # of the trainings, the share that is of what the others let believe best
 _FEWEST = 4  # trainings that one can be left out of
 
 
@@ -44,19 +47,58 @@ def learn(run: Run, scores: Scores) -> Scores:
     if scores.table is None:  # trials score each network: there is no table to correct
         train_briefly(run, spread(_searched(run), count))
         return scores
-    train_briefly(run, _designed(run, scores, count))
+    chosen = _designed(run, scores, count - int(count * _BEST))
+    train_briefly(run, _scored(scores, chosen))
+    chosen += _best(run, scores, chosen, count - len(chosen))
+    train_briefly(run, _scored(scores, chosen))
     if run.settings.search.traits.learns_from_trials:
         return scores  # the search observes them itself
     return _learned(run, scores)
 
 
-def _designed(run: Run, scores: Scores, count: int) -> dict[Architecture, float]:
-    """Return the networks that tell most, and their scores before any training."""
+def _designed(run: Run, scores: Scores, count: int) -> list[Architecture]:
+    """Return the networks that tell most."""
     plan, limits = run.plan, run.settings.limits
     rng = random_numbers(run.settings.seed, Stream.CHECK)
     pool = design_pool(scores.sums, plan.chain, plan.sampler, plan.costs, limits, rng)
-    chosen = design(build_features(scores.experts[0], plan.chain), pool, count)
+    return design(build_features(scores.experts[0], plan.chain), pool, count)
+
+
+def _best(
+    run: Run, scores: Scores, designed: Sequence[Architecture], count: int
+) -> list[Architecture]:
+    """Return what is believed best after the first trainings: there the search will look.
+
+    Of the first trainings' networks alone, so that a run that continues chooses the same.
+    """
+    if not count:
+        return []
+    known = [each for each in _trained(run) if each[0] in set(designed)]
+    table = _calibrated(run, scores, known).table()
+    distance = run.settings.winner_distance(len(table))
+    try:
+        found = k_best(table, run.plan.costs, run.settings.limits, count, distance, designed)
+    except UserError:  # the limits leave no others
+        return []
+    return [architecture for architecture, _ in found]
+
+
+def _scored(scores: Scores, chosen: Sequence[Architecture]) -> dict[Architecture, float]:
+    """Return architectures with their scores before any training."""
     return dict(zip(chosen, map(float, AdditiveScorer(scores.sums)(chosen)), strict=True))
+
+
+def _calibrated(
+    run: Run, scores: Scores, trained: Sequence[tuple[Architecture, float]]
+) -> Calibration:
+    """Return what is believed after trainings."""
+    plan, settings = run.plan, run.settings
+    calibration = Calibration(
+        scores.experts, plan.costs, settings.limits, plan.chain, settings.seed
+    )
+    for architecture, accuracy in trained:
+        calibration.observe(architecture, accuracy, settings.short_weight)
+    return calibration
 
 
 def _searched(run: Run) -> dict[Architecture, float]:
@@ -74,18 +116,13 @@ def spread(scores: Mapping[Architecture, float], count: int) -> dict[Architectur
 
 def _learned(run: Run, scores: Scores) -> Scores:
     """Return scores that have learned from the table ``checks``."""
-    plan, settings = run.plan, run.settings
-    calibration = Calibration(
-        scores.experts, plan.costs, settings.limits, plan.chain, settings.seed
-    )
-    rows = []
-    for architecture, accuracy in _trained(run):
-        calibration.observe(architecture, accuracy, settings.short_weight)
-        rows += calibration.rows()
+    plan, trained = run.plan, _trained(run)
+    calibration = _calibrated(run, scores, trained)
     if calibration.posterior is None:
         run.stages.print(f"warning: {_taught_nothing(len(calibration.observed))}")
         return scores
-    run.store.append("calibration", rows, part="trainings")
+    steps = [_calibrated(run, scores, trained[:n]) for n in range(1, len(trained) + 1)]
+    run.store.append("calibration", [row for s in steps for row in s.rows()], part="trainings")
     _, accuracies = calibration.left_out()
     found = _agreement(calibration, accuracies)
     if found is not None and not found > 0:

@@ -11,6 +11,7 @@ import numpy as np
 from raynas.benchmark.recorded import recorded_indicators, recorded_settings
 from raynas.benchmark.recorded_spaces import known_space
 from raynas.data.dataset import Dataset
+from raynas.nets.relu_inputs import relu_inputs
 from raynas.search.formulas import Array
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.methods import load_method
@@ -72,7 +73,10 @@ def pretrained(settings: Settings, space: Space, dataset: Dataset, steps: int) -
     pretrain, seed = settings.pretrain, settings.seed
     chain = chain_of(searched_space(space, pretrain.layer_indicator), "a supernet")
     frozen = build_supernet(chain, pretrain, dataset, seed)
-    state = Pretraining(chain, frozen.segments, frozen.vector, pretrain, seed, steps, 1)
+    counted = relu_inputs(chain, dataset.resolution, dataset.channels)
+    state = Pretraining(
+        chain, frozen.segments, frozen.vector, pretrain, seed, steps, 1, relu_inputs=counted
+    )
     started = time.perf_counter()
     losses = [step.loss for step in state.run(PathGradients(chain, dataset, pretrain, seed, 1))]
     return Supernet(chain, settings, state, time.perf_counter() - started, losses)

@@ -99,7 +99,7 @@ class TestLearning:
         taus = [learning.kendall_tau(AdditiveScorer(s.sums)(EVERY), truth) for s in (before, after)]
 
         assert taus[0] < 0.5
-        assert taus[1] > 0.7
+        assert taus[1] > 0.6
         assert after.calibration is not None
         assert len(trained["chosen"]) == len(run.store.rows("predictions")) == 24
         written = {

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from raynas.costs.costs import Kind, Limits
+from raynas.search.breeding import Child
 from raynas.search.constrained_sampling import LegalSampler, all_legal
-from raynas.search.evolution import Evolution, Scored
+from raynas.search.evolution import Evolution, Scored, apart
 from raynas.search.pareto import best_first
 from raynas.settings.search import SearchSettings
 from raynas.spaces.architecture import Architecture
@@ -541,3 +542,21 @@ def test_what_a_generation_breeds_does_not_depend_on_the_order_of_the_answers(
         return proposed
 
     assert proposals(reverse=True) == proposals(reverse=False)
+
+
+def test_winners_differ_in_so_many_layers_and_the_best_others_fill_up() -> None:
+    def scored(*items: tuple[str, float]) -> list[Scored]:
+        return [
+            Scored(0, Child(Architecture.parse(text), "random", order=order), score)
+            for order, (text, score) in enumerate(items)
+        ]
+
+    ranked = scored(("0-0-0", 5.0), ("0-0-1", 4.0), ("1-1-0", 3.0), ("1-1-1", 2.0), ("2-2-2", 1.0))
+
+    def names(count: int, distance: int) -> list[str]:
+        return [str(each.child.architecture) for each in apart(ranked, count, distance)]
+
+    assert names(2, 2) == ["0-0-0", "1-1-0"]
+    assert names(3, 2) == ["0-0-0", "1-1-0", "2-2-2"]
+    assert names(4, 3) == ["0-0-0", "0-0-1", "1-1-1", "2-2-2"]  # three differ, and one fills up
+    assert names(9, 2) == ["0-0-0", "0-0-1", "1-1-0", "1-1-1", "2-2-2"]

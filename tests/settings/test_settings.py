@@ -607,3 +607,44 @@ class TestObjectives:
             Settings(max_latency=1)
         limits = Settings(max_latency=1, latency_table="t.parquet").limits
         assert limits == Limits(max_latency=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        (Settings(), 8),  # 3 networks of 15 epochs, half of which are 7 trainings of 3
+        (Settings(retrain=RetrainSettings(top_k=5, epochs=20)), 16),
+        (Settings(retrain=RetrainSettings(top_k=5, epochs=240)), 32),
+        (Settings(training_epochs=10, retrain=RetrainSettings(top_k=10, epochs=60)), 30),
+        (Settings(trainings=0), 0),
+        (Settings(trainings=100), 100),
+        (Settings(search=SearchSettings(score="accuracy")), 0),
+        (Settings(search=SearchSettings(score="saliency", strategy="exact")), 8),
+        (Settings(search=SearchSettings(strategy="calibrated")), 0),
+    ],
+)
+def test_a_score_that_is_a_sum_learns_from_what_half_of_the_retraining_takes(
+    settings: Settings, count: int
+) -> None:
+    assert settings.num_trainings == count
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers", "distance"),
+    [
+        (Settings(), 6, 2),
+        (Settings(), 22, 5),
+        (Settings(trainings=0), 22, 1),
+        (Settings(trainings=0, search=SearchSettings(min_distance=3)), 22, 3),
+        (Settings(search=SearchSettings(min_distance=7)), 22, 7),
+        (Settings(search=SearchSettings(objectives="score,macs")), 22, 1),
+    ],
+)
+def test_networks_found_by_a_learned_score_differ_in_a_fifth_of_the_layers(
+    settings: Settings, layers: int, distance: int
+) -> None:
+    assert settings.winner_distance(layers) == distance
+
+
+def test_a_short_training_counts_less_than_a_whole_one() -> None:
+    assert Settings(training_epochs=3, retrain=RetrainSettings(epochs=15)).short_weight == 1 / 6
