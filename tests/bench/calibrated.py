@@ -9,6 +9,7 @@ taken within the limit, and the mean is over limits at the quartiles of MACs and
 standard error over draws. The last line is a JSON object. It measures and asserts nothing.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -82,19 +83,16 @@ def main() -> None:
 
 
 def whole(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:
-    """Report tau of designs without a limit, of a supernet and of random numbers."""
-    for noise in NOISES:
-        ends = np.array(
-            [Study(truth, truth.experts(), noise, weight=weight).ends(s, BUDGETS) for s in seeds]
-        )
-        report.add(f"{name}, tau, noise {noise}", BUDGETS, ends[..., 0])
-    for noise in NOISES:
-        blind = [truth.experts(random_saliency(truth, seed)) for seed in seeds]
-        pairs = zip(blind, seeds, strict=True)
-        ends = np.array(
-            [Study(truth, each, noise, weight=weight).ends(seed, BUDGETS) for each, seed in pairs]
-        )
-        report.add(f"{name}, tau, random numbers, noise {noise}", BUDGETS, ends[..., 0])
+    """Report tau without a limit, of designs and of runs, of a supernet and of random numbers."""
+    experts = {
+        "supernet": [truth.experts()] * len(seeds),
+        "random numbers": [truth.experts(random_saliency(truth, seed)) for seed in seeds],
+    }
+    policies: tuple[Policy, ...] = ("last_quarter", "design")
+    for policy, (kind, each), noise in itertools.product(policies, experts.items(), NOISES):
+        pairs = zip(each, seeds, strict=True)
+        ends = [Study(truth, e, noise, policy, weight=weight).ends(s, BUDGETS) for e, s in pairs]
+        report.add(f"{name}, tau, {policy}, {kind}, noise {noise}", BUDGETS, np.array(ends)[..., 0])
 
 
 def limited(report: Report, name: str, truth: Replay, seeds: range, weight: float) -> None:

@@ -24,10 +24,11 @@ from raynas.seeds import Stream, random_numbers
 from tests.bench.macro import Replay
 from tests.bench.uses import Use
 
-Policy = Literal["design", "mean", "alternating", "thompson"]
+Policy = Literal["last_quarter", "design", "mean", "alternating", "thompson"]
 Places = npt.NDArray[np.int64]
 
 FIRST = 8  # trainings by design, whatever the policy
+_BEST = 0.25  # as of ``raynas.cluster.learning``
 _DRAWN, _DROPPED = 533, 0.25  # as of ``raynas.search.design``
 _PROPOSALS = 3  # as many networks a run hands out
 
@@ -52,7 +53,8 @@ class Study:
         truth: What is trained.
         experts: What the score is mixed of.
         noise: Deviation of a training's accuracy, in [0, 1].
-        policy: What is trained after the first eight: more of the same design, the best of the
+        policy: What is trained: all by design but the last quarter, which is what the others let
+            believe best, as a run does; all by design; or, after the first eight, the best of the
             mean, the best of the mean and of a draw's deviation in turns, or the best of a draw.
         max_macs: What networks may cost.
         weight: How much a training counts; below 1 it is a short one, which may favour some sizes.
@@ -61,7 +63,7 @@ class Study:
     truth: Replay
     experts: tuple[Expert, ...]
     noise: float = 0.003
-    policy: Policy = "design"
+    policy: Policy = "last_quarter"
     max_macs: float = np.inf
     weight: float = 1.0
 
@@ -72,11 +74,18 @@ class Study:
 
     def ends(self, seed: int, budgets: Sequence[int]) -> list[End]:
         """Return what is reached after so many trainings."""
-        found = []
-        for trained, calibration in self.trainings(seed, max(budgets)):
-            if len(trained) in budgets:
-                found.append(self.end(calibration.table(), trained))
-        return found
+        if self.policy == "last_quarter":  # each budget has a last quarter of its own
+            return [self._last(seed, budget) for budget in budgets]
+        return [
+            self.end(calibration.table(), trained)
+            for trained, calibration in self.trainings(seed, max(budgets))
+            if len(trained) in budgets
+        ]
+
+    def _last(self, seed: int, budget: int) -> End:
+        """Return what is reached at the end of a run."""
+        *_, (trained, calibration) = self.trainings(seed, budget)
+        return self.end(calibration.table(), trained)
 
     def end(self, table: Sequence[Array], trained: Sequence[int]) -> End:
         """Return how good a table is after trainings."""
@@ -93,16 +102,39 @@ class Study:
         """Yield what was trained, and what is believed, after 0 to count trainings."""
         truth, rng = self.truth, random_numbers(seed, Stream.BENCH, Use.TRAININGS)
         calibration = Calibration(self.experts, truth.costs, Limits(), truth.space, seed)
-        designed, trained = self._designed(seed, count), list[int]()
+        planned, trained = self._designed(seed, self._first(count)), list[int]()
         yield trained, calibration
         while len(trained) < count:
-            is_designed = self.policy == "design" or len(trained) < FIRST
-            place = designed[len(trained)] if is_designed else self._best(calibration, trained, rng)
+            if len(trained) == len(planned):
+                planned += self._following(calibration, trained, count, rng)
+            place = planned[len(trained)]
             accuracy = truth.accuracies[place] + self.noise * rng.normal()
             accuracy = float(np.clip(accuracy, 0, 1))
             calibration.observe(truth.architectures[place], accuracy, self.weight)
             trained.append(place)
             yield trained, calibration
+
+    def _first(self, count: int) -> int:
+        """Return how many trainings are chosen by design."""
+        if self.policy == "last_quarter":
+            return count - int(count * _BEST)
+        return count if self.policy == "design" else min(FIRST, count)
+
+    def _following(
+        self, calibration: Calibration, trained: list[int], count: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Return the networks that are trained next: one, or the whole last quarter."""
+        if self.policy != "last_quarter":
+            return [self._best(calibration, trained, rng)]
+        every = np.array(self.truth.architectures)
+        scores = AdditiveScorer(calibration.table())(self.truth.architectures)
+        left = np.setdiff1d(self.legal, trained)
+        order, found = left[np.argsort(-scores[left])], list[int]()
+        while len(found) < count - len(trained):
+            found.append(int(order[0]))
+            apart = (every[order] != every[found[-1]]).sum(axis=1)
+            order = order[apart >= max(every.shape[1] // 5, 1)]
+        return found
 
     def _designed(self, seed: int, count: int) -> list[int]:
         """Return the networks of a design among some that are drawn, without the lowest quarter."""

@@ -114,6 +114,14 @@ class TestPool:
             counts = np.bincount(of_stage, minlength=layers + 1)[1:]
             assert counts.min() > 0.6 * len(depths) / layers
 
+    def test_long_chains_keep_the_limits_too(self) -> None:
+        costs = shipped_costs(MNAS.name)
+        limits = Limits(max_macs=(costs.smallest.macs + costs.largest.macs) // 4)
+        pool = build_pool(build_table(MNAS), limits, space=MNAS)
+
+        assert all(limits.allow(costs.of(each)) for each in pool)
+        assert any(depths_of(each) for each in pool)
+
     def test_a_fixed_identity_in_a_long_chain_is_kept(self) -> None:
         space = build_space("RNINNNNNRNNNNN", identity=True)
         costs = build_costs([block.size for block in space.blocks])

@@ -36,20 +36,19 @@ def taus(
     weight: float = SHORT,
 ) -> list[float]:
     """Return the mean tau of networks that were not trained."""
-    study = Study(truth, truth.experts(), noise, weight=weight)
+    study = Study(truth, truth.experts(), noise, "design", weight=weight)
     found: list[float] = means([study], seeds, budgets)[:, 0].tolist()
     return found
 
 
 def blind(truth: Replay, seeds: range, budget: int, weight: float = SHORT) -> float:
     """Return the mean tau where random numbers stand in place of what a supernet says."""
-    ends = [
-        Study(truth, truth.experts(random_saliency(truth, seed)), weight=weight).ends(
-            seed, [budget]
-        )[0]
-        for seed in seeds
-    ]
-    return float(np.mean([end.tau for end in ends]))
+    found = []
+    for seed in seeds:
+        experts = truth.experts(random_saliency(truth, seed))
+        study = Study(truth, experts, policy="design", weight=weight)
+        found.append(study.ends(seed, [budget])[0].tau)
+    return float(np.mean(found))
 
 
 @pytest.mark.parametrize(("name", "least"), [("macro", 0.79), ("accel", 0.65)])
@@ -101,7 +100,10 @@ def test_intervals_hold_what_unseen_trainings_would_report(truths: dict[str, Rep
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [WHOLE, SHORT], ids=["whole", "short"])
 class TestManyDraws:
-    """Of whole trainings, and of short ones, of which size may explain a part by itself."""
+    """Of whole trainings, and of short ones, of which size may explain a part by itself.
+
+    All are chosen by design, unless it is said otherwise.
+    """
 
     @pytest.mark.parametrize(
         ("name", "least"),
@@ -113,6 +115,15 @@ class TestManyDraws:
         found = taus(truths[name], MANY, (0, 8, 16, 32, 64), weight=weight)
 
         assert (np.array(found) >= least).all()
+
+    @pytest.mark.parametrize(("name", "least"), [("macro", 0.82), ("accel", 0.8)])
+    def test_tau_where_the_last_quarter_is_what_is_believed_best(
+        self, truths: dict[str, Replay], name: str, least: float, weight: float
+    ) -> None:
+        """It is spent on regret, and costs a little of tau."""
+        study = Study(truths[name], truths[name].experts(), weight=weight)
+
+        assert means([study], MANY, (16,))[0, 0] >= least
 
     @pytest.mark.parametrize(("name", "least"), [("macro", 0.8), ("accel", 0.75)])
     def test_tau_without_a_supernet(
@@ -128,11 +139,14 @@ class TestManyDraws:
 
         assert min(after) >= before - 0.03
 
-    @pytest.mark.parametrize(("name", "most"), [("macro", 0.15), ("accel", 0.16)])
+    @pytest.mark.parametrize(("name", "most"), [("macro", 0.15), ("accel", 0.1)])
     def test_regret_of_three_proposals_within_limits(
         self, truths: dict[str, Replay], name: str, most: float, weight: float
     ) -> None:
-        """In points, after 16 trainings within the limit, in the mean of the limits."""
+        """In points, after 16 trainings within the limit, in the mean of the limits.
+
+        As in a run, the last four are what the others let believe best.
+        """
         truth = truths[name]
         studies = [
             Study(truth, truth.experts(), max_macs=limit, weight=weight)
