@@ -127,11 +127,10 @@ def _learned(run: Run, scores: Scores) -> Scores:
     found = _agreement(calibration, accuracies)
     if found is not None and not found > 0:
         run.stages.print(
-            f"warning: {len(accuracies)} short trainings say nothing of each other: left out, each "
-            f"is foretold by the others with tau {found:.2f}; the score stays the supernet's (more "
-            "--trainings, or more --training-epochs)"
+            f"warning: {len(accuracies)} short trainings hardly foretell each other (each by the "
+            f"others with tau {found:.2f}): what they taught may be chance (more --trainings, or "
+            "more --training-epochs)"
         )
-        return scores
     run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
     table = calibration.table()
     step = plan.num_steps - 1  # beside the indicators after the last step of pretraining

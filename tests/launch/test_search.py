@@ -110,10 +110,8 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            # of what trainings taught, differentiable searches, --rivals and broken images alone
+            # of differentiable searches, --rivals and broken images alone
             others = {
-                "calibration",
-                "predictions",
                 "gates",
                 "search_epochs",
                 "rivals",
