@@ -13,7 +13,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import Scores
 from raynas.cluster.tune.short_trainings import train_briefly
 from raynas.errors import UserError
-from raynas.recording.rows import calibrated_rows, prediction_rows
+from raynas.recording.rows import prediction_rows, score_rows
 from raynas.reporting.rank_correlation import kendall_tau
 from raynas.search.calibration import Calibration
 from raynas.search.design import design, design_pool
@@ -134,7 +134,8 @@ def _learned(run: Run, scores: Scores) -> Scores:
     run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
     table = calibration.table()
     step = plan.num_steps - 1  # beside the indicators after the last step of pretraining
-    run.store.append("indicators", calibrated_rows(plan.chain, table, step), part="calibrated")
+    rows = score_rows(plan.chain, table, step, "calibrated")
+    run.store.append("indicators", rows, part="calibrated")
     return replace(scores, table=table, calibration=calibration)
 
 

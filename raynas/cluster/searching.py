@@ -6,7 +6,7 @@ from raynas.cluster.learning import learn
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.evolution import score_by_trials
 from raynas.cluster.strategies.strategy import Scores, Winners, load_strategy
-from raynas.recording.rows import winner_rows
+from raynas.recording.rows import score_rows, winner_rows
 from raynas.search.indicators import score_experts, score_table
 from raynas.training.pretraining import Pretraining
 
@@ -33,6 +33,8 @@ def score(run: Run, supernet: Pretraining | None) -> Scores:
     assert supernet, "indicators are read off a supernet"
     indicators = supernet.indicators()
     table = score_table(indicators, plan.chain, settings)
+    rows = score_rows(plan.chain, table, plan.num_steps - 1, "score")
+    run.store.append("indicators", rows, part="score")
     return Scores(table, score_experts(indicators, plan.chain, settings))
 
 

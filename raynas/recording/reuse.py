@@ -13,6 +13,10 @@ PRETRAINING = ("isometry", "steps", "indicators", "ledger")
 """The tables of a pretraining, in the order in which they are filled."""
 
 
+OF_SCORES = frozenset({"score", "calibrated"})
+"""Parts of the table ``indicators`` that are not of the pretraining but of what came after it."""
+
+
 def is_pretrained(store: RunStore) -> bool:
     """Return whether a run folder holds a pretraining that has come to its end."""
     return bool(store.parts("ledger")) and is_whole(store, CHECKPOINT)
@@ -32,6 +36,7 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
     refuse_foreign(source, settings)
     for table in PRETRAINING:
         store.copy_table(table, source)
+    store.drop("indicators", OF_SCORES.__contains__)
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
 

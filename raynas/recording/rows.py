@@ -152,13 +152,20 @@ def indicator_rows(space: SearchSpace, indicators: Indicators, step: int) -> Row
     return [row for row in (*blocks, *layers) if np.isfinite(row["value"])]
 
 
-def calibrated_rows(space: SearchSpace, table: Sequence[Array], step: int) -> Rows:
-    """Return what a calibrated search believes that each candidate adds to a score."""
+def score_rows(space: SearchSpace, table: Sequence[Array], step: int, kind: str) -> Rows:
+    """Return what each candidate adds to a score, as indicators of a kind.
+
+    Args:
+        space: The space.
+        table: T[l][i].
+        step: The last one of the pretraining.
+        kind: score, or calibrated where trainings corrected it.
+    """
     rows = [
         {
             "step": step,
             **place,
-            "kind": "calibrated",
+            "kind": kind,
             "value": float(table[place["layer"]][place["candidate"]]),
         }
         for place in _candidates(space)

@@ -1,11 +1,14 @@
 """What several readers of a run work out from its tables in the same way."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from raynas.settings.settings import Settings
+from raynas.spaces.chain import IDENTITY
 from raynas.spaces.genotype import Genotype
+from raynas.storage.run_store import RunStore
 
 CELLS = ("normal", "reduction")
 """Kinds of cells, in the order of tables and figures."""
@@ -51,6 +54,35 @@ def isometry_by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     table = groups[["phi", "varphi"]].median()
     table["spread"] = groups["phi"].std(ddof=0) / groups["phi"].mean()
     return table.reset_index()
+
+
+def score_parts(indicators: Iterable[Mapping[str, Any]], architecture: str) -> tuple[float, float]:
+    """Return what blocks and what identities add to the score of an architecture.
+
+    Args:
+        indicators: Rows of the table ``indicators`` of the kind that was searched by, score or
+            calibrated.
+        architecture: An index per layer.
+
+    Returns:
+        Sums of block indicators and of layer indicators, in the score's unit.
+    """
+    choices = dict(enumerate(map(int, architecture.split("-"))))
+    parts = [0.0, 0.0]
+    for row in indicators:
+        if choices[row["layer"]] == row["candidate"]:
+            parts[row["operation"] == IDENTITY] += row["value"]
+    return parts[0], parts[1]
+
+
+def searched_by(store: RunStore) -> list[dict[str, Any]]:
+    """Return the rows of ``indicators`` that the scores of a run's architectures are sums of."""
+    (run,) = store.rows("runs")
+    learns_later = Settings.from_json(run["settings"]).search.traits.learns_from_trials
+    rows = store.rows("indicators")
+    kinds = {row["kind"] for row in rows}
+    kind = "calibrated" if "calibrated" in kinds and not learns_later else "score"
+    return [row for row in rows if row["kind"] == kind]
 
 
 def score_name(run: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from raynas.costs.costs import show_bytes, show_quantity, show_seconds
 from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
-from raynas.reporting.queries import last_epochs
+from raynas.reporting.queries import last_epochs, score_parts, searched_by
 from raynas.reporting.rank_correlation import Agreement, checked
 from raynas.reporting.rivals import RANDOM, trained, verdict
 from raynas.storage.outcome_rows import in_order, is_on_all
@@ -35,6 +35,7 @@ def print_report(store: RunStore, console: Console) -> None:
         (f"rivals: {line}" for line in rival_lines(store)),
         search_lines(store),
         gap_lines(store),
+        part_lines(store, outcomes),
         check_lines(store),
         spent_lines(store),
     )
@@ -175,6 +176,18 @@ def gap_lines(store: RunStore) -> list[str]:
         return []
     gap = max(optimum - found, 0.0)
     return [f"search: best score {found:.4f}, optimum {optimum:.4f}, gap {gap:.4f}"]
+
+
+def part_lines(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the score of the first network is made of, where it is a sum over layers."""
+    rows = searched_by(store)
+    if not rows or not outcomes or outcomes[0]["score"] is None:
+        return []
+    blocks, identities = score_parts(rows, outcomes[0]["architecture"])
+    return [
+        f"score: of the first one's {outcomes[0]['score']:.3f} its blocks have {blocks:.3f}, the "
+        f"layers that it skips {identities:.3f}"
+    ]
 
 
 def check_lines(store: RunStore) -> list[str]:

@@ -112,8 +112,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             "layer": (INT, "layer, from 0"),
             "candidate": (INT, "index of the candidate; null: a layer indicator"),
             "operation": (STRING, "name of the candidate"),
-            "kind": (STRING, "block, layer, taylor, saliency, relu_inputs or calibrated"),
-            "value": (FLOAT, "the indicator; calibrated: what the search believes at last"),
+            "kind": (STRING, "block, layer, taylor, saliency, relu_inputs, score, calibrated"),
+            "value": (
+                FLOAT,
+                "the indicator; score: what it adds to it; calibrated: after trainings",
+            ),
         },
     ),
     "architectures": table_of(

@@ -8,7 +8,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import Scores, SearchStrategy, settled, write_found
 from raynas.cluster.tune.calibrated_searcher import CalibratedSearcher
 from raynas.recording.outcomes import SEARCH_STATE
-from raynas.recording.rows import calibrated_rows
+from raynas.recording.rows import score_rows
 from raynas.search.calibration import Calibration
 from raynas.search.indicators import AdditiveScorer
 from raynas.settings.settings import Settings
@@ -82,7 +82,7 @@ def _learn_from_check(run: Run, calibration: Calibration) -> None:
 
 def _write_beliefs(run: Run, calibration: Calibration) -> None:
     step = run.plan.num_steps - 1  # beside the indicators after the last step of pretraining
-    rows = calibrated_rows(run.plan.chain, calibration.table(), step)
+    rows = score_rows(run.plan.chain, calibration.table(), step, "calibrated")
     run.store.append("indicators", rows, part="calibrated")
 
 

@@ -18,6 +18,7 @@ from raynas.reporting.page.parts import (
     word,
 )
 from raynas.reporting.page.run_snapshot import Row, RunSnapshot
+from raynas.reporting.queries import score_parts, searched_by
 from raynas.reporting.rank_correlation import Agreement, Check
 from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.usage import StageUsage
@@ -49,6 +50,11 @@ def outcomes(snapshot: RunSnapshot) -> Table:
         columns.append(Column("Latency (ms)"))
         for row, line in zip(rows, cells, strict=False):
             line.append(plain(row.get("latency_ms"), "{:.3g}"))
+    if rows and (of_candidates := searched_by(store)):
+        columns += [Column("Score of blocks"), Column("Score of skips")]
+        for row, line in zip(rows, cells, strict=False):
+            parts = score_parts(of_candidates, row["architecture"])
+            line += [plain(part, "{:.3f}") for part in parts]
     if any(map(is_on_all, rows)):
         columns.append(Column("Trained on", is_text=True))
         for row, line in zip(rows, cells, strict=False):
