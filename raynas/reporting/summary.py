@@ -184,10 +184,8 @@ def part_lines(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> list[s
     if not rows or not outcomes or outcomes[0]["score"] is None:
         return []
     blocks, identities = score_parts(rows, outcomes[0]["architecture"])
-    return [
-        f"score: of the first one's {outcomes[0]['score']:.3f} its blocks have {blocks:.3f}, the "
-        f"layers that it skips {identities:.3f}"
-    ]
+    whole = f"score: of the first one's {outcomes[0]['score']:.3f}"
+    return [f"{whole} its blocks have {blocks:.3f}, the layers that it skips {identities:.3f}"]
 
 
 def check_lines(store: RunStore) -> list[str]:

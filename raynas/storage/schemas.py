@@ -115,7 +115,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "kind": (STRING, "block, layer, taylor, saliency, relu_inputs, score, calibrated"),
             "value": (
                 FLOAT,
-                "the indicator; score: what it adds to it; calibrated: after trainings",
+                "the indicator; score, calibrated: what it adds to a score",
             ),
         },
     ),
