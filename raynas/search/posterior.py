@@ -27,6 +27,7 @@ _DEPARTURES = (0.1, 0.3, 0.6, 1.2)  # d
 _NOISES = (0.2, 0.5, 1.2, 3.0)  # n; 3: these accuracies are all noise
 _OFFSET = 100.0  # prior deviation of a level's offset: anything goes
 _BIAS = 0.6  # prior deviation of what a bias of short trainings makes out
+_NEVER = 1e-300  # of a reading that the evidence rules out, so that its weights have moments
 _QUANTILES = (np.arange(20) + 0.5) / 20  # of a normal distribution, to mix intervals of
 
 
@@ -147,7 +148,7 @@ class Posterior:
     def moments(self, expert: int) -> tuple[float, Array, Array]:
         """Return the belief in an expert, and means and deviations of its weights (F each)."""
         parts, shares = self.components[expert], self.shares[expert]
-        belief = float(shares.sum())
+        belief = max(float(shares.sum()), _NEVER)
         mean = self.weights(expert) / belief
         eye, variance = np.eye(len(mean)), np.zeros(len(mean))
         for part, share in zip(parts, shares, strict=True):
