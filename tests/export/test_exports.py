@@ -267,7 +267,7 @@ class TestCard:
             "python launch/predict.py EXPORT IMAGE...",
             "48 for training, 24 for validation, 24 for the test, 3 classes",
             "| layer03_k5e4 | k5e4 | 24 x 4 x 4 | 48 x 2 x 2 |",
-            "method fair_saliency, score saliency, search evolution",
+            "method fair_saliency, score balanced_saliency, search evolution",
             "search space small_mobile, limits: at most 500k MACs",
             "rank 1 of 2 networks",
             "Licence: none is named",

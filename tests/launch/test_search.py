@@ -262,7 +262,7 @@ def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_t
 ) -> None:
     """No checkpoint is due for hours, so the one that appears is the signal's."""
     store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
-    flags = [*TINY, "--pretrain.checkpoint-seconds", "9999"]
+    flags = [*LEARNING, "--pretrain.checkpoint-seconds", "9999"]
 
     with running(launcher.start(run, *flags)) as process:
         wait_until(lambda: len(store.parts("indicators")) >= 3, process)

@@ -250,7 +250,7 @@ def test_a_persons_own_operation_goes_the_whole_way_from_supernet_to_subnet(
     indicators = read_indicators(
         frozen.segments, frozen.vector.numpy(), space, importance, importance
     )
-    scorer = AdditiveScorer(score_table(indicators, space, SearchSettings()))
+    scorer = AdditiveScorer(score_table(indicators, space, SearchSettings(score="saliency")))
     costs = cost_table(space, 8, 1, 3)
     best = LegalSampler(costs, Limits(max_macs=costs.smallest.macs)).draw(np.random.default_rng(0))
 

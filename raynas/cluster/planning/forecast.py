@@ -33,8 +33,8 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: StageUsage)
     first = settings.first_trained_on
     stages = {
         "pretrain": _pretrain(plan, settings, speeds),
+        "learn": _learn(plan, settings, speeds),
         "search": search,
-        "check": _check(plan, settings, speeds),
         "retrain": _retrain(plan, settings, speeds, settings.num_winners, first),
         "final": _retrain(plan, settings, speeds, settings.num_finals, "all"),
         "rivals": _rivals(plan, settings, speeds),
@@ -62,7 +62,7 @@ def _pretrain(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     return stage(seconds, gpus, min(saves, plan.num_steps) * speeds.checkpoint_bytes)
 
 
-def _check(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
+def _learn(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     count = settings.num_trainings
     if not count:
         return stage(0, 0)

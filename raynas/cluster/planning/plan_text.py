@@ -48,8 +48,8 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "cluster": _cluster_words(resources),
         "pretrain": _pretrain_words(plan, settings, resources),
         "learns": _trained_words(plan, settings),
-        "search": search + _limits_words(settings),
         "learn": _learn_words(plan, settings),
+        "search": search + _limits_words(settings),
         "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
         f"{_final_words(plan, settings)}",
@@ -130,7 +130,8 @@ def _learn_words(plan: Plan, settings: Settings) -> str:
         return ""
     chosen = ", from the lowest to the highest score" if settings.search.scores_by_trials else ""
     epochs, at_a_time = settings.training_epochs, min(plan.checkers, count)
-    return f"from {count} networks{chosen}, trained for {epochs} epochs, {at_a_time} at a time"
+    networks = f"the score from {count} networks{chosen}"
+    return f"{networks}, trained for {epochs} epochs, {at_a_time} at a time"
 
 
 def _worker_words(plan: Plan) -> str:

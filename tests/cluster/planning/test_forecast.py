@@ -142,11 +142,11 @@ class TestArithmetic:
         more = usage(settings, made, search=10.0, search_bytes=1100)
         assert more.disk_bytes - found.disk_bytes == 3 * 1000
 
-    def test_a_check_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
+    def test_learning_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
         settings = replace(SMALL, trainings=4, training_epochs=7)
 
-        assert usage(settings).stages["check"].seconds == pytest.approx(2 * 7, abs=4)
-        assert "check" not in usage(SMALL).stages
+        assert usage(settings).stages["learn"].seconds == pytest.approx(2 * 7, abs=4)
+        assert "learn" not in usage(replace(SMALL, trainings=0)).stages
 
     def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
         made = plan(SMALL, CLUSTER)
@@ -178,10 +178,10 @@ class TestArithmetic:
         assert found == (3 * checkpoints + 1) * SPEEDS.network_bytes
 
     def test_every_stage_lies_within_its_range(self) -> None:
-        settings = replace(search(score="accuracy"), check=4)
+        settings = replace(search(score="accuracy"), trainings=4)
         made = usage(settings, search=0.5)
 
-        assert list(made.stages) == ["pretrain", "search", "check", "retrain"]
+        assert list(made.stages) == ["pretrain", "learn", "search", "retrain"]
         for stage in made.stages.values():
             low, high = stage.range_seconds
             assert 0 < low < stage.seconds < high < math.inf

@@ -19,6 +19,7 @@ from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.images import ImageSettings
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.retrain import RetrainSettings
+from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
@@ -519,9 +520,9 @@ class TestLines:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({}, "20 generations of 50, score saliency"),
-            ({"strategy": "exact"}, "exactly, by integer programming, score saliency"),
-            ({"path_bonus": 0.3}, "20 generations of 50, score saliency + 0.3 path"),
+            ({}, "20 generations of 50, score balanced_saliency"),
+            ({"strategy": "exact"}, "exactly, by integer programming, score balanced_saliency"),
+            ({"path_bonus": 0.3}, "20 generations of 50, score balanced_saliency + 0.3 path"),
             (
                 {"strategy": "calibrated", "score": "taylor"},
                 "begins as score taylor and learns from the retraining trials",
@@ -556,11 +557,16 @@ class TestLines:
         assert line_of(settings, "pretrain") == "none"
         assert line_of(SMALL, "pretrain").startswith("6 steps")
 
-    def test_a_check_is_told_where_there_is_one(self) -> None:
-        settings = replace(SMALL, check=7)
+    def test_learning_is_told_where_there_is_one(self) -> None:
+        settings = replace(SMALL, trainings=7)
+        by_trials = replace(settings, search=SearchSettings(score="accuracy"))
 
-        assert line_of(SMALL, "check") == ""
-        assert line_of(settings, "check") == (
-            "7 networks, from the lowest to the highest score, for 3 epochs, 2 at a time"
+        assert line_of(replace(SMALL, trainings=0), "learn") == ""
+        assert line_of(settings, "learn") == (
+            "the score from 7 networks, trained for 3 epochs, 2 at a time"
         )
-        assert line_of(replace(settings, check=1), "check").endswith("1 at a time")
+        assert line_of(by_trials, "learn") == (
+            "the score from 7 networks, from the lowest to the highest score, "
+            "trained for 3 epochs, 2 at a time"
+        )
+        assert line_of(replace(settings, trainings=1), "learn").endswith("1 at a time")

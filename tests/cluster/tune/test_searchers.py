@@ -143,9 +143,9 @@ class TestSuggesting:
         searcher, ranked = build(), list[int]()
         rank = Evolution.winners
 
-        def counting(evolution: Evolution, count: int) -> Any:
+        def counting(evolution: Evolution, count: int, min_distance: int) -> Any:
             ranked.append(count)
-            return rank(evolution, count)
+            return rank(evolution, count, min_distance)
 
         monkeypatch.setattr(Evolution, "winners", counting)
         suggestions(searcher)
