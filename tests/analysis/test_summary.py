@@ -166,7 +166,7 @@ def test_the_name_of_an_architecture_of_20_layers_stays_on_one_line(
 
 
 @pytest.mark.slow
-def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
+def test_the_gap_of_the_search_and_the_verdict_of_short_trainings_are_told(
     known_run: InventedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = known_run.store.rows("runs")[0] | {"best_score": 3.5, "optimal_score": 3.75}
@@ -178,6 +178,7 @@ def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
             "score": at,
             "depth": 1,
             "macs": -at,
+            "params": 1,
             "naswot": at,
             "val_accuracy": at / 4,
             "status": "finished",
@@ -187,7 +188,7 @@ def test_the_gap_of_the_search_and_the_verdict_of_the_self_check_are_told(
     told = json.loads(printed(known_run, capsys, "--json"))
 
     assert "search: best score 3.5000, optimum 3.7500, gap 0.2500" in text
-    assert "check: on these images the score beats MACs" in text
+    assert "learning: on these images the score beats parameters" in text
     assert told["check"]["score"]["tau"] == 1
     assert told["check"]["yardsticks"]["macs"]["tau"] == -1
 

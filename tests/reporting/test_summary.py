@@ -162,10 +162,13 @@ class TestCheck:
         numbers, verdict = check_lines(store)
 
         assert numbers == (
-            "check: 8 networks trained briefly; tau of the score 1.00 [1.00, 1.00], "
-            "depth 1.00 [1.00, 1.00], macs -1.00 [-1.00, -1.00], naswot 1.00 [1.00, 1.00]"
+            "learning: 8 networks trained briefly; tau of the score 1.00 [1.00, 1.00], "
+            "depth 1.00 [1.00, 1.00], macs -1.00 [-1.00, -1.00], params 0.00 [0.00, 0.00], "
+            "naswot 1.00 [1.00, 1.00]"
         )
-        assert verdict == "check: on these images the score beats MACs (tau 1.00 against -1.00)"
+        assert verdict == (
+            "learning: on these images the score beats parameters (tau 1.00 against 0.00)"
+        )
 
     def test_without_a_check_nothing_is_said(self, tmp_path: Path) -> None:
         assert check_lines(store_with(tmp_path)) == []

@@ -9,6 +9,7 @@ import pytest
 
 from raynas.data.dataset import Dataset
 from raynas.differentiable.search import GateSearch
+from raynas.nets.relu_inputs import relu_inputs
 from raynas.search.indicators import AdditiveScorer, score_table
 from raynas.settings.methods import load_method
 from raynas.settings.settings import Settings
@@ -55,8 +56,11 @@ def pretrained(settings: Settings, dataset: Dataset) -> Pretraining:
 def test_a_method_of_indicators_pretrains_and_scores_every_architecture(method: str) -> None:
     settings = LOADED[method]
     space = space_of(settings)
-    state = pretrained(settings, build_dataset())
-    scorer = AdditiveScorer(score_table(state.indicators(), space, settings.search))
+    dataset = build_dataset()
+    counted = relu_inputs(space, dataset.resolution, dataset.channels)
+    found = pretrained(settings, dataset).indicators()
+    indicators = replace(found, relu_inputs=tuple(np.array(row, float) for row in counted))
+    scorer = AdditiveScorer(score_table(indicators, space, settings.search))
     scores = scorer(every(space))
 
     assert np.isfinite(scores).all()
