@@ -162,6 +162,8 @@ class TestWholeRun:
             "taylor",
             "saliency",
             "relu_inputs",
+            "score",
+            "calibrated",
         }
         assert all(math.isfinite(row["value"]) for row in rows)
         assert max(row["step"] for row in rows) == STEPS - 1
@@ -243,7 +245,7 @@ def test_a_run_under_another_limit_takes_over_what_is_the_same(
     end = in_process.run(run, *LEARNING, "--max-macs", "10M", "--from", str(first), "--no-export")
 
     assert end.code == 0, end.errors
-    taken = "pretraining; 2 trainings, where the same networks are chosen"
+    taken = "pretraining; 4 checks; 2 trainings, where the same networks are chosen"
     assert f"\nfrom      {first}: {taken}\n" in end.output
     assert "\npretrain  40/40" not in end.output
     again, before = (RunStore(str(each)) for each in (run, first))
