@@ -81,7 +81,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that is printed; ``notes`` are lines on search, test and self-check."""
+    """Everything that is printed; ``notes`` are lines on search, test and short trainings."""
 
     run: dict[str, Any]
     pretraining: Pretraining

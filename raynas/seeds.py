@@ -51,7 +51,7 @@ class Stream(IntEnum):
     CALIBRATION = 15
     """Draws of weights of a calibrated search."""
     CHECK = 16
-    """Architectures among which those of the self-check are chosen."""
+    """Architectures among which those of the short trainings are chosen."""
     NETWORK = 17
     """Weights of a network that is trained from scratch."""
     RETRAINING = 18
@@ -77,7 +77,7 @@ class Stream(IntEnum):
     NOISE = 28
     """Images that an export is compared on where there are no others."""
     CHECKED_AGAIN = 29
-    """Networks of a self-check, drawn again for its intervals."""
+    """Networks that were trained briefly, drawn again for its intervals."""
     RUNS_AGAIN = 30
     """Runs of a comparison, drawn again for its intervals."""
     RANDOM_TABLES = 31

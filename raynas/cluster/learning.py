@@ -127,7 +127,7 @@ def _learned(run: Run, scores: Scores) -> Scores:
     found = _agreement(calibration, accuracies)
     if found is not None and not found > 0:
         run.stages.print(
-            f"warning: {len(accuracies)} short trainings hardly foretell each other (each by the "
+            f"warning: {len(accuracies)} short trainings hardly predict each other (each by the "
             f"others with tau {found:.2f}): what they taught may be chance (more --trainings, or "
             "more --training-epochs)"
         )
@@ -156,9 +156,9 @@ def _taught_nothing(count: int) -> str:
 
 
 def _agreement(calibration: Calibration, left_out: Array) -> float | None:
-    """Return Kendall's tau of what was foretold with what came, or None for too few."""
+    """Return Kendall's tau of what was predicted with what came, or None for too few."""
     accuracies = np.array([accuracy for _, accuracy, _ in calibration.observed])
-    foretold = left_out[:, 1]
-    if len(accuracies) < _FEWEST or not np.isfinite(foretold).all():
+    predicted = left_out[:, 1]
+    if len(accuracies) < _FEWEST or not np.isfinite(predicted).all():
         return None
-    return kendall_tau(foretold, accuracies)
+    return kendall_tau(predicted, accuracies)

@@ -174,10 +174,10 @@ def score_rows(space: SearchSpace, table: Sequence[Array], step: int, kind: str)
 
 
 def prediction_rows(calibration: Calibration, left_out: Array) -> Rows:
-    """Return what was foretold of each training from the others alone, beside what came."""
+    """Return what was predicted of each training from the others alone, beside what came."""
     pairs = zip(calibration.observed, left_out, strict=True)
     return [
-        {"architecture": str(each), "kind": "left_out", "accuracy": accuracy, **_foretold(row)}
+        {"architecture": str(each), "kind": "left_out", "accuracy": accuracy, **_predicted(row)}
         for (each, accuracy, _), row in pairs
     ]
 
@@ -187,12 +187,12 @@ def winner_rows(calibration: Calibration, winners: Sequence[Architecture]) -> Ro
     (weight,) = {weight for _, _, weight in calibration.observed}  # of trainings of one length
     pairs = zip(winners, calibration.accuracies(winners, weight), strict=True)
     return [
-        {"architecture": str(each), "kind": "winner", "accuracy": None, **_foretold(row)}
+        {"architecture": str(each), "kind": "winner", "accuracy": None, **_predicted(row)}
         for each, row in pairs
     ]
 
 
-def _foretold(row: Array) -> dict[str, float | None]:
+def _predicted(row: Array) -> dict[str, float | None]:
     low, middle, high = (float(each) if np.isfinite(each) else None for each in row)
     return {"predicted_accuracy": middle, "predicted_low": low, "predicted_high": high}
 

@@ -117,7 +117,7 @@ class Earlier:
         return known_scores(self.source)
 
     def checks(self) -> dict[str, dict[str, Any]]:
-        """Return finished rows of the self-check by architecture."""
+        """Return finished rows of the short trainings by architecture."""
         if not self._settings.num_trainings or self._differing("checks"):
             return {}
         rows = self.source.rows("checks")

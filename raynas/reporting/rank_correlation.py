@@ -36,7 +36,7 @@ class Check:
     Attributes:
         num_trained: Networks that were trained.
         score: Agreement of the score before any training.
-        learned: Agreement of what was foretold of each network from the others alone; None where
+        learned: Agreement of what was predicted of each network from the others alone; None where
             the score learned nothing.
         yardsticks: Of depth, MACs, parameters and naswot.
         gains: 95 percent intervals of tau of the learned score, or else of the score, minus tau of
@@ -100,7 +100,7 @@ def checked(
     rows = [row for row in rows if row["val_accuracy"] is not None]
     if len(rows) < 3:
         return None
-    foretold = {
+    predicted = {
         row["architecture"]: row["predicted_accuracy"]
         for row in predictions
         if row["kind"] == "left_out" and row["predicted_accuracy"] is not None
@@ -109,8 +109,8 @@ def checked(
         name: np.array([row[name] for row in rows], dtype=np.float64)
         for name in ("score", *YARDSTICKS)
     }
-    if foretold and all(row["architecture"] in foretold for row in rows):
-        columns["learned"] = np.array([foretold[row["architecture"]] for row in rows])
+    if predicted and all(row["architecture"] in predicted for row in rows):
+        columns["learned"] = np.array([predicted[row["architecture"]] for row in rows])
     accuracy = np.array([row["val_accuracy"] for row in rows])
     rng = random_numbers(seed, Stream.CHECKED_AGAIN)
     drawn = rng.integers(len(rows), size=(_RESAMPLES, len(rows)))

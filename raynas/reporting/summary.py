@@ -196,7 +196,7 @@ def check_lines(store: RunStore) -> list[str]:
     beside = ", ".join(f"{name} {_tau(found)}" for name, found in check.yardsticks.items())
     first = f"tau of the score {_tau(check.score)}"
     if check.learned:
-        first = f"foretold from each other with tau {_tau(check.learned)}; before, {first}"
+        first = f"predicted from each other with tau {_tau(check.learned)}; before, {first}"
     return [
         f"learning: {check.num_trained} networks trained briefly; {first}, {beside}",
         f"learning: {check.verdict}",

@@ -40,7 +40,7 @@ class Observations:
         weights: 1 for a whole training, less for a shorter one, whose noise has the variance
             n^2 / weight. Those of one weight are a level: compared with each other alone.
         biases: N x B; what shorter trainings may favour, 0 for whole ones. It counts in what such a
-            training is foretold to report, and in no score.
+            training is predicted to report, and in no score.
     """
 
     accuracies: Array
@@ -116,7 +116,7 @@ class _Component:
 
 @dataclass(frozen=True)
 class _Kind:
-    """The trainings that are foretold: their weight, its level, and their biases (M x B)."""
+    """The trainings that are predicted: their weight, its level, and their biases (M x B)."""
 
     weight: float
     level: int

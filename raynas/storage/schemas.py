@@ -220,7 +220,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     ),
     "predictions": table_of(
-        "an architecture, and what is foretold of a brief training of it",
+        "an architecture, and what is predicted of a brief training of it",
         {
             "architecture": (STRING, "a candidate index per layer"),
             "kind": (STRING, "left_out: by the other trainings alone; winner: by all of them"),

@@ -98,14 +98,14 @@ class TestTau:
 
 
 class TestLearned:
-    def test_what_is_foretold_of_each_network_from_the_others_is_what_must_win(self) -> None:
+    def test_what_is_predicted_of_each_network_from_the_others_is_what_must_win(self) -> None:
         given = spread_rows(5.0, 0.5)
         rows = [row | {"architecture": f"{at}"} for at, row in enumerate(given)]
-        foretold = [
+        predicted = [
             {"architecture": f"{at}", "kind": "left_out", "predicted_accuracy": row["val_accuracy"]}
             for at, row in enumerate(given)
         ]
-        check = checked(rows, foretold)
+        check = checked(rows, predicted)
 
         assert check is not None
         assert check.learned is not None
@@ -119,19 +119,19 @@ class TestLearned:
         assert "does not beat parameters" in found(given).verdict
 
     @pytest.mark.parametrize("missing", [None, "absent"])
-    def test_a_network_that_nothing_foretells_leaves_the_score_as_it_was(
+    def test_a_network_that_nothing_predicts_leaves_the_score_as_it_was(
         self, missing: str | None
     ) -> None:
         given = [row | {"architecture": f"{at}"} for at, row in enumerate(spread_rows(0.1, 0.5))]
-        foretold = [
+        predicted = [
             {"architecture": row["architecture"], "kind": "left_out", "predicted_accuracy": 0.5}
             for row in given
         ]
         if missing is None:
-            foretold[3]["predicted_accuracy"] = None
+            predicted[3]["predicted_accuracy"] = None
         else:
-            del foretold[3]
-        check = checked(given, foretold)
+            del predicted[3]
+        check = checked(given, predicted)
 
         assert check is not None
         assert check.learned is None

@@ -297,7 +297,7 @@ class TestIntervals:
         assert 0.82 < np.mean(held) < 0.98
         assert np.mean(spans) < 1
 
-    def test_only_a_kind_of_training_that_was_seen_is_foretold(self) -> None:
+    def test_only_a_kind_of_training_that_was_seen_is_predicted(self) -> None:
         calibration = shown(build_calibration(), tables(), 6, 0.1)
 
         assert np.isnan(calibration.accuracies(EVERY[:2], 0.5)).all()
@@ -305,7 +305,7 @@ class TestIntervals:
 
 
 class TestLeftOut:
-    def test_what_is_foretold_knows_nothing_of_the_one_left_out(self) -> None:
+    def test_what_is_predicted_knows_nothing_of_the_one_left_out(self) -> None:
         found = []
         for accuracy in (0.1, 0.99):
             calibration = shown(build_mixture(), tables(), 6, 0.1)
@@ -315,7 +315,7 @@ class TestLeftOut:
         assert found[0][0] == found[1][0]
         np.testing.assert_array_equal(found[0][1], found[1][1])
 
-    def test_each_is_foretold_as_by_a_calibration_of_the_others(self) -> None:
+    def test_each_is_predicted_as_by_a_calibration_of_the_others(self) -> None:
         calibration = shown(build_mixture(), tables(), 6, 0.1)
         scores, accuracies = calibration.left_out()
         others = build_mixture()

@@ -58,7 +58,7 @@ class Plan:
         scorers: Scoring trials at a time, of a worker's size.
         searches: Differentiable searches at a time, of a retraining trial's size.
         trial_size: Workers of each retraining trial; their number is kept on resume.
-        checkers: Trials at a time that there is room for, as of the self-check.
+        checkers: Trials at a time that there is room for, such as short trainings.
         concurrent: Retraining trials at a time, no more than winners.
         facts: What was read from the data and must be the same on resume.
         sizes: What the images were resized from, in words.

@@ -71,7 +71,7 @@ def _write_observations(store: RunStore, fresh: Calibration, state: dict[str, An
 
 
 def _learn_from_check(run: Run, calibration: Calibration) -> None:
-    """Show a calibration the short trainings of the self-check, if there were any."""
+    """Show a calibration the short trainings, if there were any."""
     weight = run.settings.short_weight
     rows = [row for row in run.store.rows("checks") if row["status"] == "finished"]
     for row in sorted(rows, key=lambda row: str(row["architecture"])):

@@ -222,7 +222,7 @@ def _check(snapshot: RunSnapshot) -> Section | None:
         return None
     lead = (
         f"{check.num_trained} networks were trained briefly. tau is 1 where a score ranks them as "
-        "training does, 0 where it is a guess; the learned score foretells each network from the "
+        "training does, 0 where it is a guess; the learned score predicts each network from the "
         "others alone."
     )
     verdict = _sentence(check.verdict)
