@@ -45,12 +45,13 @@ def learn(run: Run, scores: Scores) -> Scores:
     if not count:
         return scores
     if scores.table is None:  # trials score each network: there is no table to correct
-        train_briefly(run, spread(_searched(run), count))
+        scored = spread(_searched(run), count)
+        train_briefly(run, scored, len(scored))
         return scores
     chosen = _designed(run, scores, count - int(count * _BEST))
-    train_briefly(run, _scored(scores, chosen))
+    train_briefly(run, _scored(scores, chosen), count)
     chosen += _best(run, scores, chosen, count - len(chosen))
-    train_briefly(run, _scored(scores, chosen))
+    train_briefly(run, _scored(scores, chosen), len(chosen))
     if run.settings.search.traits.learns_from_trials:
         return scores  # the search observes them itself
     return _learned(run, scores)

@@ -73,9 +73,10 @@ def build_run(folder: Path, settings: Settings = SETTINGS) -> tuple[Run, io.Stri
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Let trainings report what a truth says, and return how that is set and what was asked for."""
-    found: dict[str, Any] = {"truth": table(7), "chosen": []}
+    found: dict[str, Any] = {"truth": table(7), "chosen": [], "planned": []}
 
-    def pretended(run: Run, chosen: Mapping[Architecture, float]) -> None:
+    def pretended(run: Run, chosen: Mapping[Architecture, float], planned: int) -> None:
+        found["planned"].append(planned)
         found["chosen"] = list(chosen)
         sums = AdditiveScorer(found["truth"])(chosen)
         for (architecture, score), total in zip(chosen.items(), sums, strict=True):
@@ -109,6 +110,7 @@ class TestLearning:
         }
         assert written[1, 2] == after.sums[1][2]
         assert run.store.parts("calibration") == ["trainings"]
+        assert trained["planned"] == [24, 24]  # both parts count towards one end
 
     def test_networks_are_the_same_ones_when_it_goes_on_and_keep_the_limits(
         self, tmp_path: Path, trained: dict[str, Any]
@@ -161,7 +163,8 @@ class TestNothingLearned:
         accuracy: float | None,
         told: str,
     ) -> None:
-        def pretended(run: Run, chosen: Mapping[Architecture, float]) -> None:
+        def pretended(run: Run, chosen: Mapping[Architecture, float], planned: int) -> None:
+            del planned
             for each in chosen:
                 row = {"architecture": str(each), "val_accuracy": accuracy}
                 run.store.append("checks", [row], part=str(each))

@@ -29,12 +29,13 @@ from raynas.training.retraining import Retraining
 from raynas.training.scoring import ProxyScore
 
 
-def train_briefly(run: Run, chosen: Mapping[Architecture, float]) -> None:
+def train_briefly(run: Run, chosen: Mapping[Architecture, float], planned: int) -> None:
     """Train architectures for a few epochs, and record them in the table ``checks``.
 
     Args:
         run: The run; those that it has trained already are not trained again.
         chosen: The architectures, in the order in which they begin, and their scores.
+        planned: How many the stage trains in all, for its progress.
 
     Raises:
         StageError: The trials ended before all of them were trained.
@@ -53,8 +54,8 @@ def train_briefly(run: Run, chosen: Mapping[Architecture, float]) -> None:
         size,
         inputs=replace(run.trial_inputs(), settings=replace(settings, retrain=short)),
     )
-    advance = run.stages.stage("learn", len(chosen), "networks")
-    recorder = CheckRecorder(run, short, chosen, advance)
+    advance = run.stages.stage("learn", planned, "networks")
+    recorder = CheckRecorder(run, short, chosen, planned, advance)
     with run.spending("learn", run.plan.checkers * size.all_gpus):
         run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
     if not searcher.exhausted:
@@ -110,6 +111,7 @@ class CheckRecorder(Recorder):
         run: Run,
         settings: RetrainSettings,
         scores: Mapping[Architecture, float],
+        planned: int,
         advance: Advance,
     ) -> None:
         """Keep where to write, and what is known of each architecture before it is trained."""
@@ -118,6 +120,7 @@ class CheckRecorder(Recorder):
         self._identities = [block.identity for block in run.plan.space.blocks]
         self._settings = settings
         self._scores = scores
+        self._planned = planned
         self._advance = advance
         self._concurrent = run.plan.checkers
         self._recorded = set(run.store.parts("checks"))
@@ -147,6 +150,6 @@ class CheckRecorder(Recorder):
         }
         self._store.append("checks", [row | found], part=text)
         self._recorded.add(text)
-        waiting = [1.0] * (len(self._scores) - len(self._recorded))
+        waiting = [1.0] * (self._planned - len(self._recorded))
         left = longest_queue(waiting, self._concurrent)
         self._advance(len(self._recorded), text, left)

@@ -98,7 +98,7 @@ def checked_run(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) ->
     """Return a run whose check has ended."""
     ship_by_value(__name__)  # its operations
     run = build_run(tmp_path_factory.mktemp("checked") / "run", cpus=cluster.cpus)
-    train_briefly(run, SCORES)
+    train_briefly(run, SCORES, len(SCORES))
     return run
 
 
@@ -148,7 +148,7 @@ class TestCheck:
                 searcher.on_trial_complete(f"trial{len(asked) - 1}")
 
         monkeypatch.setattr(short_trainings, "run_trials", pretended)
-        train_briefly(checked_run, SCORES)
+        train_briefly(checked_run, SCORES, len(SCORES))
 
         assert asked == [{"architecture": "0-2"}]
 
@@ -166,7 +166,7 @@ class TestWithoutTrials:
         run.store.append("checks", rows, part="all")
         monkeypatch.setattr(short_trainings, "run_trials", None)
 
-        train_briefly(run, SCORES)
+        train_briefly(run, SCORES, len(SCORES))
         assert len(run.store.rows("checks")) == 3
 
     def test_a_check_that_ends_early_says_so(
@@ -176,7 +176,7 @@ class TestWithoutTrials:
         monkeypatch.setattr(short_trainings.tune, "with_parameters", lambda *_, **__: None)
 
         with pytest.raises(StageError, match="learn: it ended early; run the same command again"):
-            train_briefly(build_run(tmp_path / "run"), SCORES)
+            train_briefly(build_run(tmp_path / "run"), SCORES, len(SCORES))
 
     def test_trainings_are_short_of_one_length_and_as_many_at_a_time_as_fit(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -186,7 +186,7 @@ class TestWithoutTrials:
         monkeypatch.setattr(short_trainings.tune, "with_parameters", lambda *_, **given: given)
         settings = replace(SETTINGS, retrain=replace(SETTINGS.retrain, scheduler="asha"))
         with pytest.raises(StageError):
-            train_briefly(build_run(tmp_path / "run", settings), SCORES)
+            train_briefly(build_run(tmp_path / "run", settings), SCORES, len(SCORES))
         given, _, _, short, size, concurrent = asked
 
         assert given["inputs"].settings.retrain == short
