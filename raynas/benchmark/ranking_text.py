@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from raynas.benchmark import ranking
@@ -50,6 +51,8 @@ def notes(comparison: Comparison) -> list[str]:
     times = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     found = [f"{networks:,} networks from {keys:,} architectures; trainings of each: {times}"]
     found += [*truth.notes, *comparison.notes]
+    if np.ptp(truth.accuracy) == 0:
+        found.append("nothing to rank: all networks have the same true accuracy")
     found += _ceiling_note(truth)
     if comparison.left_out:
         found.append(f"left out: {comparison.left_out:,} architectures without a score in some run")

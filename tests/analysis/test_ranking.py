@@ -278,6 +278,17 @@ def test_a_truth_without_parts_of_ten_networks_has_no_table_of_parts(
     assert "tau within" not in capsys.readouterr().out
 
 
+def test_a_truth_of_equal_accuracies_is_said_to_rank_nothing(
+    run: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{key},0.7\n" for key in KEYS[:12])
+    ties = tmp_path / "ties.csv"
+    ties.write_text(f"architecture,accuracy\n{rows}", encoding="utf-8")
+    assert ranking.main([run.uri, "--truth", str(ties)]) == 0
+
+    assert "nothing to rank: all networks have the same true" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("limits", ["40X", "", "40M,,50M", "-1M"])
 def test_what_is_no_limit_is_refused(
     limits: str, run: RunStore, truth: str, capsys: pytest.CaptureFixture[str]
