@@ -270,10 +270,9 @@ def above(trained: Trained, cases: Sequence[Case]) -> dict[str, list[float]]:
 
 def line(row: Mapping[str, Any]) -> str:
     """Return a row as text."""
+    found = {name: values for name, values in row.items() if name != "what"}
     shown = [
-        f"{name} {mean:6.3f} ({low:.3f} to {high:.3f})"
-        for name, (mean, low, high) in row.items()
-        if name != "what"
+        f"{name} {mean:6.3f} ({low:.3f} to {high:.3f})" for name, (mean, low, high) in found.items()
     ]
     return f"{row['what']:<34}" + "  ".join(shown)
 
