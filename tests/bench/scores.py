@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,8 @@ class Command:
     """Steps of each pretraining, of as many paths as its method takes."""
     accuracies: int = 0
     """Networks that each supernet evaluates."""
+    keep: str | None = None
+    """Folder in which what supernets say is kept, so that the same command goes on."""
     runs: tuple[str, ...] = ()
     """Run folders of one method, a seed each."""
     threads: int = 1
@@ -175,15 +178,41 @@ def scored(
 def add_supernet(
     table: Table, command: Command, settings: Settings, parts: tuple[Known, Known], dataset: Dataset
 ) -> None:
-    """Pretrain, and score by every sum over layers and by accuracy."""
-    supernet = pretrained(settings, parts[0].space, dataset, command.steps)
+    """Pretrain, or read what was kept, and score by every sum over layers and by accuracy."""
     label = f"{settings.method}, {settings.pretrain.initialisation}"
-    taus = add_sums(table, supernet.sums(), label, parts, supernet.seconds)
-    print(told(supernet), json.dumps(rounded(taus)), flush=True)
-    if command.accuracies:
-        few = parts[0].sample(command.accuracies)
-        values, seconds = supernet.accuracies(few.truth.architectures, dataset)
-        table.add(f"accuracy of {label}", few, few.truth.merged(values), seconds)
+    few = parts[0].sample(command.accuracies) if command.accuracies else None
+    name = f"{Path(command.truth).stem}, {label}, {settings.seed}"
+    said = kept(command, name)
+    if said is None:
+        supernet = pretrained(settings, parts[0].space, dataset, command.steps)
+        said = {"seconds": supernet.seconds, "told": told(supernet)}
+        said["sums"] = {key: [row.tolist() for row in rows] for key, rows in supernet.sums()}
+        if few:
+            values, seconds = supernet.accuracies(few.truth.architectures, dataset)
+            said |= {"accuracies": values.tolist(), "each": seconds}
+        keep(command, name, said)
+    sums = [(key, [np.array(row) for row in rows]) for key, rows in said["sums"].items()]
+    taus = add_sums(table, sums, label, parts, said["seconds"])
+    print(said["told"], json.dumps(rounded(taus)), flush=True)
+    if few:
+        values = few.truth.merged(said["accuracies"])
+        table.add(f"accuracy of {label}", few, values, said["each"])
+
+
+def kept(command: Command, name: str) -> dict[str, Any] | None:
+    """Return what was kept of a supernet, or None."""
+    file = Path(command.keep or "", f"{name}.json")
+    found: dict[str, Any] | None = None
+    if command.keep and file.exists():
+        found = json.loads(file.read_text())
+    return found
+
+
+def keep(command: Command, name: str, said: dict[str, Any]) -> None:
+    """Keep what a supernet says, if that is wanted."""
+    if command.keep:
+        Path(command.keep).mkdir(parents=True, exist_ok=True)
+        Path(command.keep, f"{name}.json").write_text(json.dumps(said))
 
 
 def add_sums(
