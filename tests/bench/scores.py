@@ -181,7 +181,8 @@ def add_supernet(
     """Pretrain, or read what was kept, and score by every sum over layers and by accuracy."""
     label = f"{settings.method}, {settings.pretrain.initialisation}"
     few = parts[0].sample(command.accuracies) if command.accuracies else None
-    name = f"{Path(command.truth).stem}, {label}, {settings.seed}"
+    asked = (command.steps, command.share, command.resolution, command.networks, command.accuracies)
+    name = ", ".join(map(str, (Path(command.truth).stem, label, settings.seed, *asked)))
     said = kept(command, name)
     if said is None:
         supernet = pretrained(settings, parts[0].space, dataset, command.steps)
@@ -212,7 +213,9 @@ def keep(command: Command, name: str, said: dict[str, Any]) -> None:
     """Keep what a supernet says, if that is wanted."""
     if command.keep:
         Path(command.keep).mkdir(parents=True, exist_ok=True)
-        Path(command.keep, f"{name}.json").write_text(json.dumps(said))
+        part = Path(command.keep, f"{name}.part")
+        part.write_text(json.dumps(said))
+        part.replace(Path(command.keep, f"{name}.json"))
 
 
 def add_sums(
