@@ -1,7 +1,8 @@
 """From ``--data`` to a data set: which images there are, which can be read, what they become."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from raynas.data.crops import Crops, crops_of, evaluation_ratio
 from raynas.data.dataset import Dataset, EncodedImages, Images, Part
 from raynas.data.decoding import Square
 from raynas.data.headers import HEADERS, headers_of
-from raynas.data.image_index import PARTS, ImageIndex
+from raynas.data.image_index import PARTS, ImageIndex, Source
 from raynas.data.in_blocks import Say, Spread, in_threads, silent
 from raynas.data.listed import listed
 from raynas.data.memory import is_held_in_memory
@@ -27,6 +28,31 @@ from raynas.storage.uris import shown
 
 Numbers = npt.NDArray[np.int64]
 _SAMPLE = 1000  # images that are decoded for what only pixels show, where not all of them are
+
+
+class _Input(NamedTuple):
+    """Images as they lie, and what they become."""
+
+    data: str
+    source: Source
+    images: ImageIndex
+    headers: pa.Table
+    square: Square
+    crops: Crops
+
+
+class _Looked(NamedTuple):
+    """What decoding showed.
+
+    Attributes:
+        numbers: Of the images that were decoded.
+        survey: What each of them is like.
+        readable: One for each image; without decoding, its header decides.
+    """
+
+    numbers: Numbers
+    survey: Survey
+    readable: npt.NDArray[np.bool_]
 
 
 def load_dataset(
@@ -65,60 +91,72 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
     refuse_unusable(data, source)
     images = share_of(source.images, settings.share, seed)
     headers = headers_of(images, cache, say, spread)
-    square, crops = _form(headers, settings, usual_resolution)
-    size = len(images) * int(np.prod(square.shape))
-    held = not crops.are_of_originals and is_held_in_memory(data, size, settings)
-    look = partial(survey, square=square, cache=cache, say=say, spread=spread)
-    looked, found = np.arange(len(images)), None
-    if held or settings.verify or len(images) <= _SAMPLE or not images.are_files:
-        found = look(images, keep=held)
-    readable = headers["width"].to_numpy() > 0 if found is None else found.readable
-    parts = _parts(data, images, readable, source.class_names, settings, seed, square)
-    if found is None:
-        looked = _sample(parts["train"], seed)
-        found = look(images.take(looked), keep=False)
-        broken = images.take(looked[~found.readable])
-        refuse_corrupt(data, broken, len(looked), settings.max_corrupt, square)
-    train, val, test = (_part(images, parts[part], found, square, settings) for part in PARTS)
-    mean, std = _mean_and_std(
-        found.sums[found.readable & np.isin(looked, parts["train"])], square.resolution**2
-    )
-    dataset = Dataset(
-        train,
-        val,
-        test,
-        source.class_names,
-        tuple(raw.name for raw in images.take(np.flatnonzero(~readable))),
-        mean,
-        std,
-        source.ignored,
-        source.passed_over,
-        source.parts,
-        _sides(headers),
-        _depth(headers, looked, found, settings.bits),
-        crops,
-        square.ratio,
-        keeps_val(images.parts),
-    )
+    given = _Input(data, source, images, headers, *_form(headers, settings, usual_resolution))
+    look = partial(survey, square=given.square, cache=cache, say=say, spread=spread)
+    looked, parts = _look(given, settings, seed, look)
+    dataset = _dataset(given, looked, parts, settings)
     return dataset, listed(images, headers, parts, source.class_names)
 
 
-def _parts(  # noqa: PLR0913 - what is split, how, and what is said where that fails
-    data: str,
-    images: ImageIndex,
-    readable: npt.NDArray[np.bool_],
-    class_names: Sequence[str],
-    settings: ImageSettings,
-    seed: int,
-    square: Square,
+def _look(
+    given: _Input, settings: ImageSettings, seed: int, look: Callable[..., Survey]
+) -> tuple[_Looked, dict[str, Numbers]]:
+    """Decode all images, or some of them where all would take long, and split what is readable."""
+    images, square = given.images, given.square
+    size = len(images) * int(np.prod(square.shape))
+    held = not given.crops.are_of_originals and is_held_in_memory(given.data, size, settings)
+    if held or settings.verify or len(images) <= _SAMPLE or not images.are_files:
+        found = look(images, keep=held)
+        parts = _parts(given, found.readable, settings, seed)
+        return _Looked(np.arange(len(images)), found, found.readable), parts
+    readable = given.headers["width"].to_numpy() > 0
+    parts = _parts(given, readable, settings, seed)
+    numbers = _sample(parts["train"], seed)
+    found = look(images.take(numbers), keep=False)
+    broken = images.take(numbers[~found.readable])
+    refuse_corrupt(given.data, broken, len(numbers), settings.max_corrupt, square)
+    return _Looked(numbers, found, readable), parts
+
+
+def _dataset(
+    given: _Input, looked: _Looked, parts: dict[str, Numbers], settings: ImageSettings
+) -> Dataset:
+    """Return the data set of images that were looked at and split."""
+    images, square, (numbers, found, readable) = given.images, given.square, looked
+    train, val, test = (_part(images, parts[part], found, square, settings) for part in PARTS)
+    trained = found.readable & np.isin(numbers, parts["train"])
+    mean, std = _mean_and_std(found.sums[trained], square.resolution**2)
+    return Dataset(
+        train,
+        val,
+        test,
+        given.source.class_names,
+        skipped=tuple(raw.name for raw in images.take(np.flatnonzero(~readable))),
+        mean=mean,
+        std=std,
+        ignored=given.source.ignored,
+        passed_over=given.source.passed_over,
+        parts=given.source.parts,
+        sides=_sides(given.headers),
+        depth=_depth(given.headers, numbers, found, settings.bits),
+        crops=given.crops,
+        evaluation_ratio=square.ratio,
+        keeps_val=keeps_val(images.parts),
+    )
+
+
+def _parts(
+    given: _Input, readable: npt.NDArray[np.bool_], settings: ImageSettings, seed: int
 ) -> dict[str, Numbers]:
     """Return the images of each part by number, without those that cannot be read."""
+    data, images = given.data, given.images
     broken = images.take(np.flatnonzero(~readable))
-    refuse_corrupt(data, broken, len(images), settings.max_corrupt, square)
+    refuse_corrupt(data, broken, len(images), settings.max_corrupt, given.square)
     kept = np.flatnonzero(readable)
     labels, is_kept = images.labels[kept], keeps_val(images.parts)
     parts = split(images.parts[kept], labels, settings, seed, kept=is_kept)
-    refuse_parts(data, parts, labels, class_names, "val" if is_kept else "test")
+    last = "val" if is_kept else "test"
+    refuse_parts(data, parts, labels, given.source.class_names, last)
     return {part: kept[indices] for part, indices in parts.items()}
 
 

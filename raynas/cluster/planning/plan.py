@@ -4,6 +4,7 @@ Everything that cannot work is refused here, before anything trains.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from raynas.cluster.planning.connection import Resources, gpus_each, places
 from raynas.cluster.planning.plan_refusals import (
@@ -137,29 +138,19 @@ def make_plan(
             data that differs from what the folder recorded.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
-    digest = space_digest(space)
-    if recorded:
-        refuse_other_space(recorded.space_digest, space, "run folder")
+    digest = _digest(space, recorded)
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = _costs(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    named = named_architectures(space, settings)
-    refuse_costly(named, costs, settings)
+    named = _named(space, costs, settings)
     before = recorded.rivals if recorded else {}
     rivals = plan_rivals(settings, _task(dataset), costs, sampler, latencies, before)
     num_paths, cycle = _paths(space, pretrain, costs)
-    worker_gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
-    fitting = places(resources, pretrain.cpus_per_worker, worker_gpus, "pretrain.cpus-per-worker")
-    facts = _facts(dataset, latencies, digest)
-    if recorded:
-        refuse_other_data(recorded, facts)
+    facts = _facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
-    usual = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
-    num_shards = recorded.shards if recorded else usual
-    refuse_misfit_workers(settings, trial.workers, num_shards, fitting, worker_gpus)
-    most_workers = pretrain.workers or num_paths * num_shards
-    workers = pretrain.workers or min(fitting, most_workers)
+    shards = recorded.shards if recorded else None
+    pretraining = _division(settings, resources, num_paths, shards, trial)
     trials = trial.room(resources)
     steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
@@ -168,18 +159,18 @@ def make_plan(
         sampler=sampler,
         num_steps=steps,
         num_paths=num_paths,
-        num_shards=num_shards,
-        workers=workers,
-        most_workers=most_workers,
-        gpus_per_worker=worker_gpus,
-        scorers=settings.search.concurrent or fitting,
+        num_shards=pretraining.shards,
+        workers=pretraining.workers,
+        most_workers=pretraining.most_workers,
+        gpus_per_worker=pretraining.gpus_each,
+        scorers=settings.search.concurrent or pretraining.places,
         searches=min(settings.search.concurrent or trials, settings.differentiable.seeds),
         trial_size=trial,
         checkers=retrain.concurrent or trials,
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
         facts=replace(
             facts,
-            shards=num_shards,
+            shards=pretraining.shards,
             steps=steps,
             workers_per_trial=trial.workers,
             rivals=rivals.recorded,
@@ -192,6 +183,39 @@ def make_plan(
         warnings=(*plan_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
         latencies=latencies,
     )
+
+
+class _Division(NamedTuple):
+    """How the pretraining is divided: the parts of a batch, and the workers that train them."""
+
+    shards: int
+    workers: int
+    most_workers: int
+    gpus_each: float
+    places: int
+
+
+def _division(
+    settings: Settings,
+    resources: Resources,
+    num_paths: int,
+    recorded_shards: int | None,
+    trial: TrialSize,
+) -> _Division:
+    """Divide the pretraining over the workers that the cluster has places for.
+
+    Raises:
+        UserError: More workers than places, or more than there are pieces of work.
+    """
+    pretrain = settings.pretrain
+    gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
+    fitting = places(resources, pretrain.cpus_per_worker, gpus, "pretrain.cpus-per-worker")
+    usual = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
+    shards = usual if recorded_shards is None else recorded_shards
+    refuse_misfit_workers(settings, trial.workers, shards, fitting, gpus)
+    most_workers = pretrain.workers or num_paths * shards
+    workers = pretrain.workers or min(fitting, most_workers)
+    return _Division(shards, workers, most_workers, gpus, fitting)
 
 
 def _task(dataset: Dataset) -> Task:
@@ -229,8 +253,24 @@ def _costs(
     return latencies.added_to(costs, space, task), latencies
 
 
-def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> PlanFacts:
-    return PlanFacts(
+def _digest(space: Space, recorded: PlanFacts | None) -> str:
+    """Return the digest of a space, which must be the one that a run folder has recorded."""
+    if recorded:
+        refuse_other_space(recorded.space_digest, space, "run folder")
+    return space_digest(space)
+
+
+def _named(space: Space, costs: CostTable, settings: Settings) -> tuple[Architecture, ...]:
+    named = named_architectures(space, settings)
+    refuse_costly(named, costs, settings)
+    return named
+
+
+def _facts(
+    dataset: Dataset, latencies: LatencyTable | None, space: str, recorded: PlanFacts | None
+) -> PlanFacts:
+    """Return what was read from the data, which must be what a run folder has recorded."""
+    facts = PlanFacts(
         classes=dataset.class_names,
         channels=dataset.channels,
         resolution=dataset.resolution,
@@ -250,3 +290,6 @@ def _facts(dataset: Dataset, latencies: LatencyTable | None, space: str) -> Plan
         space_digest=space,
         random_numbers=VERSION,
     )
+    if recorded:
+        refuse_other_data(recorded, facts)
+    return facts
