@@ -11,15 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raynas.benchmark.ranking import tau
 from raynas.benchmark.truths.accel_nasbench import count_macs
 from raynas.benchmark.truths.reading import parse_truths, read_truths
 from raynas.benchmark.truths.truth import Truth
 from raynas.errors import UserError
 from raynas.nets.cell_operations import DARTS_OPERATIONS
 from raynas.nets.cost import cost_table
+from raynas.nets.operations import Identity
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.published import DARTS_NAMES, DARTS_V2
-from tests.builders import SHARED_DATA, shipped_cells, shipped_space
+from tests.builders import ROOT, SHARED_DATA, shipped_cells, shipped_space
 
 STAGES = [[6, 3, 1], [1, 5, 2], [4, 3, 3], [1, 3, 1], [6, 5, 2], [4, 5, 4], [1, 5, 1]]
 NETWORK = {"stages": STAGES, "se": [False] * 7, "val_top1": [58.5], "params_m": 2.565472}
@@ -214,3 +216,18 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused_by_its_name(tmp_path: P
     for name in ("none.csv", "folder.csv"):
         with pytest.raises(UserError, match=rf"{name}: cannot be read; check the path"):
             read_truths(str(tmp_path / name))
+
+
+def test_the_shipped_truth_has_64_networks_of_two_long_trainings_and_exact_costs() -> None:
+    truth = read_truths(str(ROOT / "tests" / "truths" / "small_mobile_cifar10.parquet"))
+    space = shipped_space("small_mobile").with_identity(Identity())
+    table = cost_table(space, 32, 3, 10)
+    costs = [table.of(space.check(architecture)) for architecture in truth.architectures]
+
+    assert truth.trainings.tolist() == [2] * 64
+    assert truth.notes == ("trainings of 20 epochs; left out: 192 rows of shorter ones",)
+    assert truth.macs is not None
+    assert truth.params is not None
+    assert truth.macs.tolist() == [cost.macs for cost in costs]
+    assert truth.params.tolist() == [cost.params for cost in costs]
+    assert tau(truth.macs, truth.accuracy) == pytest.approx(0.313, abs=0.0005)
