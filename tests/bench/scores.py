@@ -16,7 +16,7 @@ object of all rows. It measures and asserts nothing.
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,19 +105,20 @@ def main() -> None:
     torch.set_num_threads(command.threads)
     known = load_known(command.truth, command.space)
     few, table = known.sample(command.networks), Table()
-    for part in (few, known):
+    parts = (known,) if len(few.truth.accuracy) == len(known.truth.accuracy) else (few, known)
+    for part in parts:
         for name, values in trivial_scores(part.truth).items():
             if values is not None:
                 table.add(name, part, values)
     for folder in command.runs:
-        add_sums(table, recorded(folder), "recorded", (few, known))
+        add_sums(table, recorded(folder), "recorded", parts)
     for seed in command.all_seeds if command.scores or command.supernets else ():
         dataset = images_of(command, known, seed)
         for kind in command.initialisations:
             add_untrained(table, command, few, dataset, kind, seed)
             for method in command.supernets:
                 settings = method_settings(method, seed, kind)
-                add_supernet(table, command, settings, (few, known), dataset)
+                add_supernet(table, command, settings, parts, dataset)
     rows = [row.row() for row in table.rows.values()]
     print(HEADER)
     for row in rows:
@@ -176,7 +177,7 @@ def scored(
 
 
 def add_supernet(
-    table: Table, command: Command, settings: Settings, parts: tuple[Known, Known], dataset: Dataset
+    table: Table, command: Command, settings: Settings, parts: Sequence[Known], dataset: Dataset
 ) -> None:
     """Pretrain, or read what was kept, and score by every sum over layers and by accuracy."""
     label = f"{settings.method}, {settings.pretrain.initialisation}"
