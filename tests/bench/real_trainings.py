@@ -1,6 +1,6 @@
 """What a score learns of real short trainings, on a truth of raynas' own.
 
-    python -m tests.bench.real_trainings TRUTH --runs RUN... [--draws N]
+    python -m tests.bench.real_trainings TRUTH --runs RUN... [--draws N] [--seen accuracy]
 
 TRUTH is what ``tests/bench/own_truth.py --table`` writes, the runs are supernets of its space and
 images, a seed each. It tells, first, how far short trainings agree with long ones, and whom they
@@ -58,6 +58,9 @@ class Command:
     """Pixels."""
     draws: int = 40
     """Choices of what is trained, of each supernet."""
+    seen: Literal["val_accuracy", "accuracy"] = "val_accuracy"
+    """What is learned from: the accuracy on validation images, as in a run, or on the many test
+    images, as if there were as many to validate on."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Trained:
         costs: Of its candidates.
         architectures: N of them.
         truth: N; mean test accuracy of the long trainings.
-        seen: Epochs to N validation accuracies of one training each, as a run sees them.
+        seen: Epochs to N accuracies of one training each.
         repeats: Test accuracies of long trainings (seeds x N).
         sizes: Yardsticks (N each).
     """
@@ -112,7 +115,7 @@ def load_trained(command: Command) -> Trained:
     """Read the trainings; networks whose trainings are not complete are left out."""
     space, table = truth_space(command.space), pd.read_parquet(command.truth)
     long, first = table.epochs.max(), table[table.seed == 0]
-    seen = first.pivot_table("val_accuracy", "architecture", "epochs").dropna()
+    seen = first.pivot_table(command.seen, "architecture", "epochs").dropna()
     repeats = table[table.epochs == long].pivot_table("accuracy", "seed", "architecture")
     names = [name for name in repeats.columns[repeats.notna().all()] if name in seen.index]
     seen, repeats = seen.loc[names], repeats[names]
