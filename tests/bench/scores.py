@@ -182,7 +182,15 @@ def add_supernet(
     """Pretrain, or read what was kept, and score by every sum over layers and by accuracy."""
     label = f"{settings.method}, {settings.pretrain.initialisation}"
     few = parts[0].sample(command.accuracies) if command.accuracies else None
-    asked = (command.steps, command.share, command.resolution, command.networks, command.accuracies)
+    data = Path(command.data).name
+    asked = (
+        data,
+        command.steps,
+        command.share,
+        command.resolution,
+        command.networks,
+        command.accuracies,
+    )
     name = ", ".join(map(str, (Path(command.truth).stem, label, settings.seed, *asked)))
     said = kept(command, name)
     if said is None:
