@@ -93,12 +93,12 @@ def read_images(  # noqa: PLR0913 - what is read, and who reads
     headers = headers_of(images, cache, say, spread)
     given = _Input(data, source, images, headers, *_form(headers, settings, usual_resolution))
     look = partial(survey, square=given.square, cache=cache, say=say, spread=spread)
-    looked, parts = _look(given, settings, seed, look)
+    looked, parts = _surveyed(given, settings, seed, look)
     dataset = _dataset(given, looked, parts, settings)
     return dataset, listed(images, headers, parts, source.class_names)
 
 
-def _look(
+def _surveyed(
     given: _Input, settings: ImageSettings, seed: int, look: Callable[..., Survey]
 ) -> tuple[_Looked, dict[str, Numbers]]:
     """Decode all images, or some of them where all would take long, and split what is readable."""
