@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from raynas.errors import UserError
+from raynas.settings.deciding import flat
 from raynas.settings.methods import load_method
-from raynas.settings.settings import Settings, flat
+from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
 
 _SEARCHED_BY = ("space", "data", "images.", "differentiable.")

@@ -5,7 +5,6 @@ The text under each field is its ``--help``; the settings of each stage are in
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -15,9 +14,10 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.costs.costs import Limits
+from raynas.settings.deciding import FREE, digest_of, flat
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.images import ImageSettings
-from raynas.settings.older_names import named_before, tree_of_today
+from raynas.settings.older_names import tree_of_today
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.quantities import Duration, Quantity
 from raynas.settings.ranges import SEEDS, Interval
@@ -119,16 +119,8 @@ class Settings:
     @property
     def digest(self) -> str:
         """Six letters that differ where the results do."""
-        named = named_before(flat(json.loads(self.to_json())))
-        idle = not self.search.traits.is_differentiable
-        deciding = {
-            name: value
-            for name, value in named.items()
-            if name not in _FREE
-            and not (idle and name.startswith("differentiable."))
-            and (name, tuple(value) if isinstance(value, list) else value) not in _LATER
-        }
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:6]
+        is_differentiable = self.search.traits.is_differentiable
+        return digest_of(json.loads(self.to_json()), is_differentiable)
 
     @property
     def num_winners(self) -> int:
@@ -202,71 +194,9 @@ def _default_of(item: "dataclasses.Field[Any]") -> Any:
     return item.default
 
 
-# Who computes and how safely, not what: these may change when a run is continued.
-_FREE = frozenset(
-    {
-        "images.in-memory",
-        "images.cache",
-        "images.loader-workers",
-        "pretrain.workers",
-        "pretrain.gpus-per-worker",
-        "pretrain.transport",
-        "pretrain.recompute",
-        "pretrain.checkpoint-seconds",
-        "search.concurrent",
-        "retrain.max-failures",
-        "retrain.checkpoint-seconds",
-        "retrain.gpus-per-trial",
-        "retrain.concurrent",
-    }
-)
-
-
-# Defaults of settings that older runs did not have: their folders keep their names.
-_LATER = {
-    ("search.path-bonus", 0.0),
-    ("images.parts", None),
-    ("images.bits", None),
-    ("images.verify", False),
-    ("images.colour-jitter", 0.0),
-    ("images.crop-area", 0.08),
-    ("images.crop-aspect", 1.3333),
-    ("images.evaluation-ratio", None),
-    ("retrain.compile", False),
-    ("architecture", ()),
-    ("rivals", "none"),
-    ("recipe", None),
-    ("images.lighting", 0.0),
-    ("retrain.optimiser", "sgd"),
-    ("retrain.schedule", "cosine"),
-    ("retrain.schedule-decay", 0.97),
-    ("retrain.warmup-epochs", 0.0),
-    ("retrain.nesterov", True),
-    ("retrain.decayed", "weights"),
-    ("retrain.recalibration-batches", 0),
-    ("retrain.mixup", 0.0),
-    ("retrain.cutmix", 0.0),
-    ("retrain.augment", "none"),
-    ("retrain.random-erasing", 0.0),
-    ("retrain.cutout", 0),
-    ("retrain.auxiliary", 0.0),
-    ("retrain.class-weights", "none"),
-    ("retrain.on", "train"),
-    ("retrain.final-k", 1),
-    ("pretrain.bins-from", None),
-    ("pretrain.bins-to", None),
-    ("pretrain.bin-width", None),
-    ("pretrain.last-rate", 0.0),
-    ("pretrain.dropout", 0.0),
-    ("search.recalibration-batch", None),
-    ("min-macs", None),
-    ("min-params", None),
-}
-
-
 def decides_supernet(name: str) -> bool:
     """Return whether a setting decides what is pretrained: runs that agree in all can share it."""
-    return name not in _FREE and decides("pretraining", name)
+    return name not in FREE and decides("pretraining", name)
 
 
 def differences(
@@ -283,14 +213,5 @@ def differences(
     """
     new = flat(json.loads(settings.to_json()))
     old = flat(json.loads(Settings().to_json())) | flat(tree_of_today(json.loads(recorded)))
-    pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - _FREE))]
+    pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - FREE))]
     return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings of a tree by the names of their flags, such as ``retrain.top-k``."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key.replace('_', '-')}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found

@@ -8,8 +8,9 @@ import pytest
 from raynas.nets.cost import cost_table
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.settings.compatibility import refuse_unfit
+from raynas.settings.deciding import flat
 from raynas.settings.methods import load_method
-from raynas.settings.settings import Settings, flat
+from raynas.settings.settings import Settings
 from raynas.settings.toml_files import names_in
 from raynas.training.gradients import count_trained
 from raynas.training.trained_networks import searched_space

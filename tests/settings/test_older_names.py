@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from raynas.settings.deciding import flat
 from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import named_before, words_of_today
-from raynas.settings.settings import Settings, differences, flat
+from raynas.settings.settings import Settings, differences
 from raynas.terminal.cli import with_flags
 
 MEANT = {

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from raynas.costs.costs import Limits
 from raynas.errors import UserError
+from raynas.settings.deciding import FREE, flat
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.images import ImageSettings
 from raynas.settings.older_names import named_before
@@ -21,7 +22,7 @@ from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, ScoreName
 from raynas.settings.search import SearchSettings
-from raynas.settings.settings import _FREE, Settings, differences, flat
+from raynas.settings.settings import Settings, differences
 from tests.builders import GROUPS, setting_names
 
 LayerIndicator = Literal["path", "parallel", "none"]
@@ -244,7 +245,7 @@ def test_settings_do_not_differ_from_their_own_record() -> None:
 DECIDING = [
     (group, name)
     for group, name in setting_names()
-    if f"{group}.{name.replace('_', '-')}" not in _FREE
+    if f"{group}.{name.replace('_', '-')}" not in FREE
 ]
 
 
@@ -433,7 +434,7 @@ def test_settings_that_came_later_name_another_folder_and_none_names_the_one_of_
     older = {
         name: value
         for name, value in named.items()
-        if name not in {*_FREE, *LATER} and not name.startswith("differentiable.")
+        if name not in {*FREE, *LATER} and not name.startswith("differentiable.")
     }
     digest = hashlib.sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()[:6]
 

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from raynas.settings.settings import _FREE, Settings, flat
+from raynas.settings.deciding import FREE, flat
+from raynas.settings.settings import Settings
 from raynas.settings.stage_inputs import GROUPS, Part, decides, differing_plans
 from raynas.storage.plan_facts import PlanFacts
 
@@ -15,7 +16,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def test_every_setting_stands_in_one_group_or_decides_no_result() -> None:
-    grouped = Counter(name for names in (*GROUPS.values(), _FREE) for name in names)
+    grouped = Counter(name for names in (*GROUPS.values(), FREE) for name in names)
 
     assert set(grouped) == NAMES  # one that is missing here: put it into a group of deciding.py
     assert set(grouped.values()) == {1}

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raynas.errors import StageError, UserError
+from raynas.settings.deciding import flat
 from raynas.settings.methods import load_method
-from raynas.settings.settings import Settings, flat
+from raynas.settings.settings import Settings
 from raynas.terminal.cli import exit_code, values_of, with_flags, words_for
 from tests.builders import ROOT
 from tests.launch.scripts import ended, running

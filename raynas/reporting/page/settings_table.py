@@ -9,9 +9,10 @@ from typing import Any
 from raynas.errors import UserError
 from raynas.reporting.page.parts import Cell, Column, Table
 from raynas.reporting.page.run_snapshot import RunSnapshot
+from raynas.settings.deciding import flat
 from raynas.settings.methods import load_method
 from raynas.settings.recipes import load_recipe, recipes_beside
-from raynas.settings.settings import Settings, flat
+from raynas.settings.settings import Settings
 from raynas.terminal.cli import words_for
 
 
