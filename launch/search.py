@@ -53,9 +53,11 @@ class Command:
     run: str | None = None
     """Run folder, a path or URI; unset: one under runs/, named by data, space and settings."""
     pretrained: str | None = None
-    """Run folder of the same space, data, seed and pretraining, to take its supernet over."""
+    """Run folder of the same space, data, seed and pretraining, to take its supernet over; --from
+    takes over all else as well, --start trained weights of any origin, whatever the images."""
     from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Run folder of the same space, data and seed, to take over all of it that is the same."""
+    """Run folder of the same space, data and seed, to take over all of it that is the same;
+    --pretrained takes its supernet alone, --start trained weights for other images, too."""
     track: Tracker | None = None
     """Show the training curves of the trials in mlflow, wandb or tensorboard, too."""
     dry_run: bool = False

@@ -102,6 +102,10 @@ class Stream(IntEnum):
     """Validation images whose inner products are measured."""
     PROXY_SIGNS = 41
     """Signs that are sent back through a part of an untrained network: its place."""
+    MOMENTS = 43
+    """Training images on which inherited weights are fitted to their new places."""
+    START_OUTPUTS = 44
+    """Images of noise on which trained weights and the network that takes them are compared."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

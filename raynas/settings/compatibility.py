@@ -7,6 +7,7 @@ from raynas.settings.settings import Settings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.protocol import Space
+from raynas.storage.uris import shown
 
 
 def refuse_unfit(space: Space, settings: Settings) -> None:
@@ -19,6 +20,7 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
     """
     _refuse_named(settings)
     _refuse_path_bonus(space, settings)
+    _refuse_start(space, settings)
     if settings.search.traits.is_differentiable:
         _refuse_unfit_gates(space, settings)
     if isinstance(space, SearchSpace):
@@ -50,6 +52,16 @@ def _refuse_named(settings: Settings) -> None:
         f"--architecture with --search {settings.search.strategy}: named networks are trained "
         "without a search; in Python, pass the settings through raynas.api.given"
     )
+
+
+def _refuse_start(space: Space, settings: Settings) -> None:
+    """Refuse trained weights where networks are cells: no layer of one is a layer of another."""
+    if settings.start is not None and not isinstance(space, SearchSpace):
+        raise UserError(
+            f"--start {shown(settings.start)} with --space {space.name}: trained weights are "
+            f"inherited layer by layer, but {space.name} is a space of cells; leave --start out, or "
+            "use a space whose layers stand in a chain"
+        )
 
 
 def _refuse_drop_path(space: SearchSpace, settings: Settings) -> None:

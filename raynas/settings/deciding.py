@@ -65,6 +65,7 @@ LATER = {
     ("search.recalibration-batch", None),
     ("min-macs", None),
     ("min-params", None),
+    ("start", None),
 }
 
 

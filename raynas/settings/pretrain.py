@@ -19,9 +19,10 @@ class PretrainSettings:
     """Passes over the training images; parts of one are allowed."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a step's batch; all paths of a step see the same ones."""
-    initialisation: Literal["qr", "shift", "gaussian", "spos"] = "qr"
-    """First weights: orthogonal (qr; shift is exactly isometric), or Gaussian as BN-NAS (gaussian)
-    or SPOS (spos) begins with."""
+    initialisation: Literal["qr", "shift", "gaussian", "spos", "start"] = "qr"
+    """First weights: orthogonal (qr; shift is exactly isometric), Gaussian as BN-NAS (gaussian) or
+    SPOS (spos) begins with, or those of --start, inherited by every candidate and fitted to some
+    training images (start)."""
     trainable: Literal["last_bn", "all_bn", "all", "weights"] = "all_bn"
     """What learns beside the classifier: the last batch norm of each candidate (BN-NAS), all batch
     norms, everything, or weights alone, as in SPOS's supernet (weights; no indicators then)."""
@@ -79,6 +80,11 @@ class PretrainSettings:
     times what saving takes if that is more; 0: save after every step."""
     records: Annotated[int, Interval("[1, inf)")] = 10
     """How many times during pretraining the indicators are written to their table."""
+
+    @property
+    def drawn(self) -> Literal["qr", "shift", "gaussian", "spos"]:
+        """How weights are drawn that nothing is inherited by: orthogonal beside inherited ones."""
+        return "qr" if self.initialisation == "start" else self.initialisation
 
     @property
     def trains_one_path(self) -> bool:

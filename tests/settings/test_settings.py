@@ -388,6 +388,7 @@ def test_who_computes_may_change_when_a_run_is_continued_and_what_is_computed_ma
 
 LATER = (
     "architecture",
+    "start",
     "rivals",
     "search.path-bonus",
     "images.parts",

@@ -1,0 +1,1 @@
+"""Trained weights that a run begins from: where they come from, and which network takes them."""
