@@ -13,8 +13,16 @@ from raynas.recording.pretraining_log import CHECKPOINT, Journal
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.parameter_layout import classifier_start
 from raynas.terminal.deferred_signals import Shield
+from raynas.training.checkpoints import is_whole
 from raynas.training.gradients import build_supernet
 from raynas.training.pretraining import Pretraining, learned_nothing
+from raynas.training.starts.inheriting import (
+    SUPERNET,
+    State,
+    inherited_supernet,
+    keep_supernet,
+    kept_supernet,
+)
 
 
 def pretrain(run: Run) -> Pretraining | None:
@@ -43,11 +51,11 @@ def pretrain(run: Run) -> Pretraining | None:
 def _begun(run: Run) -> Pretraining:
     """Return the pretraining as far as the run folder knows it."""
     plan, settings, dataset, store = run.plan, run.settings, run.dataset, run.store
-    frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed)
+    inherited = _inherited(run)
+    frozen = build_supernet(plan.chain, settings.pretrain, dataset, settings.seed, inherited)
     if plan.num_steps and not store.parts("isometry"):
-        rows = initial_isometry(
-            plan.chain, dataset.channels, dataset.num_classes, settings.pretrain, settings.seed
-        )
+        task = dataset.channels, dataset.num_classes
+        rows = initial_isometry(plan.chain, *task, settings.pretrain, settings.seed, inherited)
         store.append("isometry", rows, part="initial")
     state = Pretraining(
         plan.chain,
@@ -65,11 +73,25 @@ def _begun(run: Run) -> Pretraining:
     return state
 
 
+def _inherited(run: Run) -> State | None:
+    """Return the supernet's state where it inherits weights: computed once, for all workers."""
+    pretrain, store = run.settings.pretrain, run.store
+    if pretrain.initialisation == "start" and not is_whole(store, SUPERNET):
+        assert run.start, "refused before"
+        run.stages.print("start     the supernet inherits its weights")
+        task = run.plan.chain, pretrain, run.dataset, run.settings.seed
+        keep_supernet(store, inherited_supernet(*task, run.start))
+    return kept_supernet(store, pretrain)
+
+
 def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     plan, settings = run.plan, run.settings
     advance = run.stages.stage("pretrain", state.num_steps, "steps")
     recipe = on_fit_nodes(
-        supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker), run.demands
+        supernet_recipe(
+            plan.chain, settings, plan.num_shards, plan.gpus_per_worker, run.store
+        ),
+        run.demands,
     )
     portions = portions_of(len(state.vector) - classifier_start(state.segments))
     crew = replace(plan.crew(settings.pretrain), portions=portions)

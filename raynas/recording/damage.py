@@ -13,6 +13,8 @@ from raynas.storage.outcome_rows import name_of_row
 from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole
+from raynas.training.starts.inheriting import SUPERNET
+from raynas.training.starts.start import START
 
 _FOUND_BY_SEARCH = [name for name in SCHEMAS if name not in {"runs", *PRETRAINING}]
 
@@ -73,6 +75,7 @@ def damaged(store: RunStore) -> Iterator[str]:
     for path in _continued_from(store):
         if path.endswith(".safetensors") and not is_whole(store, path):
             yield path
+    yield from (path for path in (START, SUPERNET) if store.has(path) and not is_whole(store, path))
     if store.has(SEARCH_STATE) and not _is_json(store.read_bytes(SEARCH_STATE)):
         yield SEARCH_STATE
 

@@ -4,6 +4,10 @@ Orthogonal weights equalise the gain of candidates without batch norms, and litt
 with them, so both are recorded.
 """
 
+from collections.abc import Mapping
+
+import torch
+
 from raynas.nets.initialisation import Initialisation, frozen_supernet
 from raynas.nets.isometry import measure_supernet
 from raynas.recording.rows import Rows, isometry_rows
@@ -11,19 +15,34 @@ from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
 
 
-def initial_isometry(
-    space: SearchSpace, channels: int, num_classes: int, settings: PretrainSettings, seed: int
+def initial_isometry(  # noqa: PLR0913 - everything that defines the weights
+    space: SearchSpace,
+    channels: int,
+    num_classes: int,
+    settings: PretrainSettings,
+    seed: int,
+    inherited: Mapping[str, torch.Tensor] | None = None,
 ) -> Rows:
     """Return rows of the run's initialisation and of Gaussian, with and without batch norms.
 
     Comparisons have no largest singular value, which would take most of the time.
+
+    Args:
+        space: The space that is searched.
+        channels: Of the images.
+        num_classes: Of the task.
+        settings: Of the pretraining.
+        seed: Of the run.
+        inherited: State of a supernet that has inherited its weights; None: they are drawn.
     """
-    own: Initialisation = settings.initialisation
-    others: tuple[Initialisation, ...] = () if own == "gaussian" else ("gaussian",)
+    own = settings.initialisation
+    drawn: dict[str, Initialisation] = {own: settings.drawn, "gaussian": "gaussian"}
     rows: Rows = []
-    for initialisation in (own, *others):
+    for initialisation, kind in drawn.items():
         indicator = settings.layer_indicator
-        supernet = frozen_supernet(space, channels, num_classes, indicator, initialisation, seed)
+        supernet = frozen_supernet(space, channels, num_classes, indicator, kind, seed)
+        if initialisation == own and inherited is not None:
+            supernet.load_state_dict(inherited)
         for batch_norm in (True, False):
             brief = (initialisation, batch_norm) != (own, True)
             measured = measure_supernet(supernet, seed, batch_norm, brief)

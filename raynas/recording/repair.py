@@ -29,6 +29,7 @@ _THEN = {
     "tables/outcomes": "it is made again from the trials' checkpoints, or by training again",
     "tables/rival_epochs": "it is made again from the trials' checkpoints",
     "tables/rivals": "it is made again from the trials' checkpoints, or by training again",
+    "": "it is made again from the weights that --start names",
     "checkpoints": "what it was of begins anew and comes to the same",
     "models": "it is made again from the trial's checkpoint, or by training again",
 }

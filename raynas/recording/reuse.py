@@ -8,6 +8,7 @@ from raynas.settings.stage_inputs import differing_plans
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole
+from raynas.training.starts.inheriting import SUPERNET
 
 PRETRAINING = ("isometry", "steps", "indicators", "ledger")
 """The tables of a pretraining, in the order in which they are filled."""
@@ -37,6 +38,8 @@ def take_over(store: RunStore, source: RunStore, settings: Settings) -> None:
     for table in PRETRAINING:
         store.copy_table(table, source)
     store.drop("indicators", OF_SCORES.__contains__)
+    if source.has(SUPERNET):  # whose weights are not in the checkpoint
+        store.write_bytes(SUPERNET, source.read_bytes(SUPERNET))
     store.write_bytes(CHECKPOINT, source.read_bytes(CHECKPOINT))
 
 
@@ -76,7 +79,8 @@ def refuse_foreign(source: RunStore, settings: Settings, facts: PlanFacts | None
 
 def forget_pretraining(store: RunStore) -> None:
     """Delete what a begun take-over has left in a run folder that now begins without one."""
-    if store.has(CHECKPOINT):
-        store.delete(CHECKPOINT)
+    for path in (CHECKPOINT, SUPERNET):
+        if store.has(path):
+            store.delete(path)
     for table in PRETRAINING:
         store.drop(table, lambda _: True)

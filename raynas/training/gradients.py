@@ -7,7 +7,7 @@ Every path uses all of the classifier, which at 1,000 classes is most of a path'
 learns, its gradients are added up over the pieces, and only their sum leaves the device.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -71,17 +71,25 @@ class Computed:
 
 
 def build_supernet(
-    space: SearchSpace, settings: PretrainSettings, dataset: Dataset, seed: int
+    space: SearchSpace,
+    settings: PretrainSettings,
+    dataset: Dataset,
+    seed: int,
+    state: Mapping[str, torch.Tensor] | None = None,
 ) -> FrozenSupernet:
-    """Return the run's supernet as every machine builds it: frozen, at its starting point."""
-    supernet = frozen_supernet(
-        space,
-        dataset.channels,
-        dataset.num_classes,
-        settings.layer_indicator,
-        settings.initialisation,
-        seed,
-    )
+    """Return the run's supernet as every machine builds it: frozen, at its starting point.
+
+    Args:
+        space: The space that is searched.
+        settings: How it is drawn and trained.
+        dataset: The images.
+        seed: Seed of the run.
+        state: Of a supernet that has inherited its weights; None: they are drawn.
+    """
+    task = dataset.channels, dataset.num_classes
+    supernet = frozen_supernet(space, *task, settings.layer_indicator, settings.drawn, seed)
+    if state is not None:
+        supernet.load_state_dict(state)
     return FrozenSupernet(
         supernet,
         settings.trainable,
@@ -114,12 +122,13 @@ class PathGradients:
         seed: int,
         shards: int,
         device: str = "cpu",
+        state: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Rebuild the supernet from the seed and move it to the device."""
+        """Rebuild the supernet from the seed, or from a state, and move it to the device."""
         self._settings = settings
         self._seed = seed
         self._device = torch.device(device)
-        self._frozen = build_supernet(space, settings, dataset, seed)
+        self._frozen = build_supernet(space, settings, dataset, seed, state)
         self._frozen.to(self._device)
         set_dropout(self._frozen.supernet.head, settings.dropout)
         first = classifier_start(self._frozen.segments)

@@ -36,6 +36,8 @@ from raynas.training.objective import Objective
 from raynas.training.optimisers import make_optimiser, restore_state, state_of
 from raynas.training.schedules import learning_rate
 from raynas.training.snapshots import snapshot, under
+from raynas.training.starts.inheriting import begin_from_
+from raynas.training.starts.start import Start
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
@@ -78,8 +80,22 @@ class Retraining:
         seed: int,
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
+        start: Start | None = None,
+        continued: bool = False,
     ) -> None:
-        """Draw new weights from the seed, the same ones on all workers of a group."""
+        """Draw new weights from the seed, the same ones on all workers of a group.
+
+        Args:
+            space: The space that is searched.
+            architecture: What is trained.
+            dataset: The images.
+            settings: Of the training.
+            seed: Seed of the run.
+            device: Where to compute.
+            group: The workers that train together; weights are those of its rank 0.
+            start: Trained weights that a network of the space inherits instead; None: it does not.
+            continued: Whether ``restore`` follows, so that nothing is fitted before.
+        """
         self.history: list[Epoch] = []
         self._group = group
         self._settings = settings
@@ -92,6 +108,9 @@ class Retraining:
             network = new_network(space, architecture, task, settings.dropout)
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        inherited: frozenset[str] = frozenset()
+        if start is not None and isinstance(architecture, Architecture):
+            inherited = begin_from_(self._network, start, space, dataset, seed, continued)
         has_head = settings.auxiliary > 0 and not isinstance(architecture, Rival)
         self._learning = self._with_head(space) if has_head else self._network
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]

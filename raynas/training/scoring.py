@@ -23,16 +23,23 @@ from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.protocol import Space
+from raynas.storage.run_store import RunStore
 from raynas.training.evaluation import evaluate
 from raynas.training.gradients import Vector, build_supernet
+from raynas.training.starts.inheriting import kept_supernet
 
 Scorer = Callable[[Architecture], float]
 """Scores an architecture; higher is better, NaN is a failure."""
 _PROXY_BATCH = 32  # images
 
 
-def make_score(
-    space: Space, dataset: Dataset, settings: Settings, vector: Vector, device: str
+def make_score(  # noqa: PLR0913 - everything that defines a score
+    space: Space,
+    dataset: Dataset,
+    settings: Settings,
+    vector: Vector,
+    device: str,
+    store: RunStore | None = None,
 ) -> Scorer:
     """Return what scores architectures one by one as ``settings.search.score`` says.
 
@@ -42,11 +49,14 @@ def make_score(
         settings: Of the run.
         vector: The supernet's trained numbers; only accuracy looks at them.
         device: Where to compute.
+        store: The run folder, which keeps a supernet that has inherited its weights; None: there
+            is none yet, and speeds alone matter.
     """
     match settings.search.score:
         case "accuracy":
             chain = chain_of(space, "--search.score accuracy")
-            return SubnetAccuracy(chain, dataset, settings, vector, device)
+            state = kept_supernet(store, settings.pretrain)
+            return SubnetAccuracy(chain, dataset, settings, vector, device, state)
         case "random":
             return lambda architecture: _drawn(architecture, settings.seed)
         case proxy:
@@ -103,11 +113,17 @@ class _OnPath(nn.Module):
 class SubnetAccuracy:
     """Validation accuracy of subnets that share the supernet's weights, in [0, 1]."""
 
-    def __init__(
-        self, space: SearchSpace, dataset: Dataset, settings: Settings, vector: Vector, device: str
+    def __init__(  # noqa: PLR0913 - everything that defines a score
+        self,
+        space: SearchSpace,
+        dataset: Dataset,
+        settings: Settings,
+        vector: Vector,
+        device: str,
+        state: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Build the supernet and give it its trained numbers."""
-        frozen = build_supernet(space, settings.pretrain, dataset, settings.seed)
+        """Build the supernet, from a state if it has one, and give it its trained numbers."""
+        frozen = build_supernet(space, settings.pretrain, dataset, settings.seed, state)
         frozen.to(torch.device(device))
         frozen.vector.copy_(torch.from_numpy(vector.copy()))
         self._supernet = frozen.supernet.requires_grad_(False)
@@ -166,6 +182,5 @@ class ProxyScore:
         network = subnet(
             self._space, architecture, self._dataset.channels, self._dataset.num_classes
         )
-        kind = settings.pretrain.initialisation
-        initialise_(network, kind, settings.seed, Stream.PROXY_WEIGHTS)
+        initialise_(network, settings.pretrain.drawn, settings.seed, Stream.PROXY_WEIGHTS)
         return network.to(self._device).to(memory_format=torch.channels_last)

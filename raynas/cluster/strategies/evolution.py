@@ -69,13 +69,13 @@ def score_by_trials(run: Run, vector: Vector) -> Evolution:
     evolution, search_log = _continued(run)
     if evolution.finished:
         return evolution
-    space, dataset, settings = run.plan.space, run.dataset, run.settings
+    space, dataset, settings, store = run.plan.space, run.dataset, run.settings, run.store
     cpus, gpus = settings.pretrain.cpus_per_worker, run.plan.gpus_per_worker
     known = (run.earlier.scores() if run.earlier else {}) | own
 
     def make() -> Scorer:
-        device = "cuda" if gpus else "cpu"
-        return Remembered(known, lambda: make_score(space, dataset, settings, vector, device))
+        task = space, dataset, settings, vector, "cuda" if gpus else "cpu"
+        return Remembered(known, lambda: make_score(*task, store))
 
     scoring = EvolutionSearcher(evolution, None, 0, search_log)
     errors = run_scoring(scoring, on_fit_nodes(make, run.demands), cpus, gpus, run.plan.scorers)

@@ -16,6 +16,7 @@ from raynas.storage.run_store import RunStore
 from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
+from raynas.training.starts.start import Start, read_start
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ class TrialInputs:
         """What a worker computes on."""
         return "cuda" if self.gpus else "cpu"
 
+    @property
+    def start(self) -> Start | None:
+        """Trained weights that networks of the space begin from, or None."""
+        return None if self.settings.start is None else read_start(self.store)
+
+    def begun(self, path: str) -> RunStore | None:
+        """Return the run folder that has a checkpoint of a training, or None.
+
+        Args:
+            path: Of the checkpoint, in this run's folder and in an earlier one's.
+        """
+        folders = (each for each in (self.store, self.earlier) if each)
+        return next((each for each in folders if is_whole(each, path)), None)
+
     def use_threads(self) -> None:
         """Give torch the CPUs of a trial."""
         torch.set_num_threads(self.settings.retrain.cpus_per_trial)
@@ -55,8 +70,7 @@ def resume(
         inputs: The run folders.
         group: Its rank 0 copies an earlier run's checkpoint, which may be of the last epoch.
     """
-    folders = (each for each in (inputs.store, inputs.earlier) if each)
-    begun = next((each for each in folders if is_whole(each, path)), None)
+    begun = inputs.begun(path)
     if begun is None:
         return
     training.restore(begun.read_bytes(path))

@@ -77,6 +77,8 @@ def retrain_trial(
     trained_on, settings = inputs.trained_on, inputs.settings
     of = RIVALS if RIVALS.column in config else ARCHITECTURES
     dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
+    name = of.training(config[of.column], trained_on)
+    path = checkpoint_path(name)
     retraining = Retraining(
         inputs.space,
         _chosen(config),
@@ -85,10 +87,10 @@ def retrain_trial(
         settings.seed,
         inputs.device,
         group,
+        inputs.start,
+        continued=inputs.begun(path) is not None,
     )
-    name = of.training(config[of.column], trained_on)
     store, last = inputs.store, settings.retrain.epochs
-    path = checkpoint_path(name)
     resume(retraining, path, inputs, group)
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too, and for statistics that are averaged anew

@@ -18,8 +18,10 @@ from raynas.cluster.workers.socket_transport import serve
 from raynas.data.dataset import Dataset
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace
+from raynas.storage.run_store import RunStore
 from raynas.training.gradients import PathGradients
 from raynas.training.pretraining import ComputePieces
+from raynas.training.starts.inheriting import kept_supernet
 
 
 class Compute(ComputePieces, Protocol):
@@ -33,8 +35,19 @@ class Compute(ComputePieces, Protocol):
 Recipe = Callable[[Dataset], Compute]
 
 
-def supernet_recipe(space: SearchSpace, settings: Settings, shards: int, gpus: float) -> Recipe:
-    """Return what builds the run's supernet on a worker."""
+def supernet_recipe(
+    space: SearchSpace, settings: Settings, shards: int, gpus: float, store: RunStore | None = None
+) -> Recipe:
+    """Return what builds the run's supernet on a worker.
+
+    Args:
+        space: The space that is searched.
+        settings: Of the run.
+        shards: Parts of a step's batch.
+        gpus: Of a worker; 0: it computes on CPUs.
+        store: The run folder, which keeps a supernet that has inherited its weights; None: there
+            is none yet, and speeds alone matter.
+    """
 
     def build(dataset: Dataset) -> Compute:
         device = "cuda" if gpus else "cpu"
@@ -45,6 +58,7 @@ def supernet_recipe(space: SearchSpace, settings: Settings, shards: int, gpus: f
             settings.seed,
             shards,
             device,
+            kept_supernet(store, settings.pretrain),
         )
 
     return build

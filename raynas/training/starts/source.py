@@ -32,6 +32,7 @@ class Source:
         module: The network as its library builds it, with these weights; None: nothing builds it.
         architecture: The text of one of a space of raynas; None: the source tells none.
         space: The name of that space.
+        said_classes: Classes that it is said to tell apart; None: nothing is said.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Source:
     module: nn.Module | None = None
     architecture: str | None = None
     space: str | None = None
+    said_classes: int | None = None
 
     @property
     def num_classes(self) -> int:

@@ -1,0 +1,123 @@
+"""Networks and supernets that begin from trained weights: inherited, then fitted to the images.
+
+Source: Fang et al., Fast Neural Network Adaptation (ICLR 2020, arXiv 2001.02525), for the
+inheritance; layers that it changed are fitted to what they computed before, on training images.
+"""
+
+from collections.abc import Mapping
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from raynas.data.batches import Batches, on_device
+from raynas.data.crops import CENTRE
+from raynas.data.dataset import Dataset
+from raynas.errors import UserError
+from raynas.nets.inheritance import inherit_, inherit_supernet_
+from raynas.nets.initialisation import frozen_supernet
+from raynas.nets.refitting import refit_, refit_supernet_
+from raynas.seeds import Stream
+from raynas.settings.pretrain import PretrainSettings
+from raynas.spaces.chain import SearchSpace
+from raynas.spaces.protocol import Space
+from raynas.storage.run_store import RunStore
+from raynas.training.checkpoints import is_whole
+from raynas.training.snapshots import snapshot
+from raynas.training.starts.start import Start
+
+SUPERNET = "start_supernet.safetensors"
+"""Where a run keeps the weights of a supernet that were inherited: all workers read the same."""
+_IMAGES = 256  # that inherited layers are fitted to
+
+State = Mapping[str, torch.Tensor]
+
+
+def moment_images(dataset: Dataset, seed: int, device: torch.device) -> torch.Tensor:
+    """Return the training images that inherited layers are fitted to, normalised.
+
+    Args:
+        dataset: The images; of a smaller training part all of them.
+        seed: Seed of the run.
+        device: Where they are wanted.
+    """
+    count = min(_IMAGES, len(dataset.train))
+    batches = Batches(dataset, count, seed, Stream.MOMENTS, crops=CENTRE)
+    return on_device(batches(0), dataset, device)[0]
+
+
+def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come from
+    network: nn.Module,
+    start: Start,
+    space: Space,
+    dataset: Dataset,
+    seed: int,
+    continued: bool = False,
+) -> frozenset[str]:
+    """Give a network of the space trained weights in place of its random ones; return whose.
+
+    Args:
+        network: In place, on the device on which it is trained; its classifier stays as it was
+            drawn where the classes are others.
+        start: The trained weights.
+        space: The searched space.
+        dataset: The images that it is to be trained on.
+        seed: Seed of the run.
+        continued: Whether a checkpoint takes the place of all weights: nothing is fitted then.
+
+    Returns:
+        The names of the parameters that are inherited.
+    """
+    assert isinstance(network, nn.Sequential), "a network of the space"
+    device = next(network.parameters()).device
+    source = start.network(space).to(device)
+    inheritance = inherit_(network, source)
+    if not continued:
+        refit_(network, source, moment_images(dataset, seed, device))
+    return inheritance.inherited
+
+
+def inherited_supernet(
+    space: SearchSpace, settings: PretrainSettings, dataset: Dataset, seed: int, start: Start
+) -> State:
+    """Return the state of a supernet all of whose candidates inherited trained weights.
+
+    Args:
+        space: The searched space.
+        settings: How batch norms stand beside layers.
+        dataset: The images that it is to be trained on.
+        seed: Seed of the run, of weights that nothing is inherited by.
+        start: The trained weights.
+    """
+    task = dataset.channels, dataset.num_classes
+    supernet = frozen_supernet(space, *task, settings.layer_indicator, settings.drawn, seed)
+    source = start.network(space)
+    inherit_supernet_(supernet, source)
+    refit_supernet_(supernet, source, moment_images(dataset, seed, torch.device("cpu")))
+    return supernet.state_dict()
+
+
+def keep_supernet(store: RunStore, state: State) -> None:
+    """Write the state of an inherited supernet into the run folder."""
+    store.write_bytes(SUPERNET, snapshot(state)())
+
+
+def kept_supernet(store: RunStore | None, settings: PretrainSettings) -> State | None:
+    """Return the state of the run's inherited supernet; None: its weights are drawn.
+
+    Args:
+        store: The run folder; None: there is none yet, and speeds alone matter.
+        settings: Say whether weights are inherited.
+
+    Raises:
+        UserError: The file is lost or cut off.
+    """
+    if store is None or settings.initialisation != "start":
+        return None
+    if not is_whole(store, SUPERNET):
+        raise UserError(
+            f"run folder {store.uri}: {SUPERNET} is lost or damaged; the command that began the "
+            "run makes it again"
+        )
+    state: State = safetensors.torch.load(store.read_bytes(SUPERNET))
+    return state

@@ -1,0 +1,177 @@
+"""Which network of a space has some trained weights, and whether it computes the same with them.
+
+Libraries call the same layers by other names, so tensors are matched by order and shape, and where
+the library's own network can be built, outputs of the two are compared.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+
+import torch
+from torch import nn
+
+from raynas.errors import UserError
+from raynas.nets.subnet import subnet
+from raynas.seeds import Stream, mixed_seed
+from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.protocol import Space
+from raynas.storage.uris import shown
+from raynas.training.starts.libraries import recognised
+from raynas.training.starts.lookup import find_source
+from raynas.training.starts.source import Source, Tensors, without_counters
+from raynas.training.starts.start import Start
+
+_IMAGES, _SIDE = 2, 96  # of noise; the side in pixels
+_TOLERANCE = 1e-5  # of outputs, relative to the largest; computed in double
+
+
+def load_start(text: str, space: Space) -> Start:
+    """Return trained weights in the network of a space that they belong to.
+
+    Args:
+        text: A network's name, a file, an export or a run, as ``find_source`` looks them up.
+        space: The searched space, with identity where the run has it.
+
+    Raises:
+        UserError: There are no such weights, or they fit no network that the space knows by name.
+    """
+    return start_of(find_source(text), chain_of(space, f"--start {shown(text)}"))
+
+
+def start_of(source: Source, space: SearchSpace) -> Start:
+    """Return weights in the network of a space that they belong to.
+
+    That of a space of raynas is its own architecture; any other is the published network of the
+    same name, or the first one whose shapes and outputs fit.
+
+    Args:
+        source: The weights.
+        space: The searched space.
+
+    Raises:
+        UserError: None fits; names the first layer that differs, and both shapes.
+    """
+    if source.architecture is not None:
+        return _started(source, space, _own_architecture(source, space), source.architecture)
+    first: UserError | None = None
+    for name, architecture in _published(source, space):
+        try:
+            return _started(recognised(source, name), space, architecture, name)
+        except UserError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    source.refuse(
+        f"space {space.name} has no published network that could have these weights; use a space "
+        "such as efficientnet_lite0 or mobilenet_v2_imagenet"
+    )
+
+
+def _own_architecture(source: Source, space: SearchSpace) -> Architecture:
+    assert source.architecture is not None
+    try:
+        return space.parse(source.architecture)
+    except UserError as error:
+        source.refuse(
+            f"it is of space {source.space}, and space {space.name} does not have its network "
+            f"({error}); give --space {source.space}"
+        )
+
+
+def _published(source: Source, space: SearchSpace) -> Iterator[tuple[str, Architecture]]:
+    """Yield the published networks of a space, that of the source's name first."""
+    names = sorted(dict(space.published), key=lambda name: name != source.name)
+    yield from ((name, space.parse(name)) for name in names)
+
+
+def _started(source: Source, space: SearchSpace, architecture: Architecture, name: str) -> Start:
+    """Return a source's weights in a network, which computes the same with them.
+
+    Raises:
+        UserError: A tensor has another shape, or outputs differ.
+    """
+    with torch.device("meta"):
+        names = without_counters(subnet(space, architecture, 3, 1).state_dict())
+    if set(names) == set(source.tensors):  # of raynas; files may have lost the order
+        source = replace(source, tensors={name: source.tensors[name] for name in names})
+    channels, num_classes = source.channels, source.num_classes
+    with torch.random.fork_rng(devices=[]):
+        network = subnet(space, architecture, channels, num_classes).eval()
+    _refuse_misfit(source, without_counters(network.state_dict()), name, space)
+    if source.said_classes not in {None, num_classes}:
+        source.refuse(
+            f"it is said to know {source.said_classes} classes, but its weights tell {num_classes} "
+            "apart; make it again"
+        )
+    _fill_(network, source.tensors)
+    if source.module is not None:
+        _refuse_other_outputs(source, network, name)
+    return Start(
+        source=shown(source.text),
+        origin=source.origin,
+        architecture=architecture,
+        tensors=network.state_dict(),
+        normalisation=source.usual_normalisation,
+        channels=channels,
+        num_classes=num_classes,
+        compared=source.module is not None or source.architecture is not None,
+    )
+
+
+def _refuse_misfit(source: Source, wanted: Tensors, name: str, space: SearchSpace) -> None:
+    """Refuse tensors of other shapes or of another number, by the first that differs."""
+    pairs = zip_longest(wanted.items(), source.tensors.items())
+    for own, found in pairs:
+        if own is None or found is None or own[1].shape != found[1].shape:
+            place = _place(own[0], space) if own else "the end"
+            here = f"wants {_shape(own[1])}" if own else "wants nothing more"
+            there = f"{found[0]} is {_shape(found[1])}" if found else "there is nothing more"
+            source.refuse(
+                f"it does not fit {name} of space {space.name}: {place} {here}, but {there}; "
+                "choose other weights, or a space that has this network"
+            )
+
+
+def _place(name: str, space: SearchSpace) -> str:
+    """Return where a parameter stands, for people."""
+    first, _, rest = name.partition(".")
+    number = int(first) - 1
+    where = "stem" if number < 0 else "head" if number == space.num_layers else f"layer {number}"
+    return f"{where} ({rest})"
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a number"
+
+
+@torch.no_grad()
+def _fill_(network: nn.Module, tensors: Tensors) -> None:
+    """Copy tensors into a network's, in their order; batch norms go on as if from the start."""
+    own = without_counters(network.state_dict())
+    for mine, found in zip(own.values(), tensors.values(), strict=True):
+        mine.copy_(found)
+
+
+@torch.no_grad()
+def _refuse_other_outputs(source: Source, network: nn.Module, name: str) -> None:
+    """Refuse a network that computes something else with the same weights than the library's.
+
+    Padding, activations and epsilons have no tensors that would tell.
+    """
+    assert source.module is not None
+    seed = mixed_seed(0, Stream.START_OUTPUTS)
+    generator = torch.Generator().manual_seed(seed)
+    shape = _IMAGES, source.channels, _SIDE, _SIDE
+    images = torch.randn(shape, generator=generator, dtype=torch.float64)
+    outputs, wanted = network.double()(images), source.module.double().eval()(images)
+    network.float()
+    source.module.float()
+    difference = (outputs - wanted).abs().max() / wanted.abs().max()
+    if not difference <= _TOLERANCE:
+        source.refuse(
+            f"{name} of this space has layers of the same shapes but computes something else "
+            f"(outputs differ by {difference:.1e} of the largest, wanted {_TOLERANCE:g}); choose a "
+            "space that has this very network"
+        )
