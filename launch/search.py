@@ -43,6 +43,7 @@ from raynas.terminal.cli import exit_code, make_console, run_script, values_of, 
 from raynas.terminal.output import outlive_output
 
 METHODS = Path(__file__).parent / "settings"
+FINE_TUNING = "fine_tuning"
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,19 @@ def parse(argv: Sequence[str]) -> Command:
 def defaults(method: str, argv: Sequence[str]) -> Settings:
     """Return the settings that flags change: those of a recipe over those of a method.
 
+    Where trained weights are the start and no recipe is named, that is the one of fine-tuning.
+
     Args:
         method: Its name or path.
-        argv: Words that may name a recipe.
+        argv: Words that may name a recipe, and trained weights.
     """
     settings, named = load_method(method, METHODS), values_of("--recipe", argv)
-    if not named or named[-1] == "None":
+    starts = values_of("--start", argv)
+    begins = starts[-1] != "None" if starts else settings.start is not None
+    recipe = named[-1] if named else FINE_TUNING if begins else "None"
+    if recipe == "None":
         return settings
-    return load_recipe(named[-1], recipes_beside(METHODS), settings)
+    return load_recipe(recipe, recipes_beside(METHODS), settings)
 
 
 def run_command(command: Command, console: Console) -> None:

@@ -54,6 +54,8 @@ from raynas.spaces.genotype import Genotype
 from raynas.spaces.loading import load_space
 from raynas.storage.run_store import RunStore
 from raynas.training.pretraining import Pretraining
+from raynas.training.starts.member import load_start
+from raynas.training.starts.start import Start
 from raynas.training.trained_networks import load_network, searched_space
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "Shuffle",
     "ShuffleXception",
     "StageError",
+    "Start",
     "Stem",
     "Supernet",
     "UserError",
@@ -106,6 +109,7 @@ __all__ = [
     "load_network",
     "load_recipe",
     "load_space",
+    "load_start",
     "open_run",
     "pretrain",
     "retrain",

@@ -27,6 +27,8 @@ from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
+from raynas.training.checkpoints import is_whole
+from raynas.training.starts.start import START, Start
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Run:
         pretrained: Run folder whose pretraining it takes over, or None.
         earlier: A run that this one may take from, or None.
         trackers: Tune callbacks that show the trials elsewhere.
+        start: Trained weights that it begins from, or None.
     """
 
     store: RunStore
@@ -60,6 +63,7 @@ class Run:
     pretrained: RunStore | None = None
     earlier: Earlier | None = None
     trackers: Sequence[Any] = ()
+    start: Start | None = None
 
     @property
     def row(self) -> dict[str, Any]:
@@ -158,6 +162,9 @@ def begin(run: Run) -> None:
     if latencies and latencies.location != run.store.locate(LATENCIES):
         # the run can be continued, repeated and built upon without the original
         run.store.write_bytes(LATENCIES, latencies.content)
+    if run.start and not is_whole(run.store, START):
+        # the run can be continued without what --start names
+        run.store.write_bytes(START, run.start.to_bytes())
     if run.recorded:
         if not run.store.parts("runs"):
             write_run(run.store, run.recorded)

@@ -45,6 +45,9 @@ from raynas.storage.uris import name_of
 from raynas.storage.usage import Usage
 from raynas.terminal.cli import make_console
 from raynas.terminal.progress_bars import Stages, say
+from raynas.training.checkpoints import is_whole
+from raynas.training.starts.member import load_start
+from raynas.training.starts.start import START, Start, read_start
 from raynas.training.trained_networks import searched_space
 
 _images = lru_cache(maxsize=1)(read_images)  # runs of one process may share them
@@ -127,7 +130,11 @@ def planned(
     supernet = RunStore(pretrained) if pretrained and not recorded else None
     if supernet:
         refuse_foreign(supernet, settings)
-    space, dataset, images = _read(settings)
+    space = _space(settings)
+    start = _start(space, settings, store, bool(recorded))
+    dataset, images = _images_of(space, settings)
+    if start:
+        dataset = start.normalised(dataset)
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
     with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
@@ -136,7 +143,7 @@ def planned(
             refuse_changed_images(store, images)
             dataset = _normalised_as_recorded(dataset, facts)
         own = _with_own_table(settings, store) if recorded else settings
-        plan = make_plan(space, dataset, own, resources, facts)
+        plan = make_plan(space, dataset, own, resources, facts, start)
         if settings.images.loader_workers is None:
             dataset = dataset.decoded_by(plan.decoders(resources))
         if supernet:
@@ -163,6 +170,7 @@ def planned(
             supernet or (earlier.pretraining if earlier else None),
             earlier,
             tracking(track, store, stages.print),
+            start,
         )
 
 
@@ -172,18 +180,32 @@ def load(settings: Settings) -> tuple[Space, Dataset]:
     Raises:
         UserError: One of them cannot be read, or the method does not fit the space.
     """
-    space, dataset, _ = _read(settings)
-    return space, dataset
+    space = _space(settings)
+    return space, _images_of(space, settings)[0]
 
 
-def _read(settings: Settings) -> tuple[Space, Dataset, pa.Table]:
+def _space(settings: Settings) -> Space:
+    """Return the space of a run, which its method and what it names fit."""
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
     named_architectures(searched_space(space, settings.pretrain.layer_indicator), settings)
     for name in settings.rival_names:
         refuse_unknown(name)
+    return space
+
+
+def _images_of(space: Space, settings: Settings) -> tuple[Dataset, pa.Table]:
     images, usual = settings.images, space.resolution
-    return space, *_images(settings.data, images, settings.seed, usual, say, on_all_nodes)
+    return _images(settings.data, images, settings.seed, usual, say, on_all_nodes)
+
+
+def _start(space: Space, settings: Settings, store: RunStore, continued: bool) -> Start | None:
+    """Return the trained weights of a run, those that its folder keeps where it is continued."""
+    if settings.start is None:
+        return None
+    if continued and is_whole(store, START):
+        return read_start(store)
+    return load_start(settings.start, searched_space(space, settings.pretrain.layer_indicator))
 
 
 def _normalised_as_recorded(dataset: Dataset, facts: PlanFacts) -> Dataset:

@@ -8,6 +8,8 @@ from raynas.spaces.protocol import Space
 
 _TINY = 32  # pixels; photographs of fewer are hard to tell even for people
 _LARGE = 256  # pixels; more are rarely needed to classify
+_PHOTOGRAPH = 64  # pixels; smaller ones are icons, digits or crops
+_MANY = 100_000  # images from which networks learn well from random weights
 _FITTING = 128  # pixels above the present ones up to which a resolution that fits is sought
 
 
@@ -19,6 +21,15 @@ def size_words(dataset: Dataset) -> str:
     if low == high:
         return f"images of {low} pixels, cut to squares and resized"
     return f"images of {low} to {high} pixels (half above {middle}), cut to squares and resized"
+
+
+def are_photographs(dataset: Dataset) -> bool:
+    """Return whether images are so many pixels of colour that weights of ImageNet help with them.
+
+    Hundreds of thousands teach a network as much by themselves.
+    """
+    is_large = dataset.channels == 3 and dataset.resolution >= _PHOTOGRAPH
+    return is_large and len(dataset.train) < _MANY
 
 
 def size_warnings(space: Space, dataset: Dataset, asked: int | None) -> list[str]:

@@ -43,6 +43,7 @@ from raynas.training.new_network import new_network
 FORMAT = 1  # of config.json
 _CHECKED = 16  # images that outputs are compared on
 _FILES = {"module": "model.py", "weights": "weights.safetensors", "onnx": "model.onnx"}
+_NAMED = ("data", "space", "method", "recipe", "start")  # settings that may be paths
 Row = dict[str, Any]
 
 
@@ -165,7 +166,7 @@ class Exports:
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
         facts, settings = self.facts, self._settings
-        named = {name: getattr(settings, name) for name in ("data", "space", "method", "recipe")}
+        named = {name: getattr(settings, name) for name in _NAMED}
         names = {name: _public(each) for name, each in named.items() if each is not None}
         return {
             "format": FORMAT,

@@ -37,6 +37,7 @@ from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 from raynas.training.gradients import count_trained
 from raynas.training.pretraining import num_steps
+from raynas.training.starts.start import Start
 from raynas.training.trained_networks import searched_space
 
 _MOST_DECODERS = 16  # which are enough for a GPU; each takes some hundred MB
@@ -64,6 +65,7 @@ class Plan:
         facts: What was read from the data and must be the same on resume.
         sizes: What the images were resized from, in words.
         crops: How training images are cut, in words.
+        start: Trained weights that it begins from, in words.
         named: Architectures that are trained instead of a search's.
         rivals: Networks that are trained beside the winners.
         warnings: Sentences on what a person may want to change.
@@ -87,6 +89,7 @@ class Plan:
     facts: PlanFacts
     sizes: str = ""
     crops: str = ""
+    start: str = ""
     named: tuple[Architecture, ...] = ()
     rivals: Rivals = field(default_factory=Rivals)
     warnings: tuple[str, ...] = ()
@@ -130,8 +133,17 @@ def make_plan(
     settings: Settings,
     resources: Resources,
     recorded: PlanFacts | None,
+    start: Start | None = None,
 ) -> Plan:
     """Work out a run, or work out again the run that a folder has recorded.
+
+    Args:
+        space: The space, as its file has it.
+        dataset: The images, normalised as they will be.
+        settings: What was asked for.
+        resources: The cluster's.
+        recorded: What a run that is continued has recorded.
+        start: Trained weights that it begins from.
 
     Raises:
         UserError: Limits that no architecture keeps, resources that the cluster does not have, or
@@ -177,6 +189,7 @@ def make_plan(
             trained_numbers=count_trained(space, pretrain, facts.channels, len(facts.classes)),
         ),
         sizes=size_words(dataset),
+        start=start.words if start else "",
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         named=named,
         rivals=rivals,

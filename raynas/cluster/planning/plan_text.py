@@ -43,6 +43,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "ignored": _ignored_words(facts.ignored, facts.passed_over),
         "space": _space_words(plan.space),
         "costs": ", ".join(ranges),
+        "start": plan.start,
         "latency": plan.latencies.words if plan.latencies else "",
         "method": f"{settings.method}{_recipe_words(settings)}, seed {settings.seed}",
         "cluster": _cluster_words(resources),

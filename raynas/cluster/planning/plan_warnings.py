@@ -11,6 +11,8 @@ from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 
+_PRESETS = "imagenet/"  # of papers, which train from random weights
+_ADVICE = "--space efficientnet_lite0 --start efficientnet_lite0"
 _STEPS = 50  # of a training; fewer leave the score to chance
 
 
@@ -24,7 +26,22 @@ def plan_warnings(
         *class_warnings(facts),
         *role_warnings(facts, settings.images),
         *_few_steps(steps, len(dataset.train), settings),
+        *_random_weights(space, dataset, settings),
     )
+
+
+def _random_weights(space: Space, dataset: Dataset, settings: Settings) -> list[str]:
+    """Return a sentence where few photographs meet random weights, unless a paper has it so."""
+    is_preset = settings.method.startswith(_PRESETS)
+    is_chain = isinstance(space, SearchSpace)
+    if settings.start or is_preset or not is_chain or not are_photographs(dataset):
+        return []
+    published = [name for name, _ in space.published if name in STARTS]
+    advice = f"--start {published[0]}" if published else _ADVICE
+    return [
+        f"{len(dataset.train):,} photographs teach networks of random weights less than networks "
+        f"that begin from trained ones; mostly {advice} is better"
+    ]
 
 
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:
