@@ -88,9 +88,7 @@ def _train(run: Run, state: Pretraining, journal: Journal) -> None:
     plan, settings = run.plan, run.settings
     advance = run.stages.stage("pretrain", state.num_steps, "steps")
     recipe = on_fit_nodes(
-        supernet_recipe(
-            plan.chain, settings, plan.num_shards, plan.gpus_per_worker, run.store
-        ),
+        supernet_recipe(plan.chain, settings, plan.num_shards, plan.gpus_per_worker, run.store),
         run.demands,
     )
     portions = portions_of(len(state.vector) - classifier_start(state.segments))

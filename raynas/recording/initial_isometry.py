@@ -4,15 +4,12 @@ Orthogonal weights equalise the gain of candidates without batch norms, and litt
 with them, so both are recorded.
 """
 
-from collections.abc import Mapping
-
-import torch
-
 from raynas.nets.initialisation import Initialisation, frozen_supernet
 from raynas.nets.isometry import measure_supernet
 from raynas.recording.rows import Rows, isometry_rows
 from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
+from raynas.training.starts.inheriting import State
 
 
 def initial_isometry(  # noqa: PLR0913 - everything that defines the weights
@@ -21,7 +18,7 @@ def initial_isometry(  # noqa: PLR0913 - everything that defines the weights
     num_classes: int,
     settings: PretrainSettings,
     seed: int,
-    inherited: Mapping[str, torch.Tensor] | None = None,
+    inherited: State | None = None,
 ) -> Rows:
     """Return rows of the run's initialisation and of Gaussian, with and without batch norms.
 

@@ -58,9 +58,9 @@ def _refuse_start(space: Space, settings: Settings) -> None:
     """Refuse trained weights where networks are cells: no layer of one is a layer of another."""
     if settings.start is not None and not isinstance(space, SearchSpace):
         raise UserError(
-            f"--start {shown(settings.start)} with --space {space.name}: trained weights are "
-            f"inherited layer by layer, but {space.name} is a space of cells; leave --start out, or "
-            "use a space whose layers stand in a chain"
+            f"--start {shown(settings.start)} with --space {space.name}: layers in a "
+            f"chain inherit trained weights, but {space.name} is a space of cells; leave --start "
+            "out, or use a space such as efficientnet_lite0"
         )
 
 

@@ -127,7 +127,7 @@ class Plan:
         )
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - all that a plan follows from
     space: Space,
     dataset: Dataset,
     settings: Settings,

@@ -4,12 +4,15 @@ import math
 
 from raynas.data.bit_depths import depth_warnings
 from raynas.data.dataset import Dataset
-from raynas.data.sizes import size_warnings
+from raynas.data.sizes import are_photographs, size_warnings
+from raynas.nets.rivals import known_names
 from raynas.reporting.class_balance import class_warnings
 from raynas.reporting.part_roles import role_warnings
 from raynas.settings.settings import Settings
+from raynas.spaces.chain import SearchSpace
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
+from raynas.training.starts.libraries import PACKAGES
 
 _PRESETS = "imagenet/"  # of papers, which train from random weights
 _ADVICE = "--space efficientnet_lite0 --start efficientnet_lite0"
@@ -32,16 +35,17 @@ def plan_warnings(
 
 def _random_weights(space: Space, dataset: Dataset, settings: Settings) -> list[str]:
     """Return a sentence where few photographs meet random weights, unless a paper has it so."""
-    is_preset = settings.method.startswith(_PRESETS)
-    is_chain = isinstance(space, SearchSpace)
-    if settings.start or is_preset or not is_chain or not are_photographs(dataset):
+    if settings.start or settings.method.startswith(_PRESETS) or not are_photographs(dataset):
         return []
-    published = [name for name, _ in space.published if name in STARTS]
-    advice = f"--start {published[0]}" if published else _ADVICE
-    return [
-        f"{len(dataset.train):,} photographs teach networks of random weights less than networks "
-        f"that begin from trained ones; mostly {advice} is better"
-    ]
+    if not isinstance(space, SearchSpace):  # nothing is inherited by cells
+        return []
+    known = {*PACKAGES, *known_names()}
+    advice = next((f"--start {name}" for name, _ in space.published if name in known), _ADVICE)
+    said = (
+        f"{len(dataset.train):,} photographs teach random weights little; networks that begin from "
+        f"trained ones are mostly better, such as by {advice}"
+    )
+    return [said]
 
 
 def _few_steps(pretraining: int, images: int, settings: Settings) -> list[str]:

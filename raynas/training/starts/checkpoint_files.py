@@ -85,9 +85,6 @@ def _state_dict(found: Any) -> dict[str, torch.Tensor]:
     """Return the tensors of what a checkpoint holds: a state dict, or one that lies in it."""
     if not isinstance(found, Mapping):
         return {}
-    inner = next((found[name] for name in _CONTAINERS if isinstance(found.get(name), Mapping)), {})
-    return {
-        str(name): each
-        for name, each in (inner or found).items()
-        if isinstance(each, torch.Tensor)
-    }
+    inner = [found[name] for name in _CONTAINERS if isinstance(found.get(name), Mapping)]
+    named = next(iter(inner), found).items()
+    return {str(name): each for name, each in named if isinstance(each, torch.Tensor)}

@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -87,7 +87,7 @@ def from_timm(text: str) -> Source:
         refuse(text, "timm has no weights of that name; timm.list_pretrained() lists them")
     with _downloading(text, "timm"):
         module = timm.create_model(name, pretrained=True)
-    wanted: dict[str, Any] = module.pretrained_cfg
+    wanted = cast("dict[str, Any]", module.pretrained_cfg)
     normalisation = as_normalisation(wanted["mean"], wanted["std"])
     plain = name.partition(".")[0]
     published = next((ours for ours, theirs in _TIMM_NAMES.items() if theirs == plain), plain)
@@ -147,7 +147,7 @@ def _downloading(text: str, library: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one of several libraries of downloads
         why = str(error).strip().partition("\n")[0] or type(error).__name__
         refuse(
             text,

@@ -55,18 +55,18 @@ def start_of(source: Source, space: SearchSpace) -> Start:
     """
     if source.architecture is not None:
         return _started(source, space, _own_architecture(source, space), source.architecture)
-    first: UserError | None = None
+    errors: list[UserError] = []
     for name, architecture in _published(source, space):
         try:
             return _started(recognised(source, name), space, architecture, name)
         except UserError as error:
-            first = first or error
-    if first is not None:
-        raise first
-    source.refuse(
-        f"space {space.name} has no published network that could have these weights; use a space "
-        "such as efficientnet_lite0 or mobilenet_v2_imagenet"
-    )
+            errors.append(error)
+    if not errors:
+        source.refuse(
+            f"space {space.name} has no published network that could have these weights; use a "
+            "space such as efficientnet_lite0 or mobilenet_v2_imagenet"
+        )
+    raise errors[0]
 
 
 def _own_architecture(source: Source, space: SearchSpace) -> Architecture:
