@@ -43,7 +43,7 @@ def _from_file(text: str) -> Source:
         content = Folder(folder).read_bytes(name)
     except FileNotFoundError:
         refuse(text, "there is no such file; check the path")
-    return Source(text, "", f"file {name}", read_tensors(text, name.lower(), content))
+    return Source(text, "", "file", read_tensors(text, name.lower(), content))
 
 
 def _from_folder(text: str) -> Source:
