@@ -23,7 +23,8 @@ from raynas.training.starts.lookup import find_source
 from raynas.training.starts.source import Source, Tensors, without_counters
 from raynas.training.starts.start import Start
 
-_IMAGES, _SIDE = 2, 96  # of noise; the side in pixels
+_SIDE = 96  # pixels of images of noise
+_SCALES = 1.0, 10.0  # of these; in a large one activations reach their ceilings
 _TOLERANCE = 1e-5  # of outputs, relative to the largest; computed in double
 
 
@@ -163,8 +164,9 @@ def _refuse_other_outputs(source: Source, network: nn.Module, name: str) -> None
     assert source.module is not None
     seed = mixed_seed(0, Stream.START_OUTPUTS)
     generator = torch.Generator().manual_seed(seed)
-    shape = _IMAGES, source.channels, _SIDE, _SIDE
-    images = torch.randn(shape, generator=generator, dtype=torch.float64)
+    shape = len(_SCALES), source.channels, _SIDE, _SIDE
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    images = noise * noise.new_tensor(_SCALES)[:, None, None, None]
     outputs, wanted = network.double()(images), source.module.double().eval()(images)
     network.float()
     source.module.float()
