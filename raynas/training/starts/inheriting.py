@@ -29,6 +29,7 @@ from raynas.training.starts.start import Start
 SUPERNET = "start_supernet.safetensors"
 """Where a run keeps the weights of a supernet that were inherited: all workers read the same."""
 _IMAGES = 256  # that inherited layers are fitted to
+_PIXELS = _IMAGES * 128**2  # of all of them, whose features lie in memory at once
 
 State = Mapping[str, torch.Tensor]
 
@@ -36,12 +37,15 @@ State = Mapping[str, torch.Tensor]
 def moment_images(dataset: Dataset, seed: int, device: torch.device) -> torch.Tensor:
     """Return the training images that inherited layers are fitted to, normalised.
 
+    They are 256, of more than 128 pixels as many as have no more pixels together.
+
     Args:
         dataset: The images; of a smaller training part all of them.
         seed: Seed of the run.
         device: Where they are wanted.
     """
-    count = min(_IMAGES, len(dataset.train))
+    fitting = max(_PIXELS // dataset.resolution**2, 1)
+    count = min(_IMAGES, fitting, len(dataset.train))
     batches = Batches(dataset, count, seed, Stream.MOMENTS, crops=CENTRE)
     return on_device(batches(0), dataset, device)[0]
 
@@ -74,7 +78,7 @@ def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come fro
     inheritance = inherit_(network, source)
     if not continued:
         refit_(network, source, moment_images(dataset, seed, device))
-    return inheritance.inherited
+    return inheritance.names
 
 
 def inherited_supernet(
