@@ -33,12 +33,12 @@ from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.new_network import new_network
 from raynas.training.objective import Objective
-from raynas.training.optimisers import make_optimiser, restore_state, state_of
+from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
 from raynas.training.schedules import learning_rate
 from raynas.training.snapshots import snapshot, under
-from raynas.training.starts.inheriting import begin_from_
-from raynas.training.starts.start import Start
+from raynas.training.teacher import Teacher
 
+Begin = Callable[[nn.Module], frozenset[str]]
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 
@@ -49,12 +49,12 @@ class Epoch:
     Attributes:
         epoch: Its number, from 1.
         train_loss: Mean of what is minimised: cross-entropy with label smoothing, and of weighted
-            classes, mixed images and a second head where settings have them.
+            classes, mixed images, a second head and a teacher where settings have them.
         val_loss: Mean cross-entropy on the validation part, of the averaged weights; None where
             that has no images, as for the accuracies.
         val_accuracy: Share of validation images classified correctly, in [0, 1].
         seconds: Wall time of training and validation.
-        learning_rate: At its end.
+        learning_rate: At its end, of what does not inherit.
         val_balanced_accuracy: Mean of the classes' shares of validation images classified
             correctly, in [0, 1]; None in an epoch that an older raynas recorded.
     """
@@ -80,8 +80,8 @@ class Retraining:
         seed: int,
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
-        start: Start | None = None,
-        continued: bool = False,
+        begin: Begin | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Draw new weights from the seed, the same ones on all workers of a group.
 
@@ -93,8 +93,9 @@ class Retraining:
             seed: Seed of the run.
             device: Where to compute.
             group: The workers that train together; weights are those of its rank 0.
-            start: Trained weights that a network of the space inherits instead; None: it does not.
-            continued: Whether ``restore`` follows, so that nothing is fitted before.
+            begin: Gives the network other weights, in place, and returns the names of its
+                parameters that are inherited, which learn at a rate of their own.
+            teacher: Whose answers are learned beside the labels; None: no one's.
         """
         self.history: list[Epoch] = []
         self._group = group
@@ -108,9 +109,7 @@ class Retraining:
             network = new_network(space, architecture, task, settings.dropout)
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-        inherited: frozenset[str] = frozenset()
-        if start is not None and isinstance(architecture, Architecture):
-            inherited = begin_from_(self._network, start, space, dataset, seed, continued)
+        inherited = begin(self._network) if begin else frozenset()
         has_head = settings.auxiliary > 0 and not isinstance(architecture, Rival)
         self._learning = self._with_head(space) if has_head else self._network
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]
@@ -119,11 +118,11 @@ class Retraining:
             if settings.ema_decay > 0
             else None
         )
-        self._objective = Objective(dataset, settings, seed, self._device, group)
+        self._objective = Objective(dataset, settings, seed, self._device, group, teacher)
         self._share = self._objective.share
         parallel = group.averaging(self._learning, self._share)
         self._compute = compiled(parallel) if settings.compile else parallel
-        self._optimiser = make_optimiser(self._learning, settings)
+        self._optimiser = make_optimiser(self._learning, settings, self._names(inherited))
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
     def _with_head(self, space: Space) -> nn.Module:
@@ -136,6 +135,13 @@ class Retraining:
             torch.random.manual_seed(mixed_seed(self._seed, Stream.AUXILIARY))
             learning = with_auxiliary(self._network, space, *shape)
         return learning.to(self._device).to(memory_format=torch.channels_last)
+
+    def _names(self, inherited: frozenset[str]) -> frozenset[str]:
+        """Return names of the network's parameters as they are in what learns."""
+        own = {id(parameter): name for name, parameter in self._network.named_parameters()}
+        assert inherited <= set(own.values()), "names of the network's parameters"
+        named = self._learning.named_parameters()
+        return frozenset(name for name, each in named if own.get(id(each)) in inherited)
 
     @property
     def epoch(self) -> int:
@@ -170,7 +176,8 @@ class Retraining:
         if self.epoch + 1 == self._settings.epochs and self._settings.recalibration_batches:
             self._recalibrate()
         val = self.evaluate("val") if len(self._dataset.val) else None
-        rate = self._optimiser.param_groups[0]["lr"]
+        last = (self.epoch + 1) * self.steps_per_epoch - 1
+        rate = learning_rate(self._settings, last, self.steps_per_epoch)
         seconds = time.monotonic() - started
         loss, accuracy = (val.loss, val.accuracy) if val else (None, None)
         balanced = val.balanced_accuracy if val else None
@@ -191,8 +198,7 @@ class Retraining:
         """
         settings = self._settings
         progress = step / (self.steps_per_epoch * settings.epochs)
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(settings, step, self.steps_per_epoch)
+        set_rates(self._optimiser, learning_rate(settings, step, self.steps_per_epoch))
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
         with measured_convolutions(self._device):

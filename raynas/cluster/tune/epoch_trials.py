@@ -9,14 +9,19 @@ import torch
 
 from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.data.dataset import Dataset
+from raynas.nets.rivals import Rival
 from raynas.settings.settings import Settings
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
-from raynas.training.starts.start import Start, read_start
+from raynas.training.retraining import Begin
+from raynas.training.starts.inheriting import begin_from_
+from raynas.training.starts.start import read_start
+from raynas.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,28 @@ class TrialInputs:
     """An earlier run whose trainings are the same; a trial begins where that one stopped."""
     trained_on: TrainedOn = "train"
     """The images that networks are trained on."""
+    teacher: Teacher | None = None
+    """Whose answers they learn."""
 
     @property
     def device(self) -> str:
         """What a worker computes on."""
         return "cuda" if self.gpus else "cpu"
 
-    @property
-    def start(self) -> Start | None:
-        """Trained weights that networks of the space begin from, or None."""
-        return None if self.settings.start is None else read_start(self.store)
+    def beginning(
+        self, chosen: Architecture | Rival, dataset: Dataset, continued: bool = False
+    ) -> Begin | None:
+        """Return what gives a network trained weights to begin with; None: it begins at random.
+
+        Args:
+            chosen: The network; none but those of the space inherit.
+            dataset: The images that it is trained on.
+            continued: Whether a checkpoint takes the place of these weights.
+        """
+        if self.settings.start is None or not isinstance(chosen, Architecture):
+            return None
+        start, seed = read_start(self.store), self.settings.seed
+        return lambda network: begin_from_(network, start, self.space, dataset, seed, continued)
 
     def begun(self, path: str) -> RunStore | None:
         """Return the run folder that has a checkpoint of a training, or None.

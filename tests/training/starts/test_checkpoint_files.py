@@ -79,7 +79,9 @@ def test_a_file_that_is_cut_off_is_refused_wherever_it_ends(is_zip: bool, tmp_pa
     for end in range(0, len(content) - 1, max(len(content) // 40, 1)):
         said = refusal(content[:end])
         # of an old file half a name may be left, which is none that tensors need
-        assert "cut off or holds no weights" in said or (not is_zip and "code that it names" in said)
+        assert "cut off or holds no weights" in said or (
+            not is_zip and "code that it names" in said
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"<html>404</html>", b"\x80", b"hello world"])
@@ -96,4 +98,6 @@ def test_safetensors_that_are_cut_off_are_refused() -> None:
 
 def test_tensors_that_are_none_of_a_network_for_images_are_refused(tmp_path: Path) -> None:
     for content in ({"a": torch.ones(3)}, [1, 2], 3):
-        assert "not those of a network that classifies" in refusal(saved(tmp_path / "a.pt", content))
+        assert "not those of a network that classifies" in refusal(
+            saved(tmp_path / "a.pt", content)
+        )

@@ -61,7 +61,9 @@ def test_a_safetensors_file_whose_tensors_stand_by_the_alphabet_is_put_in_order(
     safetensors.torch.save_file(random_network("mobilenet_v2").state_dict(), path)
     from_file, wanted = load_start(str(path), MOBILENET), load_start(str(mobilenet), MOBILENET)
 
-    assert list(safetensors.torch.load_file(path)) != list(random_network("mobilenet_v2").state_dict())
+    assert list(safetensors.torch.load_file(path)) != list(
+        random_network("mobilenet_v2").state_dict()
+    )
     assert all(torch.equal(each, wanted.tensors[name]) for name, each in from_file.tensors.items())
 
 
