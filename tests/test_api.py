@@ -51,6 +51,7 @@ load_method(method, folder)
 load_network(folder, architecture)
 load_recipe(recipe, folder, settings)
 load_space(name, folder)
+load_start(text, space)
 open_run(settings, folder, console, options)
 pretrain(run)
 retrain(run, winners)
@@ -79,6 +80,7 @@ TYPES = {
     "Scores",
     "SearchSettings",
     "StageError",
+    "Start",
     "Stem",
     "Supernet",
     "UserError",

@@ -131,7 +131,7 @@ def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: 
     stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None)
     images, recorded = SCHEMAS["images"].empty_table(), read_run(store)
     run: Any = SimpleNamespace(
-        store=store, stages=stages, plan=plan, recorded=recorded, images=images
+        store=store, stages=stages, plan=plan, recorded=recorded, images=images, start=None
     )
     begin(run)  # as the same command does
     assert missing(store, SETTINGS) == []

@@ -141,6 +141,13 @@ def test_a_path_bonus_fits_where_identity_can_be_chosen(
     assert [len(row) for row in table] == [block.size for block in searched.blocks]
 
 
+def test_trained_weights_do_not_fit_cells() -> None:
+    settings = replace(load_method("random", METHODS), start="mobilenet_v2")
+    refuse_unfit(build_space(), settings)
+    with pytest.raises(UserError, match=r"--start mobilenet_v2 with --space .* a space of cells"):
+        refuse_unfit(shipped_cells(), settings)
+
+
 def test_a_table_of_latencies_does_not_fit_cells() -> None:
     settings = replace(load_method("random", METHODS), latency_table="table.parquet")
 

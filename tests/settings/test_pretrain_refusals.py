@@ -32,6 +32,11 @@ BINS: dict[str, Any] = {
             {"last_rate": 0.01, "schedule": "constant"},
             "last-rate 0.01 with --pretrain.schedule constant: the rate does not fall",
         ),
+        ({"initialisation": "start"}, "no trained weights are named; add --start SOURCE"),
+        (
+            {"initialisation": "start", "trainable": "weights"},
+            "start with --pretrain.trainable weights: batch norms have no scale there",
+        ),
         (
             {"trainable": "weights"},
             "score balanced_saliency with --pretrain.trainable weights: .* of which none learns",

@@ -162,8 +162,7 @@ def _refuse_other_outputs(source: Source, network: nn.Module, name: str) -> None
     Padding, activations and epsilons have no tensors that would tell.
     """
     assert source.module is not None
-    seed = mixed_seed(0, Stream.START_OUTPUTS)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(mixed_seed(0, Stream.START_OUTPUTS))
     shape = len(_SCALES), source.channels, _SIDE, _SIDE
     noise = torch.randn(shape, generator=generator, dtype=torch.float64)
     images = noise * noise.new_tensor(_SCALES)[:, None, None, None]
