@@ -14,8 +14,8 @@ def refuse_unworkable_pretraining(pretrain: PretrainSettings, search: SearchSett
         UserError: Names the setting, what it is and what it must be.
     """
     _refuse_other_last_rates(pretrain)
-    _refuse_unread_indicators(pretrain, search)
     _refuse_lost_scales(pretrain)
+    _refuse_unread_indicators(pretrain, search)
     if pretrain.sampling == "macs_bins":
         _refuse_no_bins(pretrain)
 

@@ -1,0 +1,141 @@
+"""Searches that begin from trained weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from raynas.settings.settings import Settings
+from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.run_store import RunStore
+from raynas.training.starts.inheriting import SUPERNET
+from raynas.training.starts.start import read_start
+from tests.builders import shipped_space
+from tests.data.samples import build_dataset, write_tree
+from tests.exported import build_run, photographs
+from tests.launch.scripts import TINY, InProcess, load_script
+
+search = load_script("search")
+SPACE = shipped_space("small_mobile", identity=True)
+SOURCE = "0-4-2-3-1-4"
+FLAGS = (
+    *(flag for flag in TINY if flag != "--no-export"),
+    *("--trainings", "1", "--training-epochs", "1", "--retrain.epochs", "1"),
+    *("--retrain.top-k", "1", "--rivals", "random", "--pretrain.batch", "8"),
+    *("--pretrain.initialisation", "start", "--recipe", "None"),
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return a run of another task, whose network was trained on images of 16 pixels."""
+    return Path(build_run(str(tmp_path / "source"), SPACE, [SOURCE], build_dataset(side=16)).uri)
+
+
+@pytest.fixture
+def few_photographs(tmp_path: Path) -> str:
+    """Return a folder of 16 pieces of each of two photographs, 64 pixels wide."""
+    return write_tree(
+        tmp_path / "photographs",
+        {
+            f"class{label}": [_piece(each, n) for n in range(16)]
+            for label, each in enumerate(photographs())
+        },
+    )
+
+
+def _piece(image: Image.Image, number: int) -> Image.Image:
+    left, top = 128 * (number % 4), 96 * (number // 4)
+    return image.crop((left, top, left + 128, top + 128)).resize((64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_run_begins_from_weights_keeps_them_and_goes_on_without_their_source(
+    in_process: InProcess, source: Path, few_photographs: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = ("--data", few_photographs, "--start", str(source), *FLAGS)
+    end = in_process.run(run, *flags)
+    assert end.code == 0, end.errors
+    store = RunStore.open(str(run))
+    start, facts = read_start(store), PlanFacts.from_json(store.rows("runs")[0]["plan"])
+
+    assert f"start     {source} (the best network of a run), member {SOURCE}" in end.output
+    assert str(start.architecture) == SOURCE
+    assert store.has(SUPERNET)
+    assert (tuple(facts.mean or ()), tuple(facts.std or ())) == start.normalisation
+    assert {row["initialisation"] for row in store.rows("isometry")} == {"start", "gaussian"}
+    (outcome,) = store.rows("outcomes")
+    assert outcome["status"] == "finished"
+    assert [row["status"] for row in store.rows("rivals")] == ["finished"]
+    config = json.loads(store.read_bytes(f"exports/{outcome['architecture']}/config.json"))
+    assert config["preprocessing"]["mean"] == list(facts.mean or ())
+
+    weights = safetensors.torch.load(store.read_bytes(outcome["checkpoint"]))
+    for path in (outcome["checkpoint"], outcome["checkpoint"].replace("models", "checkpoints")):
+        store.delete(path)
+    store.drop("outcomes", lambda _: True)
+    shutil.rmtree(source)
+    again = in_process.run(run, *flags)
+    assert again.code == 0, again.errors
+    trained = safetensors.torch.load(store.read_bytes(outcome["checkpoint"]))
+    assert all(torch.equal(trained[name], each) for name, each in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--start", "no_such_weights"), "neither a network of a package or of torchvision"),
+        (("--start", "weights.pt"), "there is no such file"),
+        (("--space", "darts_cells_small", "--start", "mobilenet_v2"), "is a space of cells"),
+        (("--pretrain.initialisation", "start"), "add --start SOURCE"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_in_a_sentence_and_nothing_is_made(
+    flags: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "darts_cells_small" in flags:
+        flags = (*flags, "--method", "random")
+    code = search.main(["--run", str(tmp_path / "run"), *flags])
+    errors = capsys.readouterr().err
+
+    assert code == 2
+    assert errors.startswith("error: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_trainings_that_begin_from_weights_are_fine_tuned_unless_a_recipe_is_named() -> None:
+    tuned = search.parse(["--start", "mobilenet_v2"]).settings
+    named = search.parse(["--start", "mobilenet_v2", "--recipe", "modern"]).settings
+    plain = search.parse(["--start", "mobilenet_v2", "--recipe", "None"]).settings
+
+    assert tuned.recipe == "fine_tuning"
+    assert tuned.retrain.inherited_factor < 1
+    assert named.recipe == "modern"
+    assert (plain.recipe, plain.retrain) == (None, Settings().retrain)
+    assert search.parse([]).settings.recipe is None
+    assert search.parse(["--start", "None"]).settings.recipe is None
+
+
+def test_the_three_flags_that_take_something_over_name_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        search.main(["--help"])
+    shown = capsys.readouterr().out
+    words = " ".join(shown.replace("│", " ").split())
+
+    for flag, others in {
+        "--start {None}|STR": ("--pretrained", "--from"),
+        "--pretrained {None}|STR": ("--start", "--from"),
+        "--from {None}|STR": ("--pretrained", "--start"),
+    }.items():
+        told = words.split(flag)[1].split("(default")[0]
+        assert all(other in told for other in others), (flag, told)
