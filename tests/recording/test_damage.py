@@ -33,6 +33,9 @@ from raynas.storage import compaction
 from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
+from raynas.training.starts.inheriting import SUPERNET
+from raynas.training.starts.start import START
+from tests.training.starts.conftest import build_start
 
 SETTINGS = Settings(trainings=1)
 NET, LOST = "0-1", "1-0"
@@ -288,3 +291,20 @@ def test_a_parquet_file_that_is_no_table_of_a_run_is_damaged(store: RunStore) ->
     store.write_bytes("tables/steps/compacted.parquet", sink.getvalue().to_pybytes())
 
     assert list(damaged(store)) == ["tables/steps/compacted.parquet"]
+
+
+def test_trained_weights_that_are_cut_off_are_put_aside_and_told(store: RunStore) -> None:
+    said: list[str] = []
+    for path in (START, SUPERNET):
+        store.write_bytes(path, build_start().to_bytes())
+    assert missing(store, SETTINGS) == []
+    for path in (START, SUPERNET):
+        store.write_bytes(path, build_start().to_bytes()[:-1])
+    assert missing(store, SETTINGS) == [START, SUPERNET]
+    put_damaged_aside(store, said.append)
+
+    assert not store.has(START)
+    assert [line.partition(" (moved")[0] for line in said] == [
+        f"warning: {path} was damaged: it is made again from the weights that --start names"
+        for path in (START, SUPERNET)
+    ]

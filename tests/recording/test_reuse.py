@@ -11,12 +11,13 @@ import torch
 
 from raynas.errors import UserError
 from raynas.recording.pretraining_log import CHECKPOINT
-from raynas.recording.reuse import is_pretrained, refuse_foreign, take_over
+from raynas.recording.reuse import forget_pretraining, is_pretrained, refuse_foreign, take_over
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
+from raynas.training.starts.inheriting import SUPERNET
 
 SETTINGS = Settings()
 NUMBERS = safetensors.torch.save({"vector": torch.ones(2)})
@@ -125,3 +126,14 @@ def test_a_pretraining_that_has_not_ended_or_never_begun_is_refused(tmp_path: Pa
     for store in (source, RunStore(str(tmp_path / "none"))):
         with pytest.raises(UserError, match="wanted a run folder whose pretraining has ended"):
             take_over(RunStore(str(tmp_path / "second")), store, SETTINGS)
+
+
+def test_inherited_weights_of_a_supernet_go_with_its_checkpoint(tmp_path: Path) -> None:
+    source, store = pretrained(tmp_path / "first"), RunStore.create(str(tmp_path / "second"))
+    source.write_bytes(SUPERNET, NUMBERS)
+    take_over(store, source, SETTINGS)
+    assert store.read_bytes(SUPERNET) == NUMBERS
+
+    forget_pretraining(store)
+    assert not store.has(SUPERNET)
+    assert not store.has(CHECKPOINT)

@@ -25,8 +25,9 @@ from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 from raynas.training.gradients import build_supernet
 from raynas.training.trained_networks import searched_space
-from tests.builders import build_space, shipped_cells
+from tests.builders import build_space, shipped, shipped_cells
 from tests.data.samples import build_dataset
+from tests.training.starts.conftest import build_start
 
 LAPTOP = Resources(nodes=1, cpus=2.0, gpus=0.0)
 CLUSTER = Resources(nodes=4, cpus=64.0, gpus=8.0)
@@ -34,6 +35,7 @@ NEW_FACTS = {  # not recorded at first
     *("class_counts", "mean", "std", "ignored", "passed_over", "parts", "space_digest"),
     "trained_numbers",
 }
+PHOTOGRAPHS = build_dataset(side=64)
 SMALL = Settings(pretrain=PretrainSettings(epochs=1, batch=12), retrain=RetrainSettings(top_k=3))
 
 
@@ -570,3 +572,37 @@ class TestLines:
             "trained for 3 epochs, 2 at a time"
         )
         assert line_of(replace(settings, trainings=1), "learn").endswith("1 at a time")
+
+
+class TestStarts:
+    def test_few_photographs_and_random_weights_are_worth_a_sentence_with_what_fits(self) -> None:
+        said = [line for line in plan(dataset=PHOTOGRAPHS).warnings if "photographs teach" in line]
+        published = shipped("mobilenet_v2_imagenet")
+        of_space = plan(dataset=PHOTOGRAPHS, space=published).warnings
+
+        assert len(said) == 1
+        assert "48 photographs" in said[0]
+        assert said[0].endswith("--space efficientnet_lite0 --start efficientnet_lite0")
+        assert any(line.endswith("such as by --start mobilenet_v2") for line in of_space)
+
+    @pytest.mark.parametrize(
+        ("settings", "dataset"),
+        [
+            (replace(SMALL, start="mobilenet_v2"), PHOTOGRAPHS),
+            (replace(SMALL, method="imagenet/spos"), PHOTOGRAPHS),
+            (SMALL, build_dataset(side=56)),
+            (SMALL, build_dataset(side=64, channels=1)),
+        ],
+    )
+    def test_nothing_is_said_of_a_start_a_paper_or_other_images(
+        self, settings: Settings, dataset: Dataset
+    ) -> None:
+        said = plan(settings, dataset=dataset).warnings
+        assert not any("photographs teach" in line for line in said)
+
+    def test_the_plan_has_a_line_of_its_own(self) -> None:
+        start = build_start()
+        made = make_plan(build_space("RN"), build_dataset(), SMALL, LAPTOP, None, start=start)
+        lines = plan_lines(made, SMALL, LAPTOP, "search")
+
+        assert f"start     {start.words}" in lines
