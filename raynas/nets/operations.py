@@ -6,21 +6,28 @@ NAS-Bench-Macro. In every module the batch norm registered last is the one of th
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import nn
 
+from raynas.nets.activations import Activation, activation_layer
 from raynas.nets.padding import Padding, SameConv2d
 from raynas.spaces.chain import IDENTITY
 from raynas.spaces.digest import ADDED_LATER
 
-Activation = Literal["relu", "relu6"]
-
-
-def activation_layer(activation: Activation) -> nn.Module:
-    """Return the activation module of that name."""
-    return nn.ReLU6(inplace=True) if activation == "relu6" else nn.ReLU(inplace=True)
+__all__ = [
+    "Activation",
+    "Downsample",
+    "Identity",
+    "MBConv",
+    "Residual",
+    "Shuffle",
+    "ShuffleBlock",
+    "ShuffleXception",
+    "activation_layer",
+    "conv",
+    "depthwise",
+]
 
 
 def conv(  # noqa: PLR0913 - what a convolution is

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from raynas.nets.operations import Activation, activation_layer, conv, depthwise
+from raynas.nets.activations import Activation, activation_layer
+from raynas.nets.operations import conv, depthwise
 from raynas.nets.padding import Padding
 from raynas.spaces.digest import ADDED_LATER
 
@@ -130,6 +131,37 @@ class PooledHead:
             nn.Flatten(),
             nn.Dropout(0.0),
             nn.Linear(self.width, num_classes, bias=self.bias),
+        )
+
+
+@dataclass(frozen=True)
+class TwoLayerHead:
+    """MobileNetV3's: as ``PooledHead``, but with two linear layers, an activation between them.
+
+    Attributes:
+        width: Of the convolution.
+        classifier_width: Of the first linear layer.
+        activation: After the convolution's batch norm, and between the linear layers.
+        epsilon: Of the batch norm.
+    """
+
+    width: int
+    classifier_width: int
+    activation: Activation = "hard_swish"
+    epsilon: float = 1e-3
+
+    def build(self, in_channels: int, num_classes: int) -> nn.Module:
+        """Return the head; its dropout does nothing until retraining sets its probability."""
+        return nn.Sequential(
+            conv(in_channels, self.width),
+            nn.BatchNorm2d(self.width, self.epsilon),
+            activation_layer(self.activation),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(self.width, self.classifier_width),
+            activation_layer(self.activation),
+            nn.Dropout(0.0),
+            nn.Linear(self.classifier_width, num_classes),
         )
 
 
