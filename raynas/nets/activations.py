@@ -11,6 +11,12 @@ from torch import nn
 Activation = Literal["relu", "relu6", "hard_swish", "silu"]
 """What follows batch norms."""
 
+RECTIFIERS = (nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
+"""ReLU and its relatives, also smooth ones, which pass what is large and stop what is small.
+
+ReLU6 is a Hardtanh.
+"""
+
 Gate = Literal["sigmoid", "hard_sigmoid"]
 """What makes the factors of a squeeze-excitation, from 0 to 1."""
 

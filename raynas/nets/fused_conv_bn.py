@@ -23,17 +23,27 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from raynas.nets.activations import Activation
 from raynas.nets.padding import SameConv2d, padded
 from raynas.nets.torch_internals import (
     NO_CEILING,
     compute_dtype,
     convolve_back,
     gate,
+    hard_swish_back,
     normalise,
     normalise_again,
     normalise_back,
+    silu_back,
 )
 
+_NAMES: dict[type[nn.Module], Activation] = {
+    nn.ReLU: "relu",
+    nn.ReLU6: "relu6",
+    nn.Hardswish: "hard_swish",
+    nn.SiLU: "silu",
+}
+_SIX = 6.0  # the ceiling of ReLU6
 _CHEAP = 8  # z is computed again anyway where it has this many times the channels of x
 
 
@@ -44,7 +54,7 @@ class _Constants(NamedTuple):
     stride: int
     padding: int
     groups: int
-    ceiling: float | None  # of the activation min(max(p, 0), ceiling); None: no activation
+    activation: Activation | None
     recompute: bool
 
 
@@ -67,22 +77,16 @@ class _ConvNorm(torch.autograd.Function):
         kept = x if constants.recompute else z
         ctx.save_for_backward(kept, weight, gamma, beta, mean, invstd)
         ctx.constants = constants
-        match constants.ceiling:
-            case None:
-                return y
-            case _ if constants.ceiling == NO_CEILING:
-                return y.relu_()
-            case ceiling:
-                return functional.hardtanh_(y, 0.0, ceiling)
+        return y if constants.activation is None else _activate_(y, constants.activation)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         kept, weight, gamma, beta, mean, invstd = ctx.saved_tensors
         constants: _Constants = ctx.constants
         z = _convolve(kept, weight, constants) if constants.recompute else kept
-        if constants.ceiling is not None:
+        if constants.activation is not None:
             p = normalise_again(z, gamma, beta, mean, invstd, constants.eps)
-            grad = gate(grad, p, constants.ceiling)
+            grad = _activate_back(grad, p, constants.activation)
         dz, dgamma, dbeta = normalise_back(grad, z, gamma, mean, invstd, constants.eps)
         dx = None
         if ctx.needs_input_grad[0]:
@@ -95,6 +99,32 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor, constants: _Constants) -> t
     return functional.conv2d(
         x, weight.to(x.dtype), None, constants.stride, constants.padding, 1, constants.groups
     )
+
+
+def _activate_(y: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Return act(y); y is overwritten."""
+    match activation:
+        case "relu":
+            return y.relu_()
+        case "relu6":
+            return functional.hardtanh_(y, 0.0, _SIX)
+        case "hard_swish":
+            return functional.hardswish(y, inplace=True)
+        case "silu":
+            return functional.silu(y, inplace=True)
+
+
+def _activate_back(grad: torch.Tensor, p: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Return grad act'(p); p may be overwritten."""
+    match activation:
+        case "relu":
+            return gate(grad, p, NO_CEILING)
+        case "relu6":
+            return gate(grad, p, _SIX)
+        case "hard_swish":
+            return hard_swish_back(grad, p)
+        case "silu":
+            return silu_back(grad, p)
 
 
 class FusedConvNorm(nn.Module):
@@ -112,18 +142,17 @@ class FusedConvNorm(nn.Module):
         Args:
             conv: A frozen convolution without bias.
             norm: The batch norm after it.
-            activation: ReLU, ReLU6, or nothing.
+            activation: ReLU, ReLU6, Hardswish, SiLU, or nothing.
             recompute: Whether an expanding convolution is computed twice instead of kept.
         """
         super().__init__()
         self.conv, self.norm, self.activation = conv, norm, activation
-        ceiling = {nn.ReLU: NO_CEILING, nn.ReLU6: 6.0, type(None): None}[type(activation)]
         self._constants = _Constants(
             norm.eps,
             conv.stride[0],
             int(conv.padding[0]),
             conv.groups,
-            ceiling,
+            None if activation is None else _NAMES[type(activation)],
             recompute=conv.out_channels >= _CHEAP * conv.in_channels
             or (recompute and conv.out_channels > conv.in_channels),
         )
@@ -167,7 +196,7 @@ def _fused(modules: Sequence[nn.Module], recompute: bool) -> Iterator[nn.Module]
             continue
         assert isinstance(first, nn.Conv2d)
         assert isinstance(second, nn.BatchNorm2d)
-        activation = third if type(third) in {nn.ReLU, nn.ReLU6} else None
+        activation = third if type(third) in _NAMES else None
         yield FusedConvNorm(first, second, activation, recompute)
         position += 2 if activation is None else 3
 

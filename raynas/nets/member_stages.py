@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.operations import Identity
-from raynas.spaces.chain import ChoiceBlock
+from raynas.spaces.chain import ChoiceBlock, Operation
 
 KERNELS = (3, 5)
 NARROWER = (Fraction(1, 4), Fraction(1, 2))
@@ -77,7 +77,8 @@ def _layers(
         for operation in (*stage.layers, *[None] * stage.further):
             choices = choices_around(operation or stage.layers[-1], in_channels)
             is_normal = (stride, in_channels) == (1, stage.out_channels)
-            candidates = (*choices, Identity()) if is_normal else choices
+            further: tuple[Operation, ...] = (Identity(),) if is_normal else ()
+            candidates = (*choices, *further)
             yield ChoiceBlock(candidates, in_channels, stage.out_channels, stride), operation
             in_channels, stride = stage.out_channels, 1
 

@@ -4,6 +4,7 @@ import copy
 
 from torch import nn
 
+from raynas.nets.activations import RECTIFIERS
 from raynas.nets.supernet import batch_norms
 
 
@@ -16,7 +17,7 @@ def working_copy(module: nn.Module, batch_norm: bool = True) -> nn.Module:
     """
     copied = copy.deepcopy(module)
     for part in copied.modules():
-        if isinstance(part, nn.ReLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
+        if isinstance(part, RECTIFIERS) and "inplace" in vars(part):
             part.inplace = False
     return copied if batch_norm else _without_batch_norms(copied)
 

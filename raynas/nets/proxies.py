@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from raynas.nets.activations import RECTIFIERS
 from raynas.nets.az_nas import az_expressivity, az_progressivity, az_trainability
 from raynas.nets.module_copies import scored_copy, working_copy
 
@@ -24,8 +25,8 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
     """Return log |det K|, minus infinity where two images look the same to every ReLU.
 
     Source: Mellor et al. 2021, Neural Architecture Search without Training (arXiv 2006.04647).
-    K[p, q] is the number of inputs of ReLUs (and ReLU6) whose sign is the same for the images
-    p and q.
+    K[p, q] is the number of inputs of ReLUs (and of their relatives, such as ReLU6 and SiLU) whose
+    sign is the same for the images p and q.
     """
     copied = scored_copy(network)
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
@@ -35,7 +36,7 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
         kernel.add_((signs @ signs.T + signs.shape[1]) / 2)  # equal minus unequal, plus all
 
     for part in copied.modules():
-        if isinstance(part, nn.ReLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
+        if isinstance(part, RECTIFIERS):
             part.register_forward_pre_hook(count)
     copied(images)
     return float(torch.linalg.slogdet(kernel).logabsdet)

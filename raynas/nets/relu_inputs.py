@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from raynas.costs.costs import Rows
+from raynas.nets.activations import RECTIFIERS
 from raynas.nets.chains import chain_sides
 from raynas.spaces.chain import ChoiceBlock, Operation, SearchSpace
-
-_RECTIFIERS = (nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
-"""ReLU6 is a Hardtanh."""
 
 
 def relu_inputs(space: SearchSpace, resolution: int, in_channels: int) -> Rows:
@@ -51,7 +49,7 @@ def _rectified(
     with torch.device("meta"), torch.no_grad():
         module = candidate.build(in_channels, out_channels, stride).eval()
         for part in module.modules():
-            if isinstance(part, _RECTIFIERS):
+            if isinstance(part, RECTIFIERS):
                 part.register_forward_pre_hook(count)
         module(torch.empty(1, in_channels, side, side))
     return sum(found)

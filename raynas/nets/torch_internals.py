@@ -90,6 +90,18 @@ def gate(grad: torch.Tensor, p: torch.Tensor, ceiling: float) -> torch.Tensor:
     return gated
 
 
+def hard_swish_back(grad: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """Return grad times the derivative of p min(max(p + 3, 0), 6) / 6."""
+    passed: torch.Tensor = torch.ops.aten.hardswish_backward(grad, p)
+    return passed
+
+
+def silu_back(grad: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """Return grad times the derivative of p sigmoid(p)."""
+    passed: torch.Tensor = torch.ops.aten.silu_backward(grad, p)
+    return passed
+
+
 def compute_dtype(x: torch.Tensor) -> torch.dtype:
     """Return in which numbers autocast wants x to be computed with; without it those of x."""
     kind = x.device.type

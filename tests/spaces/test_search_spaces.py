@@ -174,6 +174,10 @@ def test_a_space_imports_values_and_operations_only(name: str) -> None:
         "raynas.spaces.published",
         "raynas.nets.stems_heads",
         "raynas.nets.operations",
+        "raynas.nets.activations",
+        "raynas.nets.inverted_residual",
+        "raynas.nets.member_stages",
+        "raynas.nets.squeeze_excitation",
         "raynas.nets.cell_operations",
     }
 
