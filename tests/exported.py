@@ -16,8 +16,10 @@ from torch import nn
 
 from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
+from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.operations import Identity, MBConv
-from raynas.nets.stems_heads import ConvStem, PooledHead
+from raynas.nets.squeeze_excitation import SqueezeExcitation
+from raynas.nets.stems_heads import ConvStem, PooledHead, TwoLayerHead
 from raynas.nets.subnet import subnet
 from raynas.recording.outcomes import Outcomes, TrialEnd
 from raynas.recording.rows import run_row
@@ -35,6 +37,7 @@ SHIPPED = {
     "mobilenet_v2_bnnas": "3,-1,0,4,0,-1,-1,0,4,-1,4,4,1,4,2,0,0,4,0,2,2",
     "shufflenet_v2": "2-4-0-1-2-0-3-0-2-4-2-3-0-0-0-0-3-2-3-3",
     "nas_bench_macro": "02012100",
+    "mobilenet_v3_small": "mobilenet_v3_small",
     "darts_cells_small": (
         "normal: sep3(1) skip_connect(1) | sep5(0) sep3(1) | avgpool3(2) maxpool3(3) | "
         "dil3(1) dil5(4); reduction: skip_connect(0) sep3(1) | maxpool3(0) skip_connect(1) | "
@@ -61,6 +64,24 @@ LITE = SearchSpace(
     num_classes=3,
 )
 """Padding, batch norms and activations as those of EfficientNet-Lite, at odd sides, too."""
+
+_SQUEEZED = (
+    InvertedResidual(3, 8, "hard_swish", SqueezeExcitation(4, "relu", "hard_sigmoid")),
+    InvertedResidual(5, 12, "silu", SqueezeExcitation(3, "silu", "sigmoid"), "same", 1e-3),
+)
+SQUEEZED = SearchSpace(
+    name="squeezed",
+    stem=ConvStem(8, 2, "hard_swish", epsilon=1e-3),
+    blocks=(
+        ChoiceBlock(_SQUEEZED, 8, 8, 1),
+        ChoiceBlock(_SQUEEZED, 8, 10, 2),
+        ChoiceBlock((*_SQUEEZED, Identity()), 10, 10, 1),
+    ),
+    head=TwoLayerHead(16, 12),
+    resolution=33,
+    num_classes=3,
+)
+"""Squeeze-excitations and smooth activations as those of MobileNetV3 and EfficientNet."""
 
 
 @cache

@@ -52,20 +52,22 @@ def member_of(in_channels: int, stages: Sequence[MemberStage]) -> tuple[int, ...
 
 
 def choices_around(operation: InvertedResidual, in_channels: int) -> tuple[InvertedResidual, ...]:
-    """Return the operations that a layer may have: widths by kernels, from narrow to wide.
+    """Return the operations that a layer may have: kernels by widths, and the wider one.
 
     Where the network does not expand, only the kernel is chosen. A width inside that were the
-    input's is one step wider, since it would have no expanding convolution.
+    input's is one step wider, since it would have no expanding convolution. A squeeze-excitation
+    keeps its width.
     """
     own = operation.hidden
     if own == in_channels:
         return tuple(replace(operation, kernel=kernel) for kernel in KERNELS)
-    narrower = {_width(share * own, in_channels) for share in NARROWER} - {own}
-    widths = (*sorted(narrower), own)
+    narrower = {_width(share * own, in_channels) for share in NARROWER}
+    widths = (*sorted(width for width in narrower if width < own), own)
     product = [
         replace(operation, kernel=kernel, hidden=width) for kernel in KERNELS for width in widths
     ]
-    return (*product, replace(operation, hidden=_width(WIDER * own, in_channels)))
+    wider = _width(WIDER * own, in_channels)
+    return (*product, *[replace(operation, hidden=wider)] * (wider > own))
 
 
 def _layers(

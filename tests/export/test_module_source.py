@@ -22,7 +22,7 @@ from raynas.export.parts import parts_of
 from raynas.spaces.chain import SearchSpace
 from tests.builders import ROOT, shipped, shipped_space
 from tests.data.samples import picture
-from tests.exported import LITE, SHIPPED, as_file, crops, photographs, trained_network
+from tests.exported import LITE, SHIPPED, SQUEEZED, as_file, crops, photographs, trained_network
 
 CONSTANTS = {
     "CLASSES": ("a", 'b "quoted"', "c\\d"),
@@ -80,6 +80,16 @@ def test_networks_of_every_shipped_space_compute_the_same_to_the_bit(name: str) 
     source, weights, logits = exported(shipped(name, identity=True), SHIPPED[name])
 
     assert largest_difference(source, weights, crops(8, 32), logits) == 0.0
+    assert logits.std() > 0.5  # or nothing was compared
+
+
+@pytest.mark.parametrize("text", ["0-1-0", "1-0-1", "1-1-2"])
+def test_squeeze_excitations_and_smooth_activations_are_exported(text: str) -> None:
+    source, weights, logits = exported(SQUEEZED, text)
+
+    assert largest_difference(source, weights, crops(8, 32), logits) == 0.0
+    assert source.count("class ScaledChannels(nn.Module):") == 1
+    assert "nn.Hardswish(inplace=True)" in source
     assert logits.std() > 0.5  # or nothing was compared
 
 

@@ -7,12 +7,14 @@ from torch import nn
 from raynas.nets.frozen import FrozenSupernet
 from raynas.nets.fused_conv_bn import FusedConvNorm, fuse_
 from raynas.nets.initialisation import frozen_supernet
-from raynas.nets.operations import Identity
+from raynas.nets.inverted_residual import InvertedResidual
+from raynas.nets.operations import Identity, MBConv
 from raynas.nets.supernet import batch_norms
 from raynas.spaces.architecture import Architecture
+from raynas.spaces.chain import Operation
 from tests.builders import shipped_space
 
-ACTIVATIONS = [nn.ReLU, nn.ReLU6, None]
+ACTIVATIONS = [nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, None]
 
 
 def build_row(
@@ -104,8 +106,9 @@ def kept_bytes(module: nn.Module, x: torch.Tensor) -> int:
     return sum(kept.values())
 
 
-def test_a_block_keeps_little_more_than_a_third_for_the_backward_pass() -> None:
-    block = shipped_space("mobilenet_v2").blocks[1].candidates[1].build(32, 32, 1)
+@pytest.mark.parametrize("operation", [MBConv(3, 6), InvertedResidual(3, 192, "silu")])
+def test_a_block_keeps_little_more_than_a_third_for_the_backward_pass(operation: Operation) -> None:
+    block = operation.build(32, 32, 1)
     block.requires_grad_(False)
     for norm in batch_norms(block):
         norm.track_running_stats, norm.running_mean, norm.running_var = False, None, None
@@ -136,7 +139,9 @@ def test_what_does_not_fit_stays_as_it_is() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenet_v2", "shufflenet_v2", "nas_bench_macro"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2", "shufflenet_v2", "nas_bench_macro", "mobilenet_v3_small"]
+)
 def test_a_fused_supernet_has_the_gradients_of_the_plain_one(name: str) -> None:
     space = shipped_space(name).with_identity(Identity())
     plain = frozen_supernet(space, 3, 10, "path", "qr", 0).double()

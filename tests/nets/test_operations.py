@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.operations import (
     Downsample,
     Identity,
@@ -15,7 +16,8 @@ from raynas.nets.operations import (
     ShuffleBlock,
     ShuffleXception,
 )
-from raynas.nets.stems_heads import ConvStem, MobileStem, PooledHead
+from raynas.nets.squeeze_excitation import SqueezeExcitation
+from raynas.nets.stems_heads import ConvStem, MobileStem, PooledHead, TwoLayerHead
 from raynas.nets.supernet import batch_norms
 from raynas.spaces.chain import Operation
 from tests.builders import build_images
@@ -30,6 +32,8 @@ OPERATIONS: list[Operation] = [
     Shuffle(5),
     Shuffle(7),
     ShuffleXception(),
+    InvertedResidual(3, 15, "silu"),
+    InvertedResidual(5, 6, "hard_swish", SqueezeExcitation(4, "relu", "hard_sigmoid"), "same"),
 ]
 
 
@@ -70,6 +74,8 @@ def test_operations_have_names_of_their_own() -> None:
         "shuffle5",
         "shuffle7",
         "xception",
+        "k3h15",
+        "k5h6se4",
         "identity",
     ]
 
@@ -252,3 +258,19 @@ def test_a_head_pools_any_resolution_to_logits(bias: bool, side: int) -> None:
 
     assert module(build_images(2, 4, side)).shape == (2, 3)
     assert (module[-1].bias is not None) is bias
+
+
+@pytest.mark.parametrize("side", [1, 4, 7])
+def test_a_two_layer_head_has_an_activation_and_dropout_between_its_linear_layers(
+    side: int,
+) -> None:
+    module = TwoLayerHead(6, 5).build(4, 3)
+    assert isinstance(module, nn.Sequential)
+
+    assert module(build_images(2, 4, side)).shape == (2, 3)
+    assert [type(part) for part in list(module)[5:]] == [
+        nn.Linear,
+        nn.Hardswish,
+        nn.Dropout,
+        nn.Linear,
+    ]

@@ -15,9 +15,11 @@ from raynas.nets.torch_internals import (
     draw_shares,
     forward_derivative,
     gate,
+    hard_swish_back,
     normalise,
     normalise_again,
     normalise_back,
+    silu_back,
 )
 from tests.versions import changed, found, is_oldest, missing_parameters
 
@@ -35,6 +37,8 @@ TAKES = {  # operators and what they take
     "Tensor(a!) grad_input",
     "hardtanh_backward.grad_input": "Tensor grad_output, Tensor self, Scalar min_val, "
     "Scalar max_val, *, Tensor(a!) grad_input",
+    "hardswish_backward.default": "Tensor grad_output, Tensor self",
+    "silu_backward.default": "Tensor grad_output, Tensor self",
 }
 PARAMETERS = {  # of what torch documents in its source alone, or calls experimental
     "torch.utils.flop_counter.FlopCounterMode": ("display",),
@@ -138,6 +142,17 @@ def test_a_gradient_passes_between_nothing_and_the_ceiling_alone(ceiling: float)
     high = 1.0 if ceiling == math.inf else 0.0
 
     assert gate(torch.ones(5), p, ceiling).tolist() == [0.0, 0.0, 1.0, high, high]
+
+
+def test_gradients_of_smooth_activations_are_those_of_their_definitions() -> None:
+    p = torch.linspace(-5, 5, 41, dtype=torch.float64, requires_grad=True)
+    grad = torch.linspace(1, 2, 41, dtype=torch.float64)
+    swish = p * (p + 3).clamp(0, 6) / 6
+
+    inside = p.detach().abs() != 3  # where it has a bend, either slope is right
+    for defined, back in ((swish, hard_swish_back), (p * torch.sigmoid(p), silu_back)):
+        (wanted,) = torch.autograd.grad(defined, p, grad)
+        torch.testing.assert_close(back(grad, p.detach())[inside], wanted[inside])
 
 
 def test_autocast_says_in_which_numbers_to_compute() -> None:
