@@ -30,8 +30,10 @@ from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import StageError, UserError
 from raynas.nets.cost import cost_table
+from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.operations import Identity, MBConv, Shuffle, ShuffleXception
-from raynas.nets.stems_heads import ConvStem, PooledHead
+from raynas.nets.squeeze_excitation import SqueezeExcitation
+from raynas.nets.stems_heads import ConvStem, PooledHead, TwoLayerHead
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet
 from raynas.reporting.confidence import wilson
@@ -75,6 +77,7 @@ __all__ = [
     "Identity",
     "ImageSettings",
     "Indicators",
+    "InvertedResidual",
     "LegalSampler",
     "Limits",
     "MBConv",
@@ -93,10 +96,12 @@ __all__ = [
     "Settings",
     "Shuffle",
     "ShuffleXception",
+    "SqueezeExcitation",
     "StageError",
     "Start",
     "Stem",
     "Supernet",
+    "TwoLayerHead",
     "UserError",
     "Winners",
     "best",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.nets import activations, operations
 from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.operations import (
     Downsample,
@@ -147,6 +148,10 @@ def test_the_activation_is_the_one_that_was_asked_for() -> None:
 
     assert kinds(MBConv(3, 2, "relu")) == {nn.ReLU}
     assert kinds(MBConv(3, 2)) == {nn.ReLU6}
+
+
+def test_spaces_that_people_wrote_find_activations_where_they_were() -> None:
+    assert operations.activation_layer is activations.activation_layer
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
