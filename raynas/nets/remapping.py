@@ -1,9 +1,10 @@
 """Parameter remapping: the weights of one block for another of the same layer.
 
 Source: Fang et al., Fast Neural Network Adaptation via Parameter Remapping and Architecture
-Search (ICLR 2020, arXiv 2001.02525): kernels by their centres, widths by the channels that matter
-most, new layers by their neighbours. That growing changes no output is ours: zeros around a
-kernel, shares for copies, a scale of zero for a layer. ``.docs/pages/method.md`` has the equations.
+Search (ICLR 2020, arXiv 2001.02525), on the levels of kernels, widths and depth; importance by the
+scales of batch norms as in Liu et al. 2017 (arXiv 1708.06519). That growing changes no output
+is ours: zeros around a kernel, shares for copies, a scale of zero for a layer.
+``.docs/pages/method.md`` has the equations.
 """
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.nets.block_parts import BlockParts, block_parts
 from raynas.nets.operations import Residual
+from raynas.nets.supernet import batch_norms
 
 
 def remap_kernel(weight: torch.Tensor, kernel: int) -> torch.Tensor:
@@ -30,9 +32,9 @@ def channel_order(block: nn.Module) -> torch.Tensor:
     """Return the hidden channels of an inverted residual, the most important first.
 
     Channel j counts by |g_j| |W_j|: the scale of the batch norm after the depthwise convolution,
-    as in FNA, times the norm of the column of the projection that reads the channel, the last
-    batch norm folded in. Of a channel that nobody reads the scale says nothing. Where there are
-    images, ``refitting.py`` chooses by what channels do on them.
+    times the norm of the column of the projection that reads the channel, the last batch norm
+    folded in: a channel that nobody reads is not missed, however large its scale. Where there
+    are images, ``refitting.py`` chooses by what channels do on them.
 
     Raises:
         UserError: The block is no inverted residual.
@@ -99,10 +101,9 @@ def begin_as_identity_(target: nn.Module, nearest: nn.Module | None) -> None:
         return
     if nearest is not None and can_remap(target, nearest):
         remap_block_(target, nearest)
-    parts = block_parts(target)
-    if parts is not None:
-        parts.project_norm.weight.zero_()
-        parts.project_norm.bias.zero_()
+    for norm in batch_norms(target)[-1:]:
+        norm.weight.zero_()
+        norm.bias.zero_()
 
 
 def can_remap(target: nn.Module, source: nn.Module) -> bool:
