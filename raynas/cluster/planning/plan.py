@@ -4,13 +4,12 @@ Everything that cannot work is refused here, before anything trains.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
-from raynas.cluster.planning.connection import Resources, gpus_each, places
+from raynas.cluster.planning.connection import Resources
+from raynas.cluster.planning.division import division
 from raynas.cluster.planning.plan_refusals import (
     refuse_costly,
     refuse_misfit_head,
-    refuse_misfit_workers,
     refuse_other_data,
 )
 from raynas.cluster.planning.plan_warnings import plan_warnings
@@ -168,7 +167,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     facts = _facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
     shards = recorded.shards if recorded else None
-    pretraining = _division(settings, resources, num_paths, shards, trial)
+    pretraining = division(settings, resources, num_paths, shards, trial)
     trials = trial.room(resources)
     steps = num_steps(len(dataset.train), pretrain, cycle)
     return Plan(
@@ -206,39 +205,6 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     )
 
 
-class _Division(NamedTuple):
-    """How the pretraining is divided: the parts of a batch, and the workers that train them."""
-
-    shards: int
-    workers: int
-    most_workers: int
-    gpus_each: float
-    places: int
-
-
-def _division(
-    settings: Settings,
-    resources: Resources,
-    num_paths: int,
-    recorded_shards: int | None,
-    trial: TrialSize,
-) -> _Division:
-    """Divide the pretraining over the workers that the cluster has places for.
-
-    Raises:
-        UserError: More workers than places, or more than there are pieces of work.
-    """
-    pretrain = settings.pretrain
-    gpus = gpus_each(pretrain.gpus_per_worker, resources, "pretrain.gpus-per-worker")
-    fitting = places(resources, pretrain.cpus_per_worker, gpus, "pretrain.cpus-per-worker")
-    usual = pretrain.shards or _usual_shards(pretrain.batch, num_paths)
-    shards = usual if recorded_shards is None else recorded_shards
-    refuse_misfit_workers(settings, trial.workers, shards, fitting, gpus)
-    most_workers = pretrain.workers or num_paths * shards
-    workers = pretrain.workers or min(fitting, most_workers)
-    return _Division(shards, workers, most_workers, gpus, fitting)
-
-
 def _task(dataset: Dataset) -> Task:
     return Task(dataset.channels, dataset.resolution, dataset.num_classes)
 
@@ -251,15 +217,6 @@ def _paths(space: Space, settings: PretrainSettings, costs: CostTable) -> tuple[
         return 1, 1
     sizes = [block.size for block in space.blocks]
     return max(sizes), fairness_cycle(sizes, settings.extra)
-
-
-def _usual_shards(batch: int, num_paths: int) -> int:
-    """Return the parts of a batch where nobody set them, which the settings alone decide.
-
-    Each part has batch norms of its own, so their number is part of the result and must not follow
-    the machine. A step has two pieces of work at least, if each leaves two images.
-    """
-    return max(min(-(-2 // num_paths), batch // 2), 1)
 
 
 def _costs(
