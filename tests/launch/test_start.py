@@ -54,6 +54,7 @@ def _piece(image: Image.Image, number: int) -> Image.Image:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.cluster
 def test_a_run_begins_from_weights_keeps_them_and_goes_on_without_their_source(
     in_process: InProcess, source: Path, few_photographs: str, tmp_path: Path
@@ -81,7 +82,7 @@ def test_a_run_begins_from_weights_keeps_them_and_goes_on_without_their_source(
         store.delete(path)
     store.drop("outcomes", lambda _: True)
     shutil.rmtree(source)
-    again = in_process.run(run, *flags)
+    again = in_process.run(run, *flags, "--no-export")
     assert again.code == 0, again.errors
     trained = safetensors.torch.load(store.read_bytes(outcome["checkpoint"]))
     assert all(torch.equal(trained[name], each) for name, each in weights.items())
