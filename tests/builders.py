@@ -203,6 +203,22 @@ def build_exact_supernet(
     return supernet
 
 
+def settled(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Return a module as if it were trained, to be evaluated: no batch norm is a plain one."""
+    generator = build_generator(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            fan_in = max(1, parameter[0].numel())
+            parameter.normal_(0.0, fan_in**-0.5, generator=generator)
+        for norm in batch_norms(module):
+            norm.weight.uniform_(0.5, 1.5, generator=generator)
+            norm.weight[::3] *= -1.0
+            if norm.running_mean is not None and norm.running_var is not None:
+                norm.running_mean.normal_(generator=generator)
+                norm.running_var.uniform_(0.5, 2.0, generator=generator)
+    return module.eval()
+
+
 def build_generator(seed: int = 0) -> torch.Generator:
     """Return a seeded generator."""
     return torch.Generator().manual_seed(seed)

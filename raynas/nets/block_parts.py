@@ -77,7 +77,8 @@ def block_parts(block: nn.Module) -> BlockParts | None:
 
 
 def _is_depthwise(conv: nn.Conv2d) -> bool:
-    return conv.groups == conv.in_channels == conv.out_channels > 1
+    one_filter_each = conv.groups == conv.in_channels == conv.out_channels
+    return one_filter_each and (conv.groups > 1 or conv.kernel_size != (1, 1))
 
 
 def _is_pointwise(conv: nn.Conv2d) -> bool:

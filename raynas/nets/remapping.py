@@ -12,6 +12,7 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.nets.block_parts import BlockParts, block_parts
 from raynas.nets.operations import Residual
+from raynas.nets.supernet import batch_norms
 
 
 def remap_kernel(weight: torch.Tensor, kernel: int) -> torch.Tensor:
@@ -99,10 +100,9 @@ def begin_as_identity_(target: nn.Module, nearest: nn.Module | None) -> None:
         return
     if nearest is not None and can_remap(target, nearest):
         remap_block_(target, nearest)
-    parts = block_parts(target)
-    if parts is not None:
-        parts.project_norm.weight.zero_()
-        parts.project_norm.bias.zero_()
+    for norm in batch_norms(target)[-1:]:
+        norm.weight.zero_()
+        norm.bias.zero_()
 
 
 def can_remap(target: nn.Module, source: nn.Module) -> bool:
