@@ -1,9 +1,10 @@
 """Parameter remapping: the weights of one block for another of the same layer.
 
 Source: Fang et al., Fast Neural Network Adaptation via Parameter Remapping and Architecture
-Search (ICLR 2020, arXiv 2001.02525): kernels by their centres, widths by the channels that matter
-most, new layers by their neighbours. That growing changes no output is ours: zeros around a
-kernel, shares for copies, a scale of zero for a layer. ``.docs/pages/method.md`` has the equations.
+Search (ICLR 2020, arXiv 2001.02525), on the levels of kernels, widths and depth; importance by the
+scales of batch norms as in Liu et al. 2017 (arXiv 1708.06519). That growing changes no output
+is ours: zeros around a kernel, shares for copies, a scale of zero for a layer.
+``.docs/pages/method.md`` has the equations.
 """
 
 import torch
@@ -31,9 +32,9 @@ def channel_order(block: nn.Module) -> torch.Tensor:
     """Return the hidden channels of an inverted residual, the most important first.
 
     Channel j counts by |g_j| |W_j|: the scale of the batch norm after the depthwise convolution,
-    as in FNA, times the norm of the column of the projection that reads the channel, the last
-    batch norm folded in. Of a channel that nobody reads the scale says nothing. Where there are
-    images, ``refitting.py`` chooses by what channels do on them.
+    times the norm of the column of the projection that reads the channel, the last batch norm
+    folded in: a channel that nobody reads is not missed, however large its scale. Where there
+    are images, ``refitting.py`` chooses by what channels do on them.
 
     Raises:
         UserError: The block is no inverted residual.

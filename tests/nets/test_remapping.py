@@ -54,7 +54,7 @@ def assert_same(block: nn.Module, other: nn.Module, *, non_negative: bool = Fals
     padding=st.sampled_from(["symmetric", "same"]),
     seed=st.integers(0, 99),
 )
-def test_a_larger_kernel_and_copies_of_channels_and_of_gate_units_change_no_output(  # noqa: PLR0913
+def test_a_larger_kernel_and_copies_of_channels_and_of_gate_units_change_no_output(
     kernels: tuple[int, int],
     widths: tuple[int, int],
     squeezes: tuple[int, int] | None,
