@@ -77,10 +77,10 @@ def test_a_layer_that_is_new_begins_with_the_weights_of_the_block_before_it() ->
 def test_a_new_layer_behind_blocks_of_other_shapes_keeps_its_own_weights() -> None:
     source = network_of(Architecture((K3E2, SKIP, SKIP, K5E2, SKIP)))
     network = network_of(Architecture((K3E2, K3E2, SKIP, K5E2, SKIP)), seed=1)
-    own = network[2].branch[0].weight.clone()  # type: ignore[union-attr]
+    own = network[2].branch[0].weight.clone()
     inherit_(network, source)
 
-    assert torch.equal(network[2].branch[0].weight, own)  # type: ignore[union-attr]
+    assert torch.equal(network[2].branch[0].weight, own)
     assert_same(network, source)
 
 
@@ -95,14 +95,14 @@ def test_a_skipped_layer_and_a_smaller_one_are_changed_and_the_others_are_not() 
 
 def test_the_classifier_of_other_classes_is_new_and_keeps_its_own_weights() -> None:
     network, source = network_of(seed=1, classes=7), network_of()
-    own = network[-1][-1].weight.clone()  # type: ignore[index]
+    own = network[-1][-1].weight.clone()
     inheritance = inherit_(network, source)
 
-    assert torch.equal(network[-1][-1].weight, own)  # type: ignore[index]
+    assert torch.equal(network[-1][-1].weight, own)
     assert parameters_of(network, "") - inheritance.names == {"6.6.weight", "6.6.bias"}
     images = build_images()
     features, wanted = network[:-1](images), source[:-1](images)
-    assert torch.equal(network[-1][:-1](features), source[-1][:-1](wanted))  # type: ignore[index]
+    assert torch.equal(network[-1][:-1](features), source[-1][:-1](wanted))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
@@ -119,11 +119,11 @@ def test_equal_channels_of_any_number_give_what_equal_colours_gave(channels: int
 def test_a_layer_that_cannot_be_remapped_keeps_its_own_weights_and_is_not_inherited() -> None:
     space = build_space("RN", (MBConv(3, 2), Downsample()))
     network = network_of(Architecture((1, 0)), 1, space)
-    own = network[1][0].weight.clone()  # type: ignore[index]
+    own = network[1][0].weight.clone()
     inheritance = inherit_(network, network_of(Architecture((0, 0)), 0, space))
 
     assert inheritance.changed == (0,)
-    assert torch.equal(network[1][0].weight, own)  # type: ignore[index]
+    assert torch.equal(network[1][0].weight, own)
     assert parameters_of(network, "1.").isdisjoint(inheritance.names)
 
 
@@ -131,7 +131,7 @@ def test_a_layer_that_cannot_be_remapped_keeps_its_own_weights_and_is_not_inheri
 def test_the_path_of_the_source_gives_what_the_source_gives_by_the_batchs_statistics(
     indicator: str,
 ) -> None:
-    supernet = build_supernet(SPACE, indicator)  # type: ignore[arg-type]
+    supernet = build_supernet(SPACE, indicator)
     source = network_of(Architecture((K3E2, K3E4, K3E2, K5E2, K3E4)))
     inherit_supernet_(supernet, source)
     images = build_images()
@@ -158,7 +158,7 @@ def test_networks_of_another_space_are_refused_by_what_differs() -> None:
     with pytest.raises(UserError, match="got a source of 5 layers for a network of 2"):
         inherit_supernet_(build_supernet(other), source)
 
-    wider = replace(SPACE, head=replace(SPACE.head, width=9))  # type: ignore[type-var]
+    wider = replace(SPACE, head=replace(SPACE.head, width=9))
     with pytest.raises(UserError, match=r"\(6, 8, 1, 1\) for 0.weight of the head, wanted \(9, 8"):
         inherit_(network_of(space=wider), source)
 
