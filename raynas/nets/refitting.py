@@ -45,8 +45,9 @@ def refit_(network: nn.Sequential, source: nn.Sequential, images: torch.Tensor) 
 
     Those from the first that differs from the source's are fitted, for those behind it receive
     other features; what precedes it, layers that the source does not have, stem and head
-    stay as they are. The batch norms of fitted layers keep the images' statistics, so that
-    evaluation and training mode agree on these images.
+    stay as they are. Channels of narrower layers are chosen anew, by what they do on the images.
+    The batch norms of fitted layers keep the images' statistics, so that evaluation and training
+    mode agree on these images.
 
     Args:
         network: Stem, a module a layer, head.
