@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -11,12 +12,15 @@ import torch
 from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.cluster.tune.short_trainings import check_trial
+from raynas.cluster.workers.worker import supernet_recipe
 from raynas.nets.rivals import Rival
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, model_path
+from raynas.training.gradients import PathGradients, build_supernet
 from raynas.training.retraining import Retraining
 from raynas.training.starts import inheriting
 from raynas.training.starts.start import START
@@ -90,3 +94,20 @@ def test_a_trial_that_has_a_checkpoint_restores_it_and_fits_nothing(
     retrain_trial({"architecture": str(PATH)}, inputs, report=lambda _: None)
 
     assert inputs.store.read_bytes(model_path(str(PATH))) == training.weights()
+
+
+def test_workers_of_a_pretraining_compute_with_the_supernet_that_the_run_keeps(
+    inputs: TrialInputs,
+) -> None:
+    pretrain = PretrainSettings(initialisation="start", epochs=1)
+    settings = replace(inputs.settings, pretrain=pretrain)
+    task = SPACE, pretrain, inputs.dataset, 0
+    state = inheriting.inherited_supernet(*task, build_start())
+    inheriting.keep_supernet(inputs.store, state)
+    worker = supernet_recipe(SPACE, settings, 1, 0.0, inputs.store)(inputs.dataset)
+    probe = supernet_recipe(SPACE, settings, 1, 0.0)(inputs.dataset)
+
+    assert isinstance(worker, PathGradients)
+    assert isinstance(probe, PathGradients)
+    assert np.array_equal(worker.vector, build_supernet(*task, state).vector.numpy())
+    assert np.array_equal(probe.vector, build_supernet(*task).vector.numpy()), "of drawn weights"
