@@ -47,7 +47,7 @@ def inherit_(network: nn.Sequential, source: nn.Sequential) -> Inheritance:
         UserError: The networks are of two spaces.
     """
     _refuse_other_chain(len(network) - 2, len(source) - 2)
-    origins = source[1:-1]
+    origins = list(source[1:-1])
     inherited = {"0": _copy_stem_(network[0], source[0])}
     changed = []
     for layer, target in enumerate(network[1:-1]):
@@ -76,9 +76,10 @@ def inherit_supernet_(supernet: Supernet, source: nn.Sequential) -> None:
     """
     _refuse_other_chain(len(supernet.layers), len(source) - 2)
     _copy_stem_(supernet.stem, source[0])
+    origins = list(source[1:-1])
     for layer, _, candidate in supernet.candidates():
         if not isinstance(candidate, nn.BatchNorm2d):
-            _fill_layer_(candidate, source[1:-1], layer)
+            _fill_layer_(candidate, origins, layer)
     copy_head_(supernet.head, source[-1])
 
 

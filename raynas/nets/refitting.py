@@ -161,7 +161,8 @@ def _order(parts: BlockParts, hidden: torch.Tensor) -> torch.Tensor:
     """
     deviations = torch.sqrt(mean_and_variance(hidden)[1])
     columns = folded(parts.project, parts.project_norm).norm(dim=0)
-    return (deviations * columns).argsort(descending=True, stable=True)
+    order: torch.Tensor = (deviations * columns).argsort(descending=True, stable=True)
+    return order
 
 
 def _set_projection_(
@@ -185,7 +186,8 @@ def _set_projection_(
     pass_on_(norm, z)  # g = sqrt(v + eps), c = m
     norm.weight.div_(a)
     norm.bias.div_(a).add_(offset)
-    return z / a[:, None, None] + offset[:, None, None]
+    fitted: torch.Tensor = z / a[:, None, None] + offset[:, None, None]
+    return fitted
 
 
 def _pixels(features: torch.Tensor) -> torch.Tensor:

@@ -42,7 +42,8 @@ def channel_order(block: nn.Module) -> torch.Tensor:
     parts = _parts(block)
     columns = folded(parts.project, parts.project_norm).norm(dim=0)
     importance = parts.depthwise_norm.weight.abs() * columns
-    return importance.argsort(descending=True, stable=True)
+    order: torch.Tensor = importance.argsort(descending=True, stable=True)
+    return order
 
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> torch.Tensor:
