@@ -25,6 +25,9 @@ class RetrainSettings:
     adamw, whose decay is apart from its gradients."""
     learning_rate: Annotated[float, Interval("(0, inf)")] = 0.05
     """Peak learning rate."""
+    inherited_factor: Annotated[float, Interval("(0, 1]")] = 1.0
+    """Learning rate of weights that a training takes from another network, as a share of
+    --retrain.learning-rate; new ones, such as the classifier's, have the whole of it."""
     schedule: Literal["cosine", "linear", "exponential"] = "cosine"
     """How the rate falls after its warm-up: as a cosine or along a line to zero, step by step, or
     by --retrain.schedule-decay after every epoch."""
@@ -72,6 +75,15 @@ class RetrainSettings:
     training alone; 0.4 in DARTS; 0: none."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: an image counts in the loss by the inverse of how frequent its class is."""
+    teacher: str | None = None
+    """Network whose answers are learned beside the labels (distillation): an export or a run of
+    raynas, an ONNX file of the same classes, or a name of torchvision or timm (timm/NAME), which is
+    trained on the images first; unset: none."""
+    teacher_weight: Annotated[float, Interval("[0, 1]")] = 0.5
+    """Share of the loss that compares with the teacher; the rest, with the labels."""
+    temperature: Annotated[float, Interval("(0, inf)")] = 2.0
+    """What the logits of both networks are divided by before they are compared: the higher, the
+    more the teacher's order of the wrong classes counts."""
     scheduler: Literal["fifo", "asha"] = "fifo"
     """fifo gives every trial all epochs; asha stops the weaker ones early."""
     asha_grace_epochs: Annotated[int, Interval("[1, inf)")] = 3

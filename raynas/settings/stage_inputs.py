@@ -131,6 +131,10 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "retrain.cutout",
             "retrain.auxiliary",
             "retrain.class-weights",
+            "retrain.inherited-factor",
+            "retrain.teacher",
+            "retrain.teacher-weight",
+            "retrain.temperature",
         }
     ),
     "epochs": frozenset({"retrain.epochs"}),

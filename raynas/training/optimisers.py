@@ -9,17 +9,25 @@ from torch import nn
 from raynas.settings.retrain import RetrainSettings
 
 _FIRST_STATE = "momentum_buffer"  # all that checkpoints held once, under the number alone
+_SHARE = "share"  # of the rate, in a group of parameters
 _LEAST_DIMENSIONS = {"all": 0, "weights": 2, "convolutions": 3}
 
 
-def make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim.Optimizer:
+def make_optimiser(
+    network: nn.Module, settings: RetrainSettings, inherited: frozenset[str] = frozenset()
+) -> torch.optim.Optimizer:
     """Return the optimiser, with weight decay on what is to decay.
 
     On a GPU one kernel updates all weights of a group, where torch has one. On a CPU torch's usual
     loop stays, whose last bits are those of earlier runs.
+
+    Args:
+        network: What learns.
+        settings: Which optimiser, what decays, and how fast.
+        inherited: Names of the parameters that do not begin at random numbers.
     """
     parameters = list(network.parameters())
-    groups = _groups(parameters, settings)
+    groups = _groups(network, settings, inherited)
     rate, momentum = settings.learning_rate, settings.momentum
     is_fused = all(parameter.is_cuda for parameter in parameters) or None
     if settings.optimiser == "adamw":
@@ -31,18 +39,41 @@ def make_optimiser(network: nn.Module, settings: RetrainSettings) -> torch.optim
     )
 
 
-def _groups(parameters: list[nn.Parameter], settings: RetrainSettings) -> list[dict[str, Any]]:
-    """Return what decays and what does not; norms and biases have one dimension, classifiers 2."""
+def set_rates(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group of parameters its share of a rate.
+
+    Args:
+        optimiser: As ``make_optimiser`` returns it.
+        rate: Of parameters that begin at random numbers.
+    """
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group[_SHARE]
+
+
+def _groups(
+    network: nn.Module, settings: RetrainSettings, inherited: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Return what is new and decays, is new and does not, is inherited and decays, and does not.
+
+    Norms and biases have one dimension, classifiers two. Where all learn at the same rate, nothing
+    counts as inherited, so the order of the parameters is that of other trainings.
+    """
+    named, factor = dict(network.named_parameters()), settings.inherited_factor
+    assert inherited <= named.keys(), "names of parameters"
+    apart = inherited if factor != 1 else frozenset()
     least = _LEAST_DIMENSIONS[settings.decayed]
     groups: list[dict[str, Any]] = [
         {
-            "params": [parameter for parameter in parameters if parameter.ndim >= least],
-            "weight_decay": settings.weight_decay,
-        },
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim < least],
-            "weight_decay": 0.0,
-        },
+            "params": [
+                parameter
+                for name, parameter in named.items()
+                if (name in apart) == is_inherited and (parameter.ndim >= least) == decays
+            ],
+            "weight_decay": settings.weight_decay if decays else 0.0,
+            _SHARE: factor if is_inherited else 1.0,
+        }
+        for is_inherited in (False, True)
+        for decays in (True, False)
     ]
     return [group for group in groups if group["params"]]
 

@@ -33,7 +33,7 @@ from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.new_network import new_network
 from raynas.training.objective import Objective
-from raynas.training.optimisers import make_optimiser, restore_state, state_of
+from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
 from raynas.training.schedules import learning_rate
 from raynas.training.snapshots import snapshot, under
 
@@ -52,7 +52,7 @@ class Epoch:
             that has no images, as for the accuracies.
         val_accuracy: Share of validation images classified correctly, in [0, 1].
         seconds: Wall time of training and validation.
-        learning_rate: At its end.
+        learning_rate: At its end, of what does not inherit.
         val_balanced_accuracy: Mean of the classes' shares of validation images classified
             correctly, in [0, 1]; None in an epoch that an older raynas recorded.
     """
@@ -78,8 +78,21 @@ class Retraining:
         seed: int,
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
+        inherited: frozenset[str] = frozenset(),
     ) -> None:
-        """Draw new weights from the seed, the same ones on all workers of a group."""
+        """Draw new weights from the seed, the same ones on all workers of a group.
+
+        Args:
+            space: In which an architecture lies.
+            architecture: Which network is trained.
+            dataset: The images.
+            settings: How it is trained.
+            seed: Of the run.
+            device: Where.
+            group: The workers that train it together.
+            inherited: Names of the network's parameters that come from another one, which learn at
+                a rate of their own.
+        """
         self.history: list[Epoch] = []
         self._group = group
         self._settings = settings
@@ -104,7 +117,7 @@ class Retraining:
         self._share = self._objective.share
         parallel = group.averaging(self._learning, self._share)
         self._compute = compiled(parallel) if settings.compile else parallel
-        self._optimiser = make_optimiser(self._learning, settings)
+        self._optimiser = make_optimiser(self._learning, settings, self._names(inherited))
         self.steps_per_epoch = math.ceil(len(dataset.train) / settings.batch)
 
     def _with_head(self, space: Space) -> nn.Module:
@@ -117,6 +130,13 @@ class Retraining:
             torch.random.manual_seed(mixed_seed(self._seed, Stream.AUXILIARY))
             learning = with_auxiliary(self._network, space, *shape)
         return learning.to(self._device).to(memory_format=torch.channels_last)
+
+    def _names(self, inherited: frozenset[str]) -> frozenset[str]:
+        """Return names of the network's parameters as they are in what learns."""
+        own = {id(parameter): name for name, parameter in self._network.named_parameters()}
+        assert inherited <= set(own.values()), "names of the network's parameters"
+        named = self._learning.named_parameters()
+        return frozenset(name for name, each in named if own.get(id(each)) in inherited)
 
     @property
     def epoch(self) -> int:
@@ -151,7 +171,8 @@ class Retraining:
         if self.epoch + 1 == self._settings.epochs and self._settings.recalibration_batches:
             self._recalibrate()
         val = self.evaluate("val") if len(self._dataset.val) else None
-        rate = self._optimiser.param_groups[0]["lr"]
+        last = (self.epoch + 1) * self.steps_per_epoch - 1
+        rate = learning_rate(self._settings, last, self.steps_per_epoch)
         seconds = time.monotonic() - started
         loss, accuracy = (val.loss, val.accuracy) if val else (None, None)
         balanced = val.balanced_accuracy if val else None
@@ -172,8 +193,7 @@ class Retraining:
         """
         settings = self._settings
         progress = step / (self.steps_per_epoch * settings.epochs)
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(settings, step, self.steps_per_epoch)
+        set_rates(self._optimiser, learning_rate(settings, step, self.steps_per_epoch))
         for cell in self._cells:
             cell.drop_path = settings.drop_path * progress
         with measured_convolutions(self._device):

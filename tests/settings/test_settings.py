@@ -424,6 +424,10 @@ LATER = (
     "retrain.cutout",
     "retrain.auxiliary",
     "retrain.class-weights",
+    "retrain.inherited-factor",
+    "retrain.teacher",
+    "retrain.teacher-weight",
+    "retrain.temperature",
 )
 
 

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from raynas.settings.retrain import RetrainSettings
-from raynas.training.optimisers import make_optimiser, restore_state, state_of
+from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
 
 Name = Literal["sgd", "rmsprop", "adamw"]
 NAMES: tuple[Name, ...] = ("sgd", "rmsprop", "adamw")
+INHERITED = frozenset({"0.weight", "0.bias", "1.weight"})
 
 
 def network() -> nn.Module:
@@ -28,9 +29,11 @@ def step(module: nn.Module, optimiser: torch.optim.Optimizer, number: int) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_restored_goes_on_to_the_same_bits(name: Name) -> None:
-    settings = RetrainSettings(optimiser=name, learning_rate=0.01)
+    settings = RetrainSettings(optimiser=name, learning_rate=0.01, inherited_factor=0.1)
     first, second = network(), network()
-    one, two = make_optimiser(first, settings), make_optimiser(second, settings)
+    one, two = (make_optimiser(each, settings, INHERITED) for each in (first, second))
+    for optimiser in (one, two):
+        set_rates(optimiser, 0.01)
     for number in range(3):
         step(first, one, number)
     second.load_state_dict(first.state_dict())
@@ -80,6 +83,41 @@ def test_what_decays_is_what_the_setting_says(
     assert decays == {
         id(parameter): 0.25 if key in names else 0.0 for key, parameter in module.named_parameters()
     }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_inherited_learns_at_its_share_of_the_rate_and_decays_as_ever(name: Name) -> None:
+    module = network()
+    settings = RetrainSettings(optimiser=name, weight_decay=0.25, inherited_factor=0.1)
+    optimiser = make_optimiser(module, settings, INHERITED)
+    set_rates(optimiser, 0.5)
+    found = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    }
+
+    assert found == {
+        id(parameter): (
+            0.05 if key in INHERITED else 0.5,
+            0.25 if key in {"0.weight", "3.weight"} else 0.0,
+        )
+        for key, parameter in module.named_parameters()
+    }
+
+
+@pytest.mark.parametrize(("factor", "inherited"), [(0.1, frozenset()), (1.0, INHERITED)])
+def test_groups_stay_as_they_are_in_older_checkpoints_where_all_learn_at_one_rate(
+    factor: float, inherited: frozenset[str]
+) -> None:
+    module = network()
+    optimiser = make_optimiser(module, RetrainSettings(inherited_factor=factor), inherited)
+    names = {id(parameter): key for key, parameter in module.named_parameters()}
+    groups = [[names[id(each)] for each in group["params"]] for group in optimiser.param_groups]
+
+    assert groups == [["0.weight", "3.weight"], ["0.bias", "1.weight", "1.bias", "3.bias"]]
+    set_rates(optimiser, 0.3)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.3, 0.3]
 
 
 def test_each_name_gives_torch_s_own_with_the_momentum_that_was_asked_for() -> None:

@@ -25,6 +25,7 @@ from raynas.nets.subnet import subnet
 from raynas.seeds import Stream
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
+from raynas.spaces.protocol import Space
 from raynas.training.evaluation import evaluate
 from raynas.training.retraining import Retraining
 from tests.builders import shipped_cells, shipped_space
@@ -353,6 +354,60 @@ EVERYTHING: dict[str, Any] = {
     "cutout": 3,
     "class_weights": "balanced",
 }
+
+
+class TestInherited:
+    @staticmethod
+    def begin(space: Space, path: Architecture, images: Dataset, **settings: Any) -> Retraining:
+        """Return a retraining that inherits all but its last part."""
+        last = f"{len(subnet(space, path, images.channels, images.num_classes)) - 1}."
+        names = dict(subnet(space, path, images.channels, images.num_classes).named_parameters())
+        inherited = frozenset(name for name in names if not name.startswith(last))
+        usual = RetrainSettings(epochs=2, batch=16, inherited_factor=0.1, ema_decay=0.0)
+        chosen = replace(usual, **settings)
+        return Retraining(space, path, images, chosen, 0, inherited=inherited)
+
+    def test_it_moves_less_and_continues_to_the_same_bits(self) -> None:
+        images = build_dataset(crops=MIRRORED)
+        plain = {"momentum": 1e-9, "weight_decay": 0.0, "clip": 0.0, "dropout": 0.0}
+        whole, first, second = (self.begin(tiny_space(), PATH, images) for _ in range(3))
+        train(whole, 2)
+        train(first, 1)
+        second.restore(first.to_bytes())
+        train(second, 1)
+
+        assert second.weights() == whole.weights()
+        assert rows_of(second) == rows_of(whole)
+        moved = []
+        for factor in (1.0, 0.1):
+            training = self.begin(tiny_space(), PATH, images, inherited_factor=factor, **plain)
+            before = weights_of(training.evaluated)
+            training.train_step(0)
+            now = dict(training.evaluated.named_parameters())
+            moved.append({name: now[name] - before[name] for name in now})
+        for name, step in moved[0].items():
+            share = 1.0 if name.startswith("4.") else 0.1
+            torch.testing.assert_close(moved[1][name], share * step, rtol=1e-2, atol=1e-6)
+
+    def test_the_recorded_rate_is_that_of_what_is_new_also_where_nothing_is(self) -> None:
+        images = build_dataset()
+        names = dict(subnet(tiny_space(), PATH, 3, 3).named_parameters())
+        usual = RetrainSettings(epochs=2, batch=16, inherited_factor=0.1)
+        all_old = Retraining(tiny_space(), PATH, images, usual, 0, inherited=frozenset(names))
+
+        assert all_old.run_epoch().learning_rate == begin(epochs=2).run_epoch().learning_rate
+
+    def test_names_are_those_of_the_network_also_where_a_second_head_learns_beside_it(self) -> None:
+        cells = shipped_cells()
+        cell = "sep3(1) skip_connect(1) | sep3(1) sep3(2) | dil3(1) sep3(2) | sep3(1) dil3(4)"
+        path = cells.parse(f"normal: {cell}; reduction: {cell}")
+        training = self.begin(cells, path, digits(train=64, held_out=20), auxiliary=0.4)
+        sizes = [len(group["params"]) for group in training._optimiser.param_groups]
+        old = [len(g["params"]) for g in training._optimiser.param_groups if g["share"] == 0.1]
+        classifier = [name for name, _ in training._network[-1].named_parameters()]
+
+        assert sum(old) == len(list(training._network.parameters())) - len(classifier)
+        assert sum(sizes) == len(list(training._learning.parameters()))
 
 
 class TestRecipes:
