@@ -27,11 +27,11 @@ from raynas.data.decoding import Square, decode, why_broken
 from raynas.data.file_listing import is_left_over, list_local_files, readable
 from raynas.errors import UserError
 from raynas.export.module_source import import_file
-from raynas.export.onnx import OnnxNetwork
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RUN_COPY
 from raynas.storage.uris import shown
 from raynas.terminal.cli import exit_code, run_script
+from raynas.training.onnx_network import OnnxNetwork
 
 Ranking = list[tuple[str, float]]
 Classify = Callable[[str], Ranking]

@@ -9,16 +9,15 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from raynas.nets.module_copies import working_copy
+from raynas.training.onnx_network import OnnxNetwork
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # of outputs, against torch's
-Array = npt.NDArray[np.float32]
 
 
 class OnnxError(ValueError):
@@ -63,27 +62,6 @@ def onnx_bytes(network: nn.Module, images: torch.Tensor) -> bytes:
         ) from error
     assert program is not None
     return _without_traces(program.model_proto)
-
-
-class OnnxNetwork:
-    """An ONNX file, ready to compute logits."""
-
-    def __init__(self, content: bytes) -> None:
-        """Load it; no code of the file is run but its graph of operations."""
-        import onnxruntime  # noqa: PLC0415 - an extra
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # threads that spin would starve others
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-
-    def __call__(self, images: Array) -> Array:
-        """Return logits, N x classes, of images, N x C x H x W."""
-        (logits,) = self._session.run(None, {"images": images})
-        found: Array = logits
-        return found
 
 
 def largest_onnx_difference(content: bytes, images: torch.Tensor, logits: torch.Tensor) -> float:

@@ -13,6 +13,7 @@ from raynas.settings.retrain import RetrainSettings
 from raynas.training.acceleration import Network
 from raynas.training.data_parallel_group import DataParallelGroup
 from raynas.training.losses import TrainingLoss, balanced_weights
+from raynas.training.teacher import Teacher
 
 
 class Objective:
@@ -23,15 +24,16 @@ class Objective:
         loader: Makes the next batches meanwhile.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that the loss depends on
         self,
         dataset: Dataset,
         settings: RetrainSettings,
         seed: int,
         device: torch.device,
         group: DataParallelGroup,
+        teacher: Teacher | None = None,
     ) -> None:
-        """Draw nothing yet."""
+        """Draw nothing yet; a teacher without a share of the loss is never asked."""
         self.share = part_share(settings.batch, group.rank, group.size)
         self._dataset, self._batch, self._device = dataset, settings.batch, device
         self._rank = group.rank
@@ -46,14 +48,19 @@ class Objective:
             settings.label_smoothing,
             settings.auxiliary,
             None if self._weights is None else torch.from_numpy(self._weights).to(device),
+            settings.teacher_weight,
+            settings.temperature,
         )
+        is_asked = settings.teacher_weight > 0
+        self._teach = teacher.on(device, dataset) if teacher and is_asked else None
 
     def loss(self, network: Network, step: int) -> torch.Tensor:
         """Return the loss of this worker's part of a step's batch."""
         images, labels = self._mixing(*self._part(step), step, self._rank)
+        taught = None if self._teach is None else self._teach(images)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             outputs = network(images)
-        return self._loss(outputs, labels, self._weight(step))
+        return self._loss(outputs, labels, self._weight(step), taught)
 
     def images(self, step: int) -> torch.Tensor:
         """Return the images of this worker's part, N x C x H x W, whole and unmixed."""

@@ -36,6 +36,7 @@ from raynas.training.objective import Objective
 from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
 from raynas.training.schedules import learning_rate
 from raynas.training.snapshots import snapshot, under
+from raynas.training.teacher import Teacher
 
 Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
@@ -47,7 +48,7 @@ class Epoch:
     Attributes:
         epoch: Its number, from 1.
         train_loss: Mean of what is minimised: cross-entropy with label smoothing, and of weighted
-            classes, mixed images and a second head where settings have them.
+            classes, mixed images, a second head and a teacher where settings have them.
         val_loss: Mean cross-entropy on the validation part, of the averaged weights; None where
             that has no images, as for the accuracies.
         val_accuracy: Share of validation images classified correctly, in [0, 1].
@@ -79,6 +80,7 @@ class Retraining:
         device: str = "cpu",
         group: DataParallelGroup = ALONE,
         inherited: frozenset[str] = frozenset(),
+        teacher: Teacher | None = None,
     ) -> None:
         """Draw new weights from the seed, the same ones on all workers of a group.
 
@@ -92,6 +94,7 @@ class Retraining:
             group: The workers that train it together.
             inherited: Names of the network's parameters that come from another one, which learn at
                 a rate of their own.
+            teacher: Whose answers are learned beside the labels; None: no one's.
         """
         self.history: list[Epoch] = []
         self._group = group
@@ -113,7 +116,7 @@ class Retraining:
             if settings.ema_decay > 0
             else None
         )
-        self._objective = Objective(dataset, settings, seed, self._device, group)
+        self._objective = Objective(dataset, settings, seed, self._device, group, teacher)
         self._share = self._objective.share
         parallel = group.averaging(self._learning, self._share)
         self._compute = compiled(parallel) if settings.compile else parallel

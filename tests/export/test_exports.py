@@ -16,7 +16,6 @@ from raynas.data.batches import normalise
 from raynas.export import onnx
 from raynas.export.exports import export_finished, exports_of
 from raynas.export.module_source import import_file
-from raynas.export.onnx import OnnxNetwork
 from raynas.nets.operations import MBConv
 from raynas.nets.subnet import subnet
 from raynas.reporting.confidence import wilson
@@ -24,6 +23,7 @@ from raynas.spaces.chain import ChoiceBlock, SearchSpace
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.training.evaluation import evaluate
+from raynas.training.onnx_network import OnnxNetwork
 from tests.builders import build_space, shipped_cells, shipped_space
 from tests.exported import SHIPPED, build_run, named_dataset
 from tests.launch.scripts import files_of

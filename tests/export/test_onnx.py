@@ -7,12 +7,8 @@ import torch
 from torch import nn
 
 from raynas.export import onnx
-from raynas.export.onnx import (
-    OnnxError,
-    OnnxNetwork,
-    largest_onnx_difference,
-    onnx_bytes,
-)
+from raynas.export.onnx import OnnxError, largest_onnx_difference, onnx_bytes
+from raynas.training.onnx_network import OnnxNetwork
 from tests.builders import shipped
 from tests.exported import LITE, SHIPPED, SQUEEZED, crops, trained_network
 
