@@ -37,6 +37,7 @@ Name = Literal[
     "predictions",
     "checks",
     "outcomes",
+    "teacher_epochs",
     "rival_epochs",
     "rivals",
 ]

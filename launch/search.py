@@ -27,6 +27,7 @@ from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run, end, recorded_run
 from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import score, search
+from raynas.cluster.teaching import train_teacher
 from raynas.cluster.tune.trackers import Tracker
 from raynas.export.exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
@@ -126,6 +127,7 @@ def run_command(command: Command, console: Console) -> None:
         if command.dry_run:
             return
         with reporting(store, METHODS, run.stages.print), begun(run):
+            train_teacher(run)  # if it is asked for by name
             supernet = pretrain(run)  # steps on Ray actors; what learns is the method's
             scores = score(run, supernet)  # read off the batch norms, or by trials
             scores = learn(run, scores)  # from short trainings of a few networks

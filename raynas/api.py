@@ -24,6 +24,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.run_setup import Options, open_run
 from raynas.cluster.searching import find_winners, score, search
 from raynas.cluster.strategies.strategy import Scores, Winners
+from raynas.cluster.teaching import train_teacher
 from raynas.costs.costs import Cost, CostTable, Limits
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
@@ -120,5 +121,6 @@ __all__ = [
     "searched_space",
     "subnet",
     "train_rivals",
+    "train_teacher",
     "wilson",
 ]

@@ -35,12 +35,14 @@ class Trainings:
         settings: Of each training; ``top_k`` is how many there are.
         trained_on: The images that networks are trained on.
         of: What they are of.
+        is_taught: Whether they learn a teacher's answers, where the run has one.
     """
 
     stage: str
     settings: RetrainSettings
     trained_on: TrainedOn = "train"
     of: TrialsOf = ARCHITECTURES
+    is_taught: bool = True
 
 
 class Suggestions(Protocol):
@@ -80,7 +82,7 @@ def train(
     work = trainable(
         on_fit_nodes(retrain_trial, run.demands),
         plan.trial_size,
-        inputs=run.trial_inputs(earlier, trained_on),
+        inputs=run.trial_inputs(earlier, trained_on, trainings.is_taught),
     )
     callbacks = [recorder, *run.trackers]
     known = known_epochs(run.store, of.table, of.column)

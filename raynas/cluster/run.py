@@ -27,6 +27,9 @@ from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
+from raynas.training.checkpoints import is_whole
+from raynas.training.teacher import Teacher
+from raynas.training.teacher_file import TEACHER, read_teacher
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,38 @@ class Run:
         """What it asks of the nodes that do its work, also of those that join later."""
         return demands_of(self.store, self.dataset.file_to_read)
 
+    @property
+    def teacher(self) -> Teacher | None:
+        """The network whose answers are learned; None: there is none.
+
+        Raises:
+            StageError: The run has not trained it yet.
+        """
+        planned = self.plan.teacher
+        if planned is None:
+            return None
+        if found := planned.opened or read_teacher(self.store, self.plan.space):
+            return found
+        raise StageError(
+            f"--retrain.teacher {planned.name}: it is not trained yet; call train_teacher(run) "
+            "before other trainings"
+        )
+
     def trial_inputs(
-        self, earlier: RunStore | None = None, trained_on: TrainedOn = "train"
+        self,
+        earlier: RunStore | None = None,
+        trained_on: TrainedOn = "train",
+        is_taught: bool = True,
     ) -> TrialInputs:
         """Return what all trials of a stage are given.
 
         Args:
             earlier: A run folder whose trainings are those of this stage, or None.
             trained_on: The images that its networks are trained on.
+            is_taught: Whether its networks learn a teacher's answers.
+
+        Raises:
+            StageError: The teacher is not trained yet.
         """
         return TrialInputs(
             self.plan.space,
@@ -92,6 +119,7 @@ class Run:
             self.plan.trial_size.gpus,
             earlier,
             trained_on,
+            self.teacher if is_taught else None,
         )
 
     @property
@@ -158,6 +186,9 @@ def begin(run: Run) -> None:
     if latencies and latencies.location != run.store.locate(LATENCIES):
         # the run can be continued, repeated and built upon without the original
         run.store.write_bytes(LATENCIES, latencies.content)
+    teacher = run.plan.teacher
+    if teacher and teacher.opened and not (run.recorded and is_whole(run.store, TEACHER)):
+        run.store.write_bytes(TEACHER, teacher.opened.content)  # likewise
     if run.recorded:
         if not run.store.parts("runs"):
             write_run(run.store, run.recorded)

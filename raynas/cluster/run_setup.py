@@ -22,6 +22,7 @@ from raynas.cluster.planning.node_check import refuse_unfit_nodes
 from raynas.cluster.planning.plan import Plan, make_plan
 from raynas.cluster.planning.plan_text import forecast_line, plan_lines
 from raynas.cluster.planning.probe import ProbeError, probe
+from raynas.cluster.planning.teachers import plan_teacher
 from raynas.cluster.run import Run, begin, end, recorded_run
 from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
@@ -135,8 +136,9 @@ def planned(
         if facts:
             refuse_changed_images(store, images)
             dataset = _normalised_as_recorded(dataset, facts)
+        teacher = plan_teacher(settings.retrain, dataset, space, store, facts)
         own = _with_own_table(settings, store) if recorded else settings
-        plan = make_plan(space, dataset, own, resources, facts)
+        plan = make_plan(space, dataset, own, resources, facts, teacher)
         if settings.images.loader_workers is None:
             dataset = dataset.decoded_by(plan.decoders(resources))
         if supernet:

@@ -84,8 +84,12 @@ def known_names() -> list[str]:
     return list(models.list_models(module=torchvision.models))
 
 
-def refuse_unknown(name: str) -> None:
+def refuse_unknown(name: str, flag: str = "--rivals") -> None:
     """Refuse a name that neither torchvision nor timm has, and timm's where that is missing.
+
+    Args:
+        name: Of a network.
+        flag: That a person gave it by.
 
     Raises:
         UserError: With a name that is near.
@@ -93,14 +97,14 @@ def refuse_unknown(name: str) -> None:
     if name == RANDOM:
         return
     if name.startswith(TIMM):
-        known, where = _timm().list_models(), "timm"
+        known, where = _timm(flag).list_models(), "timm"
         name = name.removeprefix(TIMM)
     else:
         known, where = known_names(), "torchvision"
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "wanted one such as mobilenet_v2, or random"
-        raise UserError(f"--rivals {name}: {where} has no network of that name; {hint}")
+        raise UserError(f"{flag} {name}: {where} has no network of that name; {hint}")
 
 
 def fitted(
@@ -241,11 +245,11 @@ def _from_timm(name: str, task: Task) -> nn.Module:
     return network
 
 
-def _timm() -> Any:
+def _timm(flag: str = "--rivals") -> Any:
     try:
         import timm  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UserError(
-            "--rivals timm/...: timm is not installed; pip install 'raynas[timm]'"
+            f"{flag} timm/...: timm is not installed; pip install 'raynas[timm]'"
         ) from error
     return timm

@@ -27,6 +27,7 @@ _THEN = {
     "tables/calibration": "it is made again from the short trainings or the state of the search",
     "tables/predictions": "it is made again from the short trainings",
     "tables/outcomes": "it is made again from the trials' checkpoints, or by training again",
+    "tables/teacher_epochs": "they are lost, and nothing depends on them",
     "tables/rival_epochs": "it is made again from the trials' checkpoints",
     "tables/rivals": "it is made again from the trials' checkpoints, or by training again",
     "checkpoints": "what it was of begins anew and comes to the same",

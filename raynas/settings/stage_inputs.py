@@ -187,12 +187,12 @@ _DECIDE: Mapping[Part, frozenset[str]] = {
 }
 
 # What a plan has made of settings that leave it open.
-_PLANNED: Mapping[Part, str] = {
-    "pretraining": "shards",
-    "scores": "shards",
-    "checks": "workers_per_trial",
-    "trainings": "workers_per_trial",
-    "searches": "workers_per_trial",
+_PLANNED: Mapping[Part, tuple[str, ...]] = {
+    "pretraining": ("shards",),
+    "scores": ("shards",),
+    "checks": ("workers_per_trial", "teacher"),
+    "trainings": ("workers_per_trial", "teacher"),
+    "searches": ("workers_per_trial",),
 }
 
 
@@ -215,6 +215,9 @@ def differing_plans(part: Part, recorded: PlanFacts, facts: PlanFacts) -> list[s
         recorded: The plan of the run that has it.
         facts: That of the other run.
     """
-    name = _PLANNED[part]
-    before, now = getattr(recorded, name), getattr(facts, name)
-    return [f"{name.replace('_', ' ')}: recorded {before}, now {now}"] if before != now else []
+    values = [(name, getattr(recorded, name), getattr(facts, name)) for name in _PLANNED[part]]
+    return [
+        f"{name.replace('_', ' ')}: recorded {before}, now {now}"
+        for name, before, now in values
+        if before != now
+    ]

@@ -11,6 +11,16 @@ MACS, PARAMS = (INT, "multiply-adds of an image"), (INT, "parameters")
 TRAINED_ON = (STRING, "train, or all: validation images, too, so no accuracy there; null: train")
 ERROR = (STRING, "why it failed; null: it did not")
 
+EPOCH_OF_TRAINING = {
+    "epoch": (INT, "epoch, from 1"),
+    **dict.fromkeys(("train_loss", "val_loss"), (FLOAT, "as in the table trials")),
+    "val_accuracy": (FLOAT, "in [0, 1]"),
+    "seconds": (FLOAT, "time of the epoch"),
+    "learning_rate": (FLOAT, "at the epoch's end"),
+    "val_balanced_accuracy": (FLOAT, "mean of the classes' recalls, in [0, 1]"),
+    "trained_on": TRAINED_ON,
+}
+
 
 def table_of(row: str, columns: Mapping[str, tuple[pa.DataType, str]]) -> pa.Schema:
     """Return a schema whose table and columns say what they are."""

@@ -37,6 +37,7 @@ class PlanFacts:
         workers_per_trial: Of a retraining trial.
         rivals: Which network each name beside the winners has come to: its name with its width,
             or an architecture that was drawn.
+        teacher: Digest of the network whose answers are learned, or which one is trained for that.
     """
 
     classes: Sequence[str] = ()
@@ -62,6 +63,7 @@ class PlanFacts:
     trained_numbers: int | None = None
     workers_per_trial: int = 1
     rivals: Mapping[str, str] = field(default_factory=dict)
+    teacher: str | None = None
 
     def to_json(self) -> str:
         """Return the facts as a JSON object, the form in which runs record them."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raynas.storage.columns import (
     BOOL,
+    EPOCH_OF_TRAINING,
     ERROR,
     FLOAT,
     INT,
@@ -253,18 +254,20 @@ SCHEMAS: dict[str, pa.Schema] = {
             "trained_on": TRAINED_ON,
         },
     ),
+    "teacher_epochs": table_of(
+        "an epoch of the training of the network whose answers the others learn",
+        {
+            "trial": (STRING, "Tune's name of the trial"),
+            "teacher": (STRING, "name of the network, as a person gave it"),
+            **EPOCH_OF_TRAINING,
+        },
+    ),
     "rival_epochs": table_of(
         "an epoch of the training of a network beside the winners",
         {
             "trial": (STRING, "Tune's name of the trial"),
             "rival": (STRING, "name of the network, as a person gave it"),
-            "epoch": (INT, "epoch, from 1"),
-            **dict.fromkeys(("train_loss", "val_loss"), (FLOAT, "as in the table trials")),
-            "val_accuracy": (FLOAT, "in [0, 1]"),
-            "seconds": (FLOAT, "time of the epoch"),
-            "learning_rate": (FLOAT, "at the epoch's end"),
-            "val_balanced_accuracy": (FLOAT, "mean of the classes' recalls, in [0, 1]"),
-            "trained_on": TRAINED_ON,
+            **EPOCH_OF_TRAINING,
         },
     ),
     "rivals": table_of(

@@ -6,7 +6,7 @@ same crop of every image, mixed and changed alike. The loss stands in ``losses.p
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -85,7 +85,7 @@ class Teacher:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     name: str
-    content: bytes
+    content: bytes = field(repr=False)
 
     def on(self, device: torch.device, dataset: Dataset) -> Answer:
         """Return what answers to the images of a training, as the teacher by itself would.

@@ -23,7 +23,8 @@ from raynas.nets.rivals import Rival
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.loading import SPACES, load_space
 from raynas.spaces.protocol import Space
-from raynas.training.checkpoints import read_metadata
+from raynas.storage.run_store import RunStore
+from raynas.training.checkpoints import is_whole, read_metadata
 from raynas.training.new_network import new_network
 from raynas.training.teacher import OnnxFile, Teacher, TeacherNetwork, TorchNetwork
 from raynas.training.trained_networks import searched_space
@@ -76,6 +77,24 @@ class TeacherFacts:
         content: bytes = safetensors.torch.save(plain, metadata)
         return content
 
+    def teacher(self, network: TeacherNetwork, content: bytes) -> Teacher:
+        """Return the teacher that this is.
+
+        Args:
+            network: Computes its logits.
+            content: Its file.
+        """
+        return Teacher(
+            network,
+            self.classes,
+            self.channels,
+            self.resolution,
+            self.mean,
+            self.std,
+            self.name,
+            content,
+        )
+
 
 def opened(content: bytes, source: str, own: Space) -> Teacher:
     """Return the teacher that a file holds.
@@ -101,21 +120,24 @@ def opened(content: bytes, source: str, own: Space) -> Teacher:
         network = OnnxFile(tensors[GRAPH].numpy().tobytes())
     else:
         network = TorchNetwork(_built(facts, tensors, source, own))
-    return Teacher(
-        network,
-        facts.classes,
-        facts.channels,
-        facts.resolution,
-        facts.mean,
-        facts.std,
-        facts.name,
-        content,
-    )
+    return facts.teacher(network, content)
 
 
 def as_tensor(graph: bytes) -> dict[str, torch.Tensor]:
     """Return the bytes of an ONNX file as what a teacher's file holds of it."""
     return {GRAPH: torch.from_numpy(np.frombuffer(graph, np.uint8).copy())}
+
+
+def read_teacher(store: RunStore, space: Space) -> Teacher | None:
+    """Return the teacher that a run keeps; None: it has trained none yet.
+
+    Args:
+        store: The run folder.
+        space: Of the run.
+    """
+    if not is_whole(store, TEACHER):
+        return None
+    return opened(store.read_bytes(TEACHER), store.locate(TEACHER), space)
 
 
 def digest_of(content: bytes) -> str:

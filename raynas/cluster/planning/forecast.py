@@ -33,6 +33,7 @@ def forecast(plan: Plan, settings: Settings, speeds: Speeds, search: StageUsage)
     first = settings.first_trained_on
     stages = {
         "pretrain": _pretrain(plan, settings, speeds),
+        "teacher": _teacher(plan, settings, speeds),
         "learn": _learn(plan, settings, speeds),
         "search": search,
         "retrain": _retrain(plan, settings, speeds, settings.num_winners, first),
@@ -77,14 +78,27 @@ def _rivals(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     rivals = plan.rivals.planned
     if not rivals:
         return stage(0, 0)
-    measured = plan.costs.of(by_size(plan, settings.seed)[0]).macs
-    work = sum(each.cost.macs for each in rivals) / len(rivals) / measured
-    slower = replace(
+    macs = sum(each.cost.macs for each in rivals) / len(rivals)
+    slower = _speeds_of(plan, settings, speeds, macs)
+    return _retrain(plan, settings, slower, len(rivals), settings.retrain.on)
+
+
+def _teacher(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
+    """Return what it takes to train a teacher that is not there yet."""
+    if plan.teacher is None or plan.teacher.chosen is None:
+        return stage(0, 0)
+    slower = _speeds_of(plan, settings, speeds, plan.teacher.macs)
+    return _retrain(plan, settings, slower, 1, "train")
+
+
+def _speeds_of(plan: Plan, settings: Settings, speeds: Speeds, macs: float) -> Speeds:
+    """Return how fast a network of another size is trained: as its MACs tell."""
+    work = macs / plan.costs.of(by_size(plan, settings.seed)[0]).macs
+    return replace(
         speeds,
         epochs=(work * speeds.epochs[0], work * speeds.epochs[1]),
         tests=(work * speeds.tests[0], work * speeds.tests[1]),
     )
-    return _retrain(plan, settings, slower, len(rivals), settings.retrain.on)
 
 
 def _retrain(

@@ -15,6 +15,7 @@ from raynas.cluster.planning.plan_refusals import (
 )
 from raynas.cluster.planning.plan_warnings import plan_warnings
 from raynas.cluster.planning.rivals import Rivals, plan_rivals
+from raynas.cluster.planning.teachers import PlannedTeacher
 from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.cluster.workers.path_workers import Crew
 from raynas.costs.costs import CostTable
@@ -68,6 +69,7 @@ class Plan:
         rivals: Networks that are trained beside the winners.
         warnings: Sentences on what a person may want to change.
         latencies: The table of latencies, if there is one.
+        teacher: The network whose answers are learned, if there is one.
     """
 
     space: Space
@@ -91,6 +93,7 @@ class Plan:
     rivals: Rivals = field(default_factory=Rivals)
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
+    teacher: PlannedTeacher | None = None
 
     @property
     def chain(self) -> SearchSpace:
@@ -124,12 +127,13 @@ class Plan:
         )
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - all that a plan follows from
     space: Space,
     dataset: Dataset,
     settings: Settings,
     resources: Resources,
     recorded: PlanFacts | None,
+    teacher: PlannedTeacher | None = None,
 ) -> Plan:
     """Work out a run, or work out again the run that a folder has recorded.
 
@@ -174,6 +178,7 @@ def make_plan(
             steps=steps,
             workers_per_trial=trial.workers,
             rivals=rivals.recorded,
+            teacher=teacher.recorded if teacher else None,
             trained_numbers=count_trained(space, pretrain, facts.channels, len(facts.classes)),
         ),
         sizes=size_words(dataset),
@@ -182,6 +187,7 @@ def make_plan(
         rivals=rivals,
         warnings=(*plan_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
         latencies=latencies,
+        teacher=teacher,
     )
 
 

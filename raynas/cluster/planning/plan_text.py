@@ -53,6 +53,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "retrain": f"{networks} for {retrain.epochs} epochs, "
         f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
         f"{_final_words(plan, settings)}",
+        "teacher": plan.teacher.words(retrain) if plan.teacher else "",
         "rivals": plan.rivals.words,
     }
     lines = [f"{name:<9} {text}" for name, text in sections.items() if text]

@@ -211,7 +211,9 @@ def _training(  # noqa: PLR0913 - what a trial is made of
     device: str,
 ) -> Iterator[torch.Tensor]:
     """Yield the losses of a training, step by step, for ever."""
-    training = Retraining(plan.space, architecture, dataset, retrain, settings.seed, device)
+    teacher = plan.teacher.stand_in(dataset, plan.space) if plan.teacher else None
+    task = dataset, retrain, settings.seed, device
+    training = Retraining(plan.space, architecture, *task, teacher=teacher)
     return map(training.train_step, itertools.count())
 
 

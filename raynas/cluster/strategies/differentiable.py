@@ -86,7 +86,7 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     work = trainable(
         on_fit_nodes(gate_trial, run.demands),
         plan.trial_size,
-        inputs=run.trial_inputs(run.earlier.searches if run.earlier else None),
+        inputs=run.trial_inputs(run.earlier.searches if run.earlier else None, is_taught=False),
     )
     each = replace(
         settings.retrain, epochs=differentiable.epochs, scheduler=differentiable.scheduler

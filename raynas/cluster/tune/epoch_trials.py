@@ -16,6 +16,7 @@ from raynas.storage.run_store import RunStore
 from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
+from raynas.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class TrialInputs:
     """An earlier run whose trainings are the same; a trial begins where that one stopped."""
     trained_on: TrainedOn = "train"
     """The images that networks are trained on."""
+    teacher: Teacher | None = None
+    """Whose answers they learn."""
 
     @property
     def device(self) -> str:

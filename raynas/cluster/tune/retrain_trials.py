@@ -22,7 +22,7 @@ from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.data.whole_training_part import with_whole_training_part
-from raynas.nets.rivals import RANDOM, Rival
+from raynas.nets.rivals import Rival
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -47,11 +47,13 @@ class TrialsOf:
         column: That names the network, there and in the config of a trial.
     """
 
-    table: Literal["trials", "rival_epochs"]
-    column: Literal["architecture", "rival"]
+    table: Literal["trials", "rival_epochs", "teacher_epochs"]
+    column: Literal["architecture", "rival", "teacher"]
 
     def training(self, text: str, trained_on: TrainedOn) -> str:
         """Return the name of a training, as part of the names of files."""
+        if self.column == "teacher":  # of which there is one
+            return self.column
         return training_name(
             text if self.column == "architecture" else rival_file(text), trained_on
         )
@@ -59,6 +61,7 @@ class TrialsOf:
 
 ARCHITECTURES = TrialsOf("trials", "architecture")
 RIVALS = TrialsOf("rival_epochs", "rival")
+TEACHERS = TrialsOf("teacher_epochs", "teacher")
 
 
 def retrain_trial(
@@ -67,7 +70,7 @@ def retrain_trial(
     group: DataParallelGroup = ALONE,
     report: Report = tune.report,
 ) -> None:
-    """Train ``config["architecture"]``, or a rival, to its last epoch, reporting after each.
+    """Train ``config["architecture"]``, a rival or a teacher to its last epoch, with reports.
 
     All workers of a group report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has trained with the same settings is where the trial begins: the training
@@ -75,7 +78,7 @@ def retrain_trial(
     """
     inputs.use_threads()
     trained_on, settings = inputs.trained_on, inputs.settings
-    of = RIVALS if RIVALS.column in config else ARCHITECTURES
+    of = next(each for each in (RIVALS, TEACHERS, ARCHITECTURES) if each.column in config)
     dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
     retraining = Retraining(
         inputs.space,
@@ -85,6 +88,7 @@ def retrain_trial(
         settings.seed,
         inputs.device,
         group,
+        teacher=inputs.teacher,
     )
     name = of.training(config[of.column], trained_on)
     store, last = inputs.store, settings.retrain.epochs
@@ -117,10 +121,9 @@ def retrain_trial(
 
 def _chosen(config: dict[str, Any]) -> Architecture | Rival:
     """Return which network a trial is to train."""
-    if RIVALS.column not in config:
-        return Architecture.parse(config["architecture"])
-    is_drawn = config[RIVALS.column] == RANDOM
-    return Architecture.parse(config["chosen"]) if is_drawn else Rival.parse(config["chosen"])
+    text = config.get("chosen") or config["architecture"]
+    # names of libraries begin with a letter, architectures with an index
+    return Architecture.parse(text) if text[0].isdigit() else Rival.parse(text)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def check_trial(
     inputs.use_threads()
     space, dataset, settings = inputs.space, inputs.dataset, inputs.settings
     architecture, device = Architecture.parse(config["architecture"]), inputs.device
-    seed = settings.seed
-    training = Retraining(space, architecture, dataset, settings.retrain, seed, device, group)
+    task = dataset, settings.retrain, settings.seed, device, group
+    training = Retraining(space, architecture, *task, teacher=inputs.teacher)
     naswot = ProxyScore(space, dataset, settings, device, "naswot")(architecture)
     again = settings.retrain.recalibration_batches / training.steps_per_epoch
     work = WorkTime(1 + again)  # statistics are averaged anew in the last epoch
