@@ -68,3 +68,11 @@ def test_what_plans_make_of_open_settings_decides_too(part: Part, name: str) -> 
     line = f"{name.replace('_', ' ')}: recorded 2, now 3"
     assert differing_plans(part, facts(**{name: 2}), facts(**{name: 3})) == [line]
     assert differing_plans(part, facts(), facts(**{name: 1})) == []  # older runs did not record it
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_file_of_a_teacher_decides_trainings_whatever_its_name_is(part: Part) -> None:
+    found = differing_plans(part, PlanFacts(teacher="a"), PlanFacts(teacher="b"))
+    is_taught = part in {"checks", "trainings"}
+
+    assert found == (["teacher: recorded a, now b"] if is_taught else [])

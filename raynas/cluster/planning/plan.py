@@ -147,7 +147,8 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     costs, latencies = _costs(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    named = _named(space, costs, settings)
+    named = named_architectures(space, settings)
+    refuse_costly(named, costs, settings)
     before = recorded.rivals if recorded else {}
     rivals = plan_rivals(settings, _task(dataset), costs, sampler, latencies, before)
     num_paths, cycle = _paths(space, pretrain, costs)
@@ -264,12 +265,6 @@ def _digest(space: Space, recorded: PlanFacts | None) -> str:
     if recorded:
         refuse_other_space(recorded.space_digest, space, "run folder")
     return space_digest(space)
-
-
-def _named(space: Space, costs: CostTable, settings: Settings) -> tuple[Architecture, ...]:
-    named = named_architectures(space, settings)
-    refuse_costly(named, costs, settings)
-    return named
 
 
 def _facts(
