@@ -59,6 +59,7 @@ def test_each_table_keeps_its_columns_and_their_types(
     two_runs[0].store.append("checks", [{"architecture": "0", "score": 1.0}], "all")
     two_runs[0].store.append("gates", [{"seed": 5, "alpha": 1.0}], "all")
     two_runs[0].store.append("search_epochs", [{"seed": 5, "epoch": 1}], "all")
+    two_runs[0].store.append("teacher_epochs", [{"teacher": "resnet18", "epoch": 1}], "all")
     two_runs[0].store.append("rival_epochs", [{"rival": "random", "epoch": 1}], "all")
     two_runs[0].store.append("rivals", [{"rival": "random", "macs": 1}], "all")
 

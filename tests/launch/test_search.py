@@ -110,10 +110,11 @@ class TestWholeRun:
     ) -> None:
         run, _ = whole
         for name, schema in SCHEMAS.items():
-            # of differentiable searches, --rivals and broken images alone
+            # of differentiable searches, --rivals, a teacher and broken images alone
             others = {
                 "gates",
                 "search_epochs",
+                "teacher_epochs",
                 "rivals",
                 "rival_epochs",
             }

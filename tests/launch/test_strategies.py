@@ -4,6 +4,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -433,3 +434,42 @@ def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
     assert search.main(["--run", str(run), *flags]) == 0
     assert {row["rival"] for row in rows_of(run, "rivals")} == set(rivals)
     assert (run / "models" / "rival-random.safetensors").stat().st_mtime_ns >= trained
+
+
+@pytest.mark.slow
+def test_networks_learn_from_an_export_and_from_a_network_that_is_trained_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*TINY, "--architecture", "000000", "--retrain.batch", "64"]
+    first, taught, named = (tmp_path / name for name in ("first", "taught", "named"))
+    with_export = [flag for flag in flags if flag != "--no-export"]
+    assert search.main(["--run", str(first), *with_export]) == 0
+    export = first / "exports" / "0-0-0-0-0-0"
+    distilled = ["--run", str(taught), *flags, "--retrain.teacher", str(export)]
+    assert search.main([*distilled, "--dry-run"]) == 0
+    assert not taught.exists()
+    assert search.main(distilled) == 0
+    printed = capsys.readouterr().out
+
+    line = f"teacher   {export}: 0-0-0-0-0-0 of an export, images of 8 pixels; 0.5 of the loss at"
+    assert line in printed
+    (before,), (after,) = rows_of(first, "trials")[:1], rows_of(taught, "trials")[:1]
+    assert before["train_loss"] != after["train_loss"]
+    kept = (taught / "teacher.safetensors").stat()
+    shutil.rmtree(first)  # the run's copy serves
+    (taught / "tables" / "outcomes").rename(tmp_path / "outcomes")
+    (taught / "models" / "0-0-0-0-0-0.safetensors").unlink()
+    assert search.main(distilled) == 0
+    assert (taught / "teacher.safetensors").stat() == kept
+
+    assert search.main([*distilled[2:], "--run", str(tmp_path / "new")]) == 2
+    assert "there is nothing of that name" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+    by_name = ["--run", str(named), *flags, "--retrain.teacher", "shufflenet_v2_x0_5"]
+    assert search.main(by_name) == 0
+    assert [row["epoch"] for row in rows_of(named, "teacher_epochs")] == [1]
+    assert rows_of(named, "outcomes")[0]["status"] == "finished"
+    again = (named / "teacher.safetensors").stat()
+    assert search.main(by_name) == 0
+    assert (named / "teacher.safetensors").stat() == again
