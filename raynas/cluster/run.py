@@ -186,9 +186,7 @@ def begin(run: Run) -> None:
     if latencies and latencies.location != run.store.locate(LATENCIES):
         # the run can be continued, repeated and built upon without the original
         run.store.write_bytes(LATENCIES, latencies.content)
-    teacher = run.plan.teacher
-    if teacher and teacher.opened and not (run.recorded and is_whole(run.store, TEACHER)):
-        run.store.write_bytes(TEACHER, teacher.opened.content)  # likewise
+    _keep_teacher(run)
     if run.recorded:
         if not run.store.parts("runs"):
             write_run(run.store, run.recorded)
@@ -212,6 +210,17 @@ def begin(run: Run) -> None:
         "forecast": run.expected.to_json() if run.expected else None,
     }
     write_run(run.store, row)
+
+
+def _keep_teacher(run: Run) -> None:
+    """Copy a teacher into the run folder, which then needs no original; forget any other one."""
+    planned, store = run.plan.teacher, run.store
+    if run.recorded and is_whole(store, TEACHER):
+        return
+    if planned and planned.opened:
+        store.write_bytes(TEACHER, planned.opened.content)
+    elif store.has(TEACHER):
+        store.delete(TEACHER)
 
 
 def end(run: Run) -> None:

@@ -55,11 +55,11 @@ def open_teacher(source: str, dataset: Dataset, space: Space) -> Teacher:
 
 def _content(source: str, dataset: Dataset, space: Space) -> bytes:
     """Return the file of a teacher."""
+    folder, name = split(source)
     try:
-        if source.lower().endswith(".onnx"):
+        if name.lower().endswith(".onnx"):
             return _of_graph(source, dataset)
-        if source.lower().endswith(".safetensors"):
-            folder, name = split(source)
+        if name.lower().endswith(".safetensors"):
             return Folder(folder).read_bytes(name)
         if Folder(source).has(CONFIG):
             return of_export(Folder(source), source, space)

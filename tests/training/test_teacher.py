@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from raynas.data.batches import normalise
@@ -69,9 +71,11 @@ def begin(dataset: Dataset, taught_by: Teacher | None = None, **settings: Any) -
 
 
 class TestSight:
-    def test_images_are_normalised_as_the_teacher_s_own_were(self) -> None:
+    @given(*[st.tuples(*[st.floats(*ends)] * 3) for ends in ((0.2, 0.8), (0.1, 0.4))])
+    def test_images_are_normalised_as_the_teacher_s_own_were(
+        self, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         dataset, looks = build_dataset(), Looks()
-        mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
         pixels = torch.from_numpy(dataset.train.take(np.arange(8)).pixels)
         teacher(looks, dataset, mean=mean, std=std).on(CPU, dataset)(normalise(pixels, dataset))
         own = replace(dataset, mean=np.array(mean, np.float32), std=np.array(std, np.float32))
