@@ -128,7 +128,7 @@ def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: 
     assert missing(store, SETTINGS) == ["tables/runs"]
     with pytest.raises(UserError, match="tables/runs is lost; the command that began the run rest"):
         RunStore.open(store.uri)
-    stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None)
+    stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None, teacher=None)
     images, recorded = SCHEMAS["images"].empty_table(), read_run(store)
     run: Any = SimpleNamespace(
         store=store, stages=stages, plan=plan, recorded=recorded, images=images
