@@ -86,7 +86,7 @@ class Retraining:
         """Draw new weights from the seed, the same ones on all workers of a group.
 
         Args:
-            space: The space that is searched.
+            space: In which an architecture lies.
             architecture: What is trained.
             dataset: The images.
             settings: Of the training.

@@ -20,11 +20,14 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.tune import searchers
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.costs.latency_table import write
+from raynas.export.exports import exports_of
 from raynas.nets.cost import cost_table
 from raynas.recording import outcomes
 from raynas.storage.run_store import RunStore
 from raynas.training.trained_networks import load_network
 from tests.builders import shipped_cells, shipped_space
+from tests.data.samples import digits
+from tests.exported import build_run
 from tests.launch.scripts import SPEEDS, LocalPathWorkers, load_script, rows_of
 
 pytestmark = pytest.mark.cluster
@@ -437,39 +440,43 @@ def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
 
 
 @pytest.mark.slow
-def test_networks_learn_from_an_export_and_from_a_network_that_is_trained_first(
+def test_networks_learn_from_an_export_of_which_the_run_keeps_a_copy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = [*TINY, "--architecture", "000000", "--retrain.batch", "64"]
-    first, taught, named = (tmp_path / name for name in ("first", "taught", "named"))
-    with_export = [flag for flag in flags if flag != "--no-export"]
-    assert search.main(["--run", str(first), *with_export]) == 0
-    export = first / "exports" / "0-0-0-0-0-0"
-    distilled = ["--run", str(taught), *flags, "--retrain.teacher", str(export)]
-    assert search.main([*distilled, "--dry-run"]) == 0
-    assert not taught.exists()
-    assert search.main(distilled) == 0
+    space, images = shipped_space("small_mobile", identity=True), digits(train=64, held_out=20)
+    store = build_run(str(tmp_path / "first"), space, ["1-1-1-1-1-1"], images)
+    exports_of(store, space, images, with_onnx=False).make(store.rows("outcomes")[0])
+    export, run = tmp_path / "first" / "exports" / "1-1-1-1-1-1", tmp_path / "run"
+    flags = [*TINY, "--architecture", "000000", "--retrain.teacher", str(export)]
+    taught = ["--run", str(run), *flags]
+    assert search.main([*taught, "--dry-run"]) == 0
+    assert not run.exists()
+    assert search.main(taught) == 0
     printed = capsys.readouterr().out
 
-    line = f"teacher   {export}: 0-0-0-0-0-0 of an export, images of 8 pixels; 0.5 of the loss at"
+    line = f"teacher   {export}: 1-1-1-1-1-1 of an export, images of 8 pixels; 0.5 of the loss at"
     assert line in printed
-    (before,), (after,) = rows_of(first, "trials")[:1], rows_of(taught, "trials")[:1]
-    assert before["train_loss"] != after["train_loss"]
-    kept = (taught / "teacher.safetensors").stat()
-    shutil.rmtree(first)  # the run's copy serves
-    (taught / "tables" / "outcomes").rename(tmp_path / "outcomes")
-    (taught / "models" / "0-0-0-0-0-0.safetensors").unlink()
-    assert search.main(distilled) == 0
-    assert (taught / "teacher.safetensors").stat() == kept
-
-    assert search.main([*distilled[2:], "--run", str(tmp_path / "new")]) == 2
+    kept = (run / "teacher.safetensors").stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "first")  # the run's copy serves
+    shutil.rmtree(run / "tables" / "outcomes")
+    assert search.main(taught) == 0
+    assert (run / "teacher.safetensors").stat().st_mtime_ns == kept
+    assert rows_of(run, "outcomes")[0]["status"] == "finished"
+    capsys.readouterr()
+    assert search.main([*flags, "--run", str(tmp_path / "new")]) == 2
     assert "there is nothing of that name" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
-    by_name = ["--run", str(named), *flags, "--retrain.teacher", "shufflenet_v2_x0_5"]
-    assert search.main(by_name) == 0
-    assert [row["epoch"] for row in rows_of(named, "teacher_epochs")] == [1]
-    assert rows_of(named, "outcomes")[0]["status"] == "finished"
-    again = (named / "teacher.safetensors").stat()
-    assert search.main(by_name) == 0
-    assert (named / "teacher.safetensors").stat() == again
+
+@pytest.mark.slow
+def test_a_teacher_that_has_a_name_alone_is_trained_first_and_once(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    named = ("--architecture", "000000", "--retrain.teacher", "shufflenet_v2_x0_5")
+    flags = ["--run", str(run), *TINY, *named]
+    assert search.main(flags) == 0
+    assert [row["epoch"] for row in rows_of(run, "teacher_epochs")] == [1]
+    assert rows_of(run, "outcomes")[0]["status"] == "finished"
+    trained = (run / "teacher.safetensors").stat().st_mtime_ns
+    shutil.rmtree(run / "tables" / "outcomes")
+    assert search.main(flags) == 0
+    assert (run / "teacher.safetensors").stat().st_mtime_ns == trained
