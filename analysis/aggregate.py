@@ -40,6 +40,8 @@ Name = Literal[
     "teacher_epochs",
     "rival_epochs",
     "rivals",
+    "answers",
+    "mistakes",
 ]
 
 

@@ -106,6 +106,8 @@ class Stream(IntEnum):
     """Training images on which inherited weights are fitted to their new places."""
     START_OUTPUTS = 44
     """Images of noise on which trained weights and the network that takes them are compared."""
+    PAIRED_IMAGES = 49
+    """Test images, drawn again for the interval of a difference of two networks."""
 
 
 def random_numbers(seed: int, stream: Stream, *place: int) -> np.random.Generator:

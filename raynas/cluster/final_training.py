@@ -117,7 +117,15 @@ def train_on_all(run: Run) -> None:
     if not left:
         return
     searcher = ConfigSearcher(
-        [{"architecture": str(architecture), "trained_on": "all"} for architecture in left]
+        [
+            # no image is left to fit one to: the temperature of the first training, by one recipe
+            {
+                "architecture": str(architecture),
+                "trained_on": "all",
+                "temperature": outcomes.temperature(architecture),
+            }
+            for architecture in left
+        ]
     )
     # nothing is known by which one of them could be stopped
     each = replace(retrain, top_k=len(best), scheduler="fifo")

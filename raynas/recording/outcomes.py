@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from raynas.costs.costs import CostTable, Kind
+from raynas.recording.answers import is_answered
 from raynas.recording.rows import architecture_rows, ranked_outcomes, with_front
 from raynas.search.evolution import Evolution, Scored
 from raynas.spaces.architecture import Architecture
@@ -40,6 +41,7 @@ class TrialEnd:
         test_balanced_accuracy: Likewise.
         test_images: How many images the test had; None unless it finished.
         trained_on: The images that it was trained on.
+        temperature: By which its logits are divided for calibrated probabilities, or None.
     """
 
     architecture: str
@@ -53,6 +55,7 @@ class TrialEnd:
     test_balanced_accuracy: float | None = None
     test_images: int | None = None
     trained_on: TrainedOn = "train"
+    temperature: float | None = None
 
 
 def known_scores(store: RunStore) -> dict[str, float]:
@@ -152,7 +155,7 @@ class Outcomes:
     def settled(self, trained_on: TrainedOn = "train") -> list[Architecture]:
         """Return the architectures that need no trial any more.
 
-        Failed ones are tried again; one whose weights are lost begins at its checkpoint.
+        Failed ones are tried again; one whose weights or answers are lost begins at its checkpoint.
 
         Args:
             trained_on: The images that trials train on.
@@ -164,8 +167,9 @@ class Outcomes:
         ]
 
     def _is_settled(self, row: dict[str, Any]) -> bool:
-        status = row["status"]
-        return status == "stopped" or (status == "finished" and self._store.has(row["checkpoint"]))
+        status, store = row["status"], self._store
+        is_whole = status == "finished" and store.has(row["checkpoint"])
+        return status == "stopped" or (is_whole and is_answered(store, name_of_row(row)))
 
     def best(self, count: int) -> dict[Architecture, float]:
         """Return the first-ranked architectures of those trained to their end, and their scores.
@@ -179,6 +183,12 @@ class Outcomes:
             if row["status"] == "finished" and not is_on_all(row)
         ]
         return {Architecture.parse(row["architecture"]): row["score"] for row in firsts[:count]}
+
+    def temperature(self, architecture: Architecture) -> float | None:
+        """Return the temperature that was fitted after the first training of a network, if any."""
+        first = self._rows.get(str(architecture), {})
+        found: float | None = first.get("temperature")
+        return found
 
     def add(self, end: TrialEnd, score_of: ScoreOf) -> None:
         """Take in how a trial ended, with the score for which it was chosen.

@@ -31,6 +31,8 @@ _THEN = {
     "tables/rival_epochs": "it is made again from the trials' checkpoints",
     "tables/rivals": "it is made again from the trials' checkpoints, or by training again",
     "": "it is made again from the weights that --start names",
+    "tables/answers": "it is made again by the trained networks",
+    "tables/mistakes": "it is made again by the trained networks",
     "checkpoints": "what it was of begins anew and comes to the same",
     "models": "it is made again from the trial's checkpoint, or by training again",
 }

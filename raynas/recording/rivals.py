@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from raynas.costs.costs import Cost
+from raynas.recording.answers import is_answered
 from raynas.recording.outcomes import TrialEnd
+from raynas.storage.outcome_rows import name_of_row
 from raynas.storage.run_store import RunStore
 
 _ORDER = {"finished": 0, "stopped": 1, "failed": 2, "left out": 3}
@@ -39,7 +41,8 @@ class RivalsTable:
     def is_settled(self, name: str) -> bool:
         """Return whether one needs no training any more; a failed one is tried again."""
         row = self._rows.get(name, {})
-        return row.get("status") == "finished" and self._store.has(row["checkpoint"])
+        is_whole = row.get("status") == "finished" and self._store.has(row["checkpoint"])
+        return is_whole and is_answered(self._store, name_of_row(row))
 
     def leave_out(self, reasons: Sequence[tuple[str, str]]) -> None:
         """Write why some are not trained, by their names."""

@@ -1,10 +1,13 @@
-"""How the networks beside the winners have done: who is ahead, in a sentence."""
+"""How the networks beside the winners have done: who is ahead, by how much, at what cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raynas.costs.costs import show_quantity
+from raynas.reporting.answers import compare
 from raynas.reporting.confidence import wilson
+from raynas.reporting.paired import Paired
 from raynas.storage.outcome_rows import known_accuracy, networks_of
 from raynas.storage.run_store import RunStore
 
@@ -22,11 +25,21 @@ class Verdict:
         rival: The row of the best rival.
         rival_wins: Whether it is more accurate than the search's best network.
         text: That in a sentence.
+        paired: The search's best network compared with it on the same test images; None where it
+            is not recorded what they answered.
+        details: Further sentences: that comparison, and what both cost.
     """
 
     rival: dict[str, Any]
     rival_wins: bool
     text: str
+    paired: Paired | None
+    details: tuple[str, ...]
+
+    @property
+    def paragraph(self) -> str:
+        """All of it, as sentences."""
+        return " ".join(f"{line[0].upper()}{line[1:]}." for line in (self.text, *self.details))
 
 
 def verdict(store: RunStore) -> Verdict | None:
@@ -51,7 +64,10 @@ def verdict(store: RunStore) -> Verdict | None:
     if number is None or rival[column] is None:
         return None
     wins = rival[column] > number
-    return Verdict(rival, wins, _sentence(best, rival, column, number, len(ended), wins))
+    paired = compare(store, best, rival)
+    details = (*([paired_words(paired, rival)] if paired else []), _cost_words(best, rival))
+    text = _sentence(best, rival, column, number, len(ended), wins)
+    return Verdict(rival, wins, text, paired, details)
 
 
 def _sentence(  # noqa: PLR0913 - what it says
@@ -71,6 +87,32 @@ def _sentence(  # noqa: PLR0913 - what it says
         f"the best network of the run is no less accurate {on} than {others}: {own:.4f} "
         f"against {rival[column]:.4f} of {name} ({tests})"
     )
+
+
+def paired_words(paired: Paired, rival: Row) -> str:
+    """Return by how much the search's best network is ahead of a rival on the same test images."""
+    points, low, high = (100 * each for each in (paired.difference, paired.low, paired.high))
+    where = "as accurate as" if not points else "ahead of" if points > 0 else "behind"
+    by = f" by {abs(points):.2f} points" if points else ""
+    told = "tell" if paired.is_settled else "do not tell"
+    return (
+        f"on the same {paired.images:,} test images the best network of the run is {where} "
+        f"{rival_words(rival)}{by}, difference {points:+.2f} [{low:+.2f}, {high:+.2f}] (paired 95 "
+        f"% interval, bootstrap over images; exact McNemar test: p = {paired.p_value:.2g}), so "
+        f"these images {told} the two apart"
+    )
+
+
+def _cost_words(best: Row, rival: Row) -> str:
+    """Return what an image costs both networks; latencies where both are known."""
+    networks = ("the best network of the run", best), (rival_words(rival), rival)
+    timed = all(row["latency_ms"] is not None for _, row in networks)
+    costs = [
+        f"{name} takes {show_quantity(row['macs'])} MACs"
+        + (f" and {row['latency_ms']:.3g} ms" if timed else "")
+        for name, row in networks
+    ]
+    return f"for an image {' and '.join(costs)}"
 
 
 def rival_words(rival: Row) -> str:

@@ -139,7 +139,7 @@ def rival_lines(store: RunStore) -> list[str]:
     found = verdict(store)
     out = [row for row in store.rows("rivals") if row["status"] == "left out"]
     return [
-        *([found.text] if found else []),
+        *((found.text, *found.details) if found else ()),
         *(f"{row['rival']} is left out: {row['error']}" for row in out),
     ]
 

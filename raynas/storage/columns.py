@@ -9,6 +9,10 @@ TIME = pa.timestamp("us", tz="UTC")
 LATENCY = (FLOAT, "milliseconds by the run's table of latencies; null: it had none")
 MACS, PARAMS = (INT, "multiply-adds of an image"), (INT, "parameters")
 TRAINED_ON = (STRING, "train, or all: validation images, too, so no accuracy there; null: train")
+TEMPERATURE = (
+    FLOAT,
+    "by which logits are divided for probabilities that are calibrated; null: by nothing",
+)
 ERROR = (STRING, "why it failed; null: it did not")
 
 EPOCH_OF_TRAINING = {

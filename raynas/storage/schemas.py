@@ -7,6 +7,7 @@ metadata (``description``), from which ``.docs/pages/tables.md`` is made.
 
 import pyarrow as pa
 
+from raynas.storage.answer_schemas import ANSWER_SCHEMAS
 from raynas.storage.columns import (
     BOOL,
     EPOCH_OF_TRAINING,
@@ -17,6 +18,7 @@ from raynas.storage.columns import (
     MACS,
     PARAMS,
     STRING,
+    TEMPERATURE,
     TIME,
     TRAINED_ON,
     table_of,
@@ -252,6 +254,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "test_images": (INT, "images of the test, for the accuracy's interval"),
             "genotype": (STRING, "of a network of cells, for people; null: layers in a chain"),
             "trained_on": TRAINED_ON,
+            "temperature": TEMPERATURE,
         },
     ),
     "teacher_epochs": table_of(
@@ -288,7 +291,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             "test_balanced_accuracy": (FLOAT, "the same of the test"),
             "test_images": (INT, "images of the test, for the accuracy's interval"),
             "trained_on": TRAINED_ON,
+            "temperature": TEMPERATURE,
         },
     ),
+    **ANSWER_SCHEMAS,
 }
 """Table name to schema, in the order in which a run fills them."""

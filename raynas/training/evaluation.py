@@ -4,7 +4,7 @@ Balanced accuracy is the mean of the classes' recalls (Brodersen et al., ICPR 20
 differ in size, plain accuracy mostly tells how the largest ones fare.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,10 @@ class Pieces(Protocol):
 
     def __call__(self, images: Part, batch: int, worker: int, workers: int) -> Iterator[Images]:
         """Yield every batch of a worker, in their order."""
+
+
+Look = Callable[[int, torch.Tensor, torch.Tensor], None]
+"""Is shown a batch on its device: the number of its first image, logits of N x classes, labels."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
     batch: int = 256,
     pieces: Pieces = in_order,
     group: DataParallelGroup = ALONE,
+    look: Look | None = None,
 ) -> Evaluation:
     """Evaluate a network in eval mode, and leave it in that mode.
 
@@ -62,6 +67,7 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
         batch: Images at a time; no influence on the result but rounding.
         pieces: Cuts the part into batches, in its order.
         group: The workers that take the batches in turns; no influence on the result.
+        look: Shown the logits of this worker's batches.
     """
     network.eval()
     losses = torch.zeros(-(-len(part) // batch), dtype=torch.float64, device=device)
@@ -71,6 +77,8 @@ def evaluate(  # noqa: PLR0913 - what is evaluated, on what, where and how
         pair = torch.from_numpy(piece.pixels), torch.from_numpy(piece.labels)
         images, labels = on_device(pair, dataset, device)
         logits = network(images).float()
+        if look is not None:
+            look(number * batch, logits, labels)
         losses[number] = functional.cross_entropy(logits, labels, reduction="sum")
         right.scatter_add_(0, labels, (logits.argmax(dim=1) == labels).long())
     group.add_up([losses, right])

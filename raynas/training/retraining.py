@@ -30,7 +30,7 @@ from raynas.spaces.protocol import Space
 from raynas.training.acceleration import compiled, measured_convolutions
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
-from raynas.training.evaluation import Evaluation, evaluate
+from raynas.training.evaluation import Evaluation, Look, evaluate
 from raynas.training.new_network import new_network
 from raynas.training.objective import Objective
 from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
@@ -235,8 +235,8 @@ class Retraining:
         decay = min(self._settings.ema_decay, (1 + n) / (10 + n))
         get_ema_multi_avg_fn(decay)(averaged, current, count)
 
-    def evaluate(self, part: str) -> Evaluation:
-        """Return loss and accuracy on "val" or "test"."""
+    def evaluate(self, part: str, look: Look | None = None) -> Evaluation:
+        """Return loss and accuracy on "val" or "test", and show the logits to who looks."""
         images = {"val": self._dataset.val, "test": self._dataset.test}[part]
         return evaluate(
             self.evaluated,
@@ -245,6 +245,7 @@ class Retraining:
             self._device,
             pieces=self._objective.loader.in_order,
             group=self._group,
+            look=look,
         )
 
     def weights(self) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
 from ray import tune
 
 from raynas.cluster.planning.trial_resources import TrialSize
@@ -23,6 +24,7 @@ from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.data.whole_training_part import with_whole_training_part
 from raynas.nets.rivals import Rival
+from raynas.recording.answers import Answering, write_answers, write_mistakes
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -30,12 +32,13 @@ from raynas.storage.outcome_rows import TrainedOn, is_on_all, rival_file, traini
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
 from raynas.terminal.progress_bars import Advance
+from raynas.training.answers import last_look
 from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.retraining import Retraining
 
 _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
-_TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images")
+_TESTED = ("test_accuracy", "test_balanced_accuracy", "test_images", "temperature")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def retrain_trial(
     counted = store.written  # bytes that the driver has heard of
     # the last report waits for the test, too, and for statistics that are averaged anew
     again = settings.retrain.recalibration_batches / retraining.steps_per_epoch
-    ahead = 1 + len(dataset.test) / len(dataset.train) + again
+    ahead = 1 + (len(dataset.val) + len(dataset.test)) / len(dataset.train) + again
     seconds = settings.retrain.checkpoint_seconds
     # a trial that is stopped has no time to save what it has: it waits in its report
     promised = rungs(settings.retrain)
@@ -108,13 +111,25 @@ def retrain_trial(
             written = store.written  # once: a checkpoint may be done meanwhile
             report(_progress(retraining) | told | {"written_bytes": written - counted})
             counted = written
-    test = retraining.evaluate("test")  # the one time that anyone looks at the test part
+    # the one time that anyone looks at the test part
+    look = last_look(
+        retraining.evaluate,
+        dataset,
+        torch.device(inputs.device),
+        group,
+        config.get("temperature"),
+    )
+    if group.rank == 0 and of is not TEACHERS:
+        answering = Answering(name, config[of.column], of is RIVALS, trained_on)
+        write_answers(store, answering, look.answers)
+        write_mistakes(store, answering, look.answers["test"], dataset.test)
     if group.rank == 0:
         store.write_bytes(model_path(name), retraining.weights())
     found = {
-        "test_accuracy": test.accuracy,
-        "test_balanced_accuracy": test.balanced_accuracy,
+        "test_accuracy": look.test.accuracy,
+        "test_balanced_accuracy": look.test.balanced_accuracy,
         "test_images": len(dataset.test),
+        "temperature": look.temperature,
         "written_bytes": store.written - counted,
     }
     report(_progress(retraining) | told | found)

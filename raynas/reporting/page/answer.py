@@ -175,7 +175,7 @@ def _doubt(best: dict[str, Any], accuracy: Accuracy, snapshot: RunSnapshot) -> s
 def _better(snapshot: RunSnapshot) -> str:
     """Say it first if a network that nobody had to search for is more accurate."""
     found = verdict(snapshot.store)
-    return f"{found.text[0].upper()}{found.text[1:]}." if found and found.rival_wins else ""
+    return found.paragraph if found and found.rival_wins else ""
 
 
 def _use(best: dict[str, Any], snapshot: RunSnapshot) -> tuple[list[str], list[str], str]:
