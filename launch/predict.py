@@ -229,6 +229,7 @@ def _by_onnx(folder: Path) -> Classify:
     rules = config["preprocessing"]
     size = rules["resolution"], rules["channels"]
     square = Square(*size, rules.get("bits"), rules.get("ratio", 1.0))
+    temperature = config.get("temperature") or 1.0  # as in model.py
     mean, std = (np.array(rules[name], np.float32)[:, None, None] for name in ("mean", "std"))
 
     def classify(path: str) -> Ranking:
@@ -236,7 +237,7 @@ def _by_onnx(folder: Path) -> Classify:
         if pixels is None:
             raise Unreadable(why_broken(lambda: Image.open(path), square))
         shares_of_white = pixels.astype(np.float32) / np.float32(255)
-        logits = network((shares_of_white - mean)[None] / std)[0].tolist()
+        logits = (network((shares_of_white - mean)[None] / std)[0] / temperature).tolist()
         powers = [math.exp(logit - max(logits)) for logit in logits]
         shares = zip(config["classes"], (power / sum(powers) for power in powers), strict=True)
         return sorted(shares, key=lambda pair: -pair[1])

@@ -22,6 +22,7 @@ from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset
 from raynas.export import onnx
 from raynas.export.accuracies import accuracies_of
+from raynas.export.confidences import confidences_of, verdict_of
 from raynas.export.forward_source import SourceError
 from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
@@ -109,7 +110,7 @@ class Exports:
         checks: Row = {"images": f"{len(self.images)} {self.source}"}
         left_out: dict[str, str] = {}
         try:
-            source = module_source(self._title(outcome), parts, self._constants())
+            source = module_source(self._title(outcome), parts, self._constants(outcome))
             checks["module"] = largest_difference(source, named, self.images, logits)
             files["module"] = source.encode()
         except SourceError as error:
@@ -155,13 +156,14 @@ class Exports:
     def _settings(self) -> Settings:
         return Settings.from_json(self._run["settings"])
 
-    def _constants(self) -> Row:
+    def _constants(self, outcome: Row) -> Row:
         facts = self.facts
         return {
             **{name.upper(): tuple(getattr(facts, name)) for name in ("classes", "mean", "std")},
             **{name.upper(): getattr(facts, name) for name in ("resolution", "channels")},
             "BITS": self._settings.images.bits,
             "RATIO": facts.evaluation_ratio,
+            "TEMPERATURE": outcome.get("temperature") or 1.0,
         }
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
@@ -187,6 +189,8 @@ class Exports:
                 "resize": "bilinear",
             },
             "accuracy": accuracies_of(outcome, facts),
+            **confidences_of(self.store, outcome),
+            "verdict": verdict_of(self.store, outcome),
             **{name: outcome[name] for name in ("macs", "params")},
             "layers": [
                 {
@@ -234,7 +238,8 @@ class Exports:
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
         wanted = "onnx" if self.with_onnx and not onnx.missing_packages() else ""
-        known = [FORMAT, outcome, len(self._outcomes), asdict(self.facts), wanted]
+        beside = verdict_of(self.store, outcome)
+        known = [FORMAT, outcome, len(self._outcomes), asdict(self.facts), wanted, beside]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
     def _write(self, architecture: str, files: dict[str, bytes], config: Row) -> None:

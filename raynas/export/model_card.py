@@ -25,7 +25,7 @@ def model_card(config: Config) -> str:
     """
     template = _environment().get_template("model_card.md.jinja")
     return template.render(
-        {"genotype": None, **config},
+        {"genotype": None, "temperature": None, "calibration": None, "verdict": None, **config},
         model_index=json.dumps(_model_index(config)),
         image_shape=_shape(config["input"]["shape"][1:]),
         limits=_limits(config["found_by"]["settings"]),

@@ -34,7 +34,7 @@ def module_source(title: str, parts: Sequence[Part], constants: dict[str, Any]) 
     Args:
         title: What the network is, one line.
         parts: Its parts in order.
-        constants: CLASSES, RESOLUTION, CHANNELS, BITS, RATIO, MEAN and STD.
+        constants: CLASSES, RESOLUTION, CHANNELS, BITS, RATIO, MEAN, STD and TEMPERATURE.
 
     Raises:
         SourceError: A part cannot be written as source; the sentence names it.

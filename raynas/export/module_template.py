@@ -24,6 +24,7 @@ BITS: int | None = None
 RATIO = 1.0
 MEAN: tuple[float, ...] = (0.5,)
 STD: tuple[float, ...] = (0.25,)
+TEMPERATURE = 1.0
 Network = nn.Identity  # its place is taken by the network that was found
 
 
@@ -69,8 +70,12 @@ def preprocess(image: Image.Image) -> torch.Tensor:
 
 @torch.no_grad()
 def classify(network: nn.Module, image: Image.Image) -> list[tuple[str, float]]:
-    """Return the classes with their probabilities, the most probable first."""
-    probabilities = network(preprocess(image)).softmax(dim=1)[0].tolist()
+    """Return the classes with their probabilities, the most probable first.
+
+    Logits are divided by TEMPERATURE, which makes probabilities what they say.
+    """
+    logits = network(preprocess(image))
+    probabilities = logits.div(TEMPERATURE).softmax(dim=1)[0].tolist()
     return sorted(zip(CLASSES, probabilities, strict=True), key=lambda pair: -pair[1])
 
 

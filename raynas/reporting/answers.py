@@ -37,7 +37,7 @@ class RecordedAnswers:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """N, whether each answer is right."""
-        return self.answer == self.label
+        return np.equal(self.answer, self.label)
 
     @property
     def reliability(self) -> Reliability:

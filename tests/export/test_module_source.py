@@ -30,6 +30,7 @@ CONSTANTS = {
     "CHANNELS": 3,
     "BITS": 12,
     "RATIO": 0.875,
+    "TEMPERATURE": 1.0,
     "MEAN": (0.4, 0.5, 0.3),
     "STD": (0.25, 0.2, 0.5),
 }

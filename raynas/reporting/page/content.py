@@ -1,15 +1,20 @@
 """The sections of the page, in its order; each is there as far as the run has come."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from raynas.reporting.fairness import count_updates, fairness_line
-from raynas.reporting.page import gate_figures, listings, search_figures, training_figures
+from raynas.reporting.page import (
+    best_answers,
+    gate_figures,
+    listings,
+    search_figures,
+    training_figures,
+)
 from raynas.reporting.page.embedding import PageFigure
 from raynas.reporting.page.front_figure import front, points_of
 from raynas.reporting.page.heat_map import heat_map
-from raynas.reporting.page.parts import Table
 from raynas.reporting.page.run_snapshot import RunSnapshot
+from raynas.reporting.page.section import Section
 from raynas.reporting.queries import (
     best_search,
     isometry_by_layer,
@@ -24,38 +29,15 @@ from raynas.reporting.summary import gap_lines, rival_lines, spent_lines
 from raynas.storage.usage import Usage
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page.
-
-    Attributes:
-        name: Its anchor.
-        title: Its heading.
-        lead: A sentence or two that say what it holds.
-        notes: Further sentences.
-        figures: Its figures.
-        tables: Its tables.
-        is_open: Whether its tables are seen at once; otherwise a click opens them.
-        look: Classes of the style sheet for its tables.
-        is_empty: Whether the run has recorded nothing of it, or not yet.
-    """
-
-    name: str
-    title: str
-    lead: str = ""
-    notes: list[str] = field(default_factory=list)
-    figures: list[PageFigure] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    is_open: bool = False
-    look: str = ""
-    is_empty: bool = False
-
-
 def sections(snapshot: RunSnapshot) -> list[Section]:
     """Return the sections that the run has, or will have."""
     makers: tuple[Callable[[RunSnapshot], Section | None], ...] = (
         _outcomes,
         _rivals,
+        best_answers.by_class,
+        best_answers.confusion,
+        best_answers.mistakes,
+        best_answers.calibration,
         _front,
         _gates,
         _weights,

@@ -51,6 +51,7 @@ class Table:
         rows: Its cells; the first one of each row names the row.
         rest: A sentence that says where the rows are that were left out.
         sorts: Whether headings sort.
+        look: Classes of the style sheet, beside those of its section.
     """
 
     caption: str
@@ -58,6 +59,22 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     rest: str = ""
     sorts: bool = True
+    look: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small picture with words below it.
+
+    Attributes:
+        image: A data URI.
+        alt: What those are told who do not see it.
+        lines: The words, each in a line.
+    """
+
+    image: str
+    alt: str
+    lines: Sequence[str]
 
 
 def percent(share: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from raynas.reporting.answers import RecordedAnswers, recorded_answers
 from raynas.reporting.run_status import Progress, progress
 from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import in_order
@@ -58,6 +59,11 @@ class RunSnapshot:
         """The best network that was trained to its end."""
         ends = [row for row in self.outcomes if row["status"] == "finished"]
         return ends[0] if ends else None
+
+    @cached_property
+    def best_answers(self) -> RecordedAnswers | None:
+        """What it answered on the test images; None where that is not recorded."""
+        return None if self.best is None else recorded_answers(self.store, self.best)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
