@@ -90,16 +90,14 @@ def _sentence(  # noqa: PLR0913 - what it says
 
 
 def paired_words(paired: Paired, rival: Row) -> str:
-    """Return by how much the search's best network is ahead of a rival on the same test images."""
+    """Return how the search's best network compares with a rival on the same test images."""
     points, low, high = (100 * each for each in (paired.difference, paired.low, paired.high))
-    where = "as accurate as" if not points else "ahead of" if points > 0 else "behind"
-    by = f" by {abs(points):.2f} points" if points else ""
     told = "tell" if paired.is_settled else "do not tell"
     return (
-        f"on the same {paired.images:,} test images the best network of the run is {where} "
-        f"{rival_words(rival)}{by}, difference {points:+.2f} [{low:+.2f}, {high:+.2f}] (paired 95 "
-        f"% interval, bootstrap over images; exact McNemar test: p = {paired.p_value:.2g}), so "
-        f"these images {told} the two apart"
+        f"on the same {paired.images:,} test images the accuracy of the best network of the run "
+        f"less that of {rival_words(rival)} is {points:+.2f} points [{low:+.2f}, {high:+.2f}] "
+        "(paired 95 % interval, bootstrap over images; exact McNemar test: p = "
+        f"{paired.p_value:.2g}), so these images {told} the two apart"
     )
 
 

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from raynas.recording.answers import Answering, write_answers
 from raynas.reporting.rivals import verdict
 from raynas.reporting.summary import print_report
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
+from raynas.training.answers import Answers
 from tests.reporting.page.runs import make_run, outcome
 
 
@@ -68,6 +71,50 @@ def test_networks_that_were_trained_on_validation_images_are_compared_on_the_tes
 
     assert found.rival_wins
     assert "more accurate on test images" in found.text
+
+
+def with_answers(folder: Path, right: int, rivals_right: int, images: int = 200) -> RunStore:
+    """Return a run with as many right answers of the winner and of a rival, the first images."""
+    store = run_with(folder, rival("mobilenet_v2", latency_ms=2.5), latency_ms=1.5)
+    for part, name, count in (("1-0", "1-0", right), ("rival-mobilenet_v2", "it", rivals_right)):
+        label, shares = np.zeros(images, np.int32), np.ones(images, np.float32)
+        answer = (np.arange(images) >= count).astype(np.int32)
+        answers = Answers(label, answer, shares, shares, None)
+        write_answers(store, Answering(part, name, name == "it", "train"), {"test": answers})
+    return store
+
+
+def test_networks_are_compared_on_the_same_images_at_what_they_cost(tmp_path: Path) -> None:
+    apart = verdict(with_answers(tmp_path / "a", 180, 150))
+    alike = verdict(with_answers(tmp_path / "b", 180, 179))
+    assert apart
+    assert alike
+    assert apart.paired
+
+    assert apart.paired.difference == 0.15
+    assert apart.details[0].startswith(
+        "on the same 200 test images the accuracy of the best network of the run less that of "
+        "mobilenet_v2@0.5 is +15.00 points [+"
+    )
+    assert apart.details[0].endswith("p = 1.9e-09), so these images tell the two apart")
+    assert apart.details[1] == (
+        "for an image the best network of the run takes 12.3k MACs and 1.5 ms and "
+        "mobilenet_v2@0.5 takes 10k MACs and 2.5 ms"
+    )
+    assert alike.details[0].endswith("p = 1), so these images do not tell the two apart")
+    assert apart.text in apart.paragraph.replace("The best", "the best", 1)
+    assert apart.paragraph.endswith("2.5 ms.")
+
+
+def test_without_answers_what_both_cost_is_told_alone(tmp_path: Path) -> None:
+    found = verdict(run_with(tmp_path, rival("mobilenet_v2")))
+    assert found
+
+    assert found.paired is None
+    assert found.details == (
+        "for an image the best network of the run takes 12.3k MACs and mobilenet_v2@0.5 takes "
+        "10k MACs",
+    )
 
 
 @pytest.mark.parametrize(

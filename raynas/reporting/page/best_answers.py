@@ -43,16 +43,16 @@ def by_class(snapshot: RunSnapshot) -> Section | None:
         return None
     names = _names(snapshot, answers)
     classes = class_accuracies(answers.label, answers.answer, len(names))
-    worst = min((each for each in classes if each.images), key=lambda each: each.share or 0.0)
+    classes.sort(key=lambda each: (each.share is None, each.share, -each.images))
+    worst = classes[0]
     low, high = map(percent, worst.interval)
     lead = (
         f"The best network on the {len(answers.label):,} test images, the class of the lowest "
-        f"accuracy first: {names[worst.label]}, {percent(worst.share)} of {worst.images:,} images, "
-        f"between {low} and {high} with 95 % confidence."
+        f"accuracy first. Of {names[worst.label]} {worst.right:,} of {worst.images:,} are right, "
+        f"{percent(worst.share)}, so between {low} and {high} with 95 % confidence."
     )
-    return Section(
-        "classes", "Accuracy by class", lead, tables=[_classes(classes, names)], is_open=True
-    )
+    table = _classes(classes, names, snapshot.store.locate("tables/answers"))
+    return Section("classes", "Accuracy by class", lead, tables=[table], is_open=True)
 
 
 def confusion(snapshot: RunSnapshot) -> Section | None:
@@ -81,11 +81,12 @@ def mistakes(snapshot: RunSnapshot) -> Section | None:
     answers, best = snapshot.best_answers, snapshot.best
     if answers is None or best is None:
         return None
-    wrong = int((~answers.right).sum())
-    name, title = "mistakes", "Worst mistakes"
+    name, title, wrong = "mistakes", "Worst mistakes", int((~answers.right).sum())
     if not wrong:
         return Section(name, title, "The best network made no mistake on the test images.")
     table = snapshot.store.table("mistakes", ["image", "picture"], parts=[name_of_row(best)])
+    if not table.num_rows:  # the file is lost
+        return None
     pictures = [
         _picture(row["picture"], row["image"], answers, _names(snapshot, answers))
         for row in table.to_pylist()
@@ -112,7 +113,10 @@ def calibration(snapshot: RunSnapshot) -> Section | None:
     )
     figures = [_diagram("As trained", plain_one)]
     if scaled is None:
-        lead += ". No temperature was found on validation images that would lower it surely."
+        lead += (
+            ". Exports give probabilities as they are: no temperature is known that makes them "
+            "better by more than chance."
+        )
     else:
         temperature = best["temperature"]
         lead += (
@@ -130,8 +134,8 @@ def _names(snapshot: RunSnapshot, answers: RecordedAnswers) -> list[str]:
     return [*known, *map(str, range(len(known), most))]
 
 
-def _classes(classes: list[ClassAccuracy], names: list[str]) -> Table:
-    """Return a row a class, that of the lowest accuracy first."""
+def _classes(classes: list[ClassAccuracy], names: list[str], where: str) -> Table:
+    """Return a row a class."""
     columns = [
         Column("Class", is_text=True),
         Column("Test images"),
@@ -140,7 +144,6 @@ def _classes(classes: list[ClassAccuracy], names: list[str]) -> Table:
         Column("95 % from"),
         Column("to"),
     ]
-    ordered = sorted(classes, key=lambda each: (each.share is None, each.share))
     rows = [
         [
             word(names[each.label]),
@@ -149,10 +152,10 @@ def _classes(classes: list[ClassAccuracy], names: list[str]) -> Table:
             share(each.share),
             *(share(end if each.images else None) for end in each.interval),
         ]
-        for each in ordered[:MOST_ROWS]
+        for each in classes[:MOST_ROWS]
     ]
-    left = len(ordered) - len(rows)
-    rest = f"{left:,} further classes are better; the table answers has them." if left else ""
+    left = len(classes) - len(rows)
+    rest = f"{left:,} further classes, which are no worse, are in {where}." if left else ""
     return Table("Accuracy by class", columns, rows, rest)
 
 

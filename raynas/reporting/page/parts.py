@@ -32,7 +32,7 @@ class Column:
         name: Its heading.
         is_text: Whether it is aligned like words.
         falls: Whether the greatest value comes first when it is sorted.
-        sorted_by: Whether the rows come in its order.
+        sorted_by: Whether the rows come in its order, which falls if ``falls`` says so.
     """
 
     name: str

@@ -34,6 +34,7 @@ from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
 from raynas.nets.subnet import subnet
 from raynas.recording.outcomes import Outcomes, TrialEnd
+from raynas.reporting.answers import recorded_answers
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.indicators import AdditiveScorer
@@ -243,6 +244,18 @@ class TestTables:
             assert found.accuracy == outcome["test_accuracy"]
             assert found.balanced_accuracy == outcome["test_balanced_accuracy"]
             assert outcome["test_images"] == len(fifo.dataset.test)
+
+    def test_answers_of_finished_trials_are_those_of_their_accuracies(
+        self, fifo: Experiment
+    ) -> None:
+        assert fifo.store.parts("answers") == fifo.store.parts("mistakes") == [GOOD, SILENT]
+        for architecture in (GOOD, SILENT):
+            outcome = fifo.outcome(architecture)
+            answers = recorded_answers(fifo.store, outcome)
+            assert answers is not None
+            assert answers.right.mean() == outcome["test_accuracy"]
+            assert (answers.label == fifo.dataset.test.labels).all()
+            assert (answers.scaled_confidence is None) == (outcome["temperature"] is None)
 
     def test_nothing_in_the_run_folder_is_a_pickle(self, fifo: Experiment) -> None:
         files = [file for file in (fifo.folder / "run").rglob("*") if file.is_file()]
