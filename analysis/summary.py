@@ -26,10 +26,12 @@ from raynas.reporting.queries import last_epochs
 from raynas.reporting.rank_correlation import Check, checked
 from raynas.reporting.run_status import Progress, progress
 from raynas.reporting.summary import (
+    calibration_lines,
     check_lines,
     gap_lines,
     interval_lines,
     outcome_columns,
+    rival_lines,
     search_lines,
 )
 from raynas.storage.outcome_rows import in_order, is_on_all
@@ -100,6 +102,8 @@ def summarise(store: RunStore) -> Summary:
     outcomes = in_order(store.rows("outcomes"))
     notes = [
         *interval_lines(outcomes),
+        *calibration_lines(store, outcomes),
+        *(f"rivals: {line}" for line in rival_lines(store)),
         *search_lines(store),
         *gap_lines(store),
         *check_lines(store),

@@ -36,7 +36,9 @@ from raynas.nets.squeeze_excitation import SqueezeExcitation
 from raynas.nets.stems_heads import ConvStem, PooledHead, TwoLayerHead
 from raynas.nets.subnet import subnet
 from raynas.nets.supernet import Supernet
+from raynas.reporting.calibration_error import reliability
 from raynas.reporting.confidence import wilson
+from raynas.reporting.paired import compare_paired
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
@@ -105,6 +107,7 @@ __all__ = [
     "UserError",
     "Winners",
     "best",
+    "compare_paired",
     "cost_table",
     "find_winners",
     "given",
@@ -118,6 +121,7 @@ __all__ = [
     "load_start",
     "open_run",
     "pretrain",
+    "reliability",
     "retrain",
     "score",
     "score_table",

@@ -9,6 +9,7 @@ from raynas.storage.plan_facts import PlanFacts
 
 _FEW = 10  # training images of a class; fewer are hard to learn from
 _UNEVEN = 1.5  # times as many images as the smallest class has
+_VERY_UNEVEN = 5  # times: the loss of training hardly sees the smallest class
 _NAMED = 3  # classes that a line names
 _MOST_NAMED, _FIRST = 10, 8  # classes all of which are named, and of more only the first
 
@@ -29,7 +30,10 @@ def class_words(facts: PlanFacts) -> str:
         return f"{low:,} images each"
     small, large = names[totals.index(low)], names[totals.index(high)]
     words = f"{low:,} ({small}) to {high:,} images ({large})"
-    return f"{words}, so look at balanced accuracy, too" if is_imbalanced(facts) else words
+    if not is_imbalanced(facts):
+        return words
+    rare = ", and --retrain.class-weights balanced lets rare classes count more"
+    return f"{words}, so look at balanced accuracy, too{rare * (high > _VERY_UNEVEN * low)}"
 
 
 def name_words(facts: PlanFacts) -> str:

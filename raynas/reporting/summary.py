@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 from raynas.costs.costs import show_bytes, show_quantity, show_seconds
+from raynas.reporting.answers import recorded_answers
 from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
 from raynas.reporting.queries import last_epochs, score_parts, searched_by
@@ -32,6 +33,7 @@ def print_report(store: RunStore, console: Console) -> None:
         console.print(_rivals_table(rivals))
     said = (
         interval_lines(outcomes),
+        calibration_lines(store, outcomes),
         (f"rivals: {line}" for line in rival_lines(store)),
         search_lines(store),
         gap_lines(store),
@@ -152,6 +154,19 @@ def interval_lines(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
             found = f"{row['test_accuracy']:.4f} on {row['test_images']:,} images"
             return [f"test: {found} means {low:.3f} to {high:.3f} (95 % interval)"]
     return []
+
+
+def calibration_lines(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return whether the best network's confidences are what they say, if that is recorded."""
+    best = next((row for row in outcomes if row["status"] == "finished"), None)
+    answers = recorded_answers(store, best) if best else None
+    if best is None or answers is None:
+        return []
+    found = f"expected error {100 * answers.reliability.error:.1f} % on the test"
+    if answers.scaled_reliability is not None:
+        scaled = f"{100 * answers.scaled_reliability.error:.1f} %"
+        found += f", {scaled} with logits over {best['temperature']:.3f}, as exports classify"
+    return [f"confidences: {found}"]
 
 
 def search_lines(store: RunStore) -> list[str]:

@@ -62,6 +62,8 @@ def test_each_table_keeps_its_columns_and_their_types(
     two_runs[0].store.append("teacher_epochs", [{"teacher": "resnet18", "epoch": 1}], "all")
     two_runs[0].store.append("rival_epochs", [{"rival": "random", "epoch": 1}], "all")
     two_runs[0].store.append("rivals", [{"rival": "random", "macs": 1}], "all")
+    two_runs[0].store.append("answers", [{"network": "0", "confidence": 0.5}], "all")
+    two_runs[0].store.append("mistakes", [{"network": "0", "picture": b"PNG"}], "all")
 
     joined = aggregate.join_runs([run.store for run in two_runs], name)
     for field in SCHEMAS[name]:

