@@ -16,12 +16,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from analysis import report
+from raynas.recording.answers import Answering, write_answers, write_mistakes
+from raynas.reporting.page.run_snapshot import RunSnapshot
+from raynas.reporting.run_status import progress
 from raynas.reporting.summary import PAGE
 from raynas.settings.methods import load_method
 from raynas.storage.usage import StageUsage, Usage
+from raynas.training.answers import Answers
 from tests.analysis import browser
 from tests.analysis.gate_runs import METHODS, invented_epochs, write_search
 from tests.analysis.invented import STARTED, InventedRun, Size
+from tests.data.samples import build_images
 from tests.reporting.page.runs import make_run, outcome
 
 pytestmark = pytest.mark.slow
@@ -88,6 +93,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> InventedRun:
         for at in range(8)
     ]
     run.store.append("checks", checks, "checks")
+    best = RunSnapshot(run.store, METHODS, STARTED, progress(run.store)).best
+    assert best is not None
+    label = np.arange(60, dtype=np.int32) % 10
+    answer = np.where(label % 4, label, (label + 3) % 10).astype(np.int32)
+    sure = np.linspace(0.2, 1.0, 60, dtype=np.float32)
+    answers = Answers(label, answer, sure, sure, sure**2)
+    answering = Answering(best["architecture"], best["architecture"], False, "train")
+    write_answers(run.store, answering, {"test": answers})
+    write_mistakes(run.store, answering, answers, build_images(60, 96, 3, 10, seed=0))
+    outcomes = [row | {"temperature": 1.5} for row in run.store.rows("outcomes")]
+    run.store.append("outcomes", outcomes, *run.store.parts("outcomes"))
     stage = StageUsage(seconds=60.0, written_bytes=1e6, low_seconds=40.0, high_seconds=90.0)
     for seed in (0, 1):
         searched = invented_epochs(load_method("prdarts", METHODS), seed, 8)

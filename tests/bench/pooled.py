@@ -93,6 +93,8 @@ def pairs_of(stores: Sequence[RunStore]) -> dict[str, list[Pair]]:
                 right = np.stack([best.right, answers.right])
                 macs = networks[0]["macs"], row["macs"]
                 found[row["rival"]].append(Pair(best.label, right, macs))
+    if not found:
+        raise UserError("run folders: no rivals with answers there; begin runs with --rivals")
     labels = [pair.label for pairs in found.values() for pair in pairs]
     if any(not np.array_equal(labels[0], each) for each in labels):
         raise UserError("run folders: their test images differ; pool runs that share them")
@@ -142,7 +144,7 @@ def _show(folders: Sequence[str], console: Console) -> None:
         raise UserError("run folders: got none, wanted at least one")
     found = pairs_of([RunStore.open(folder) for folder in folders])
     console.print(table_of({name: pool(pairs) for name, pairs in found.items()}))
-    count = len(next(iter(found.values()))[0].label) if found else 0
+    count = len(next(iter(found.values()))[0].label)
     print(f"{count:,} test images; points: winner less rival, paired bootstrap over images, 95 %")
 
 
