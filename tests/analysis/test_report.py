@@ -158,6 +158,10 @@ def test_every_section_is_there_and_the_answer_is_first(opened: Chrome, run: Inv
 
     assert found[1:] == [
         "outcomes",
+        "classes",
+        "confusion",
+        "mistakes",
+        "calibration",
         "front",
         "gates",
         "weights",
@@ -231,7 +235,7 @@ def test_figures_are_told_in_words_and_data_and_letters_are_legible_on_a_phone(
     images = chrome.find_elements(By.CSS_SELECTOR, "figure img")
     script = "return arguments[0].getBoundingClientRect().width / arguments[0].naturalWidth"
 
-    assert len(images) == 11
+    assert len(images) == 13
     for image in images:
         assert len(image.get_attribute("alt") or "") > 40
         assert chrome.execute_script("return arguments[0].complete", image)
