@@ -162,10 +162,10 @@ def calibration_lines(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) ->
     answers = recorded_answers(store, best) if best else None
     if best is None or answers is None:
         return []
-    found = f"expected error {100 * answers.reliability.error:.1f} % on the test"
+    found = f"expected calibration error {100 * answers.reliability.error:.1f} % on the test"
     if answers.scaled_reliability is not None:
         scaled = f"{100 * answers.scaled_reliability.error:.1f} %"
-        found += f", {scaled} with logits over {best['temperature']:.3f}, as exports classify"
+        found += f", {scaled} with logits divided by {best['temperature']:.3f}, as exports do"
     return [f"confidences: {found}"]
 
 

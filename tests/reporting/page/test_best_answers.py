@@ -12,6 +12,7 @@ from raynas.recording.answers import MOST_MISTAKES, Answering, write_answers, wr
 from raynas.reporting.page.best_answers import by_class, calibration, confusion, mistakes
 from raynas.reporting.page.run_snapshot import RunSnapshot, take_snapshot
 from raynas.reporting.page.writing import make_page
+from raynas.reporting.summary import calibration_lines
 from raynas.storage.run_store import RunStore
 from raynas.training.answers import Answers
 from tests.data.samples import build_images
@@ -85,6 +86,10 @@ def test_confidences_are_drawn_with_their_error_also_after_scaling(
     section = calibration(snapshot(store))
     assert section is not None
 
+    more = ", 0.0 % with logits divided by 2.500, as exports do" if is_scaled else ""
+    assert calibration_lines(store, store.rows("outcomes")) == [
+        f"confidences: expected calibration error 30.0 % on the test{more}"
+    ]
     assert "is 30.00 % on the test images" in section.lead
     assert ("0.00 % where logits are divided by the temperature 2.500" in section.lead) == is_scaled
     assert len(section.figures) == 1 + is_scaled
