@@ -12,15 +12,16 @@ Row = dict[str, Any]
 
 
 def confidences_of(store: RunStore, outcome: Row) -> Row:
-    """Return the temperature of a network, and its calibration error on the test images.
+    """Return the temperature of a network, its calibration error, and how rivals compare.
 
     Args:
         store: The run folder.
         outcome: Of the network, which may be a rival.
 
     Returns:
-        temperature (None: logits stay as they are) and calibration: images, bins, error and
-        scaled_error, in [0, 1]; None where its answers are not recorded.
+        temperature (None: logits stay as they are); calibration on the test images: images, bins,
+        error and scaled_error, in [0, 1] (None where its answers are not recorded); and the
+        verdict on it and its rivals (``verdict_of``).
     """
     answers = recorded_answers(store, outcome)
     calibration = None
@@ -32,7 +33,11 @@ def confidences_of(store: RunStore, outcome: Row) -> Row:
             "error": answers.reliability.error,
             "scaled_error": None if scaled is None else scaled.error,
         }
-    return {"temperature": outcome.get("temperature"), "calibration": calibration}
+    return {
+        "temperature": outcome.get("temperature"),
+        "calibration": calibration,
+        "verdict": verdict_of(store, outcome),
+    }
 
 
 def verdict_of(store: RunStore, outcome: Row) -> str | None:

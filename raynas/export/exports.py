@@ -190,7 +190,6 @@ class Exports:
             },
             "accuracy": accuracies_of(outcome, facts),
             **confidences_of(self.store, outcome),
-            "verdict": verdict_of(self.store, outcome),
             **{name: outcome[name] for name in ("macs", "params")},
             "layers": [
                 {
