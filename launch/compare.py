@@ -38,6 +38,7 @@ from raynas.cluster.run import recorded_run
 from raynas.cluster.run_setup import load
 from raynas.cluster.tune.comparison_trials import Cell, make_cells, refuse_crowding, run_cells
 from raynas.errors import StageError, UserError
+from raynas.settings.following import by_images
 from raynas.settings.methods import method_label
 from raynas.settings.older_names import words_of_today
 from raynas.settings.settings import Settings
@@ -95,6 +96,11 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, Settings]]:
         if label in methods:
             raise UserError(f"--methods: got {label} twice; rename one, or leave it out")
         methods[label] = command.settings
+    if any(settings.budget is not None for settings in methods.values()):
+        raise UserError(
+            "--budget: the runs of a comparison train for the epochs that are asked for; leave it "
+            "out, or give it to launch/search.py"
+        )
     methods = rivals_once(methods)
     for flag, number in (("--seeds", command.seeds), ("--concurrent", command.concurrent)):
         if number < 1:
@@ -169,7 +175,9 @@ def refuse_impossible(
     Raises:
         UserError: Its plan, so many supernets at a time, or a truth of another space.
     """
-    plan = make_plan(*load(settings), settings, resources, None)
+    space, dataset = load(settings)
+    settings = by_images(settings, len(dataset.train))
+    plan = make_plan(space, dataset, settings, resources, None)
     refuse_crowding(plan, settings, resources, command.concurrent)
     if truth:
         refuse_misfit(truth, plan.space, f"--truth {command.truth}")

@@ -24,7 +24,7 @@ from raynas.cluster.learning import learn
 from raynas.cluster.pretraining import pretrain
 from raynas.cluster.retraining import retrain
 from raynas.cluster.rivals import train_rivals
-from raynas.cluster.run import Run, end, recorded_run
+from raynas.cluster.run import Run, end, recorded_run, settings_of
 from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import score, search
 from raynas.cluster.teaching import train_teacher
@@ -35,6 +35,7 @@ from raynas.recording.repair import warning_of_loss
 from raynas.recording.warm_start import latency_table_of
 from raynas.reporting.page.writing import reporting
 from raynas.reporting.summary import print_report
+from raynas.settings.following import with_length
 from raynas.settings.given import given
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
@@ -102,16 +103,19 @@ def defaults(method: str, argv: Sequence[str]) -> Settings:
     starts = values_of("--start", argv)
     begins = starts[-1] != "None" if starts else settings.start is not None
     recipe = named[-1] if named else FINE_TUNING if begins else "None"
-    if recipe == "None":
-        return settings
-    return load_recipe(recipe, recipes_beside(METHODS), settings)
+    if recipe != "None":
+        settings = load_recipe(recipe, recipes_beside(METHODS), settings)
+    lengths = {name: values_of(f"--retrain.{name}", argv) for name in ("epochs", "seen")}
+    given = [name for name, values in lengths.items() if values and values[-1] != "None"]
+    return with_length(settings, given, "flags")
 
 
 def run_command(command: Command, console: Console) -> None:
     """Plan a run, do its stages, and report; a run that is finished only reports."""
-    settings = command.settings
-    store = run_folder(settings, command.run)
-    recorded = recorded_run(store, settings)
+    asked = command.settings
+    store = run_folder(asked, command.run)
+    recorded = recorded_run(store, asked)
+    settings = settings_of(recorded, asked)
     if recorded and recorded["finished"] and not command.dry_run:
         for line in lost_for_good(store, settings):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -123,7 +127,7 @@ def run_command(command: Command, console: Console) -> None:
     if not command.dry_run:
         outlive_output()
     with planned(
-        settings,
+        asked,
         store,
         console,
         pretrained=command.pretrained,

@@ -24,7 +24,6 @@ from raynas.search.indicators import AdditiveScorer
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 
-_BEST = 0.25  # of the trainings, the share that is of what the others let believe best
 _FEWEST = 4  # trainings that one can be left out of
 
 
@@ -48,7 +47,7 @@ def learn(run: Run, scores: Scores) -> Scores:
         scored = spread(_searched(run), count)
         train_briefly(run, scored, len(scored))
         return scores
-    chosen = _designed(run, scores, count - int(count * _BEST))
+    chosen = _designed(run, scores, run.settings.training_rounds[0])
     train_briefly(run, _scored(scores, chosen), count)
     chosen += _best(run, scores, chosen, count - len(chosen))
     train_briefly(run, _scored(scores, chosen), len(chosen))

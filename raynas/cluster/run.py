@@ -22,8 +22,10 @@ from raynas.recording.images_table import write_images
 from raynas.recording.repair import put_damaged_aside
 from raynas.recording.reuse import forget_pretraining, take_over
 from raynas.recording.warm_start import LATENCIES, Earlier
+from raynas.settings.following import as_asked, as_recorded
 from raynas.settings.settings import Settings, differences
 from raynas.storage.outcome_rows import TrainedOn
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import StageUsage, Usage
 from raynas.terminal.progress_bars import Stages
@@ -160,19 +162,37 @@ class Run:
 def recorded_run(store: RunStore, settings: Settings) -> dict[str, Any] | None:
     """Return the row of a run that the folder already holds, or None.
 
+    Args:
+        store: The run folder.
+        settings: What was asked for; of a run, too, that is what is compared.
+
     Raises:
         UserError: It was made with other settings, or it is not known with which.
     """
     row = read_run(store)
     if row is None:
         return None
-    differing = differences(row["settings"], settings)
+    asked = PlanFacts.from_json(row["plan"]).asked
+    differing = differences(as_asked(row["settings"], asked), settings)
     if differing:
         raise UserError(
             f"run folder {store.uri} holds a run of other settings ({'; '.join(differing)}); "
             "choose another --run, or give the recorded settings to continue"
         )
     return row
+
+
+def settings_of(recorded: dict[str, Any] | None, settings: Settings) -> Settings:
+    """Return settings with what a run, if there is one, has worked out of them when it began.
+
+    Args:
+        recorded: What ``recorded_run`` returned.
+        settings: What was asked for.
+    """
+    if recorded is None:
+        return settings
+    asked = PlanFacts.from_json(recorded["plan"]).asked
+    return as_recorded(settings, recorded["settings"], asked)
 
 
 def begin(run: Run) -> None:

@@ -3,38 +3,37 @@
 Everything that cannot work is refused here, before anything trains.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
 import torch
 from rich.console import Console
 
+from raynas.cluster.outlook import Outlook, Request
+from raynas.cluster.planning.budget import refuse_budget
 from raynas.cluster.planning.connection import connected, lasting, ship_by_value
-from raynas.cluster.planning.forecast import forecast
 from raynas.cluster.planning.image_reading import on_all_nodes
 from raynas.cluster.planning.node_check import refuse_unfit_nodes
-from raynas.cluster.planning.plan import Plan, make_plan
-from raynas.cluster.planning.plan_text import forecast_line, plan_lines
+from raynas.cluster.planning.plan_text import forecast_line
 from raynas.cluster.planning.probe import ProbeError, probe
-from raynas.cluster.planning.teachers import plan_teacher
-from raynas.cluster.run import Run, begin, end, recorded_run
-from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
+from raynas.cluster.planning.speeds import Speeds
+from raynas.cluster.run import Run, begin, end, recorded_run, settings_of
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
-from raynas.costs.latency_table import LatencyTable
 from raynas.data.dataset import Dataset
 from raynas.data.loading import read_images
-from raynas.errors import UserError
+from raynas.errors import StageError
 from raynas.nets.rivals import refuse_unknown
 from raynas.recording.images_table import refuse_changed_images
-from raynas.recording.reuse import refuse_foreign
-from raynas.recording.warm_start import Earlier, latency_table_of
+from raynas.recording.reuse import refuse_foreign, with_pretraining_of
 from raynas.settings.compatibility import refuse_unfit
+from raynas.settings.following import by_images
 from raynas.settings.given import named_architectures
 from raynas.settings.settings import Settings
 from raynas.spaces.loading import SPACES, load_space, space_module_name
@@ -115,7 +114,7 @@ def planned(
     """Connect to Ray, plan a run and say the plan; nothing is written.
 
     Args:
-        settings: What to do.
+        settings: What to do; the run has those that follow from images and a budget worked out.
         store: The run folder, which need not exist.
         console: Where to show the plan and the progress.
         options: What else it begins with (``Options``).
@@ -124,56 +123,98 @@ def planned(
         UserError: What was asked for cannot work.
         StageError: A stage would fail by what its probe failed by.
     """
-    track, pretrained = options.get("track"), options.get("pretrained")
+    asked, started = settings, time.monotonic()
+    track, verbose = options.get("track"), options.get("verbose", False)
     store.refuse_unwritable()
     refuse_untrackable(track, store)
-    recorded = recorded_run(store, settings)
-    supernet = RunStore(pretrained) if pretrained and not recorded else None
-    if supernet:
-        refuse_foreign(supernet, settings)
-    space = _space(settings)
-    start = _start(space, settings, store, bool(recorded))
-    dataset, images = _images_of(space, settings)
-    if start:
-        dataset = start.normalised(dataset)
+    recorded = recorded_run(store, asked)
+    probing = options.get("probing", not recorded)
+    if not recorded and not probing:
+        refuse_budget(asked)
+    settings, supernet = _to_begin_with(settings_of(recorded, asked), recorded, options)
+    space, start, dataset, images = _read(settings, store, recorded is not None)
+    if not recorded:
+        settings = by_images(settings, len(dataset.train))
     torch.set_num_threads(1)  # the driver adds up small vectors; its threads would starve workers
-    with connected(verbose=options.get("verbose", False)) as resources, Stages(console) as stages:
+    with connected(verbose=verbose) as resources, Stages(console) as stages:
         ship_by_value(space_module_name(settings.space))
-        facts = PlanFacts.from_json(recorded["plan"]) if recorded else None
-        if facts:
+        if recorded:
             refuse_changed_images(store, images)
-            dataset = _normalised_as_recorded(dataset, facts)
-        teacher = plan_teacher(settings.retrain, dataset, space, store, facts)
-        own = _with_own_table(settings, store) if recorded else settings
-        plan = make_plan(space, dataset, own, resources, facts, teacher, start)
+            dataset = _normalised_as_recorded(dataset, PlanFacts.from_json(recorded["plan"]))
+        begins = start, supernet, options.get("warm_start")
+        request = Request(asked, store, space, dataset, resources, recorded, *begins)
+        outlook = request.outlook(settings)
         if settings.images.loader_workers is None:
-            dataset = dataset.decoded_by(plan.decoders(resources))
+            dataset = dataset.decoded_by(outlook.plan.decoders(resources))
         if supernet:
-            refuse_foreign(supernet, settings, plan.facts)
+            refuse_foreign(supernet, settings, outlook.plan.facts)
         refuse_unfit_nodes(store, dataset.file_to_read)
-        earlier = _earlier_run(options.get("warm_start"), settings, plan, bool(recorded))
-        strategy = load_strategy(settings.search.strategy)
-        told = plan_lines(plan, settings, resources, strategy.plan_words(plan, settings))
-        for line in (*told, *(earlier.lines() if earlier else ())):
-            stages.print(line)
-        expected = None
-        if options.get("probing", not recorded):
-            expected = _forecast(plan, dataset, settings, strategy, stages)
+        outlook, expected = _foreseen(request, outlook, dataset, probing, stages, started)
         yield Run(
             store,
-            settings,
+            outlook.settings,
             dataset.recording(store),
             images,
-            plan,
+            outlook.plan,
             resources,
             stages,
             recorded,
             expected,
-            supernet or (earlier.pretraining if earlier else None),
-            earlier,
+            outlook.pretrained,
+            outlook.earlier,
             tracking(track, store, stages.print),
             start,
         )
+
+
+def _to_begin_with(
+    settings: Settings, recorded: dict[str, Any] | None, options: Options
+) -> tuple[Settings, RunStore | None]:
+    """Return settings as the supernets of other runs have them, and that which was asked for.
+
+    Raises:
+        UserError: That one is none, or another one.
+    """
+    pretrained, warm_start = options.get("pretrained"), options.get("warm_start")
+    if recorded:
+        return settings, None
+    if warm_start:
+        settings = with_pretraining_of(RunStore(warm_start), settings)
+    if pretrained is None:
+        return settings, None
+    supernet = RunStore(pretrained)
+    settings = with_pretraining_of(supernet, settings)
+    refuse_foreign(supernet, settings)
+    return settings, supernet
+
+
+def _foreseen(  # noqa: PLR0913 - what there is to foresee, and where to say it
+    request: Request,
+    outlook: Outlook,
+    dataset: Dataset,
+    probing: bool,
+    stages: Stages,
+    started: float,
+) -> tuple[Outlook, Usage | None]:
+    """Say the plan, of what a budget allows, and the forecast; return both."""
+    chooses = outlook.settings.budget is not None and not request.recorded
+    speeds = _measured(outlook, dataset, stages) if chooses else None
+    if chooses and speeds:
+        outlook = request.within_budget(outlook, speeds, time.monotonic() - started)
+    elif chooses:
+        raise StageError(
+            f"--budget {outlook.settings.budget}: without a forecast nothing can be chosen by it; "
+            "give --retrain.epochs and --trainings instead"
+        )
+    for line in outlook.lines(request.asked, request.resources):
+        stages.print(line)
+    if probing and not chooses:
+        speeds = _measured(outlook, dataset, stages)
+    if speeds is None:
+        return outlook, None
+    expected = outlook.forecast(speeds)
+    stages.print(forecast_line(expected))
+    return outlook, expected
 
 
 def load(settings: Settings) -> tuple[Space, Dataset]:
@@ -201,6 +242,16 @@ def _images_of(space: Space, settings: Settings) -> tuple[Dataset, pa.Table]:
     return _images(settings.data, images, settings.seed, usual, say, on_all_nodes)
 
 
+def _read(
+    settings: Settings, store: RunStore, continued: bool
+) -> tuple[Space, Start | None, Dataset, pa.Table]:
+    """Return space, trained weights and images of a run, and what is known of each image."""
+    space = _space(settings)
+    start = _start(space, settings, store, continued)
+    dataset, images = _images_of(space, settings)
+    return space, start, start.normalised(dataset) if start else dataset, images
+
+
 def _start(space: Space, settings: Settings, store: RunStore, continued: bool) -> Start | None:
     """Return the trained weights of a run, those that its folder keeps where it is continued."""
     if settings.start is None:
@@ -218,40 +269,16 @@ def _normalised_as_recorded(dataset: Dataset, facts: PlanFacts) -> Dataset:
     return replace(dataset, mean=mean, std=std)
 
 
-def _with_own_table(settings: Settings, store: RunStore) -> Settings:
-    """Return the settings with the run's own copy of its table of latencies, if that is whole."""
-    copy = latency_table_of(store.address) if settings.latency_table else None
-    if copy is None:
-        return settings
+def _measured(outlook: Outlook, dataset: Dataset, stages: Stages) -> Speeds | None:
+    """Return the speeds of a run's stages; None: the probe failed by one network, maybe."""
+    plan, settings = outlook.plan, outlook.settings
+    needless = "" if settings.budget else " (--skip-forecast does without)"
+    stages.print(f"probe     each stage for some seconds{needless}")
     try:
-        LatencyTable.read(copy)
-    except UserError:
-        return settings  # the original, of which a new copy is made
-    return replace(settings, latency_table=copy)
-
-
-def _earlier_run(
-    folder: str | None, settings: Settings, plan: Plan, continued: bool
-) -> Earlier | None:
-    """Return the run to take from; a continued run does without if that is gone."""
-    if folder is None or (continued and not RunStore(folder).rows("runs")):
-        return None
-    return Earlier(RunStore(folder), settings, plan.costs, plan.facts)
-
-
-def _forecast(
-    plan: Plan, dataset: Dataset, settings: Settings, strategy: SearchStrategy, stages: Stages
-) -> Usage | None:
-    stages.print("probe     each stage for some seconds (--skip-forecast does without)")
-    try:
-        speeds = probe(plan, dataset, settings, strategy.probe_task(plan, settings))
-        searching = strategy.forecast(plan, settings, speeds)
-        expected = forecast(plan, settings, speeds, searching)
-    except ProbeError as error:  # of one network, maybe; others may do
+        return probe(plan, dataset, settings, outlook.strategy.probe_task(plan, settings))
+    except ProbeError as error:  # others may do
         stages.print(f"warning: no forecast, its probe failed: {error}")
         return None
-    stages.print(forecast_line(expected))
-    return expected
 
 
 @contextmanager

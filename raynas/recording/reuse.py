@@ -1,5 +1,7 @@
 """Beginning a run with the pretraining of another one that trained the same supernet."""
 
+from dataclasses import replace
+
 from raynas.errors import UserError
 from raynas.recording.matching_facts import changed_roles, other_facts
 from raynas.recording.pretraining_log import CHECKPOINT
@@ -75,6 +77,23 @@ def refuse_foreign(source: RunStore, settings: Settings, facts: PlanFacts | None
             f"--pretrained {source.uri}: its images or its space were others ({name}: recorded "
             f"{was!r}, now {now!r}); leave the flag out, or bring the old ones back"
         )
+
+
+def with_pretraining_of(source: RunStore, settings: Settings) -> Settings:
+    """Return settings with a budget that pretrain as long as the run whose supernet they can have.
+
+    How long is then left to the budget, and a supernet that is there takes none of it.
+
+    Args:
+        source: Another run's folder.
+        settings: Of the run that begins.
+    """
+    rows, pretrain = source.rows("runs"), settings.pretrain
+    if settings.budget is None or not pretrain.epochs or not rows or not is_pretrained(source):
+        return settings
+    epochs = Settings.from_json(rows[0]["settings"]).pretrain.epochs
+    same = replace(settings, pretrain=replace(pretrain, epochs=epochs))
+    return settings if differences(rows[0]["settings"], same, decides_supernet) else same
 
 
 def forget_pretraining(store: RunStore) -> None:

@@ -70,6 +70,8 @@ LATER = {
     ("min-macs", None),
     ("min-params", None),
     ("start", None),
+    ("budget", None),
+    ("retrain.seen", None),
 }
 
 

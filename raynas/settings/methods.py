@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from raynas.errors import UserError
+from raynas.settings.following import with_length
 from raynas.settings.settings import Settings
 from raynas.settings.toml_files import read_tree, with_tree
 
@@ -16,7 +17,8 @@ def load_method(method: str, folder: Path) -> Settings:
     tree, where = read_tree("method", method, folder)
     if "recipe" in tree:
         raise UserError(f"{where}: got a recipe, wanted its settings; or give it by --recipe")
-    return with_tree(Settings(method=method), tree, where)
+    found = with_tree(Settings(method=method), tree, where)
+    return with_length(found, tree.get("retrain", ()), where)
 
 
 def method_label(method: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raynas.errors import UserError
+from raynas.settings.following import with_length
 from raynas.settings.settings import Settings
 from raynas.settings.toml_files import read_tree, with_tree
 
@@ -29,7 +30,8 @@ def load_recipe(recipe: str, folder: Path, settings: Settings) -> Settings:
             f"{where}: got {', '.join(others)}, but a recipe holds [retrain] and [images] alone; "
             "move what is left into a method, launch/settings/NAME.toml"
         )
-    return with_tree(replace(settings, recipe=recipe), tree, where)
+    found = with_tree(replace(settings, recipe=recipe), tree, where)
+    return with_length(found, tree.get("retrain", ()), where)
 
 
 def recipes_beside(methods: Path) -> Path:

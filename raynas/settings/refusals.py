@@ -3,6 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING
 
+from raynas.costs.budget import parse_budget
 from raynas.errors import UserError
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.pretrain_refusals import refuse_unworkable_pretraining
@@ -22,6 +23,8 @@ def refuse_unworkable(settings: "Settings") -> None:
         UserError: Names the setting, what it is and what it must be.
     """
     refuse_out_of_range(settings)
+    if settings.budget is not None:
+        parse_budget(settings.budget)
     pretrain, search = settings.pretrain, settings.search
     refuse_unworkable_pretraining(pretrain, search)
     _refuse_misfits(pretrain, search)
@@ -146,7 +149,9 @@ def _refuse_other_gpus(retrain: RetrainSettings) -> None:
 
 
 def _refuse_endless_rise(retrain: RetrainSettings) -> None:
-    """Refuse a warm-up that leaves the schedule no epoch."""
+    """Refuse a warm-up that leaves the schedule no epoch, where epochs are known already."""
+    if retrain.seen is not None:
+        return
     if retrain.warmup_epochs >= retrain.epochs:
         raise UserError(
             f"--retrain.warmup-epochs {retrain.warmup_epochs:g} with --retrain.epochs "

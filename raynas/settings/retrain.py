@@ -6,6 +6,7 @@ The text under each field is its ``--help``.
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from raynas.settings.quantities import Quantity
 from raynas.settings.ranges import GpuShare, Interval
 from raynas.storage.outcome_rows import TrainedOn
 
@@ -18,6 +19,9 @@ class RetrainSettings:
     """Best architectures to retrain."""
     epochs: Annotated[int, Interval("[1, inf)")] = 15
     """Passes over the training images."""
+    seen: Annotated[Quantity, Interval("[1, inf)")] | None = None
+    """Training images that a network is shown in all, such as 100k: their passes are as many as
+    that takes, whatever --retrain.epochs of a method says; unset: --retrain.epochs."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a batch."""
     optimiser: Literal["sgd", "rmsprop", "adamw"] = "sgd"

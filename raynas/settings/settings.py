@@ -19,7 +19,7 @@ from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.images import ImageSettings
 from raynas.settings.older_names import tree_of_today
 from raynas.settings.pretrain import PretrainSettings
-from raynas.settings.quantities import Duration, Quantity
+from raynas.settings.quantities import BudgetText, Duration, Quantity
 from raynas.settings.ranges import SEEDS, Interval
 from raynas.settings.refusals import refuse_unworkable
 from raynas.settings.retrain import RetrainSettings
@@ -78,6 +78,12 @@ class Settings:
     """Networks that are trained beside the winners, by the same recipe on the same images, with
     commas between: names of torchvision, such as mobilenet_v2, timm/NAME, or random, one of the
     space; as wide as the limits allow; none: no such network."""
+    budget: BudgetText | None = field(default=None, kw_only=True)
+    """Most that the whole run may take by the high end of its forecast: a time, such as 90min or
+    2h, or GPU-hours, such as 8gpuh. What is asked for is kept where it fits; else shortened are, in
+    this order and no further than needed: trainings to 8, epochs of the retraining and then of the
+    pretraining to a third, epochs of a training to 1, networks that are retrained to 1. Nothing is
+    ever made longer. Printed and recorded before anything trains; unset: no limit."""
     architecture: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Retrain exactly this network and search none: an index per layer, a genotype, or the name of
     a published one, as launch/describe.py lists them; may be given several times."""
@@ -102,6 +108,19 @@ class Settings:
             return 0
         half = self.retrain.top_k * self.retrain.epochs // (2 * self.training_epochs)
         return min(max(half, _FEWEST_TRAININGS), _MOST_TRAININGS)
+
+    @property
+    def training_rounds(self) -> tuple[int, ...]:
+        """How many of these are trained one after another, in rounds.
+
+        First those that tell most of candidates, then, a quarter of all, those that are believed
+        best by what the others taught.
+        """
+        count = self.num_trainings
+        if not count or self.search.scores_by_trials:  # no table of candidates that could learn
+            return (count,) if count else ()
+        best = count // 4
+        return (count - best, best) if best else (count,)
 
     @property
     def short_weight(self) -> float:

@@ -154,6 +154,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "min-params",
             "latency-table",
             "trainings",
+            "budget",
             "search.layer-weight-sign",
             "search.identity-weight",
             "search.path-bonus",
@@ -169,6 +170,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "differentiable.seeds",
             "differentiable.scheduler",
             "retrain.top-k",
+            "retrain.seen",  # what follows from it is compared, retrain.epochs
             "retrain.on",
             "retrain.final-k",
             "retrain.scheduler",

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
+from raynas.costs.budget import budget_text
 from raynas.costs.costs import parse_duration, parse_quantity
 from raynas.errors import UserError
 from raynas.settings.older_names import tree_of_today
@@ -19,6 +20,8 @@ _PARSERS = {
     "bins_from": parse_quantity,
     "bins_to": parse_quantity,
     "bin_width": parse_quantity,
+    "budget": budget_text,
+    "seen": parse_quantity,
 }
 
 

@@ -38,6 +38,7 @@ class PlanFacts:
         rivals: Which network each name beside the winners has come to: its name with its width,
             or an architecture that was drawn.
         teacher: Digest of the network whose answers are learned, or which one is trained for that.
+        asked: Settings that were worked out, by name: what was asked for in their place.
     """
 
     classes: Sequence[str] = ()
@@ -64,6 +65,7 @@ class PlanFacts:
     workers_per_trial: int = 1
     rivals: Mapping[str, str] = field(default_factory=dict)
     teacher: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the facts as a JSON object, the form in which runs record them."""

@@ -50,7 +50,7 @@ SCHEMAS: dict[str, pa.Schema] = {
                 "JSON by stage: seconds, low_seconds, high_seconds, gpu_hours, written_bytes",
             ),
             "spent": (STRING, "JSON by stage: seconds, gpu_hours, written_bytes"),
-            "plan": (STRING, "JSON: what images and cluster have, and how many numbers learn"),
+            "plan": (STRING, "JSON: of images and cluster, what learns, settings as asked for"),
         },
     ),
     "images": table_of(

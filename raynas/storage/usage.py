@@ -60,6 +60,11 @@ class Usage:
         now = before.plus(used) if before else used
         return dataclasses.replace(self, stages={**self.stages, name: now})
 
+    def without(self, name: str) -> "Usage":
+        """Return it without a stage."""
+        stages = {stage: used for stage, used in self.stages.items() if stage != name}
+        return dataclasses.replace(self, stages=stages)
+
     def to_json(self) -> str:
         """Return it as a JSON object by stage, the form in which runs record it."""
         stages = {name: _known(dataclasses.asdict(each)) for name, each in self.stages.items()}

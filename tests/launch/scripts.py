@@ -44,6 +44,7 @@ SPEEDS = Speeds(
     tests=(0.5, 0.6),
     checkpoint_bytes=1000,
     network_bytes=4000,
+    network_macs=400_000,
 )
 SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts

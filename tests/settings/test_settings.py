@@ -429,6 +429,8 @@ LATER = (
     "retrain.teacher",
     "retrain.teacher-weight",
     "retrain.temperature",
+    "budget",
+    "retrain.seen",
 )
 
 

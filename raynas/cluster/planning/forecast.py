@@ -8,7 +8,6 @@ import math
 from dataclasses import replace
 
 from raynas.cluster.planning.plan import Plan
-from raynas.cluster.planning.probe import by_size
 from raynas.cluster.planning.speeds import Speeds
 from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import TrainedOn
@@ -67,9 +66,12 @@ def _learn(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     count = settings.num_trainings
     if not count:
         return stage(0, 0)
-    waves = math.ceil(count / plan.checkers)
     median, _ = speeds.epochs  # networks of all sizes
-    seconds = waves * settings.training_epochs * median + starting_seconds(plan, waves, speeds)
+    seconds = 0.0
+    for trained in settings.training_rounds:
+        waves = math.ceil(trained / plan.checkers)
+        seconds += waves * settings.training_epochs * median
+        seconds += starting_seconds(plan, waves, speeds)
     return stage(seconds, min(plan.checkers, count) * plan.gpus_per_trial)
 
 
@@ -79,7 +81,7 @@ def _rivals(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     if not rivals:
         return stage(0, 0)
     macs = sum(each.cost.macs for each in rivals) / len(rivals)
-    slower = _speeds_of(plan, settings, speeds, macs)
+    slower = _speeds_of(macs, speeds)
     return _retrain(plan, settings, slower, len(rivals), settings.retrain.on)
 
 
@@ -87,13 +89,13 @@ def _teacher(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     """Return what it takes to train a teacher that is not there yet."""
     if plan.teacher is None or plan.teacher.chosen is None:
         return stage(0, 0)
-    slower = _speeds_of(plan, settings, speeds, plan.teacher.macs)
+    slower = _speeds_of(plan.teacher.macs, speeds)
     return _retrain(plan, settings, slower, 1, "train")
 
 
-def _speeds_of(plan: Plan, settings: Settings, speeds: Speeds, macs: float) -> Speeds:
+def _speeds_of(macs: float, speeds: Speeds) -> Speeds:
     """Return how fast a network of another size is trained: as its MACs tell."""
-    work = macs / plan.costs.of(by_size(plan, settings.seed)[0]).macs
+    work = macs / speeds.network_macs
     return replace(
         speeds,
         epochs=(work * speeds.epochs[0], work * speeds.epochs[1]),

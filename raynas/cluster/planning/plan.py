@@ -6,7 +6,7 @@ Everything that cannot work is refused here, before anything trains.
 from dataclasses import dataclass, field, replace
 
 from raynas.cluster.planning.connection import Resources
-from raynas.cluster.planning.division import division
+from raynas.cluster.planning.division import divided, paths_of_a_step
 from raynas.cluster.planning.plan_refusals import (
     refuse_costly,
     refuse_misfit_head,
@@ -24,8 +24,6 @@ from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_words
 from raynas.nets.cost import cost_table
 from raynas.search.constrained_sampling import LegalSampler
-from raynas.search.sampling import fairness_cycle
-from raynas.search.step_paths import macs_bins
 from raynas.seeds import VERSION
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
@@ -150,8 +148,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         start: Trained weights that it begins from.
 
     Raises:
-        UserError: Limits that no architecture keeps, resources that the cluster does not have, or
-            data that differs from what the folder recorded.
+        UserError: Limits, resources or data that do not fit.
     """
     pretrain, retrain = settings.pretrain, settings.retrain
     digest = _digest(space, recorded)
@@ -159,22 +156,18 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     costs, latencies = _costs(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    named = named_architectures(space, settings)
-    refuse_costly(named, costs, settings)
     before = recorded.rivals if recorded else {}
     rivals = plan_rivals(settings, _task(dataset), costs, sampler, latencies, before)
-    num_paths, cycle = _paths(space, pretrain, costs)
+    num_paths, cycle = paths_of_a_step(space, pretrain, costs)
     facts = _facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
-    shards = recorded.shards if recorded else None
-    pretraining = division(settings, resources, num_paths, shards, trial)
+    pretraining = divided(settings, resources, num_paths, recorded, trial)
     trials = trial.room(resources)
-    steps = num_steps(len(dataset.train), pretrain, cycle)
-    return Plan(
+    plan = Plan(
         space=space,
         costs=costs,
         sampler=sampler,
-        num_steps=steps,
+        num_steps=num_steps(len(dataset.train), pretrain, cycle),
         num_paths=num_paths,
         num_shards=pretraining.shards,
         workers=pretraining.workers,
@@ -185,38 +178,64 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         trial_size=trial,
         checkers=retrain.concurrent or trials,
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
-        facts=replace(
-            facts,
-            shards=pretraining.shards,
-            steps=steps,
-            workers_per_trial=trial.workers,
-            rivals=rivals.recorded,
-            teacher=teacher.recorded if teacher else None,
-            trained_numbers=count_trained(space, pretrain, facts.channels, len(facts.classes)),
-        ),
+        facts=facts,
         sizes=size_words(dataset),
         start=start.words if start else "",
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
-        named=named,
+        named=_named(space, costs, settings),
         rivals=rivals,
-        warnings=(*plan_warnings(space, dataset, settings, facts, steps), *rivals.warnings),
         latencies=latencies,
         teacher=teacher,
     )
+    return warned(_with_facts(plan, settings), dataset, settings)
+
+
+def _with_facts(plan: Plan, settings: Settings) -> Plan:
+    """Return a plan with what it has worked out among its facts, which are recorded."""
+    facts = plan.facts
+    numbers = count_trained(plan.space, settings.pretrain, facts.channels, len(facts.classes))
+    facts = replace(
+        facts,
+        shards=plan.num_shards,
+        steps=plan.num_steps,
+        workers_per_trial=plan.trial_size.workers,
+        rivals=plan.rivals.recorded,
+        teacher=plan.teacher.recorded if plan.teacher else None,
+        trained_numbers=numbers,
+    )
+    return replace(plan, facts=facts)
+
+
+def with_lengths(plan: Plan, settings: Settings) -> Plan:
+    """Return the plan of the same run with other numbers of epochs, trainings and networks.
+
+    Its warnings are those of before (``warned``), which take longer than the rest.
+
+    Args:
+        plan: Of settings that differ in these numbers alone.
+        settings: Those with the other numbers.
+    """
+    _, cycle = paths_of_a_step(plan.space, settings.pretrain, plan.costs)
+    steps = num_steps(plan.facts.train, settings.pretrain, cycle)
+    concurrent = settings.retrain.concurrent or min(plan.checkers, settings.num_winners)
+    facts = replace(plan.facts, steps=steps)
+    return replace(plan, num_steps=steps, concurrent=concurrent, facts=facts)
+
+
+def warned(plan: Plan, dataset: Dataset, settings: Settings) -> Plan:
+    """Return a plan with what it says of its images and settings.
+
+    Args:
+        plan: Of these settings.
+        dataset: Its images.
+        settings: What it does.
+    """
+    warnings = plan_warnings(plan.space, dataset, settings, plan.facts, plan.num_steps)
+    return replace(plan, warnings=(*warnings, *plan.rivals.warnings))
 
 
 def _task(dataset: Dataset) -> Task:
     return Task(dataset.channels, dataset.resolution, dataset.num_classes)
-
-
-def _paths(space: Space, settings: PretrainSettings, costs: CostTable) -> tuple[int, int]:
-    """Return the paths of a step, and the steps after which all candidates were trained alike."""
-    if bins := macs_bins(settings):
-        bins.refuse_beyond(costs)
-    if settings.trains_one_path:
-        return 1, 1
-    sizes = [block.size for block in space.blocks]
-    return max(sizes), fairness_cycle(sizes, settings.extra)
 
 
 def _costs(
@@ -236,6 +255,12 @@ def _digest(space: Space, recorded: PlanFacts | None) -> str:
     if recorded:
         refuse_other_space(recorded.space_digest, space, "run folder")
     return space_digest(space)
+
+
+def _named(space: Space, costs: CostTable, settings: Settings) -> tuple[Architecture, ...]:
+    named = named_architectures(space, settings)
+    refuse_costly(named, costs, settings)
+    return named
 
 
 def _facts(

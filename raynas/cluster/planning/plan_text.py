@@ -14,7 +14,9 @@ from raynas.storage.uris import shown
 from raynas.storage.usage import StageUsage, Usage
 
 
-def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str) -> list[str]:
+def plan_lines(
+    plan: Plan, settings: Settings, resources: Resources, search: str, budget: str = ""
+) -> list[str]:
     """Return the plan as lines for a person.
 
     Args:
@@ -22,6 +24,7 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         settings: What was asked for.
         resources: The cluster's.
         search: What the strategy says of its search.
+        budget: What a budget made of the settings, if there is one.
     """
     facts, low, high = plan.facts, plan.costs.smallest, plan.costs.largest
     shape = f"{facts.channels} x {facts.resolution} x {facts.resolution}"
@@ -47,11 +50,12 @@ def plan_lines(plan: Plan, settings: Settings, resources: Resources, search: str
         "latency": plan.latencies.words if plan.latencies else "",
         "method": f"{settings.method}{_recipe_words(settings)}, seed {settings.seed}",
         "cluster": _cluster_words(resources),
+        "budget": budget,
         "pretrain": _pretrain_words(plan, settings, resources),
         "learns": _trained_words(plan, settings),
         "learn": _learn_words(plan, settings),
         "search": search + _limits_words(settings),
-        "retrain": f"{networks} for {retrain.epochs} epochs, "
+        "retrain": f"{networks} for {retrain.epochs} epochs{_shown_words(plan, settings)}, "
         f"{plan.concurrent} at a time, {_worker_words(plan)}{retrain.scheduler}"
         f"{_final_words(plan, settings)}",
         "teacher": plan.teacher.words(retrain) if plan.teacher else "",
@@ -134,6 +138,12 @@ def _learn_words(plan: Plan, settings: Settings) -> str:
     epochs, at_a_time = settings.training_epochs, min(plan.checkers, count)
     networks = f"the score from {count} networks{chosen}"
     return f"{networks}, trained for {epochs} epochs, {at_a_time} at a time"
+
+
+def _shown_words(plan: Plan, settings: Settings) -> str:
+    """Return how many images epochs show that follow from them."""
+    shown = settings.retrain.epochs * plan.facts.train
+    return "" if settings.retrain.seen is None else f" ({shown:,} images shown)"
 
 
 def _worker_words(plan: Plan) -> str:

@@ -94,7 +94,7 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings, search: ProbeTask | 
     after = _everywhere(_probe_trial, run, trials, settings.retrain.cpus_per_trial, size.gpus)
     start = start or time.monotonic() - started - max(busy for busy, _ in after)
     (a, b), (c, d) = np.mean([seconds for _, seconds in after], axis=0).tolist()
-    params = plan.costs.of(by_size(plan, settings.seed)[0]).params
+    median = plan.costs.of(by_size(plan, settings.seed)[0])
     return Speeds(
         start=start,
         isometry=isometry,
@@ -102,7 +102,8 @@ def probe(plan: Plan, dataset: Dataset, settings: Settings, search: ProbeTask | 
         epochs=(a, b),
         tests=(c, d),
         checkpoint_bytes=checkpoint_bytes,
-        network_bytes=4 * params,
+        network_bytes=4 * median.params,
+        network_macs=median.macs,
         search=searching,
         search_bytes=search_bytes,
     )

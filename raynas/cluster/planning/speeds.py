@@ -14,7 +14,8 @@ class Speeds:
         epochs: An epoch of retraining with its validation, of a median network and of a slow one.
         tests: The test at the end of a retraining, of the same networks.
         checkpoint_bytes: Of the pretraining.
-        network_bytes: Of such networks.
+        network_bytes: Of the median network's weights.
+        network_macs: Of the median network.
         search: What a search repeats: a score of a single architecture, or an epoch of a
             differentiable search; 0 if it repeats nothing that takes long.
         search_bytes: Of the checkpoint of a search that trains.
@@ -27,5 +28,6 @@ class Speeds:
     tests: tuple[float, float]
     checkpoint_bytes: int
     network_bytes: int
+    network_macs: int
     search: float = 0.0
     search_bytes: int = 0

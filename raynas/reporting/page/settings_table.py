@@ -41,10 +41,16 @@ def settings_part(snapshot: RunSnapshot) -> SettingsPart:
     named = {"method", "recipe"}
     changed = [name for name in now if name not in named and now[name] != usual.get(name)]
     columns = [Column("Setting", is_text=True), Column("This run", is_text=True)]
+    asked = {**now, **snapshot.plan.asked}
     rows = {
-        name: [Cell(name), Cell(_shown(now[name])), Cell(_shown(usual.get(name)))]
+        name: [
+            Cell(name),
+            Cell(_shown(now[name]) + _asked_words(now[name], asked[name])),
+            Cell(_shown(usual.get(name))),
+        ]
         for name in sorted(now)
     }
+    given = [name for name in asked if name not in named and asked[name] != usual.get(name)]
     count = f"{len(changed)} settings differ" if len(changed) != 1 else "One setting differs"
     return SettingsPart(
         f"{count} from the defaults of {whose}." if changed else f"All are defaults of {whose}.",
@@ -58,7 +64,7 @@ def settings_part(snapshot: RunSnapshot) -> SettingsPart:
             columns,
             [row[:2] for name, row in rows.items() if name not in changed],
         ),
-        command(snapshot, {name: now[name] for name in sorted(changed)}),
+        command(snapshot, {name: asked[name] for name in sorted(given)}),
     )
 
 
@@ -91,6 +97,11 @@ def _usual(method: str, recipe: str | None, folder: Path) -> tuple[dict[str, Any
     except (UserError, OSError):
         whose += f", without the recipe {recipe}, whose file is not here"
     return flat(json.loads(settings.to_json())), whose
+
+
+def _asked_words(now: object, asked: object) -> str:
+    """Return what was asked for where a setting was worked out from the images or a budget."""
+    return "" if now == asked else f" (worked out; {_shown(asked)} asked for)"
 
 
 def _shown(value: object) -> str:

@@ -51,6 +51,7 @@ SPEEDS = Speeds(
     tests=(0.0, 0.0),
     checkpoint_bytes=1000,
     network_bytes=4000,
+    network_macs=1000,
 )
 
 
@@ -145,8 +146,25 @@ class TestArithmetic:
     def test_learning_takes_its_short_trainings_and_is_absent_where_there_is_none(self) -> None:
         settings = replace(SMALL, trainings=4, training_epochs=7)
 
-        assert usage(settings).stages["learn"].seconds == pytest.approx(2 * 7, abs=4)
+        tune = usage(settings, epochs=(0.0, 0.0)).stages["learn"].seconds
+
+        # two at a time: three that tell most, then the one that is believed best
+        assert usage(settings).stages["learn"].seconds == 3 * 7 + tune
+        assert usage(settings, start=5.0).stages["learn"].seconds == 3 * 7 + tune + 2 * 5
         assert "learn" not in usage(replace(SMALL, trainings=0)).stages
+
+    def test_rivals_take_epochs_as_long_as_their_macs_tell(self) -> None:
+        few = replace(SMALL, retrain=replace(SMALL.retrain, epochs=10, top_k=1), rivals="random")
+        made = plan(few)
+        (rival,) = made.rivals.planned
+        alike, slower = (
+            usage(few, made, network_macs=macs).stages["rivals"]
+            for macs in (rival.cost.macs, rival.cost.macs / 4)
+        )
+        tune = usage(few, made, epochs=(0.0, 0.0)).stages["rivals"].seconds
+
+        assert alike == usage(few, made).stages["retrain"]
+        assert slower.seconds - tune == pytest.approx(4 * (alike.seconds - tune))
 
     def test_gpu_hours_are_those_of_all_workers_of_a_stage(self) -> None:
         made = plan(SMALL, CLUSTER)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raynas.cluster.planning.connection import Resources
-from raynas.cluster.planning.plan import Plan, make_plan
+from raynas.cluster.planning.plan import Plan, make_plan, warned, with_lengths
 from raynas.cluster.planning.plan_text import plan_lines
 from raynas.cluster.strategies.strategy import load_strategy
 from raynas.data.dataset import Dataset
@@ -606,3 +606,31 @@ class TestStarts:
         lines = plan_lines(made, SMALL, LAPTOP, "search")
 
         assert f"start     {start.words}" in lines
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(pretrain(epochs=3), retrain=replace(SMALL.retrain, top_k=1, epochs=9)),
+        replace(pretrain(epochs=2, sampling="uniform"), rivals="random", trainings=4),
+        by_gates(seeds=2),
+    ],
+)
+def test_a_plan_of_other_lengths_is_that_which_their_settings_would_have_made(
+    settings: Settings,
+) -> None:
+    space = shipped_cells() if settings.search.traits.is_differentiable else build_space("RNN")
+    asked = replace(
+        settings,
+        pretrain=replace(settings.pretrain, epochs=5 * settings.pretrain.epochs),
+        retrain=replace(settings.retrain, top_k=4, epochs=90),
+    )
+    made = plan(asked, CLUSTER, space=space)
+    found = warned(with_lengths(made, settings), build_dataset(), settings)
+    expected = plan(settings, CLUSTER, space=space)
+
+    assert found == replace(
+        expected, costs=found.costs, sampler=found.sampler, space=found.space, named=found.named
+    )
+    assert found.warnings == expected.warnings
+    assert found.facts == expected.facts

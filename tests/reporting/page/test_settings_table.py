@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.reporting.page.settings_table import SettingsPart, settings_part
+from raynas.settings.following import what_follows
 from raynas.settings.methods import load_method
 from raynas.settings.recipes import load_recipe, recipes_beside
 from raynas.settings.retrain import RetrainSettings
@@ -92,6 +93,25 @@ def test_without_the_recipe_s_file_its_numbers_differ_from_the_method_s(tmp_path
 
     assert "without the recipe gone, whose file is not here" in part.sentence
     assert "retrain.mixup" in {row[0] for row in changed(part)}
+
+
+def test_what_a_budget_and_the_images_made_of_settings_stands_beside_what_the_command_asks_for(
+    tmp_path: Path,
+) -> None:
+    retrain = dataclasses.replace(SPOS.retrain, seen=9000)
+    asked = dataclasses.replace(SPOS, budget="2h", retrain=retrain)
+    shorter = dataclasses.replace(retrain, epochs=7, top_k=2)
+    settings = dataclasses.replace(asked, retrain=shorter, trainings=9)
+    plan = {"asked": what_follows(asked, settings)}
+    part = settings_part(take_snapshot(make_run(tmp_path, settings=settings, plan=plan), METHODS))
+
+    epochs, top_k = SPOS.retrain.epochs, SPOS.retrain.top_k
+    assert ["retrain.epochs", f"7 (worked out; {epochs} asked for)", f"{epochs}"] in changed(part)
+    assert ["retrain.top-k", f"2 (worked out; {top_k} asked for)", f"{top_k}"] in changed(part)
+    assert ["trainings", "9 (worked out; unset asked for)", "unset"] in changed(part)
+    words = shlex.split(part.command)
+    assert "--budget 2h --retrain.seen 9000" in part.command
+    assert load_script("search").parse(words[2:]).settings == asked
 
 
 def test_a_run_of_the_defaults_says_that(tmp_path: Path) -> None:
