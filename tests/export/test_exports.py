@@ -14,8 +14,8 @@ from torch import nn
 
 from raynas.data.batches import normalise
 from raynas.export import onnx
-from raynas.export.exports import export_finished, exports_of
 from raynas.export.module_source import import_file
+from raynas.export.run_exports import export_finished, exports_of
 from raynas.nets.operations import MBConv
 from raynas.nets.subnet import subnet
 from raynas.reporting.confidence import wilson

@@ -10,8 +10,8 @@ import torch
 
 from raynas.costs.latency_table import Task
 from raynas.export import onnx
-from raynas.export.exports import export_finished
 from raynas.export.module_source import import_file
+from raynas.export.run_exports import export_finished
 from raynas.nets.rivals import Rival
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS

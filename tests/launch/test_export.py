@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from raynas.errors import UserError
-from raynas.export.exports import exports_of
+from raynas.export.run_exports import exports_of
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.training.trained_networks import load_network
