@@ -245,6 +245,7 @@ class Exports:
                 "versions": json.loads(self._run["versions"]),
                 "settings": json.loads(settings.to_json()) | names,
             },
+            "export": asdict(self._export),
             "exported_with": versions("torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},
             "weights_bytes": len(files["weights"]),

@@ -82,7 +82,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     )
     said: list[str] = []
     export_finished(store, SPACE, named_dataset(), said.append)
-    assert said == [f"export: 1 to take home in {store.uri}/exports, see README.md there"]
+    assert said[0].startswith(f"export: {FIRST}: model.int8.onnx has test accuracy ")
+    assert said[1:] == [f"export: 1 to take home in {store.uri}/exports, see README.md there"]
     return store
 
 
@@ -154,6 +155,7 @@ class TestFiles:
         assert sorted(path.name for path in folder_of(store).iterdir()) == [
             "README.md",
             "config.json",
+            "model.int8.onnx",
             "model.onnx",
             "model.py",
             "weights.safetensors",
