@@ -106,15 +106,24 @@ def _layers(best: dict[str, Any], snapshot: RunSnapshot) -> list[str]:
         cells = {"normal": found.normal, "reduction": found.reduction}
         return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
     choices = [int(choice) for choice in best["architecture"].split("-")]
-    config = _exported(best["architecture"], snapshot)
-    # runs that pretrain nothing have no table that names operations
-    exported = [str(layer["operation"]) for layer in config.get("layers", [])[1:-1]]
+    exported = _exported_layers(_exported(best["architecture"], snapshot))
     if len(exported) == len(choices):
         return exported
     return [
         snapshot.operations.get((layer, choice), f"candidate {choice}")
         for layer, choice in enumerate(choices)
     ]
+
+
+def _exported_layers(config: dict[str, Any]) -> list[str]:
+    """Return the operations that an export names, between stem and head; none: there is none.
+
+    Runs that pretrain nothing have no table that names them.
+    """
+    try:
+        return [str(layer["operation"]) for layer in config["layers"][1:-1]]
+    except (KeyError, TypeError):
+        return []
 
 
 def _exported(architecture: str, snapshot: RunSnapshot) -> dict[str, Any]:
@@ -147,8 +156,9 @@ def _facts(
 
 def _int8(config: dict[str, Any]) -> str | None:
     """Return what model.int8.onnx loses and gains, or why there is none; None: nothing is said."""
-    found, why = config.get("int8"), config.get("left_out", {}).get("model.int8.onnx")
+    found = config.get("int8")
     if not found:
+        why = config.get("left_out", {}).get("model.int8.onnx")
         return why and f"left out: {why}"
     test = found["test"]
     low, high = (100 * end for end in test["interval"])
