@@ -5,9 +5,10 @@ whole number (Jacob et al., CVPR 2018, arXiv 1712.05877, equation 1). Weights ha
 each output channel or one for all; the range of what a layer returns is read off images before.
 Dynamic quantisation, which measures it anew for each image, ruins depthwise convolutions.
 
-Weights of dense layers have 7 bits: processors with AVX2 and without VNNI add two products of 8 by
-8 bits in a number of 16, which overflows: 2 x 255 x 127 > 32,767 > 2 x 255 x 63. Depthwise layers
-are computed in wider numbers there, and have few weights: theirs have 8.
+Weights of dense layers have 7 bits first: processors with AVX2 and without VNNI add two products of
+8 by 8 bits in a number of 16, which overflows: 2 x 255 x 127 > 32,767 > 2 x 255 x 63. Depthwise
+layers are computed in wider numbers there, and have few weights: theirs have 8. The first layer,
+which sees the image and has hardly any weights, stays in floating point.
 """
 
 import logging
@@ -27,22 +28,23 @@ _BATCH = 16  # images at a time while ranges are read
 
 @dataclass(frozen=True)
 class Scheme:
-    """What of a network is rounded, and how.
+    """How weights are rounded.
 
     Attributes:
-        per_channel: Whether weights have a scale for each output channel, or one for all.
-        keeps_first: Whether the first layer, which sees the image, stays in floating point.
+        per_channel: Whether they have a scale for each output channel, or one for all.
+        dense_bits: Of the weights of dense layers, 7 or 8.
     """
 
     per_channel: bool
-    keeps_first: bool
+    dense_bits: int
 
     def __str__(self) -> str:
         scales = "a scale for each channel" if self.per_channel else "one scale for each layer"
-        return f"{scales}{', the first layer in floating point' if self.keeps_first else ''}"
+        risk = ", which may overflow on processors without VNNI" if self.dense_bits > 7 else ""
+        return f"{scales}, dense weights of {self.dense_bits} bits{risk}"
 
 
-SCHEMES = (Scheme(True, True), Scheme(True, False), Scheme(False, True))
+SCHEMES = (Scheme(True, 7), Scheme(True, 8), Scheme(False, 7))
 """What is tried, in this order."""
 
 
@@ -69,7 +71,7 @@ def quantised(content: bytes, images: Array, scheme: Scheme) -> bytes:
             per_channel=scheme.per_channel,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=[layers[0].name] if scheme.keeps_first and layers else [],
+            nodes_to_exclude=[layer.name for layer in layers[:1]],
             extra_options={"TensorQuantOverrides": _seven_bits(model, layers, scheme)},
         )
         return made.read_bytes()
@@ -94,6 +96,8 @@ def _seven_bits(model: Any, layers: Iterable[Any], scheme: Scheme) -> dict[str, 
     """Return what onnxruntime is told of the weights of dense layers."""
     from onnxruntime.quantization import QuantType  # noqa: PLC0415 - an extra
 
+    if scheme.dense_bits > 7:
+        return {}
     weights = {each.name for each in model.graph.initializer}
     rule = {"quant_type": QuantType.QInt8, "reduce_range": True}
     return {

@@ -13,7 +13,7 @@ from raynas.data.dataset import Dataset, Images
 from raynas.data.loading import load_dataset
 from raynas.export.int8 import Int8, int8_of
 from raynas.export.onnx import OnnxError, OnnxNetwork, onnx_bytes
-from raynas.export.quantisation import Scheme
+from raynas.export.quantisation import Scheme, quantised
 from raynas.settings.images import ImageSettings
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -104,8 +104,12 @@ def test_it_is_several_times_smaller_and_made_of_pairs_of_quantise_and_dequantis
     assert small.float_bytes == len(whole)
 
 
-def test_dense_weights_have_seven_bits_and_depthwise_ones_eight(small: Int8) -> None:
-    model = onnx.load_model_from_string(small.content)
+@pytest.mark.parametrize(("bits", "largest"), [(7, 64), (8, 127)])
+def test_dense_weights_have_the_bits_of_the_scheme_and_depthwise_ones_eight(
+    bits: int, largest: int, whole: bytes, digits: Dataset
+) -> None:
+    images = normalised(digits.train.take(np.arange(20)), digits).numpy()
+    model = onnx.load_model_from_string(quantised(whole, images, Scheme(True, bits)))
     arrays = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     most = {  # by the inputs of a filter: 1 where it is depthwise
         weights.shape[1:]: int(np.abs(weights.astype(int)).max())
@@ -113,7 +117,7 @@ def test_dense_weights_have_seven_bits_and_depthwise_ones_eight(small: Int8) -> 
         if weights.dtype == np.int8 and weights.ndim == 4
     }
 
-    assert most == {(1, 3, 3): 127, (32, 1, 1): 64, (96, 3, 3): 64}
+    assert most == {(1, 3, 3): 127, (32, 1, 1): largest, (96, 3, 3): largest}
 
 
 def test_the_same_seed_makes_the_same_bytes(whole: bytes, small: Int8, digits: Dataset) -> None:
@@ -146,7 +150,7 @@ def test_the_scheme_that_answers_most_validation_images_right_is_taken(
         conv.weight[0], conv.bias[0] = 1e3, -1e6
     dead[3] = conv.eval()
     content = onnx_bytes(dead, normalised(digits.val.take(np.arange(4)), digits))
-    for_all, each = Scheme(per_channel=False, keeps_first=False), Scheme(True, False)
+    for_all, each = Scheme(per_channel=False, dense_bits=7), Scheme(True, 7)
     found = int8_of(content, digits, 0, 0.05, (for_all, each))
 
     assert found.scheme == each
