@@ -12,9 +12,10 @@ from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset, Images
 from raynas.data.loading import load_dataset
 from raynas.export.int8 import Int8, int8_of
-from raynas.export.onnx import OnnxError, OnnxNetwork, onnx_bytes
+from raynas.export.onnx import OnnxError, onnx_bytes
 from raynas.export.quantisation import Scheme, quantised
 from raynas.settings.images import ImageSettings
+from raynas.training.onnx_network import OnnxNetwork
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
