@@ -7,8 +7,9 @@ launch/search.py does this at its end; this is for runs that were made without i
 stopped before, or whose space or data have moved. What is there already is written anew.
 """
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import tyro
@@ -16,14 +17,16 @@ import tyro
 from raynas.data.dataset import Dataset
 from raynas.data.loading import load_dataset
 from raynas.errors import StageError, UserError
-from raynas.export.exports import exports_of
 from raynas.export.rivals import winning_rivals
+from raynas.export.run_exports import exports_of
+from raynas.settings.export import ExportSettings
+from raynas.settings.ranges import refuse_out_of_range
 from raynas.settings.settings import Settings
 from raynas.storage.folder import Folder
 from raynas.storage.outcome_rows import networks_of
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
-from raynas.terminal.cli import exit_code, run_script
+from raynas.terminal.cli import exit_code, run_script, with_flags
 from raynas.terminal.output import outlive_output
 from raynas.training.trained_networks import recorded_space
 
@@ -40,6 +43,8 @@ class Command:
     """Export that network alone, such as 3-0-5."""
     onnx: bool = True
     """Write model.onnx as well, if its packages are installed."""
+    export: ExportSettings = field(default_factory=ExportSettings)
+    """How model.int8.onnx is made; unset: as the run's settings say."""
     out: str | None = None
     """Folder or URI for a folder of each network; unset: RUN/exports."""
     space: str | None = None
@@ -51,12 +56,16 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    return exit_code(lambda: export(parse(argv)))
+    return exit_code(lambda: export(parse(sys.argv[1:] if argv is None else argv)))
 
 
-def parse(argv: Sequence[str] | None) -> Command:
-    """Return the command."""
-    return tyro.cli(Command, args=argv, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+def parse(argv: Sequence[str]) -> Command:
+    """Return the command: flags over what the settings of the run say of exports."""
+    run = with_flags(Command(tyro.MISSING), argv, __doc__).run
+    recorded = Settings.from_json(RunStore.open(run).rows("runs")[0]["settings"])
+    command = with_flags(Command(tyro.MISSING, export=recorded.export), argv, __doc__)
+    refuse_out_of_range(command.export, "export.")
+    return command
 
 
 def export(command: Command) -> None:
@@ -71,7 +80,9 @@ def export(command: Command) -> None:
         {"folder": Folder.create(command.out), "prefix": ""} if command.out else {}
     )
     dataset = _dataset(command.data, settings, PlanFacts.from_json(run["plan"]), space.resolution)
-    exports = exports_of(store, space, dataset, with_onnx=command.onnx, **place)
+    exports = exports_of(
+        store, space, dataset, with_onnx=command.onnx, settings=command.export, **place
+    )
     for outcome in outcomes:
         for sentence in exports.make(outcome):
             print(sentence)

@@ -1,40 +1,38 @@
 """Tell the classes of images by an exported network.
 
     python launch/predict.py RUN/exports/ARCHITECTURE image.jpg folder/ 'more/*.png'
+    python launch/predict.py RUN/exports/ARCHITECTURE DIR --labelled --with int8
 
 An image is a file, a folder of them, or a pattern; thumbnails and deleted images that systems keep
 in folders such as @eaDir are passed over. The export's model.py is executed, and it is
-Python that can do what you can: take exports of people you trust, or give --onnx, which runs the
-graph of operations in model.onnx and no code. Exit code 2 if no image could be read.
+Python that can do what you can: take exports of people you trust, or give --with onnx, which runs
+the graph of operations in model.onnx and no code. With --labelled DIR has a folder for each class,
+or Parquet files with image and label, and it is told how many answers are right.
+Exit code 2 if no image could be read.
 """
 
 import glob
 import json
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import tyro
 from PIL import Image
 
-from raynas.data.decoding import Square, decode, why_broken
 from raynas.data.file_listing import is_left_over, list_local_files, readable
 from raynas.errors import UserError
-from raynas.export.module_source import import_file
+from raynas.export.classifiers import FILES, Classify, Kind, Unreadable, classifier
+from raynas.export.labelled import answers_of, labelled_images
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RUN_COPY
 from raynas.storage.uris import shown
-from raynas.terminal.cli import exit_code, run_script
-from raynas.training.onnx_network import OnnxNetwork
-
-Ranking = list[tuple[str, float]]
-Classify = Callable[[str], Ranking]
+from raynas.terminal.cli import exit_code, make_console, run_script
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,20 @@ class Command:
     top: int = 3
     """Most probable classes to print for each image."""
     json: bool = False
-    """Print a JSON object a line for each image."""
+    """Print a JSON object a line for each image; with --labelled one for all."""
+    with_: Annotated[Kind, tyro.conf.arg(name="with")] = "module"
+    """File to use: module, model.py; onnx, model.onnx, which runs no code; or int8,
+    model.int8.onnx."""
     onnx: bool = False
-    """Use model.onnx, which runs no code, instead of model.py."""
+    """Short for --with onnx."""
+    labelled: bool = False
+    """Tell how many images of one folder are answered right; it has class folders, perhaps in parts
+    of which the test part is taken, or is one of Parquet files."""
 
-
-class Unreadable(Exception):  # noqa: N818 - what it is, not how
-    """Why an image could not be read."""
+    @property
+    def kind(self) -> Kind:
+        """The file to use."""
+        return "onnx" if self.onnx and self.with_ == "module" else self.with_
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,20 +82,44 @@ def predict(command: Command) -> None:
         raise UserError(f"--top: got {command.top}, wanted at least 1")
     if not command.images:
         raise UserError("images: got none, wanted at least one file, folder or pattern")
-    paths = list(_paths(command.images))
+    if command.labelled and len(command.images) != 1:
+        raise UserError(f"--labelled: got {len(command.images)} folders, wanted one of all classes")
     with tempfile.TemporaryDirectory() as spare:
         folder = _local(command.export, Path(spare))
         _refuse_damaged(folder, command.export)
-        classify = _classifier(folder, command)
+        if command.labelled:
+            _judge(folder, command)
+            return
+        classify = classifier(folder, command.kind, command.export)
+        paths = list(_paths(command.images))
         read = [_tell(path, classify, command) for path in paths]
     if not any(read):
         raise UserError(f"images: none of {len(paths):,} could be read; check the paths")
 
 
+def _judge(folder: Path, command: Command) -> None:
+    """Print how many answers to labelled images are right, and which classes are confused."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    given = labelled_images(command.images[0], config["classes"])
+    classify = classifier(folder, command.kind, command.export)
+    found = answers_of(given, classify, config["classes"], _complain)
+    if command.json:
+        print(json.dumps({"file": FILES[command.kind], "part": given.part} | found.to_json()))
+        return
+    if given.part:
+        print(f"part {given.part}; {given.passed_over:,} images of other parts are passed over")
+    print(f"by {FILES[command.kind]}:", end=" ")
+    found.show(make_console())
+
+
+def _complain(sentence: str) -> None:
+    print(readable(sentence), file=sys.stderr)
+
+
 def _tell(path: str, classify: Classify, command: Command) -> bool:
     """Print what an image shows; return whether it could be read."""
     try:
-        ranking = classify(path)[: command.top]
+        ranking = classify(partial(Image.open, path))[: command.top]
     except Unreadable as error:
         print(f"{readable(path)}: cannot be read ({error})", file=sys.stderr)
         return False
@@ -172,77 +201,6 @@ def _refuse_damaged(folder: Path, export: str) -> None:
     raise UserError(
         f"export {shown(export)}: {damaged} is damaged; launch/export.py RUN writes it anew"
     )
-
-
-def _classifier(folder: Path, command: Command) -> Classify:
-    """Return what classifies a file by an export.
-
-    Raises:
-        UserError: A file is missing, or what it holds is no network.
-    """
-    file, other = (
-        ("model.onnx", "go without --onnx") if command.onnx else ("model.py", "try --onnx")
-    )
-    try:
-        return _by_onnx(folder) if command.onnx else _by_module(folder)
-    except UserError:
-        raise
-    except Exception as error:  # whatever is raised by a file that is cut off, or was edited
-        why = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise UserError(
-            f"export {shown(command.export)}: {file} and what it reads cannot be loaded ({why}); "
-            f"launch/export.py RUN writes it anew, or {other}"
-        ) from error
-
-
-def _needed(folder: Path, name: str, otherwise: str) -> Path:
-    if not (folder / name).is_file():
-        raise UserError(f"export {folder.name}: it has no {name}; {otherwise}")
-    return folder / name
-
-
-def _by_module(folder: Path) -> Classify:
-    """Return what classifies a file by model.py, which is executed."""
-    path = _needed(folder, "model.py", "try --onnx")
-    _needed(folder, "weights.safetensors", "launch/export.py RUN writes it anew, or try --onnx")
-    module: Any = import_file(path)
-    network, tell = module.load(folder), module.classify
-
-    def classify(path: str) -> Ranking:
-        try:
-            with Image.open(path) as image:
-                found: Ranking = tell(network, image)
-        except Exception as error:
-            raise Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
-        return found
-
-    return classify
-
-
-def _by_onnx(folder: Path) -> Classify:
-    """Return what classifies a file by model.onnx and config.json."""
-    try:
-        network = OnnxNetwork(_needed(folder, "model.onnx", "go without --onnx").read_bytes())
-    except ImportError as error:
-        raise UserError("--onnx: onnxruntime is not installed; pip install onnxruntime") from error
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    rules = config["preprocessing"]
-    size = rules["resolution"], rules["channels"]
-    square = Square(*size, rules.get("bits"), rules.get("ratio", 1.0))
-    temperature = config.get("temperature") or 1.0  # as in model.py
-    mean, std = (np.array(rules[name], np.float32)[:, None, None] for name in ("mean", "std"))
-
-    def classify(path: str) -> Ranking:
-        pixels = decode(lambda: Image.open(path), square)
-        if pixels is None:
-            raise Unreadable(why_broken(lambda: Image.open(path), square))
-        shares_of_white = pixels.astype(np.float32) / np.float32(255)
-        logits = (network((shares_of_white - mean)[None] / std)[0] / temperature).tolist()
-        powers = [math.exp(logit - max(logits)) for logit in logits]
-        shares = zip(config["classes"], (power / sum(powers) for power in powers), strict=True)
-        return sorted(shares, key=lambda pair: -pair[1])
-
-    return classify
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import score, search
 from raynas.cluster.teaching import train_teacher
 from raynas.cluster.tune.trackers import Tracker
-from raynas.export.exports import export_finished
+from raynas.export.run_exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
 from raynas.recording.repair import warning_of_loss
 from raynas.recording.warm_start import latency_table_of
@@ -155,7 +155,8 @@ def run_command(command: Command, console: Console) -> None:
 def export(run: Run) -> None:
     """Write each trained network as a folder that needs no raynas."""
     with run.spending("export"):
-        export_finished(run.store, run.plan.space, run.dataset, run.stages.print)
+        settings = run.settings.export
+        export_finished(run.store, run.plan.space, run.dataset, run.stages.print, settings)
 
 
 if __name__ == "__main__":

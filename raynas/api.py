@@ -44,6 +44,7 @@ from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.export import ExportSettings
 from raynas.settings.given import given
 from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
@@ -74,6 +75,7 @@ __all__ = [
     "Dataset",
     "DifferentiableSettings",
     "Evolution",
+    "ExportSettings",
     "Genotype",
     "Head",
     "Identity",

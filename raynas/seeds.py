@@ -102,6 +102,8 @@ class Stream(IntEnum):
     """Validation images whose inner products are measured."""
     PROXY_SIGNS = 41
     """Signs that are sent back through a part of an untrained network: its place."""
+    QUANTISATION = 42
+    """Images for an export in 8 bits: 0 for ranges, 1 for its choice, 2 for its test."""
     MOMENTS = 43
     """Training images on which inherited weights are fitted to their new places."""
     START_OUTPUTS = 44

@@ -73,6 +73,7 @@ wilson(correct_share, images)
 TYPES = {
     "Dataset",
     "DifferentiableSettings",
+    "ExportSettings",
     "Head",
     "ImageSettings",
     "Indicators",

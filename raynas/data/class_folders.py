@@ -13,7 +13,9 @@ from raynas.data.part_names import place_said
 from raynas.errors import UserError
 
 
-def read_tree(data: str, place: Folder, listing: Listing, parts: str | None = None) -> Source:
+def read_tree(
+    data: str, place: Folder, listing: Listing, parts: str | None = None, one_class: bool = False
+) -> Source:
     """Return the images of CLASS/.../image or of PART/CLASS/.../image.
 
     Args:
@@ -21,6 +23,7 @@ def read_tree(data: str, place: Folder, listing: Listing, parts: str | None = No
         place: The folder.
         listing: All files in it.
         parts: Which folders are parts, as ``--images.parts`` says it.
+        one_class: Whether a single folder may be a class.
 
     Raises:
         UserError: No images, or paths that do not tell classes.
@@ -36,7 +39,8 @@ def read_tree(data: str, place: Folder, listing: Listing, parts: str | None = No
     tops = {folder: place_said(f"{folder}/", layout) for folder in set(map(dirname, images))}
     placed = [(file, top) for file in images if (top := tops[dirname(file)]) is not None]
     _refuse_loose(data, placed, parts)
-    _refuse_wrapped(data, images, layout)
+    if not one_class:
+        _refuse_wrapped(data, images, layout)
     classes = [_inside(file, top).partition("/")[0] for file, top in placed]
     class_names = tuple(sorted(set(classes)))
     indices = {name: index for index, name in enumerate(class_names)}

@@ -177,7 +177,7 @@ def _refuse_parts_in_classes(data: str, folders: _Folders) -> None:
     """Refuse class folders that hold train and test, each for itself, or most of them do."""
     both = [top for top in folders.tops if {"train"} < folders.parts_in(top)]
     inner = [folders.inner(top) for top in folders.tops]
-    kinds = {part_named(name) for name in set.union(*inner)} if all(inner) else set()
+    kinds = {part_named(name) for name in set[str]().union(*inner)} if all(inner) else set()
     if len(both) > 1 or (len(inner) > 1 and {"train"} < kinds and None not in kinds):
         top = (both or folders.tops)[0]
         raise UserError(

@@ -33,7 +33,11 @@ _FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATC
 
 
 def open_source(
-    data: str, parts: str | None = None, cache: str | None = None, say: Say = silent
+    data: str,
+    parts: str | None = None,
+    cache: str | None = None,
+    say: Say = silent,
+    one_class: bool = False,
 ) -> Source:
     """Return the source that ``--data`` names.
 
@@ -42,6 +46,7 @@ def open_source(
         parts: Which folders of it are parts, as ``--images.parts`` says it.
         cache: As ``--images.cache``.
         say: Hears now and then how far a long listing is.
+        one_class: Whether a single folder in a folder may be a class.
 
     Raises:
         UserError: No such name, folder or URI, or nothing usable in it.
@@ -52,7 +57,9 @@ def open_source(
     if data == "digits":
         return _digits()
     folder = cache_folder(cache)
-    return _torchvision(data, folder) if named else _folder(data, parts, folder, say)
+    if named:
+        return _torchvision(data, folder)
+    return _folder(data, parts, folder, say, one_class)
 
 
 def _digits() -> Source:
@@ -123,7 +130,7 @@ class Arrays:
         return partial(Image.fromarray, self.pixels[path][row])
 
 
-def _folder(data: str, parts: str | None, cache: str, say: Say) -> Source:
+def _folder(data: str, parts: str | None, cache: str, say: Say, one_class: bool) -> Source:
     """A folder of class folders, with or without part folders above, or of Parquet files."""
     words = readable(shown(data))
     try:
@@ -137,7 +144,7 @@ def _folder(data: str, parts: str | None, cache: str, say: Say) -> Source:
     if any(file.endswith(".parquet") for file in listing.paths):
         source = read_parquet(words, filesystem, root, listing, cache, parts)
     else:
-        source = read_tree(words, Folder(filesystem, root), listing, parts)
+        source = read_tree(words, Folder(filesystem, root), listing, parts, one_class)
     return replace(source, passed_over=(*listing.passed_over, *source.passed_over))
 
 

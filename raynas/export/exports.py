@@ -1,40 +1,41 @@
 """What a person takes home: each trained network as a folder that needs no raynas.
 
-``exports/ARCHITECTURE/`` holds ``model.py``, ``weights.safetensors``, ``model.onnx``, the model
-card ``README.md`` and, written last, ``config.json``: where that is, the export is whole.
+``exports/ARCHITECTURE/`` holds ``model.py``, ``weights.safetensors``, ``model.onnx``,
+``model.int8.onnx``, the model card ``README.md`` and, written last, ``config.json``: where that is,
+the export is whole.
 """
 
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
 from raynas.costs.latency_table import Task
-from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset
 from raynas.export import onnx
 from raynas.export.accuracies import accuracies_of
 from raynas.export.confidences import confidences_of, verdict_of
 from raynas.export.forward_source import SourceError
+from raynas.export.int8 import int8_of
 from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
+from raynas.export.onnx_files import OnnxFiles, Quantise, onnx_files
 from raynas.export.parts import Part, parts_of, show_shape, whole_part
-from raynas.export.rivals import chosen_network, is_rival, winning_rivals
+from raynas.export.rivals import chosen_network, is_rival
 from raynas.nets.rivals import Rival
 from raynas.recording.rows import versions
-from raynas.seeds import Stream, mixed_seed
+from raynas.settings.export import ExportSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
-from raynas.storage.outcome_rows import is_on_all, networks_of
+from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
@@ -42,8 +43,12 @@ from raynas.training.checkpoints import read_model
 from raynas.training.new_network import new_network
 
 FORMAT = 1  # of config.json
-_CHECKED = 16  # images that outputs are compared on
-_FILES = {"module": "model.py", "weights": "weights.safetensors", "onnx": "model.onnx"}
+_FILES = {
+    "module": "model.py",
+    "weights": "weights.safetensors",
+    "onnx": "model.onnx",
+    "int8": "model.int8.onnx",
+}
 _NAMED = ("data", "space", "method", "recipe", "start")  # settings that may be paths
 Row = dict[str, Any]
 
@@ -61,6 +66,8 @@ class Exports:
         folder: Where exports are written.
         prefix: The folder of all exports therein, with a slash, or nothing.
         with_onnx: Whether ONNX files are wanted.
+        dataset: The images of the run, for model.int8.onnx; None: they are not at hand.
+        settings: How exports are made; None: as the run's settings say.
     """
 
     store: RunStore
@@ -71,6 +78,8 @@ class Exports:
     folder: Folder
     prefix: str = "exports/"
     with_onnx: bool = True
+    dataset: Dataset | None = None
+    settings: ExportSettings | None = None
 
     @cached_property
     def _run(self) -> Row:
@@ -95,7 +104,10 @@ class Exports:
         return bool(config["made_of"] == self._made_of(outcome) and sizes == config["bytes"])
 
     def make(self, outcome: Row) -> list[str]:
-        """Write the export of a finished outcome; return a sentence for each file left out.
+        """Write the export of a finished outcome.
+
+        Returns:
+            A sentence for each file that is left out, and one on what INT8 loses and gains.
 
         Raises:
             UserError: Its weights are lost or damaged.
@@ -115,16 +127,27 @@ class Exports:
             files["module"] = source.encode()
         except SourceError as error:
             left_out["model.py"] = str(error)
-        try:
-            if self.with_onnx:
-                content = onnx.onnx_bytes(network, self.images)
-                checks["onnx"] = onnx.largest_onnx_difference(content, self.images, logits)
-                files["onnx"] = content
-        except onnx.OnnxError as error:
-            left_out["model.onnx"] = str(error)
+        made = OnnxFiles()
+        if self.with_onnx:
+            made = onnx_files(network, self.images, logits, self._quantise())
+        files, checks, left_out = files | made.files, checks | made.checks, left_out | made.left_out
         config = self._config(outcome, parts, files) | {"checks": checks, "left_out": left_out}
+        config["int8"] = made.int8 and made.int8.to_row()
         self._write(outcome["architecture"], files, config)
-        return [f"{outcome['architecture']}: no {name}, {why}" for name, why in left_out.items()]
+        said = [f"no {name}, {why}" for name, why in left_out.items()]
+        said += [made.int8.sentence] if made.int8 else []
+        return [f"{outcome['architecture']}: {sentence}" for sentence in said]
+
+    def _quantise(self) -> Quantise | None:
+        """Return what makes model.int8.onnx of model.onnx; None: it is not wanted."""
+        if not self._export.int8:
+            return None
+        seed, most = self._run["seed"], self._export.max_drop
+        return lambda content: int8_of(content, self.dataset, seed, most)
+
+    @property
+    def _export(self) -> ExportSettings:
+        return self.settings or self._settings.export
 
     def _network(self, outcome: Row, weights: bytes) -> tuple[list[Part], nn.Sequential]:
         facts, dropout = self.facts, self._settings.retrain.dropout
@@ -222,6 +245,7 @@ class Exports:
                 "versions": json.loads(self._run["versions"]),
                 "settings": json.loads(settings.to_json()) | names,
             },
+            "export": asdict(self._export),
             "exported_with": versions("torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},
             "weights_bytes": len(files["weights"]),
@@ -239,6 +263,8 @@ class Exports:
         wanted = "onnx" if self.with_onnx and not onnx.missing_packages() else ""
         beside = verdict_of(self.store, outcome)
         known = [FORMAT, outcome, len(self._outcomes), asdict(self.facts), wanted, beside]
+        if wanted and self._export.int8:
+            known += [asdict(self._export), self.dataset is not None]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
     def _write(self, architecture: str, files: dict[str, bytes], config: Row) -> None:
@@ -252,47 +278,6 @@ class Exports:
                 self.folder.delete(f"{folder}/{name}")
         for name, content in contents.items():
             self.folder.write_bytes(f"{folder}/{name}", content)
-
-
-def exports_of(store: RunStore, space: Space, dataset: Dataset | None, **rest: Any) -> Exports:
-    """Return the exports of a run.
-
-    Args:
-        store: The run folder.
-        space: The space that was searched, with identity where it had it.
-        dataset: Its images, to compare outputs on some of the validation part; None: on noise.
-        rest: Further attributes of ``Exports``.
-    """
-    facts = PlanFacts.from_json(store.rows("runs")[0]["plan"])
-    if dataset is not None:
-        if facts.mean is None:  # as in runs of an older raynas
-            facts = replace(facts, mean=dataset.mean.tolist(), std=dataset.std.tolist())
-        indices = np.linspace(0, len(dataset.val) - 1, min(_CHECKED, len(dataset.val)))
-        pixels = dataset.val.take(np.unique(indices.round()).astype(np.int64)).pixels
-        images, source = normalise(torch.from_numpy(pixels), dataset), "validation images"
-    else:
-        generator = torch.Generator().manual_seed(mixed_seed(0, Stream.NOISE))
-        shape = _CHECKED, facts.channels, facts.resolution, facts.resolution
-        images, source = torch.randn(shape, generator=generator), "images of noise"
-    return Exports(store, space, facts, images, source, **{"folder": store, **rest})
-
-
-def export_finished(
-    store: RunStore, space: Space, dataset: Dataset, say: Callable[[str], None]
-) -> None:
-    """Write the exports that are missing; what cannot be exported costs a sentence, not a run."""
-    made = 0
-    for outcome in (*networks_of(store.rows("outcomes")), *winning_rivals(store)):
-        try:
-            exports = exports_of(store, space, dataset)
-            if not exports.is_made(outcome):
-                for sentence in exports.make(outcome):
-                    say(f"export: {sentence}")
-            made += 1
-        except Exception as error:  # noqa: BLE001 - the run and its results are worth more
-            say(f"warning: export of {outcome['architecture']} failed ({error!r})")
-    if made:
-        say(f"export: {made} to take home in {store.locate('exports')}, see README.md there")
 
 
 def _public(location: str) -> str:

@@ -15,6 +15,7 @@ import jinja2
 from raynas.costs.costs import Limits, show_bytes, show_quantity
 
 Config = Mapping[str, Any]
+_LATER = dict.fromkeys(("genotype", "temperature", "calibration", "verdict", "int8"))
 
 
 def model_card(config: Config) -> str:
@@ -25,7 +26,7 @@ def model_card(config: Config) -> str:
     """
     template = _environment().get_template("model_card.md.jinja")
     return template.render(
-        {"genotype": None, "temperature": None, "calibration": None, "verdict": None, **config},
+        {**_LATER, **config},
         model_index=json.dumps(_model_index(config)),
         image_shape=_shape(config["input"]["shape"][1:]),
         limits=_limits(config["found_by"]["settings"]),

@@ -22,6 +22,8 @@ FREE = frozenset(
         "retrain.checkpoint-seconds",
         "retrain.gpus-per-trial",
         "retrain.concurrent",
+        "export.int8",
+        "export.max-drop",
     }
 )
 

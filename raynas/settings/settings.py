@@ -16,6 +16,7 @@ import tyro
 from raynas.costs.costs import Limits
 from raynas.settings.deciding import FREE, digest_of, flat
 from raynas.settings.differentiable import DifferentiableSettings
+from raynas.settings.export import ExportSettings
 from raynas.settings.images import ImageSettings
 from raynas.settings.older_names import tree_of_today
 from raynas.settings.pretrain import PretrainSettings
@@ -74,6 +75,7 @@ class Settings:
     file (.safetensors, .pt, .pth, .bin), an export of raynas, or a run, whose best network it is.
     Any images will do, whatever the weights were trained on; --pretrained takes a run's supernet
     over and --from all of its results, both of the same images. Unset: random weights."""
+    export: ExportSettings = field(default_factory=ExportSettings, kw_only=True)
     rivals: str = "none"
     """Networks that are trained beside the winners, by the same recipe on the same images, with
     commas between: names of torchvision, such as mobilenet_v2, timm/NAME, or random, one of the

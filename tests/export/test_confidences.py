@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from raynas.export import onnx
-from raynas.export.exports import exports_of
 from raynas.export.model_card import model_card
 from raynas.export.module_source import import_file
+from raynas.export.run_exports import exports_of
 from raynas.recording.answers import Answering, write_answers
 from raynas.storage.run_store import RunStore
 from raynas.training.answers import Answers

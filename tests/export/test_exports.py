@@ -14,8 +14,8 @@ from torch import nn
 
 from raynas.data.batches import normalise
 from raynas.export import onnx
-from raynas.export.exports import export_finished, exports_of
 from raynas.export.module_source import import_file
+from raynas.export.run_exports import export_finished, exports_of
 from raynas.nets.operations import MBConv
 from raynas.nets.subnet import subnet
 from raynas.reporting.confidence import wilson
@@ -30,6 +30,7 @@ from tests.launch.scripts import files_of
 from tests.objects import BUCKET, CREDENTIALS, storage
 
 FIRST, SECOND = "0-4-2-3-1-4", "1-1-1-1-1-1"
+INT8 = "model.int8.onnx"
 SPACE = shipped_space("small_mobile", identity=True)
 
 
@@ -82,7 +83,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     )
     said: list[str] = []
     export_finished(store, SPACE, named_dataset(), said.append)
-    assert said == [f"export: 1 to take home in {store.uri}/exports, see README.md there"]
+    assert said[0].startswith(f"export: {FIRST}: model.int8.onnx has test accuracy ")
+    assert said[1:] == [f"export: 1 to take home in {store.uri}/exports, see README.md there"]
     return store
 
 
@@ -113,6 +115,9 @@ class TestFiles:
         assert config["checks"]["images"] == "16 validation images"
         assert config["checks"]["module"] == 0
         assert 0 <= config["checks"]["onnx"] <= 1e-4
+        sizes = [(folder_of(store) / name).stat().st_size for name in ("model.onnx", INT8)]
+        assert [config["int8"]["float_bytes"], config["int8"]["bytes"]] == sizes
+        assert [config["bytes"]["model.onnx"], config["bytes"][INT8]] == sizes
         assert config["left_out"] == {}
         assert module.CLASSES == dataset.class_names == tuple(config["classes"])
 
@@ -154,6 +159,7 @@ class TestFiles:
         assert sorted(path.name for path in folder_of(store).iterdir()) == [
             "README.md",
             "config.json",
+            "model.int8.onnx",
             "model.onnx",
             "model.py",
             "weights.safetensors",
@@ -257,6 +263,7 @@ class TestCard:
     def test_it_says_what_a_person_wants_to_know(self, store: RunStore) -> None:
         card = (folder_of(store) / "README.md").read_text()
         low, high = wilson(0.875, 24)
+        int8 = config_of(store)["int8"]["test"]
 
         for text in (
             "# A classifier of pictures: small_mobile 0-4-2-3-1-4",
@@ -265,6 +272,8 @@ class TestCard:
             "python model.py IMAGE...",
             'onnxruntime.InferenceSession("model.onnx")',
             "python launch/predict.py EXPORT IMAGE...",
+            "`model.int8.onnx` is the same in whole numbers of 8 bits (",
+            f"| accuracy, 24 test images | {100 * int8['float_accuracy']:.1f} % | ",
             "48 for training, 24 for validation, 24 for the test, 3 classes",
             "| layer03_k5e4 | k5e4 | 24 x 4 x 4 | 48 x 2 x 2 |",
             "method fair_saliency, score balanced_saliency, search evolution",

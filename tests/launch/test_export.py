@@ -1,5 +1,6 @@
 """Exporting runs by hand, and telling images by an export."""
 
+import io
 import json
 import os
 import shutil
@@ -8,10 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from rich.console import Console
 
 from raynas.errors import UserError
-from raynas.export.exports import exports_of
+from raynas.export.labelled import LabelledAnswers
+from raynas.export.run_exports import exports_of
+from raynas.reporting.confidence import wilson
+from raynas.settings.export import ExportSettings
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.training.trained_networks import load_network
@@ -238,7 +245,7 @@ class TestPredict:
                 json.loads(line)
                 for line in run(predict, exported, pictures, "--json", *how)[1].splitlines()
             ]
-            for how in ((), ("--onnx",))
+            for how in ((), ("--with", "onnx"))
         ]
 
         assert [each["image"] for each in told[0]] == [each["image"] for each in told[1]]
@@ -336,8 +343,9 @@ class TestPredict:
         self, run: Any, exported: Path, pictures: Path, tmp_path: Path
     ) -> None:
         for name, how, hint in (
-            ("model.py", (), "try --onnx"),
-            ("model.onnx", ("--onnx",), "go without --onnx"),
+            ("model.py", (), "try --with onnx"),
+            ("model.onnx", ("--onnx",), "go without --with onnx"),
+            ("model.int8.onnx", ("--with", "int8"), "go without --with int8"),
         ):
             shutil.copytree(exported, tmp_path / name)
             (tmp_path / name / name).unlink()
@@ -397,6 +405,130 @@ class TestPredict:
 
         assert code == 2
         assert "model.onnx and what it reads cannot be loaded (" in errors
+        assert errors.count("\n") == 1
+
+
+class TestInt8:
+    def test_how_much_may_be_lost_is_a_flag_over_what_the_run_recorded(
+        self, run: Any, tmp_path: Path
+    ) -> None:
+        store = build_run(
+            str(tmp_path / "run"), SPACE, [FIRST], data="/gone", export=ExportSettings(max_drop=0.5)
+        )
+        code, _, errors = run(export, store.uri, "--export.max-drop", "2")
+        commands = [export.parse([store.uri, *flags]) for flags in ([], ["--export.max-drop", "0"])]
+
+        assert code == 2
+        assert "--export.max-drop: got 2.0, wanted a number in [0, 1]" in errors
+        assert [command.export.max_drop for command in commands] == [0.5, 0.0]
+        assert not export.parse([store.uri, "--export.no-int8"]).export.int8
+
+    def test_without_the_images_of_the_run_it_is_left_out_unless_nobody_wants_it(
+        self, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+        space = build_space("RN")
+        store = build_run(str(tmp_path / "run"), space, ["0-2"])
+        (outcome,) = store.rows("outcomes")
+        unwanted = exports_of(store, space, None, settings=ExportSettings(int8=False))
+        (sentence,) = exports_of(store, space, None).make(outcome)
+
+        assert sentence == (
+            "0-2: no model.int8.onnx, it needs the images of the run, which are not at hand"
+        )
+        assert not unwanted.is_made(outcome)
+        assert unwanted.make(outcome) == []
+        assert unwanted.is_made(outcome)
+        assert not exports_of(store, space, None).is_made(outcome)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with parts of the images that the export was validated and tested on."""
+    folder, dataset = tmp_path_factory.mktemp("labelled"), named_dataset()
+    for part, images in (("val", dataset.val), ("test", dataset.test)):
+        taken = images.take(np.arange(len(images)))
+        for number, (pixels, label) in enumerate(zip(taken.pixels, taken.labels, strict=True)):
+            place = folder / part / dataset.class_names[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[0]).save(place / f"{number}.png")
+    return folder
+
+
+def picture(folder: Path) -> None:
+    """Write an image into a folder."""
+    folder.mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(folder / "image.png")
+
+
+class TestLabelled:
+    @pytest.mark.parametrize("kind", ["module", "onnx", "int8"])
+    def test_accuracy_and_confusion_are_those_of_the_test_part_counted_by_hand(
+        self, kind: str, run: Any, exported: Path, labelled: Path
+    ) -> None:
+        flags = ("--labelled", "--with", kind)
+        told = json.loads(run(predict, exported, labelled, *flags, "--json")[1])
+        counted = np.zeros((3, 3), dtype=int)
+        for at, name in enumerate(told["classes"]):
+            folder = str(labelled / "test" / name)
+            lines = run(predict, exported, folder, "--json", "--with", kind)[1].splitlines()
+            for line in lines:
+                best = json.loads(line)["classes"][0]["class"]
+                counted[at, told["classes"].index(best)] += 1
+        code, output, errors = run(predict, exported, labelled, *flags)
+
+        assert told["confusion"] == counted.tolist()
+        assert (told["part"], told["images"]) == ("test", counted.sum())
+        assert told["accuracy"] == counted.trace() / counted.sum()
+        assert told["interval"] == list(wilson(told["accuracy"], told["images"]))
+        assert told["balanced_accuracy"] == pytest.approx(
+            np.mean(counted.diagonal() / counted.sum(axis=1))
+        )
+        assert (code, errors) == (0, "")
+        assert f"by {told['file']}: accuracy {told['accuracy']:.4f} (" in output
+        assert output.startswith("part test; 24 images of other parts are passed over\n")
+
+    def test_some_of_the_classes_are_enough_and_a_broken_image_is_passed_over(
+        self, run: Any, exported: Path, labelled: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(labelled / "val" / "a|pipe", tmp_path / "a|pipe")
+        (tmp_path / "a|pipe" / "broken.png").write_bytes(b"no image")
+        code, output, errors = run(predict, exported, tmp_path, "--labelled")
+
+        assert code == 0
+        assert "of 8 images)" in output
+        assert "broken.png: cannot be read (" in errors
+
+    def test_more_than_twelve_classes_show_the_pairs_that_are_confused_most(self) -> None:
+        names = tuple(f"class {number}" for number in range(13))
+        labels = np.array([0, 0, 0, 1, 1, 2], dtype=np.int32)
+        answers = np.array([5, 5, 0, 1, 3, 2], dtype=np.int32)
+        with (console := Console(width=80, file=io.StringIO())).capture() as shown:
+            LabelledAnswers(names, labels, answers, 0).show(console)
+
+        assert shown.get().splitlines()[-2:] == [
+            "class 0  class 5         2   3",
+            "class 1  class 3         1   2",
+        ]
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (Path.exists, "no images in it"),
+            (shutil.rmtree, "no such folder"),
+            (lambda folder: picture(folder / "zebra"), "the export knows no class 'zebra'; wanted"),
+            (picture, "lies in no class folder"),
+        ],
+    )
+    def test_folders_that_tell_no_classes_of_the_export_are_refused_in_a_sentence(
+        self, make: Any, message: str, run: Any, exported: Path, tmp_path: Path
+    ) -> None:
+        (folder := tmp_path / "given").mkdir()
+        make(folder)
+        code, output, errors = run(predict, exported, folder, "--labelled")
+
+        assert (code, output) == (2, "")
+        assert message in errors
         assert errors.count("\n") == 1
 
 

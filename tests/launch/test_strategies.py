@@ -20,7 +20,7 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.tune import searchers
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.costs.latency_table import write
-from raynas.export.exports import exports_of
+from raynas.export.run_exports import exports_of
 from raynas.nets.cost import cost_table
 from raynas.recording import outcomes
 from raynas.storage.run_store import RunStore

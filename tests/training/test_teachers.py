@@ -15,7 +15,7 @@ from torch import nn
 from raynas.data.batches import normalise
 from raynas.errors import UserError
 from raynas.export import onnx as exported_onnx
-from raynas.export.exports import export_finished, exports_of
+from raynas.export.run_exports import export_finished, exports_of
 from raynas.nets.rivals import Rival
 from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from raynas.costs.costs import show_quantity
+from raynas.costs.costs import show_bytes, show_quantity
 from raynas.reporting.confidence import wilson
 from raynas.reporting.page.parts import is_missing, percent
 from raynas.reporting.page.run_snapshot import RunSnapshot
@@ -89,7 +89,7 @@ def answer(snapshot: RunSnapshot) -> Answer | None:
     return Answer(
         best["architecture"],
         accuracy,
-        _facts(best, accuracy),
+        _facts(best, accuracy, _exported(best["architecture"], snapshot)),
         _layers(best, snapshot),
         _doubt(best, accuracy, snapshot),
         _better(snapshot),
@@ -106,7 +106,7 @@ def _layers(best: dict[str, Any], snapshot: RunSnapshot) -> list[str]:
         cells = {"normal": found.normal, "reduction": found.reduction}
         return [f"{cell} {a} + {b}" for cell, nodes in cells.items() for a, b in nodes]
     choices = [int(choice) for choice in best["architecture"].split("-")]
-    exported = _exported_layers(best["architecture"], snapshot)
+    exported = _exported_layers(_exported(best["architecture"], snapshot))
     if len(exported) == len(choices):
         return exported
     return [
@@ -115,19 +115,29 @@ def _layers(best: dict[str, Any], snapshot: RunSnapshot) -> list[str]:
     ]
 
 
-def _exported_layers(architecture: str, snapshot: RunSnapshot) -> list[str]:
+def _exported_layers(config: dict[str, Any]) -> list[str]:
     """Return the operations that an export names, between stem and head; none: there is none.
 
     Runs that pretrain nothing have no table that names them.
     """
     try:
-        config = json.loads(snapshot.store.read_bytes(f"exports/{architecture}/config.json"))
         return [str(layer["operation"]) for layer in config["layers"][1:-1]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return []
 
 
-def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
+def _exported(architecture: str, snapshot: RunSnapshot) -> dict[str, Any]:
+    """Return what the export of a network says of it; nothing: there is none."""
+    try:
+        config = json.loads(snapshot.store.read_bytes(f"exports/{architecture}/config.json"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _facts(
+    best: dict[str, Any], accuracy: Accuracy, config: dict[str, Any]
+) -> list[tuple[str, str]]:
     latency = best.get("latency_ms")
     shown = {
         "Multiply-adds of one image": show_quantity(best["macs"]),
@@ -139,8 +149,25 @@ def _facts(best: dict[str, Any], accuracy: Accuracy) -> list[tuple[str, str]]:
         "Balanced validation accuracy": _known(best.get("val_balanced_accuracy")),
         "Score of the search": None if is_missing(best["score"]) else f"{best['score']:.4f}",
         "Epochs": str(best["epochs"]),
+        "In whole numbers of 8 bits": _int8(config),
     }
     return [(name, text) for name, text in shown.items() if text is not None]
+
+
+def _int8(config: dict[str, Any]) -> str | None:
+    """Return what model.int8.onnx loses and gains, or why there is none; None: nothing is said."""
+    found = config.get("int8")
+    if not found:
+        why = config.get("left_out", {}).get("model.int8.onnx")
+        return why and f"left out: {why}"
+    test = found["test"]
+    low, high = (100 * end for end in test["interval"])
+    return (
+        f"{percent(test['accuracy'])} of {test['images']:,} test images, "
+        f"{100 * test['difference']:+.2f} points ({low:+.2f} to {high:+.2f}); "
+        f"{show_bytes(found['bytes'])}, before {show_bytes(found['float_bytes'])}; "
+        f"{found['latency_ms']:.3g} ms an image, before {found['float_latency_ms']:.3g} ms"
+    )
 
 
 def _known(share: float | None) -> str | None:

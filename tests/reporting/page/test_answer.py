@@ -1,5 +1,6 @@
 """The best network, how exactly its accuracy is known, and how to use it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,24 @@ def test_there_is_no_answer_without_a_network_that_was_trained(tmp_path: Path, s
     store = make_run(tmp_path, outcomes=[outcome(1, status=status)])
 
     assert answer(take_snapshot(store, Path("none"))) is None
+
+
+def test_what_int8_loses_and_gains_or_why_there_is_none_is_a_fact(tmp_path: Path) -> None:
+    store = make_run(tmp_path, outcomes=[outcome(1, "1-0")])
+    test = {"accuracy": 0.72, "images": 400, "difference": -0.005, "interval": [-0.015, 0.005]}
+    int8 = {"test": test, "bytes": 2048, "float_bytes": 8192}
+    int8 |= {"latency_ms": 0.5, "float_latency_ms": 1.25}
+    why = {"model.int8.onnx": "validation accuracy falls"}
+    told = []
+    for config in ({}, {"int8": None, "left_out": why}, {"int8": int8, "left_out": {}}):
+        store.write_bytes("exports/1-0/config.json", json.dumps(config).encode())
+        told.append(dict(answer_of(store).facts).get("In whole numbers of 8 bits"))
+
+    assert told == [
+        None,
+        "left out: validation accuracy falls",
+        (
+            "72.00 % of 400 test images, -0.50 points (-1.50 to +0.50); 2.0 KiB, before 8.0 KiB; "
+            "0.5 ms an image, before 1.25 ms"
+        ),
+    ]

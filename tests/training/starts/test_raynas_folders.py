@@ -8,7 +8,7 @@ import torch
 
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
-from raynas.export.exports import exports_of
+from raynas.export.run_exports import exports_of
 from raynas.nets.operations import Identity
 from raynas.storage.outcome_rows import networks_of
 from raynas.storage.run_store import RunStore
