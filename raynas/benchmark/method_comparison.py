@@ -16,12 +16,13 @@ from raynas.benchmark.recorded import recorded_scores
 from raynas.benchmark.truths.truth import Truth
 from raynas.costs.costs import Cost
 from raynas.reporting.rank_correlation import checked
-from raynas.reporting.rivals import RANDOM, trained
+from raynas.reporting.rivals import trained
 from raynas.settings.scores import is_sum
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.storage.outcome_rows import known_accuracy, networks_of
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import RANDOM
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 from raynas.storage.usage import Usage

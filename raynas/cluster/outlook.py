@@ -11,6 +11,7 @@ from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.forecast import forecast
 from raynas.cluster.planning.plan import Plan, make_plan, warned, with_lengths
 from raynas.cluster.planning.plan_text import plan_lines
+from raynas.cluster.planning.rivals import weights_of_libraries
 from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.planning.teachers import plan_teacher
 from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
@@ -114,8 +115,11 @@ class Request:
         facts = PlanFacts.from_json(self.recorded["plan"]) if self.recorded else None
         own = _with_own_table(settings, self.store) if self.recorded else settings
         space, dataset = self.space, self.dataset
-        teacher = plan_teacher(settings.retrain, dataset, space, self.store, facts)
-        plan = make_plan(space, dataset, own, self.resources, facts, teacher, self.start)
+        weights = weights_of_libraries(settings, self.store, facts)
+        begins = self.start, settings.pretrain.layer_indicator, weights
+        teacher = plan_teacher(settings.retrain, dataset, space, self.store, facts, *begins)
+        start = self.start
+        plan = make_plan(space, dataset, own, self.resources, facts, teacher, start, weights)
         return self._of(settings, plan)
 
     def _of(self, settings: Settings, plan: Plan) -> Outlook:

@@ -25,7 +25,7 @@ def train_rivals(run: Run) -> None:
         StageError: The trials ended early.
     """
     rivals, settings = run.plan.rivals, run.settings
-    if not settings.rival_names:
+    if not (rivals.planned or rivals.left_out):
         return
     table = RivalsTable(run.store, {each.name: each for each in rivals.planned})
     table.leave_out(rivals.left_out)

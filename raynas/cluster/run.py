@@ -240,6 +240,9 @@ def _keep_start(run: Run) -> None:
     """Keep trained weights with the run, which can be continued then without what names them."""
     if run.start and not (run.recorded and is_whole(run.store, START)):
         run.store.write_bytes(START, run.start.to_bytes())
+    for weights in run.plan.weights:
+        if not (run.recorded and is_whole(run.store, weights.path)):
+            run.store.write_bytes(weights.path, weights.content)
 
 
 def _keep_teacher(run: Run) -> None:

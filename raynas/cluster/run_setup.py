@@ -40,6 +40,7 @@ from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.spaces.protocol import Space
 from raynas.storage.lock import RunLock
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import is_of_library
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
 from raynas.storage.usage import Usage
@@ -232,7 +233,7 @@ def _space(settings: Settings) -> Space:
     space = load_space(settings.space, SPACES)
     refuse_unfit(space, settings)
     named_architectures(searched_space(space, settings.pretrain.layer_indicator), settings)
-    for name in settings.rival_names:
+    for name in filter(is_of_library, settings.rival_names):
         refuse_unknown(name)
     return space
 

@@ -27,12 +27,14 @@ from raynas.export.int8 import int8_of
 from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
 from raynas.export.onnx_files import OnnxFiles, Quantise, onnx_files
-from raynas.export.parts import Part, parts_of, show_shape, whole_part
-from raynas.export.rivals import chosen_network, is_rival
+from raynas.export.parts import Part, show_shape, whole_part
+from raynas.export.rivals import chosen_network, is_rival, parts_of_chosen
 from raynas.nets.rivals import Rival
 from raynas.recording.rows import versions
+from raynas.reporting.rivals import rival_words
 from raynas.settings.export import ExportSettings
 from raynas.settings.settings import Settings
+from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
 from raynas.storage.outcome_rows import is_on_all
@@ -159,8 +161,8 @@ class Exports:
         if isinstance(chosen, Rival):
             parts = [whole_part(network, str(chosen), self._image)]
         else:
-            assert isinstance(network, nn.Sequential), "a network of the space"
-            parts = parts_of(network, self.space, chosen, self._image)
+            assert isinstance(network, nn.Sequential), "a network of the space, or made of one"
+            parts = parts_of_chosen(network, self.space, chosen, self._image)
         return parts, nn.Sequential(OrderedDict((part.name, part.module) for part in parts)).eval()
 
     def _title(self, outcome: Row) -> str:
@@ -197,6 +199,8 @@ class Exports:
             "format": FORMAT,
             "architecture": outcome["architecture"],
             "space": None if is_rival(outcome) else self.space.name,
+            "network": outcome.get("network"),
+            "rival": rival_words(outcome) if "rival" in outcome else None,
             "genotype": self._genotype(outcome),
             "classes": facts.classes,
             "input": {"name": "images", "shape": ["N", *self._image]},
@@ -256,7 +260,8 @@ class Exports:
     def _genotype(self, outcome: Row) -> str | None:
         """Return what is in the cells of a network, for people; None: it has none."""
         chosen = chosen_network(outcome)
-        return None if isinstance(chosen, Rival) else self.space.genotype_text(chosen)
+        is_own = isinstance(chosen, Architecture)
+        return self.space.genotype_text(chosen) if is_own else None
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""

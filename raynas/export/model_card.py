@@ -15,7 +15,7 @@ import jinja2
 from raynas.costs.costs import Limits, show_bytes, show_quantity
 
 Config = Mapping[str, Any]
-_LATER = dict.fromkeys(("genotype", "temperature", "calibration", "verdict", "int8"))
+_LATER = dict.fromkeys(("genotype", "temperature", "calibration", "verdict", "int8", "rival"))
 
 
 def model_card(config: Config) -> str:

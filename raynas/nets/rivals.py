@@ -6,7 +6,7 @@ counted like those of a search's own networks, on the meta device.
 
 import difflib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -16,15 +16,16 @@ from torch import nn
 from torchvision import models
 from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
-from raynas.costs.costs import Cost, Limits, show_amount
+from raynas.costs.costs import Cost, Limits
 from raynas.costs.latency_table import Task
+from raynas.costs.within_limits import largest_within
 from raynas.errors import UserError
 from raynas.nets.measured import measure
 
+PRETRAINED = ", pretrained"
+"""With what the text of a network ends that begins from its library's weights."""
 TIMM = "timm/"
 """What a name begins with whose network is timm's."""
-RANDOM = "random"
-"""The name of a network that is drawn from the search space."""
 
 _MOST_WIDTH, _STEPS = 2.0, 40  # widths are multiples of 0.05
 _SHUFFLES = {0.5: "0_5", 1.0: "1_0", 1.5: "1_5", 2.0: "2_0"}
@@ -48,19 +49,22 @@ class Rival:
     Attributes:
         name: As a person asks for it, such as mobilenet_v2 or timm/mobilenetv3_small_050.
         width: Its multiplier of channels; None: it has none.
+        pretrained: Whether it begins from the weights that its library has of it.
     """
 
     name: str
     width: float | None = None
+    pretrained: bool = False
 
     def __str__(self) -> str:
-        return self.name if self.width is None else f"{self.name}@{self.width:g}"
+        width = "" if self.width is None else f"@{self.width:g}"
+        return f"{self.name}{width}{PRETRAINED if self.pretrained else ''}"
 
     @classmethod
     def parse(cls, text: str) -> "Rival":
         """Read what ``str`` makes of one."""
-        name, _, width = text.partition("@")
-        return cls(name, float(width) if width else None)
+        name, _, width = text.removesuffix(PRETRAINED).partition("@")
+        return cls(name, float(width) if width else None, text.endswith(PRETRAINED))
 
     def build(self, task: Task) -> nn.Module:
         """Return it with new weights: images N x channels x H x W to logits N x classes.
@@ -94,8 +98,6 @@ def refuse_unknown(name: str, flag: str = "--rivals") -> None:
     Raises:
         UserError: With a name that is near.
     """
-    if name == RANDOM:
-        return
     if name.startswith(TIMM):
         known, where = _timm(flag).list_models(), "timm"
         name = name.removeprefix(TIMM)
@@ -123,34 +125,8 @@ def fitted(
     Raises:
         UserError: It cannot take such images, or even the narrowest member costs too much.
     """
-    upper = replace(limits, min_macs=None, min_params=None)  # who costs less is a rival, too
-    members = list(_members(name, is_limited=bool(upper.most)))
-    low, high = 0, len(members) - 1  # from the narrowest; costs rise with widths
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _excess(members[middle], task, upper, latency_of)[0] is None:
-            low = middle
-        else:
-            high = middle - 1
-    excess, cost = _excess(members[low], task, upper, latency_of)
-    if excess:
-        raise UserError(f"{members[low]} has {excess}")
-    return members[low], cost
-
-
-def _excess(
-    rival: Rival, task: Task, limits: Limits, latency_of: Callable[[Rival], int] | None
-) -> tuple[str | None, Cost]:
-    """Return by what a network exceeds the limits, or None, and its cost; it is timed last."""
-    cost = cost_of(rival, task)
-    countable = Limits(limits.max_macs, limits.max_params)
-    if latency_of and countable.allow(cost):
-        cost = replace(cost, latency=latency_of(rival))
-    for kind, limit in (limits if cost.latency is not None else countable).most.items():
-        if cost.of(kind) > limit:
-            found, allowed = (show_amount(kind, number) for number in (cost.of(kind), limit))
-            return f"{found}, and {allowed} are allowed", cost
-    return None, cost
+    members = list(_members(name, is_limited=bool(limits.most)))
+    return largest_within(members, lambda member: cost_of(member, task), limits, latency_of)
 
 
 @cache

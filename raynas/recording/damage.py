@@ -10,6 +10,7 @@ from raynas.recording.pretraining_log import CHECKPOINT
 from raynas.recording.reuse import PRETRAINING
 from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import name_of_row
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole
@@ -98,7 +99,7 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
     if lost:
         return lost
     outcomes = [*store.rows("outcomes"), *store.rows("rivals")]
-    needed = _needed(settings)
+    needed = _needed(settings, PlanFacts.from_json(store.rows("runs")[0]["plan"]))
     if any(store.has(checkpoint_path(name_of_row(row))) for row in outcomes):
         needed.append("trials")  # which nothing else could tell
     tables = [f"tables/{name}" for name in needed if not store.parts(name)]
@@ -115,14 +116,14 @@ def lost_for_good(store: RunStore, settings: Settings) -> list[str]:
     ]
 
 
-def _needed(settings: Settings) -> list[str]:
+def _needed(settings: Settings, facts: PlanFacts) -> list[str]:
     """Return the tables that every finished run of these settings has, and that can be rebuilt."""
     tables = ["runs", "architectures", "outcomes"]
     if _pretrains(settings):
         tables += ["isometry", "ledger", "indicators"]
     if settings.num_trainings:
         tables.append("checks")
-    if settings.rival_names:
+    if settings.rival_names or facts.auto_rivals:
         tables.append("rivals")
     return [*tables, *settings.search.traits.tables]
 

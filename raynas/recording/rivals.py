@@ -23,6 +23,10 @@ class Planned(Protocol):
     def cost(self) -> Cost:
         """Of an image."""
 
+    @property
+    def begun_from(self) -> str:
+        """Which weights it begins from, for people."""
+
 
 class RivalsTable:
     """The rows of all rivals of a run, by their names."""
@@ -59,6 +63,7 @@ class RivalsTable:
         self._rows[end.architecture] = {
             "rival": end.architecture,
             "network": str(planned.chosen),
+            "begun_from": planned.begun_from,
             **found,
         }
         self._write()

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raynas.costs.costs import show_quantity
+from raynas.costs.costs import Cost, Limits, show_quantity
+from raynas.costs.within_limits import times_the_limit
 from raynas.reporting.answers import compare
 from raynas.reporting.confidence import wilson
 from raynas.reporting.paired import Paired
+from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import known_accuracy, networks_of
+from raynas.storage.rival_names import NARROW, NEW_WEIGHTS, RANDOM, SCALED, START, shown_rival
 from raynas.storage.run_store import RunStore
 
 Row = Mapping[str, Any]
-RANDOM = "random"
-"""The name of a rival that was drawn from the search space."""
 _PARTS = {"val_accuracy": "validation", "test_accuracy": "test"}
 
 
@@ -46,9 +47,9 @@ def verdict(store: RunStore) -> Verdict | None:
     """Return who is ahead in a run; None where either side has trained nothing to its end.
 
     Validation images decide where both sides have accuracies on them; a network that was trained
-    on them, too, is compared on the test.
+    on them, too, is compared on the test. Only rivals within the limits count.
     """
-    ended = [row for row in store.rows("rivals") if row["status"] == "finished"]
+    ended = [row for row in _finished(store) if not _beyond(row, _limits(store))]
     outcomes = store.rows("outcomes")
     networks = networks_of(outcomes)
     if not ended or not networks:
@@ -114,8 +115,53 @@ def _cost_words(best: Row, rival: Row) -> str:
 
 
 def rival_words(rival: Row) -> str:
-    """Return which network a rival is: one that was drawn by its origin, not its indices."""
-    return "a random network of the space" if rival["rival"] == RANDOM else str(rival["network"])
+    """Return which network a rival is: one of the space by its origin, not its indices."""
+    name, network = rival["rival"], str(rival["network"])
+    if name == RANDOM:
+        return "a random network of the space"
+    size = shown_rival(name, network).partition("@")[2]
+    words = {
+        START: "the start itself",
+        SCALED: f"the start on images of {size} pixels",
+        NARROW: f"the start with its widths inside times {size}",
+    }
+    return words.get(name, network)
+
+
+def beyond_lines(store: RunStore) -> list[str]:
+    """Return a sentence for each rival that was trained though it exceeds the limits."""
+    limits = _limits(store)
+    found = ((row, _beyond(row, limits)) for row in _finished(store))
+    return [
+        f"{rival_words(row)}, with {show_quantity(row['macs'])} MACs ({beyond}), has "
+        f"{_part_words(row)}; it is beyond the limits, so it is not compared above"
+        for row, beyond in found
+        if beyond
+    ]
+
+
+def _finished(store: RunStore) -> list[dict[str, Any]]:
+    return [row for row in store.rows("rivals") if row["status"] == "finished"]
+
+
+def _limits(store: RunStore) -> Limits:
+    """Return what the networks of a run may cost."""
+    runs = store.rows("runs")
+    return Settings.from_json(runs[0]["settings"] if runs else None).limits
+
+
+def _beyond(row: Row, limits: Limits) -> str:
+    """Return by how much a rival exceeds the limits, in words; empty: it keeps them."""
+    latency = row["latency_ms"]
+    nanoseconds = None if latency is None else round(latency * 1e6)
+    return times_the_limit(Cost(row["macs"], row["params"], nanoseconds), limits)
+
+
+def _part_words(row: Row) -> str:
+    """Return what is known of a rival's accuracy."""
+    val = row["val_accuracy"]
+    on_val = [] if val is None else [f"accuracy {val:.4f} on validation images"]
+    return " and ".join([*on_val, f"{_test_words(row)} on the test"])
 
 
 def _test_words(row: Row) -> str:
@@ -124,6 +170,11 @@ def _test_words(row: Row) -> str:
         return "unknown"
     low, high = wilson(accuracy, images)
     return f"{accuracy:.4f} [{low:.3f}, {high:.3f}]"
+
+
+def tell_beginnings(rows: Sequence[Row]) -> bool:
+    """Return whether tables tell which weights rivals began from: where some began trained."""
+    return any(row["begun_from"] not in {None, NEW_WEIGHTS} for row in rows)
 
 
 def trained(rows: Sequence[Row]) -> list[Row]:

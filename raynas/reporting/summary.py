@@ -13,9 +13,10 @@ from raynas.reporting.class_balance import is_imbalanced
 from raynas.reporting.confidence import wilson
 from raynas.reporting.queries import last_epochs, score_parts, searched_by
 from raynas.reporting.rank_correlation import Agreement, checked
-from raynas.reporting.rivals import RANDOM, trained, verdict
+from raynas.reporting.rivals import beyond_lines, tell_beginnings, trained, verdict
 from raynas.storage.outcome_rows import in_order, is_on_all
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import RANDOM, shown_rival
 from raynas.storage.run_store import RunStore
 from raynas.storage.usage import Usage
 from raynas.terminal.text_tables import Column, TextTable
@@ -110,8 +111,10 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
 def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return a row for each network that stands beside the winners."""
     latencies = ["latency"] if any(row["latency_ms"] for row in rivals) else []
+    begun = ["began from"] if tell_beginnings(rivals) else []
     columns = [
         Column("rival", folds=True),
+        *(Column(name, is_text=True, lesser=7) for name in begun),
         Column("MACs", lesser=5),
         Column("params", lesser=8),
         *(Column(name, lesser=6) for name in latencies),
@@ -122,7 +125,8 @@ def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
     ]
     rows = [
         (
-            row["network"] if row["rival"] != RANDOM else f"random {row['network']}",
+            _rival_name(row),
+            *(str(row["begun_from"]) for _ in begun),
             show_quantity(row["macs"]),
             show_quantity(row["params"]),
             *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
@@ -136,12 +140,19 @@ def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
     return TextTable(columns, rows, "Rivals, trained likewise")
 
 
+def _rival_name(row: Mapping[str, Any]) -> str:
+    """Return which network a rival is, as a table shows it."""
+    shown = shown_rival(row["rival"], row["network"])
+    return f"{RANDOM} {shown}" if row["rival"] == RANDOM else shown
+
+
 def rival_lines(store: RunStore) -> list[str]:
-    """Return who is ahead, the search or a rival, and which rivals were left out."""
+    """Return who is ahead, what exceeds the limits, and which rivals were left out."""
     found = verdict(store)
     out = [row for row in store.rows("rivals") if row["status"] == "left out"]
     return [
         *((found.text, *found.details) if found else ()),
+        *beyond_lines(store),
         *(f"{row['rival']} is left out: {row['error']}" for row in out),
     ]
 

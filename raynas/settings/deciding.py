@@ -40,7 +40,7 @@ LATER = {
     ("images.evaluation-ratio", None),
     ("retrain.compile", False),
     ("architecture", ()),
-    ("rivals", "none"),
+    ("rivals", "auto"),
     ("recipe", None),
     ("images.lighting", 0.0),
     ("retrain.optimiser", "sgd"),
@@ -75,6 +75,21 @@ LATER = {
     ("budget", None),
     ("retrain.seen", None),
 }
+
+
+# Defaults that were others in older runs, which are continued with what they recorded.
+_FORMER = {("rivals", "none", "auto")}
+
+
+def differ(name: str, recorded: Any, now: Any) -> bool:
+    """Return whether a setting is another one than a run has recorded.
+
+    Args:
+        name: Its flag without dashes before it.
+        recorded: What the run had.
+        now: What is asked for. Today's default in place of an older one asks for nothing else.
+    """
+    return bool(recorded != now) and (name, recorded, now) not in _FORMER
 
 
 def digest_of(tree: dict[str, Any], is_differentiable: bool) -> str:

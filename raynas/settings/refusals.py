@@ -11,6 +11,7 @@ from raynas.settings.ranges import refuse_out_of_range
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
 from raynas.settings.search import SearchSettings
+from raynas.storage.rival_names import OF_START
 
 if TYPE_CHECKING:
     from raynas.settings.settings import Settings
@@ -130,12 +131,18 @@ def _refuse_empty_bands(settings: "Settings") -> None:
 
 
 def _refuse_no_start(settings: "Settings") -> None:
-    """Refuse a supernet that begins from trained weights which nobody has named."""
+    """Refuse a supernet or rivals that begin from trained weights which nobody has named."""
     if settings.pretrain.initialisation == "start" and settings.start is None:
         raise UserError(
             "--pretrain.initialisation start: no trained weights are named; add --start SOURCE, "
             "such as efficientnet_lite0, or use qr"
         )
+    for name in settings.rival_names:
+        if name in OF_START and settings.start is None:
+            raise UserError(
+                f"--rivals {name}: no trained weights are named; add --start SOURCE, such as "
+                "efficientnet_lite0, or leave it out"
+            )
 
 
 def _refuse_other_gpus(retrain: RetrainSettings) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.costs.costs import Limits
-from raynas.settings.deciding import FREE, digest_of, flat
+from raynas.settings.deciding import FREE, differ, digest_of, flat
 from raynas.settings.differentiable import DifferentiableSettings
 from raynas.settings.export import ExportSettings
 from raynas.settings.images import ImageSettings
@@ -27,6 +27,7 @@ from raynas.settings.retrain import RetrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.stage_inputs import decides
 from raynas.storage.outcome_rows import TrainedOn
+from raynas.storage.rival_names import AUTO
 from raynas.storage.uris import shown_within
 
 
@@ -76,10 +77,14 @@ class Settings:
     Any images will do, whatever the weights were trained on; --pretrained takes a run's supernet
     over and --from all of its results, both of the same images. Unset: random weights."""
     export: ExportSettings = field(default_factory=ExportSettings, kw_only=True)
-    rivals: str = "none"
+    rivals: str = "auto"
     """Networks that are trained beside the winners, by the same recipe on the same images, with
     commas between: names of torchvision, such as mobilenet_v2, timm/NAME, or random, one of the
-    space; as wide as the limits allow; none: no such network."""
+    space; as wide as the limits allow. With --start also start, the network of those weights
+    itself, scaled_start, the same on smaller images, and narrow_start, the same with all widths
+    inside cut alike. auto: with --start these four (of which the middle two where the limits forbid
+    the first); without it, where images are a few colour photographs of 64 pixels or more,
+    mobilenet_v3_large, efficientnet_b0 and random; else none. none: no such network."""
     budget: BudgetText | None = field(default=None, kw_only=True)
     """Most that the whole run may take by the high end of its forecast: a time, such as 90min or
     2h, or GPU-hours, such as 8gpuh. What is asked for is kept where it fits; else shortened are, in
@@ -172,7 +177,16 @@ class Settings:
 
     @property
     def rival_names(self) -> tuple[str, ...]:
-        """The networks beside the winners, each once."""
+        """The networks beside the winners that a person has named, each once."""
+        return tuple(name for name in self._rivals if name != AUTO)
+
+    @property
+    def has_auto_rivals(self) -> bool:
+        """Whether images and other settings decide which networks stand beside the winners."""
+        return AUTO in self._rivals
+
+    @property
+    def _rivals(self) -> tuple[str, ...]:
         names = [name.strip() for name in self.rivals.split(",")]
         return tuple(dict.fromkeys(name for name in names if name not in {"", "none"}))
 
@@ -231,7 +245,8 @@ def differences(
 ) -> list[str]:
     """Return a line ``name: recorded A, now B`` for every setting that differs and matters.
 
-    A setting that was not there when the run was recorded had its default.
+    A setting that was not there when the run was recorded had its default; one whose default was
+    another one then may have today's (``deciding.differ``).
 
     Args:
         recorded: The settings of a run, as ``to_json`` makes them.
@@ -241,4 +256,4 @@ def differences(
     new = flat(json.loads(settings.to_json()))
     old = flat(json.loads(Settings().to_json())) | flat(tree_of_today(json.loads(recorded)))
     pairs = [(name, old[name], new.get(name)) for name in sorted(filter(among, set(old) - FREE))]
-    return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if a != b]
+    return [f"{name}: recorded {a!r}, now {b!r}" for name, a, b in pairs if differ(name, a, b)]

@@ -37,6 +37,7 @@ class PlanFacts:
         workers_per_trial: Of a retraining trial.
         rivals: Which network each name beside the winners has come to: its name with its width,
             or an architecture that was drawn.
+        auto_rivals: The names that ``--rivals auto`` came to; None: it was not asked for, or older.
         teacher: Digest of the network whose answers are learned, or which one is trained for that.
         asked: Settings that were worked out, by name: what was asked for in their place.
     """
@@ -64,6 +65,7 @@ class PlanFacts:
     trained_numbers: int | None = None
     workers_per_trial: int = 1
     rivals: Mapping[str, str] = field(default_factory=dict)
+    auto_rivals: Sequence[str] | None = None
     teacher: str | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
 

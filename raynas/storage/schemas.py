@@ -277,7 +277,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         "a network beside the winners, trained like them",
         {
             "rival": (STRING, "its name, as a person gave it"),
-            "network": (STRING, "that with its width, or an architecture that was drawn"),
+            "network": (STRING, "that with its width, an architecture, or what is made of one"),
             "macs": MACS,
             "params": PARAMS,
             "latency_ms": (FLOAT, "milliseconds, timed where it was planned; null: no table"),
@@ -292,6 +292,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "test_images": (INT, "images of the test, for the accuracy's interval"),
             "trained_on": TRAINED_ON,
             "temperature": TEMPERATURE,
+            "begun_from": (STRING, "new weights, start, or a library's; null: an older run"),
         },
     ),
     **ANSWER_SCHEMAS,

@@ -86,6 +86,8 @@ def facts_of(config: dict[str, Any]) -> TeacherFacts:
 
 def _network_of(config: dict[str, Any], space: Space) -> dict[str, Any] | None:
     """Return which network raynas can build of an export; None: its space is not there."""
+    if config["space"] is None and len(config["layers"]) > 1:  # made of another run's start
+        return None
     if config["space"] is None:  # of a library, in one part
         return {"rival": config["layers"][0]["operation"]}
     settings = config["found_by"]["settings"]

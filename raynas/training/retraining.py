@@ -21,7 +21,6 @@ from raynas.data.dataset import Dataset
 from raynas.errors import StageError
 from raynas.nets.auxiliary import WithAuxiliary, with_auxiliary
 from raynas.nets.cells import Cell
-from raynas.nets.rivals import Rival
 from raynas.seeds import Stream, mixed_seed
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
@@ -31,7 +30,7 @@ from raynas.training.acceleration import compiled, measured_convolutions
 from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, Look, evaluate
-from raynas.training.new_network import new_network
+from raynas.training.new_network import Chosen, new_network
 from raynas.training.objective import Objective
 from raynas.training.optimisers import make_optimiser, restore_state, set_rates, state_of
 from raynas.training.schedules import learning_rate
@@ -74,7 +73,7 @@ class Retraining:
     def __init__(  # noqa: PLR0913 - everything that defines the result
         self,
         space: Space,
-        architecture: Architecture | Rival,
+        architecture: Chosen,
         dataset: Dataset,
         settings: RetrainSettings,
         seed: int,
@@ -110,7 +109,7 @@ class Retraining:
         # channels last, which convolutions prefer
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         inherited = begin(self._network) if begin else frozenset()
-        has_head = settings.auxiliary > 0 and not isinstance(architecture, Rival)
+        has_head = settings.auxiliary > 0 and isinstance(architecture, Architecture)
         self._learning = self._with_head(space) if has_head else self._network
         self._cells = [part for part in network.modules() if isinstance(part, Cell)]
         self._averaged = (

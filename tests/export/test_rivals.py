@@ -12,26 +12,37 @@ from raynas.costs.latency_table import Task
 from raynas.export import onnx
 from raynas.export.module_source import import_file
 from raynas.export.run_exports import export_finished
+from raynas.nets.narrow_networks import NarrowNetwork
 from raynas.nets.rivals import Rival
+from raynas.nets.smaller_images import ScaledNetwork
+from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
+from raynas.training.new_network import Chosen, new_network
 from tests.builders import shipped_space
 from tests.exported import build_run, named_dataset
 
 SPACE = shipped_space("small_mobile", identity=True)
 BEST = "0-4-2-3-1-4"
+MEMBER = Architecture((0, 1, 2, 3, 1, 2))
 
 
-def with_rival(folder: Path, rival: Rival, **values: Any) -> RunStore:
+def name_of(rival: Chosen) -> str:
+    """Return the name by which a person asks for a rival."""
+    return "start" if isinstance(rival, Architecture) else rival.name
+
+
+def with_rival(folder: Path, rival: Chosen, **values: Any) -> RunStore:
     """Return a run of one network and a rival with weights."""
     store = build_run(str(folder / "run"), SPACE, [BEST])
     data = named_dataset()
     torch.manual_seed(0)
-    network = rival.build(Task(data.channels, data.resolution, data.num_classes))
-    path = f"models/rival-{rival.name}.safetensors"
+    task = Task(data.channels, data.resolution, data.num_classes)
+    network = new_network(SPACE, rival, task, 0.0)
+    path = f"models/rival-{name_of(rival)}.safetensors"
     store.write_bytes(path, safetensors.torch.save(network.state_dict()))
     row = dict.fromkeys(SCHEMAS["rivals"].names) | {
-        "rival": rival.name,
+        "rival": name_of(rival),
         "network": str(rival),
         "macs": 1000,
         "params": 10,
@@ -47,14 +58,24 @@ def with_rival(folder: Path, rival: Rival, **values: Any) -> RunStore:
     return store
 
 
-@pytest.mark.parametrize("rival", [Rival("mobilenet_v2", 0.25), Rival("efficientnet_b0", 0.2)])
+@pytest.mark.parametrize(
+    "rival",
+    [
+        Rival("mobilenet_v2", 0.25),
+        Rival("efficientnet_b0", 0.2, pretrained=True),
+        MEMBER,
+        ScaledNetwork(MEMBER, 24),
+        NarrowNetwork(MEMBER, 60),
+    ],
+    ids=str,
+)
 def test_a_rival_that_is_ahead_is_a_module_and_an_onnx_file_like_a_winner(
-    tmp_path: Path, rival: Rival
+    tmp_path: Path, rival: Chosen
 ) -> None:
     store = with_rival(tmp_path, rival)
     said: list[str] = []
     export_finished(store, SPACE, named_dataset(), said.append)
-    folder = tmp_path / "run" / "exports" / f"rival-{rival.name}"
+    folder = tmp_path / "run" / "exports" / f"rival-{name_of(rival)}"
     config = json.loads((folder / "config.json").read_text())
     shape = config["input"]["shape"][1:]
 
@@ -65,8 +86,10 @@ def test_a_rival_that_is_ahead_is_a_module_and_an_onnx_file_like_a_winner(
         2,
         len(config["classes"]),
     )
-    assert str(rival) in (folder / "README.md").read_text()
-    assert "it was ahead of them" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert f"# A classifier of digits: {config['rival']}\n" in card
+    assert config["network"] == str(rival)
+    assert "it was ahead of them" in card
 
 
 def test_one_that_is_behind_is_not_exported(

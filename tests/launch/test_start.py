@@ -11,6 +11,7 @@ from PIL import Image
 
 from raynas.settings.settings import Settings
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import OF_START
 from raynas.storage.run_store import RunStore
 from raynas.training.starts.inheriting import SUPERNET
 from raynas.training.starts.start import read_start
@@ -18,6 +19,7 @@ from tests.builders import shipped_space
 from tests.data.samples import build_dataset, write_tree
 from tests.exported import build_run, photographs
 from tests.launch.scripts import TINY, InProcess, load_script
+from tests.training.starts.conftest import random_network
 
 search = load_script("search")
 SPACE = shipped_space("small_mobile", identity=True)
@@ -88,6 +90,51 @@ def test_a_run_begins_from_weights_keeps_them_and_goes_on_without_their_source(
     assert all(torch.equal(trained[name], each) for name, each in weights.items())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.cluster
+def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_a_search(
+    in_process: InProcess, few_photographs: str, tmp_path: Path
+) -> None:
+    weights, run = tmp_path / "small.pth", tmp_path / "run"
+    torch.save(random_network("mobilenet_v3_small").state_dict(), weights)
+    flags = (
+        *(flag for flag in TINY if flag != "--no-export"),
+        *("--data", few_photographs, "--space", "mobilenet_v3_small", "--start", str(weights)),
+        *("--resolution", "48", "--max-macs", "2.5M", "--method", "random", "--recipe", "None"),
+        *("--retrain.top-k", "1"),
+    )
+    end = in_process.run(run, *flags)
+    assert end.code == 0, end.errors
+    store = RunStore.open(str(run))
+    rows = {row["rival"]: row for row in store.rows("rivals")}
+    facts = PlanFacts.from_json(store.rows("runs")[0]["plan"])
+
+    assert tuple(facts.auto_rivals or ()) == (*OF_START, "random")
+    assert {row["status"] for row in rows.values()} == {"finished"}
+    assert {row["begun_from"] for row in rows.values()} == {"start"}
+    over = [name for name, row in rows.items() if row["macs"] > 2_500_000]
+    assert over == ["start"]
+    assert f"rivals    start with {rows['start']['macs'] / 1e6:.3f}M MACs (" in end.output
+    assert "the start itself, with" in end.output
+
+    models = {name: store.read_bytes(row["checkpoint"]) for name, row in rows.items()}
+    store.delete(rows["random"]["checkpoint"])  # of which the last checkpoint is there
+    for kind in ("models", "checkpoints"):
+        store.delete(rows["scaled_start"]["checkpoint"].replace("models", kind))
+    best = {"start": 1.0, "narrow_start": 0.99}
+    better = [row | {"val_accuracy": best.get(name, 0.0)} for name, row in rows.items()]
+    store.append("rivals", better, part="rivals")
+    weights.unlink()
+    again = in_process.run(run, *flags)
+    assert again.code == 0, again.errors
+    for name, row in rows.items():
+        assert store.read_bytes(row["checkpoint"]) == models[name], name
+    config = json.loads(store.read_bytes("exports/rival-narrow_start/config.json"))
+    assert config["checks"]["module"] < 1e-5
+    assert not store.has("exports/rival-start/config.json")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -95,6 +142,12 @@ def test_a_run_begins_from_weights_keeps_them_and_goes_on_without_their_source(
         (("--start", "weights.pt"), "there is no such file"),
         (("--space", "darts_cells_small", "--start", "mobilenet_v2"), "is a space of cells"),
         (("--pretrain.initialisation", "start"), "add --start SOURCE"),
+        (("--rivals", "narrow_start,start"), "--rivals narrow_start: no trained weights are named"),
+        (
+            ("--space", "darts_cells_small", "--start", "mobilenet_v2", "--rivals", "scaled_start"),
+            "is one of cells; take another --space",
+        ),
+        (("--retrain.teacher", "start"), "the run begins from no trained network; add --start"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_in_a_sentence_and_nothing_is_made(

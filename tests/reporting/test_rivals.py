@@ -62,6 +62,29 @@ def test_a_tie_is_no_victory_and_the_search_is_named_first(tmp_path: Path) -> No
     )
 
 
+def test_a_rival_beyond_the_limits_is_shown_as_what_it_is_and_beats_nobody(tmp_path: Path) -> None:
+    settings = Settings(start="weights.pt", max_macs=12_500)
+    start = rival("start", network="0-1", macs=25_000, val_accuracy=0.9)
+    cut = rival("narrow_start", network="narrow_start@0.37 of 0-1", val_accuracy=0.6)
+    rows = {"outcomes": [outcome(1)], "rivals": [start, cut | {"begun_from": "start"}]}
+    store = make_run(tmp_path, settings=settings, **rows)
+    found = verdict(store)
+    assert found
+    printed = Console(width=200, record=True)
+    print_report(store, printed)
+    shown = " ".join(printed.export_text().split())
+
+    assert not found.rival_wins
+    assert found.rival["rival"] == "narrow_start"
+    assert "0.6000 of the start with its widths inside times 0.37 (" in found.text
+    assert (
+        "rivals: the start itself, with 25k MACs (2.00 times the limit of 12.5k MACs), has "
+        "accuracy 0.9000 on validation images and 0.6900 [0.643, 0.733] on the test; it is beyond "
+        "the limits, so it is not compared above" in shown
+    )
+    assert "narrow_start@0.37 start" in shown, "its name, and what it began from"
+
+
 def test_networks_that_were_trained_on_validation_images_are_compared_on_the_test(
     tmp_path: Path,
 ) -> None:

@@ -547,6 +547,35 @@ def test_how_many_score_at_a_time_may_change_when_a_run_goes_on_and_the_check_ma
     ]
 
 
+def test_a_run_that_had_no_rivals_by_default_goes_on_without_and_other_runs_keep_theirs() -> None:
+    older = Settings(rivals="none").to_json()
+
+    assert differences(older, Settings()) == []
+    assert differences(Settings().to_json(), Settings(rivals="none")) == [
+        "rivals: recorded 'auto', now 'none'"
+    ]
+    assert differences(older, Settings(rivals="random")) == [
+        "rivals: recorded 'none', now 'random'"
+    ]
+    assert Settings(rivals="none").digest != Settings().digest
+
+
+@pytest.mark.parametrize(
+    ("rivals", "names", "is_auto"),
+    [
+        ("auto", (), True),
+        ("none", (), False),
+        (" resnet18, auto,random,resnet18 ", ("resnet18", "random"), True),
+    ],
+)
+def test_rivals_are_names_each_once_and_auto_stands_beside_them(
+    rivals: str, names: tuple[str, ...], is_auto: bool
+) -> None:
+    settings = Settings(rivals=rivals)
+
+    assert (settings.rival_names, settings.has_auto_rivals) == (names, is_auto)
+
+
 class TestObjectives:
     @pytest.mark.parametrize(
         ("objectives", "goals"),

@@ -3,6 +3,7 @@
 Everything that cannot work is refused here, before anything trains.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from raynas.cluster.planning.connection import Resources
@@ -13,6 +14,7 @@ from raynas.cluster.planning.plan_refusals import (
     refuse_other_data,
 )
 from raynas.cluster.planning.plan_warnings import plan_warnings
+from raynas.cluster.planning.rival_choices import RivalChoices
 from raynas.cluster.planning.rivals import Rivals, plan_rivals
 from raynas.cluster.planning.teachers import PlannedTeacher
 from raynas.cluster.planning.trial_resources import TrialSize, trial_size
@@ -35,6 +37,7 @@ from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
 from raynas.training.gradients import count_trained
 from raynas.training.pretraining import num_steps
+from raynas.training.starts.library_weights import LibraryWeights
 from raynas.training.starts.start import Start
 from raynas.training.trained_networks import searched_space
 
@@ -69,6 +72,7 @@ class Plan:
         warnings: Sentences on what a person may want to change.
         latencies: The table of latencies, if there is one.
         teacher: The network whose answers are learned, if there is one.
+        weights: Of libraries, from which their networks begin.
     """
 
     space: Space
@@ -94,6 +98,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     latencies: LatencyTable | None = None
     teacher: PlannedTeacher | None = None
+    weights: tuple[LibraryWeights, ...] = ()
 
     @property
     def chain(self) -> SearchSpace:
@@ -135,6 +140,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     recorded: PlanFacts | None,
     teacher: PlannedTeacher | None = None,
     start: Start | None = None,
+    weights: Mapping[str, LibraryWeights] | None = None,
 ) -> Plan:
     """Work out a run, or work out again the run that a folder has recorded.
 
@@ -146,6 +152,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         recorded: What a run that is continued has recorded.
         teacher: Whose answers trainings learn beside the labels.
         start: Trained weights that it begins from.
+        weights: Of libraries, from which their networks begin, by name.
 
     Raises:
         UserError: Limits, resources or data that do not fit.
@@ -156,8 +163,18 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     costs, latencies = _costs(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    before = recorded.rivals if recorded else {}
-    rivals = plan_rivals(settings, _task(dataset), costs, sampler, latencies, before)
+    choices = RivalChoices(
+        settings,
+        space,
+        _task(dataset),
+        costs,
+        sampler,
+        latencies,
+        start.architecture if start else None,
+        weights or {},
+        recorded.rivals if recorded else {},
+    )
+    rivals = plan_rivals(choices, dataset, recorded)
     num_paths, cycle = paths_of_a_step(space, pretrain, costs)
     facts = _facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
@@ -186,6 +203,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         rivals=rivals,
         latencies=latencies,
         teacher=teacher,
+        weights=tuple(each for each in (weights or {}).values() if each.content),
     )
     return warned(_with_facts(plan, settings), dataset, settings)
 
@@ -200,6 +218,7 @@ def _with_facts(plan: Plan, settings: Settings) -> Plan:
         steps=plan.num_steps,
         workers_per_trial=plan.trial_size.workers,
         rivals=plan.rivals.recorded,
+        auto_rivals=plan.rivals.auto,
         teacher=plan.teacher.recorded if plan.teacher else None,
         trained_numbers=numbers,
     )

@@ -1,41 +1,26 @@
-"""Which networks stand beside the winners: as wide as the limits allow, or drawn from the space."""
+"""Which networks stand beside the winners: those that are named, or that the run's facts ask for.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+The default, ``auto``, is a rule of settings and images, not of the machine: whoever begins from
+trained weights would otherwise take these as they are, on smaller images or narrower, and whoever
+has a few photographs would take a family that everyone knows.
+"""
 
-from raynas.costs.costs import Cost, CostTable, show_amount
-from raynas.costs.latency_table import LatencyTable, Task
+from dataclasses import dataclass
+
+from raynas.cluster.planning.rival_choices import PlannedRival, RivalChoices
+from raynas.data.dataset import Dataset
+from raynas.data.sizes import are_photographs
 from raynas.errors import UserError
-from raynas.nets.rivals import RANDOM, Rival, cost_of, fitted
-from raynas.nets.timing import Setup, latency_of
-from raynas.search.constrained_sampling import LegalSampler
-from raynas.seeds import Stream, random_numbers
+from raynas.nets.rivals import PRETRAINED, Rival
 from raynas.settings.settings import Settings
-from raynas.spaces.architecture import Architecture
+from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import NARROW, RANDOM, SCALED, START, is_of_library
+from raynas.storage.run_store import RunStore
+from raynas.training.starts.library_weights import LibraryWeights, library_weights
+from raynas.training.teachers import is_trained_first
 
-_DRAWS = 1000  # until one keeps the limits
-
-
-@dataclass(frozen=True)
-class PlannedRival:
-    """A network beside the winners.
-
-    Attributes:
-        name: As a person asked for it.
-        chosen: What is built.
-        cost: Of an image; a latency as it was timed here.
-    """
-
-    name: str
-    chosen: Rival | Architecture
-    cost: Cost
-
-    @property
-    def words(self) -> str:
-        """Which network it is and what it takes, for people."""
-        is_drawn = isinstance(self.chosen, Architecture)
-        name = f"{self.name} ({self.chosen})" if is_drawn else str(self.chosen)
-        return f"{name} with {show_amount('macs', self.cost.macs)}"
+_STRONGEST = ("mobilenet_v3_large", "efficientnet_b0")
+"""Families that people take for photographs on small devices."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +30,12 @@ class Rivals:
     Attributes:
         planned: Those that are trained.
         left_out: A sentence for each that cannot be, by its name.
+        auto: The names that ``--rivals auto`` came to; None: nobody asked for it.
     """
 
     planned: tuple[PlannedRival, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    auto: tuple[str, ...] | None = None
 
     @property
     def recorded(self) -> dict[str, str]:
@@ -62,65 +49,65 @@ class Rivals:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence for each that is left out."""
-        return tuple(f"rival {name} is left out: {why}" for name, why in self.left_out)
+        """A sentence for each that is left out, or begins from less than it could."""
+        new = [each for each in self.planned if each.why_new]
+        return (
+            *(f"rival {name} is left out: {why}" for name, why in self.left_out),
+            *(f"rival {each.name} begins from new weights: {each.why_new}" for each in new),
+        )
 
 
-def plan_rivals(  # noqa: PLR0913 - all that decides which networks they are
-    settings: Settings,
-    task: Task,
-    costs: CostTable,
-    sampler: LegalSampler,
-    latencies: LatencyTable | None,
-    recorded: Mapping[str, str],
-) -> Rivals:
+def plan_rivals(choices: RivalChoices, dataset: Dataset, recorded: PlanFacts | None) -> Rivals:
     """Return the networks beside the winners, each as wide as the limits allow.
 
     Args:
-        settings: Names them, and the limits.
-        task: What they classify.
-        costs: Of the space, for one that is drawn.
-        sampler: Draws it.
-        latencies: A table that says how to time networks, where latencies count.
-        recorded: What a run that is continued has chosen, ``PlanFacts.rivals``.
+        choices: Say what a name comes to.
+        dataset: The images.
+        recorded: What a run that is continued has recorded: it keeps what ``auto`` came to.
     """
-    clock = _clock(task, latencies) if latencies and settings.rival_names else None
+    settings, auto = choices.settings, None
+    if settings.has_auto_rivals:
+        auto = tuple(recorded.auto_rivals or ()) if recorded else auto_names(choices, dataset)
     planned, left_out = [], []
-    for name in settings.rival_names:
+    for name in dict.fromkeys((*(auto or ()), *settings.rival_names)):
         try:
-            if name == RANDOM:
-                architecture = _drawn(settings, sampler)
-                planned.append(PlannedRival(name, architecture, costs.of(architecture)))
-            elif name in recorded:
-                rival = Rival.parse(recorded[name])
-                cost = cost_of(rival, task)
-                cost = replace(cost, latency=clock(rival)) if clock else cost
-                planned.append(PlannedRival(name, rival, cost))
-            else:
-                planned.append(PlannedRival(name, *fitted(name, task, settings.limits, clock)))
+            planned.append(choices.choose(name))
         except UserError as error:
             left_out.append((name, str(error)))
-    return Rivals(tuple(planned), tuple(left_out))
+    return Rivals(tuple(planned), tuple(left_out), auto)
 
 
-def _drawn(settings: Settings, sampler: LegalSampler) -> Architecture:
-    """Return a network of the space within the limits, the same one for the same seed."""
-    architecture = sampler.draw(random_numbers(settings.seed, Stream.RIVAL), _DRAWS)
-    if architecture is None:
-        raise UserError(f"none of {_DRAWS} random networks keeps the limits")
-    return architecture
+def auto_names(choices: RivalChoices, dataset: Dataset) -> tuple[str, ...]:
+    """Return the names that ``--rivals auto`` comes to.
+
+    Args:
+        choices: Know whether trained weights are the start, and whether they keep the limits.
+        dataset: The images.
+    """
+    if choices.member is not None:
+        shrunk = () if choices.excess_of_start is None else (SCALED, NARROW)
+        return (START, *shrunk, RANDOM)
+    return (*_STRONGEST, RANDOM) if are_photographs(dataset) else ()
 
 
-def _clock(task: Task, latencies: LatencyTable) -> Callable[[Rival], int]:
-    """Return what times a network on this machine as the table's networks were timed on theirs."""
-    facts = latencies.facts
-    setup = Setup(
-        facts["batch"],
-        task.channels,
-        task.resolution,
-        task.num_classes,
-        facts["threads"],
-        facts["kind"],
-    )
-    rounds, quantile = facts["repeats"], facts["quantile"]
-    return lambda rival: latency_of(rival.build(task), setup, rounds, quantile)
+def weights_of_libraries(
+    settings: Settings, store: RunStore, recorded: PlanFacts | None
+) -> dict[str, LibraryWeights]:
+    """Return trained weights of the libraries' networks that a run names, by their names.
+
+    Only a run that begins from trained weights itself asks for them: elsewhere all begin untrained.
+
+    Args:
+        settings: Name rivals and a teacher.
+        store: The run folder.
+        recorded: What a run that is continued has recorded: only those that it began from then.
+    """
+    if settings.start is None:
+        return {}
+    teacher = settings.retrain.teacher
+    names = {name for name in settings.rival_names if is_of_library(name)}
+    names |= {teacher} if teacher and is_trained_first(teacher) else set()
+    if recorded:
+        begun = (*recorded.rivals.values(), recorded.teacher or "")
+        names &= {Rival.parse(text).name for text in begun if text.endswith(PRETRAINED)}
+    return {name: library_weights(name, store if recorded else None) for name in sorted(names)}

@@ -1,6 +1,7 @@
 """Which teacher a run has: one that is opened at once, or a network of a library, trained first."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,20 +10,23 @@ from raynas.costs.costs import show_amount
 from raynas.costs.latency_table import Task
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
+from raynas.nets.cost import cost_table
 from raynas.nets.rivals import Rival, cost_of, refuse_unknown
 from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import START, shown_rival
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 from raynas.training.checkpoints import is_whole
 from raynas.training.new_network import new_network
+from raynas.training.starts.library_weights import LibraryWeights
+from raynas.training.starts.start import Start
 from raynas.training.teacher import Teacher, TorchNetwork
 from raynas.training.teacher_file import TEACHER, TeacherFacts, digest_of
 from raynas.training.teachers import is_trained_first, open_teacher
-
-_START = "start"
+from raynas.training.trained_networks import searched_space
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class PlannedTeacher:
             what = f"{self.name}: {self.opened.name}, {seen}"
         else:
             amount = show_amount("macs", self.macs)
-            what = f"{self.chosen} with {amount}, trained first for {settings.epochs} epochs"
+            name = shown_rival(self.name, str(self.chosen))
+            what = f"{name} with {amount}, trained first for {settings.epochs} epochs"
         share = f"{settings.teacher_weight:g} of the loss at temperature {settings.temperature:g}"
         return f"{what}; {share}"
 
@@ -97,12 +102,15 @@ class PlannedTeacher:
         return facts.teacher(TorchNetwork(network), b"")
 
 
-def plan_teacher(
+def plan_teacher(  # noqa: PLR0913 - all that names a network, or that one begins from
     settings: RetrainSettings,
     dataset: Dataset,
     space: Space,
     store: RunStore,
     recorded: PlanFacts | None,
+    start: Start | None = None,
+    layer_indicator: str = "none",
+    weights: Mapping[str, LibraryWeights] | None = None,
 ) -> PlannedTeacher | None:
     """Return the teacher that settings name; None: they name none.
 
@@ -113,6 +121,9 @@ def plan_teacher(
         store: The run folder; in that of a run that is continued lies a copy, which serves where
             the original is gone.
         recorded: What a run that is continued has recorded.
+        start: Trained weights that the run begins from; its network may be the teacher.
+        layer_indicator: With which the space is searched.
+        weights: Of libraries, from which their networks begin, by name.
 
     Raises:
         UserError: It cannot be read, it does not know these classes, there is none of that name, or
@@ -120,7 +131,15 @@ def plan_teacher(
     """
     if settings.teacher is None:
         return None
-    found = _found(settings.teacher, dataset, space, store if recorded else None)
+    if settings.teacher == START:
+        found = _of_start(start, dataset, searched_space(space, layer_indicator))
+    elif is_trained_first(settings.teacher):
+        found = _of_library(settings.teacher, dataset, (weights or {}).get(settings.teacher))
+    else:
+        kept = store if recorded else None
+        found = PlannedTeacher(
+            shown(settings.teacher), _opened(settings.teacher, dataset, space, kept)
+        )
     if recorded and recorded.teacher != found.recorded:
         raise UserError(
             f"--retrain.teacher {found.name}: the run folder has recorded another network "
@@ -130,20 +149,27 @@ def plan_teacher(
     return found
 
 
-def _found(source: str, dataset: Dataset, space: Space, kept: RunStore | None) -> PlannedTeacher:
-    if source == _START:
-        raise UserError(
-            "--retrain.teacher start: the run begins from no trained network; name the teacher"
-        )
-    if not is_trained_first(source):
-        return PlannedTeacher(shown(source), _opened(source, dataset, space, kept))
+def _of_library(source: str, dataset: Dataset, weights: LibraryWeights | None) -> PlannedTeacher:
+    """Return a library's network, which the run trains first, from its weights where it has any."""
     refuse_unknown(source, "--retrain.teacher")
-    rival = Rival(source)
     try:
-        macs = cost_of(rival, _task(dataset)).macs
+        macs = cost_of(Rival(source), _task(dataset)).macs
     except UserError as error:
         raise UserError(f"--retrain.teacher {source}: {error}") from error
-    return PlannedTeacher(source, chosen=rival, macs=macs)
+    is_pretrained = weights is not None and bool(weights.content)
+    return PlannedTeacher(source, chosen=Rival(source, pretrained=is_pretrained), macs=macs)
+
+
+def _of_start(start: Start | None, dataset: Dataset, space: Space) -> PlannedTeacher:
+    """Return the network that the run begins from, which it trains on its own classes first."""
+    if start is None:
+        raise UserError(
+            "--retrain.teacher start: the run begins from no trained network; add --start SOURCE, "
+            "or name the teacher"
+        )
+    task = dataset.resolution, dataset.channels, dataset.num_classes
+    macs = cost_table(space, *task).of(start.architecture).macs
+    return PlannedTeacher(START, chosen=start.architecture, macs=macs)
 
 
 def _opened(source: str, dataset: Dataset, space: Space, kept: RunStore | None) -> Teacher:

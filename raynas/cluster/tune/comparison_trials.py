@@ -82,7 +82,7 @@ def refuse_crowding(plan: Plan, settings: Settings, resources: Resources, concur
     """
     pretrain = settings.pretrain
     room = resources.room(pretrain.cpus_per_worker, plan.gpus_per_worker)
-    beside = settings.num_trainings or settings.rival_names
+    beside = settings.num_trainings or plan.rivals.planned
     trials = plan.checkers if beside else plan.concurrent
     shares = {
         "--pretrain.workers": plan.workers / room if pretrain.epochs else 0.0,

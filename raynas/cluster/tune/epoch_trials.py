@@ -11,15 +11,16 @@ from raynas.cluster.tune.trial_silence import WorkTime
 from raynas.data.dataset import Dataset
 from raynas.nets.rivals import Rival
 from raynas.settings.settings import Settings
-from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.outcome_rows import TrainedOn
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoint_writer import CheckpointWriter, EpochTraining
 from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
+from raynas.training.new_network import Chosen
 from raynas.training.retraining import Begin
 from raynas.training.starts.inheriting import begin_from_
+from raynas.training.starts.library_weights import begin_from_library_, weights_path
 from raynas.training.starts.start import read_start
 from raynas.training.teacher import Teacher
 
@@ -47,17 +48,20 @@ class TrialInputs:
         """What a worker computes on."""
         return "cuda" if self.gpus else "cpu"
 
-    def beginning(
-        self, chosen: Architecture | Rival, dataset: Dataset, continued: bool = False
-    ) -> Begin | None:
+    def beginning(self, chosen: Chosen, dataset: Dataset, continued: bool = False) -> Begin | None:
         """Return what gives a network trained weights to begin with; None: it begins at random.
 
         Args:
-            chosen: The network; none but those of the space inherit.
+            chosen: The network; a library's inherits its own library's weights, if it says so.
             dataset: The images that it is trained on.
             continued: Whether a checkpoint takes the place of these weights.
         """
-        if self.settings.start is None or not isinstance(chosen, Architecture):
+        if isinstance(chosen, Rival):
+            if not chosen.pretrained:
+                return None
+            content = self.store.read_bytes(weights_path(chosen.name))
+            return lambda network: begin_from_library_(network, content)
+        if self.settings.start is None:
             return None
         start, seed = read_start(self.store), self.settings.seed
         return lambda network: begin_from_(network, start, self.space, dataset, seed, continued)

@@ -23,11 +23,9 @@ from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
 from raynas.data.whole_training_part import with_whole_training_part
-from raynas.nets.rivals import Rival
 from raynas.recording.answers import Answering, write_answers, write_mistakes
 from raynas.recording.outcomes import TrialEnd
 from raynas.settings.retrain import RetrainSettings
-from raynas.spaces.architecture import Architecture
 from raynas.storage.outcome_rows import TrainedOn, is_on_all, rival_file, training_name
 from raynas.storage.run_store import RunStore
 from raynas.terminal.eta import longest_queue
@@ -35,6 +33,7 @@ from raynas.terminal.progress_bars import Advance
 from raynas.training.answers import last_look
 from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
+from raynas.training.new_network import chosen_of
 from raynas.training.retraining import Retraining
 
 _VALIDATED = ("val_accuracy", "val_balanced_accuracy")
@@ -84,7 +83,8 @@ def retrain_trial(
     of = next(each for each in (RIVALS, TEACHERS, ARCHITECTURES) if each.column in config)
     dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
     name = of.training(config[of.column], trained_on)
-    path, chosen = checkpoint_path(name), _chosen(config)
+    path = checkpoint_path(name)
+    chosen = chosen_of(config.get("chosen") or config["architecture"])
     retraining = Retraining(
         inputs.space,
         chosen,
@@ -133,13 +133,6 @@ def retrain_trial(
         "written_bytes": store.written - counted,
     }
     report(_progress(retraining) | told | found)
-
-
-def _chosen(config: dict[str, Any]) -> Architecture | Rival:
-    """Return which network a trial is to train."""
-    text = config.get("chosen") or config["architecture"]
-    # names of libraries begin with a letter, architectures with an index
-    return Architecture.parse(text) if text[0].isdigit() else Rival.parse(text)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:

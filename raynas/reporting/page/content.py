@@ -65,9 +65,9 @@ def _outcomes(snapshot: RunSnapshot) -> Section:
 
 def _rivals(snapshot: RunSnapshot) -> Section | None:
     name, title = "rivals", "Rivals"
-    if not snapshot.settings.rival_names:
-        return None
     rows = snapshot.store.rows("rivals")
+    if not (rows or snapshot.settings.rival_names or snapshot.plan.auto_rivals):
+        return None
     if not rows:
         return Section(name, title, is_empty=True)
     lead = (

@@ -20,7 +20,9 @@ from raynas.reporting.page.parts import (
 from raynas.reporting.page.run_snapshot import Row, RunSnapshot
 from raynas.reporting.queries import score_parts, searched_by
 from raynas.reporting.rank_correlation import Agreement, Check
+from raynas.reporting.rivals import tell_beginnings
 from raynas.storage.outcome_rows import is_on_all
+from raynas.storage.rival_names import shown_rival
 from raynas.storage.usage import StageUsage
 
 _LONG = 24  # letters of an architecture that is broken in two
@@ -81,8 +83,10 @@ def _outcome(row: Row, is_best: bool) -> list[Cell]:
 
 def rivals(rows: Sequence[Row]) -> Table:
     """Return the networks that stand beside the winners, the most accurate one first."""
+    begun = ["Began from"] if tell_beginnings(rows) else []
     columns = [
         Column("Network", is_text=True),
+        *(Column(name, is_text=True) for name in begun),
         Column("Test", falls=True),
         Column("Validation", falls=True),
         Column("MACs"),
@@ -93,7 +97,8 @@ def rivals(rows: Sequence[Row]) -> Table:
     ]
     cells = [
         [
-            word(row["network"] or row["rival"], "code"),
+            word(shown_rival(row["rival"], row["network"] or row["rival"]), "code"),
+            *(word(row["begun_from"] or "") for _ in begun),
             share(row["test_accuracy"]),
             share(row["val_accuracy"]),
             quantity(row["macs"]),

@@ -17,6 +17,7 @@ from raynas.errors import UserError
 from raynas.nets.inheritance import inherit_, inherit_supernet_
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.refitting import refit_, refit_supernet_
+from raynas.nets.smaller_images import SmallerImages
 from raynas.seeds import Stream
 from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
@@ -62,7 +63,8 @@ def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come fro
 
     Args:
         network: In place, on the device on which it is trained; its classifier stays as it was
-            drawn where the classes are others.
+            drawn where the classes are others. It may be narrower than those of the space, or see
+            smaller images.
         start: The trained weights.
         space: The searched space.
         dataset: The images that it is to be trained on.
@@ -72,13 +74,23 @@ def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come fro
     Returns:
         The names of the parameters that are inherited.
     """
-    assert isinstance(network, nn.Sequential), "a network of the space"
-    device = next(network.parameters()).device
+    chain, prefix = _chain_of(network)
+    device = next(chain.parameters()).device
     source = start.network(space).to(device)
-    inheritance = inherit_(network, source)
-    if not continued:
-        refit_(network, source, moment_images(dataset, seed, device))
-    return inheritance.names
+    inheritance = inherit_(chain, source)
+    if inheritance.changed and not continued:
+        refit_(chain, source, moment_images(dataset, seed, device))
+    return frozenset(f"{prefix}{name}" for name in inheritance.names)
+
+
+def _chain_of(network: nn.Module) -> tuple[nn.Sequential, str]:
+    """Return a network's stem, layers and head, and what their names begin with in it."""
+    assert isinstance(network, nn.Sequential), "a network of the space"
+    if not isinstance(network[0], SmallerImages):
+        return network, ""
+    inner = network[1]
+    assert isinstance(inner, nn.Sequential), "as ScaledNetwork builds it"
+    return inner, "network."
 
 
 def inherited_supernet(

@@ -40,7 +40,8 @@ def from_export(text: str) -> Source:
         parts = [part["name"] for part in config["layers"]]
         named = read_tensors(text, WEIGHTS, folder.read_bytes(WEIGHTS))
         prepared, classes = config["preprocessing"], config["classes"]
-        architecture, space = str(config["architecture"]), config["space"]
+        space = config["space"]
+        architecture = str((space and config.get("network")) or config["architecture"])
         tensors = _renamed(named, parts) if space else _without_part(named)
         normalisation = as_normalisation(prepared["mean"], prepared["std"])
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:

@@ -10,17 +10,22 @@ import torch
 from raynas.cluster.planning.teachers import PlannedTeacher, plan_teacher
 from raynas.costs.latency_table import Task
 from raynas.errors import UserError
+from raynas.nets.cost import cost_table
 from raynas.nets.rivals import Rival
 from raynas.settings.retrain import RetrainSettings
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
+from raynas.training.starts.library_weights import LibraryWeights
 from raynas.training.teacher import TorchNetwork
 from raynas.training.teacher_file import TEACHER, TeacherFacts, read_teacher
-from tests.builders import shipped_space
+from raynas.training.trained_networks import searched_space
+from tests.builders import build_space, shipped_space
 from tests.data.samples import build_dataset
+from tests.training.starts.conftest import build_start
 
 DATASET = build_dataset(side=32)
 SPACE = shipped_space("small_mobile")
+RESIDUAL = build_space("RN")
 
 
 def write_teacher(path: Path, seed: int = 0) -> None:
@@ -123,6 +128,31 @@ def test_a_teacher_that_cannot_be_trained_is_refused(
 
     with pytest.raises(UserError, match=words):
         plan_teacher(RetrainSettings(teacher=source), small, SPACE, store, None)
+
+
+def test_the_start_itself_and_networks_with_weights_of_their_library_are_trained_first(
+    tmp_path: Path,
+) -> None:
+    store, start = RunStore(str(tmp_path / "run")), build_start()
+    weights = {"resnet18": LibraryWeights("resnet18", b"some", "torchvision, V1")}
+    own, named = (
+        plan_teacher(
+            RetrainSettings(teacher=source), DATASET, RESIDUAL, store, None, start, "path", weights
+        )
+        for source in ("start", "resnet18")
+    )
+    assert own is not None
+    assert named is not None
+
+    assert own.chosen == start.architecture
+    macs = cost_table(searched_space(RESIDUAL, "path"), 32, 3, 3).of(start.architecture).macs
+    assert own.macs == macs
+    assert own.words(RetrainSettings()).startswith(
+        f"start with {macs / 1e3:g}k MACs, trained first"
+    )
+    assert own.facts(DATASET, RESIDUAL).architecture == str(start.architecture)
+    assert named.recorded == "resnet18, pretrained"
+    assert named.words(RetrainSettings()).startswith("resnet18, pretrained with ")
 
 
 def test_without_one_there_is_none(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.retrain_trials import retrain_trial
 from raynas.cluster.tune.short_trainings import check_trial
 from raynas.cluster.workers.worker import supernet_recipe
+from raynas.costs.latency_table import Task
+from raynas.nets.narrow_networks import NarrowNetwork
 from raynas.nets.rivals import Rival
+from raynas.nets.smaller_images import ScaledNetwork
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings
@@ -21,13 +24,16 @@ from raynas.spaces.architecture import Architecture
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import checkpoint_path, model_path
 from raynas.training.gradients import PathGradients, build_supernet
+from raynas.training.new_network import Chosen
 from raynas.training.retraining import Retraining
 from raynas.training.starts import inheriting
+from raynas.training.starts.library_weights import weights_path
 from raynas.training.starts.start import START
 from tests.data.samples import build_dataset
 from tests.training.starts.conftest import SPACE, build_start
 
 PATH = Architecture((1, 1))
+MEMBER = Architecture((0, 2))  # of ``build_start``
 STILL = RetrainSettings(epochs=1, batch=16, learning_rate=1e-12, weight_decay=0.0, ema_decay=0.0)
 """Of a training that leaves weights as they begin."""
 
@@ -65,6 +71,40 @@ def test_so_is_the_random_network_beside_it_and_no_other_rival(inputs: TrialInpu
     assert inputs.beginning(Rival("mobilenet_v2"), inputs.dataset) is None
     plain = replace(inputs, settings=replace(inputs.settings, start=None))
     assert plain.beginning(PATH, inputs.dataset) is None
+
+
+@pytest.mark.parametrize("chosen", [MEMBER, ScaledNetwork(MEMBER, 8), NarrowNetwork(MEMBER, 50)])
+def test_what_is_made_of_the_start_begins_with_its_features(
+    inputs: TrialInputs, chosen: Chosen
+) -> None:
+    config = {"rival": "made", "chosen": str(chosen)}
+    retrain_trial(config, inputs, report=lambda _: None)
+    trained = safetensors.torch.load(inputs.store.read_bytes(model_path("rival-made")))
+    network = build_start().network(SPACE)
+    prefix = "network." if isinstance(chosen, ScaledNetwork) else ""
+
+    for name, weight in network[:2].named_parameters():  # stem and first layer
+        if isinstance(chosen, NarrowNetwork) and name.startswith("1."):
+            continue  # its channels are chosen and fitted
+        found = trained[f"{prefix}{name}"]
+        torch.testing.assert_close(found, weight.detach(), rtol=0, atol=1e-6)
+
+
+def test_a_library_s_network_begins_from_the_weights_that_the_run_keeps(
+    inputs: TrialInputs,
+) -> None:
+    chosen = Rival("shufflenet_v2_x0_5", pretrained=True)
+    tensors = {
+        name: torch.full_like(each, 0.25)
+        for name, each in chosen.build(Task(3, 32, 7)).state_dict().items()
+    }
+    inputs.store.write_bytes(weights_path(chosen.name), safetensors.torch.save(tensors))
+    begin = inputs.beginning(chosen, inputs.dataset)
+    assert begin is not None
+    network = chosen.build(Task(3, 32, 3))
+
+    assert "fc.weight" not in begin(network)
+    assert bool((network.state_dict()["conv5.0.weight"] == 0.25).all())
 
 
 def test_a_short_training_begins_from_them_as_well(
