@@ -260,8 +260,7 @@ class Exports:
     def _genotype(self, outcome: Row) -> str | None:
         """Return what is in the cells of a network, for people; None: it has none."""
         chosen = chosen_network(outcome)
-        is_own = isinstance(chosen, Architecture)
-        return self.space.genotype_text(chosen) if is_own else None
+        return self.space.genotype_text(chosen) if isinstance(chosen, Architecture) else None
 
     def _made_of(self, outcome: Row) -> str:
         """Return letters that differ where an export has to be made anew."""
