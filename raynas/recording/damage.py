@@ -99,7 +99,8 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
     if lost:
         return lost
     outcomes = [*store.rows("outcomes"), *store.rows("rivals")]
-    needed = _needed(settings, PlanFacts.from_json(store.rows("runs")[0]["plan"]))
+    row = read_run(store)
+    needed = _needed(settings, PlanFacts.from_json(row["plan"] if row else None))
     if any(store.has(checkpoint_path(name_of_row(row))) for row in outcomes):
         needed.append("trials")  # which nothing else could tell
     tables = [f"tables/{name}" for name in needed if not store.parts(name)]

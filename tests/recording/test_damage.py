@@ -30,6 +30,7 @@ from raynas.recording.repair import put_damaged_aside, rebuild_trials
 from raynas.recording.reuse import PRETRAINING, forget_pretraining
 from raynas.settings.settings import Settings
 from raynas.storage import compaction
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RUN_COPY, DamagedError, RunStore
 from raynas.storage.schemas import SCHEMAS
 from raynas.training.checkpoints import checkpoint_path, is_whole, model_path
@@ -126,12 +127,22 @@ def test_a_finished_run_without_a_table_that_can_be_made_again_is_not_taken_for_
     assert row["run"] == "run"
 
 
+def test_rivals_that_the_images_ask_for_are_missed_like_those_that_are_named(
+    store: RunStore,
+) -> None:
+    store.drop("rivals", lambda _: True)
+    write_run(store, store.rows("runs")[0] | {"plan": PlanFacts(auto_rivals=("start",)).to_json()})
+
+    assert missing(store, SETTINGS) == ["tables/rivals"]
+
+
 def test_who_reads_a_run_that_lost_its_row_alone_is_told_who_restores_it(store: RunStore) -> None:
     store.drop("runs", lambda _: True)
     assert missing(store, SETTINGS) == ["tables/runs"]
     with pytest.raises(UserError, match="tables/runs is lost; the command that began the run rest"):
         RunStore.open(store.uri)
-    stages, plan = SimpleNamespace(print=print), SimpleNamespace(latencies=None, teacher=None)
+    stages = SimpleNamespace(print=print)
+    plan = SimpleNamespace(latencies=None, teacher=None, weights=())
     images, recorded = SCHEMAS["images"].empty_table(), read_run(store)
     run: Any = SimpleNamespace(
         store=store, stages=stages, plan=plan, recorded=recorded, images=images, start=None

@@ -63,6 +63,8 @@ def subject(config: Mapping[str, Any]) -> str:
         return f"differentiable search with seed {config['seed']}"
     if "rival" in config:
         return f"rival {config['rival']}"
+    if "teacher" in config:
+        return f"teacher {config['teacher']}"
     on_all = ", trained on all images," if config.get("trained_on") == "all" else ""
     return f"architecture {config['architecture']}{on_all}"
 

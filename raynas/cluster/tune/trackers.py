@@ -124,8 +124,8 @@ class Tracking(tune.Callback):
 
     def _tracked(self, trial: Any) -> _Tracked:
         config = trial.config
-        text = rival_file(config["rival"]) if "rival" in config else config["architecture"]
-        name = training_name(text, config.get("trained_on", "train"))
+        text = rival_file(config["rival"]) if "rival" in config else config.get("architecture")
+        name = training_name(text or "teacher", config.get("trained_on", "train"))
         return _Tracked(trial.trial_id, {"architecture": name}, str(self._folder / name), self._run)
 
     def _ask(self, call: Call) -> None:

@@ -31,6 +31,7 @@ def test_a_failure_that_is_known_has_its_own_remedy(trace: str) -> None:
             "architecture 3-0, trained on all images,",
         ),
         ({"rival": "mobilenet_v2", "chosen": "mobilenet_v2@0.5"}, "rival mobilenet_v2"),
+        ({"teacher": "start", "chosen": "3-0"}, "teacher start"),
     ],
 )
 def test_it_is_told_what_a_trial_was_to_train(config: dict[str, object], words: str) -> None:
