@@ -145,7 +145,7 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
         (("--rivals", "narrow_start,start"), "--rivals narrow_start: no trained weights are named"),
         (
             ("--space", "darts_cells_small", "--start", "mobilenet_v2", "--rivals", "scaled_start"),
-            "is one of cells; take another --space",
+            "is a space of cells",
         ),
         (("--retrain.teacher", "start"), "the run begins from no trained network; add --start"),
     ],
