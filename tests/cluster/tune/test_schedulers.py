@@ -185,7 +185,7 @@ def test_a_driver_tells_its_scheduler_what_the_run_folder_holds(
         ),
         stages=SimpleNamespace(stage=lambda *_: print, print=print),
         spending=lambda *_: nullcontext(),
-        trial_inputs=lambda *_: None,
+        trial_inputs=lambda *_, **__: None,
     )
     told: list[dict[str, Epochs]] = []
     monkeypatch.setattr(module, "trainable", lambda *_, **__: None)
