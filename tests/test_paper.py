@@ -682,7 +682,7 @@ def test_delta_makes_all_kernel_sizes_one_function(
 
 def test_delta_is_no_initialisation_of_a_search() -> None:
     assert get_args(get_type_hints(PretrainSettings)["initialisation"]) == (
-        *("qr", "shift", "gaussian", "spos"),
+        *("qr", "shift", "gaussian", "spos", "start"),
     )
 
 
