@@ -8,11 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.division import divided, paths_of_a_step
-from raynas.cluster.planning.plan_refusals import (
-    refuse_costly,
-    refuse_misfit_head,
-    refuse_other_data,
-)
+from raynas.cluster.planning.image_facts import image_facts
+from raynas.cluster.planning.plan_refusals import refuse_costly, refuse_misfit_head
 from raynas.cluster.planning.plan_warnings import plan_warnings
 from raynas.cluster.planning.rival_choices import RivalChoices
 from raynas.cluster.planning.rivals import Rivals, plan_rivals
@@ -26,7 +23,6 @@ from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_words
 from raynas.nets.cost import cost_table
 from raynas.search.constrained_sampling import LegalSampler
-from raynas.seeds import VERSION
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.settings import Settings
@@ -163,20 +159,11 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     costs, latencies = _costs(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    choices = RivalChoices(
-        settings,
-        space,
-        _task(dataset),
-        costs,
-        sampler,
-        latencies,
-        start.architecture if start else None,
-        weights or {},
-        recorded.rivals if recorded else {},
-    )
+    choices = RivalChoices(settings, space, _task(dataset), costs, sampler, latencies)
+    choices = _begun_choices(choices, recorded, start, weights)
     rivals = plan_rivals(choices, dataset, recorded)
     num_paths, cycle = paths_of_a_step(space, pretrain, costs)
-    facts = _facts(dataset, latencies, digest, recorded)
+    facts = image_facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
     pretraining = divided(settings, resources, num_paths, recorded, trial)
     trials = trial.room(resources)
@@ -206,6 +193,21 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         weights=tuple(each for each in (weights or {}).values() if each.content),
     )
     return warned(_with_facts(plan, settings), dataset, settings)
+
+
+def _begun_choices(
+    choices: RivalChoices,
+    recorded: PlanFacts | None,
+    start: Start | None,
+    weights: Mapping[str, LibraryWeights] | None,
+) -> RivalChoices:
+    """Return choices of rivals that know trained weights, and what a run has chosen before."""
+    return replace(
+        choices,
+        member=start.architecture if start else None,
+        weights=weights or {},
+        recorded=recorded.rivals if recorded else {},
+    )
 
 
 def _with_facts(plan: Plan, settings: Settings) -> Plan:
@@ -280,32 +282,3 @@ def _named(space: Space, costs: CostTable, settings: Settings) -> tuple[Architec
     named = named_architectures(space, settings)
     refuse_costly(named, costs, settings)
     return named
-
-
-def _facts(
-    dataset: Dataset, latencies: LatencyTable | None, space: str, recorded: PlanFacts | None
-) -> PlanFacts:
-    """Return what was read from the data, which must be what a run folder has recorded."""
-    facts = PlanFacts(
-        classes=dataset.class_names,
-        channels=dataset.channels,
-        resolution=dataset.resolution,
-        train=len(dataset.train),
-        val=len(dataset.val),
-        test=len(dataset.test),
-        keeps_val=dataset.keeps_val,
-        skipped=dataset.skipped,
-        ignored=dataset.ignored,
-        passed_over=dataset.passed_over,
-        parts=dataset.parts,
-        class_counts=dataset.class_counts,
-        mean=dataset.mean.tolist(),
-        std=dataset.std.tolist(),
-        evaluation_ratio=dataset.evaluation_ratio,
-        latency_table=latencies.digest if latencies else None,
-        space_digest=space,
-        random_numbers=VERSION,
-    )
-    if recorded:
-        refuse_other_data(recorded, facts)
-    return facts
