@@ -294,6 +294,7 @@ def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_t
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.cluster
 def test_a_run_whose_driver_is_killed_twice_finds_what_an_uninterrupted_one_finds(
     launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
