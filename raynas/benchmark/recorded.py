@@ -17,7 +17,7 @@ from raynas.benchmark.recorded_spaces import known_space, refuse_misfit
 from raynas.benchmark.truths.truth import Truth
 from raynas.errors import UserError
 from raynas.search.indicators import AdditiveScorer, Indicators, score_table
-from raynas.settings.scores import IndicatorScore, is_sum
+from raynas.settings.scores import INDICATOR_SCORES, IndicatorScore
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace
@@ -65,17 +65,25 @@ def recorded_scores(
         )
     refuse_misfit(truth, space, f"run folder {store.uri}")
     if settings.traits.learns_from_trials or (own and learned(store)):
-        table = _calibrated_table(indicators, space)
+        table = recorded_table(indicators, space, "calibrated")
+    elif settings.reads_start:
+        table = recorded_table(indicators, space, "score")
     else:
         table = score_table(recorded_indicators(indicators, space), space, settings)
     return AdditiveScorer(table)(architectures)
 
 
-def _calibrated_table(rows: Iterable[Row], space: SearchSpace) -> list[Array]:
-    """Return what a calibrated search believed at last; -inf where it knows nothing."""
+def recorded_table(rows: Iterable[Row], space: SearchSpace, kind: str) -> list[Array]:
+    """Return what candidates add to a recorded score; -inf where it knows nothing of one.
+
+    Args:
+        rows: Of the table ``indicators``.
+        space: The searched space.
+        kind: Of these rows: score, or calibrated where trainings corrected it.
+    """
     table = [np.full(block.size, -np.inf) for block in space.blocks]
     for row in rows:
-        if row["kind"] == "calibrated":
+        if row["kind"] == kind:
             table[row["layer"]][row["candidate"]] = row["value"]
     return table
 
@@ -121,9 +129,9 @@ def recorded_settings(
         settings = replace(settings, score=formula, strategy="evolution")
     if bonus is None:
         return settings
-    if not is_sum(settings.score):
+    if settings.score not in INDICATOR_SCORES:
         raise UserError(
-            f"run {run['run']}: a path bonus is added to a sum over layers, but its score is "
+            f"run {run['run']}: a path bonus is added to a sum over indicators, but its score is "
             f"{settings.score}; give --score, such as saliency, or leave the bonus out"
         )
     return replace(settings, path_bonus=bonus, strategy="evolution")

@@ -133,7 +133,7 @@ def _learned(run: Run, scores: Scores) -> Scores:
         )
     run.store.append("predictions", prediction_rows(calibration, accuracies), part="left_out")
     table = calibration.table()
-    step = plan.num_steps - 1  # beside the indicators after the last step of pretraining
+    step = max(plan.num_steps - 1, 0)  # beside the indicators after the last step of pretraining
     rows = score_rows(plan.chain, table, step, "calibrated")
     run.store.append("indicators", rows, part="calibrated")
     return replace(scores, table=table, calibration=calibration)
@@ -148,9 +148,9 @@ def _trained(run: Run) -> list[tuple[Architecture, float]]:
 
 def _taught_nothing(count: int) -> str:
     if not count:
-        return "no short training ended well; the score stays the supernet's"
+        return "no short training ended well; the score stays as it is"
     return (
-        f"{count} short trainings tell no networks apart; the score stays the supernet's (more "
+        f"{count} short trainings tell no networks apart; the score stays as it is (more "
         "--trainings, or more --training-epochs)"
     )
 

@@ -2,19 +2,24 @@
 
 import numpy as np
 
+from raynas.benchmark.recorded import recorded_table
 from raynas.cluster.learning import learn
 from raynas.cluster.run import Run
 from raynas.cluster.strategies.evolution import score_by_trials
 from raynas.cluster.strategies.strategy import Scores, Winners, load_strategy
 from raynas.recording.rows import score_rows, winner_rows
+from raynas.search.experts import single_expert
+from raynas.search.formulas import Array
 from raynas.search.indicators import score_experts, score_table
 from raynas.training.pretraining import Pretraining
+from raynas.training.starts.inheriting import start_errors
 
 
 def score(run: Run, supernet: Pretraining | None) -> Scores:
     """Read off the supernet what candidates add to a score, or let trials score architectures.
 
-    Where no score is maximised, nothing is scored.
+    A score of the weights that the run begins from is read off these. Where no score is maximised,
+    nothing is scored.
 
     Args:
         run: The run.
@@ -30,12 +35,29 @@ def score(run: Run, supernet: Pretraining | None) -> Scores:
         vector = supernet.vector.numpy() if supernet else np.zeros(0, np.float32)
         with run.spending("search", plan.scorers * plan.gpus_per_worker):
             return Scores(evolution=score_by_trials(run, vector))
+    if settings.reads_start:
+        with run.spending("search"):
+            table = _read_start(run)
+        return Scores(table, single_expert(table))
     assert supernet, "indicators are read off a supernet"
     indicators = supernet.indicators()
     table = score_table(indicators, plan.chain, settings)
     rows = score_rows(plan.chain, table, plan.num_steps - 1, "score")
     run.store.append("indicators", rows, part="score")
     return Scores(table, score_experts(indicators, plan.chain, settings))
+
+
+def _read_start(run: Run) -> list[Array]:
+    """Return minus the feature errors of candidates, measured once and then recorded."""
+    plan, store = run.plan, run.store
+    if "score" in store.parts("indicators"):
+        return recorded_table(store.rows("indicators"), plan.chain, "score")
+    assert run.start, "refused before"
+    run.stages.print("score     every candidate is fitted to the features of the start")
+    errors = start_errors(plan.chain, run.dataset, run.settings.seed, run.start)
+    table = [-row for row in errors]
+    store.append("indicators", score_rows(plan.chain, table, 0, "score"), part="score")
+    return table
 
 
 def search(run: Run, scores: Scores) -> Winners:

@@ -55,14 +55,14 @@ def refit_(network: nn.Sequential, source: nn.Sequential, images: torch.Tensor) 
         images: N x C x H x W, normalised; 256 photographs do. All go through a layer at once, so
             a few times the largest features inside a layer must fit into memory.
     """
-    with _evaluation(network, source):
+    with evaluation(network, source):
         x = s = network[0](images)  # the stem is the source's, for these images' channels
         for target, origin in zip(network[1:-1], source[1:-1], strict=True):
             if is_alike(target, origin) and torch.equal(x, s):
                 x = s = origin(s)
-            elif _can_fit(target, origin):
-                restated, seen = _restated(origin, s)
-                x, s = _refit_block_(target, restated, seen, x), seen.output
+            elif can_fit(target, origin):
+                restated, seen = restated_block(origin, s)
+                x, s = fit_block_(target, restated, seen, x), seen.output
             else:
                 x, s = target(x), origin(s)
 
@@ -83,7 +83,7 @@ def refit_supernet_(supernet: Supernet, source: nn.Sequential, images: torch.Ten
         source: The network that it inherited from.
         images: As in ``refit_``.
     """
-    with _evaluation(source):
+    with evaluation(source):
         stem = stem_for_channels(source[0], images.shape[1])
         s = changed_forward(stem, images, batch_norms(stem), restate_)
         copy_tensors_(supernet.stem, stem)
@@ -102,41 +102,42 @@ def _refit_layer_(
     for candidate in candidates:
         if isinstance(candidate, nn.BatchNorm2d):
             pass_on_(candidate, features)
-    fitted = [candidate for candidate in candidates if _can_fit(candidate, origin)]
+    fitted = [candidate for candidate in candidates if can_fit(candidate, origin)]
     if not fitted:
         output: torch.Tensor = origin(features)
         return output
-    restated, seen = _restated(origin, features)
+    restated, seen = restated_block(origin, features)
     for candidate in fitted:
-        _refit_block_(candidate, restated, seen, features)
+        fit_block_(candidate, restated, seen, features)
     return seen.output
 
 
-def _can_fit(target: nn.Module, origin: nn.Module) -> bool:
+def can_fit(target: nn.Module, origin: nn.Module) -> bool:
+    """Return whether ``fit_block_`` can fit a block to the source's."""
     return block_parts(origin) is not None and can_remap(target, origin)
 
 
 def _parts(block: nn.Module) -> BlockParts:
     parts = block_parts(block)
-    assert parts is not None, "_can_fit says so"
+    assert parts is not None, "can_fit says so"
     return parts
 
 
-def _restated(origin: nn.Module, features: torch.Tensor) -> tuple[nn.Module, Observed]:
+def restated_block(origin: nn.Module, features: torch.Tensor) -> tuple[nn.Module, Observed]:
     """Return a copy that computes the same by the features' statistics, and what it computes."""
     restated = copy.deepcopy(origin)
     seen = observed(restated, _parts(restated), features, batch_norms(restated), restate_)
     return restated, seen
 
 
-def _refit_block_(
+def fit_block_(
     target: nn.Module, origin: nn.Module, seen: Observed, x: torch.Tensor
 ) -> torch.Tensor:
-    """Fit one block and return what it then makes of x.
+    """Remap one block and fit it, in place, and return what it then makes of x.
 
     Args:
-        target: Of any kernel, width inside and gate.
-        origin: The source's block, restated.
+        target: Of any kernel, width inside and gate (``can_fit``).
+        origin: The source's block, as ``restated_block`` returns it.
         seen: What that computes of the source's features.
         x: What the target receives.
     """
@@ -205,7 +206,7 @@ def _pixels(features: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _evaluation(*modules: nn.Module) -> Iterator[None]:
+def evaluation(*modules: nn.Module) -> Iterator[None]:
     """Set modules to evaluation mode for a while."""
     before = [module.training for module in modules]
     for module in modules:

@@ -2,7 +2,7 @@
 
 from raynas.errors import UserError
 from raynas.settings.differentiable import DifferentiableSettings
-from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES, is_sum
+from raynas.settings.scores import INDICATOR_SCORES, ZERO_COST_SCORES
 from raynas.settings.settings import Settings
 from raynas.spaces.cells import CellSpace
 from raynas.spaces.chain import SearchSpace
@@ -55,7 +55,12 @@ def _refuse_named(settings: Settings) -> None:
 
 
 def _refuse_start(space: Space, settings: Settings) -> None:
-    """Refuse trained weights where networks are cells: no layer of one is a layer of another."""
+    """Refuse trained weights where networks are cells, and a score of them where there are none."""
+    if settings.start is None and settings.search.reads_start:
+        raise UserError(
+            f"--search.score {settings.search.score}: it is read off trained weights, and "
+            "none are named; add --start SOURCE, such as efficientnet_lite0"
+        )
     if settings.start is not None and not isinstance(space, SearchSpace):
         raise UserError(
             f"--start {shown(settings.start)} with --space {space.name}: layers in a "
@@ -107,9 +112,11 @@ def _without_paths(space: Space, settings: Settings) -> str:
             "a differentiable search has no score to add it to, but a path term of its own; use "
             "--differentiable.path-weight"
         )
-    if not is_sum(score):
+    if score not in INDICATOR_SCORES:
         fitting = ", ".join(INDICATOR_SCORES)
-        return f"--search.score {score} is no sum over layers to add it to; use one of {fitting}"
+        return (
+            f"--search.score {score} is no sum over indicators to add it to; use one of {fitting}"
+        )
     if not isinstance(space, SearchSpace):
         return (
             f"cells of {space.name} are no layers to be skipped; use a space such as small_mobile"

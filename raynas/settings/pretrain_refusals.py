@@ -3,7 +3,7 @@
 from raynas.costs.costs import show_quantity
 from raynas.errors import UserError
 from raynas.settings.pretrain import PretrainSettings
-from raynas.settings.scores import is_sum
+from raynas.settings.scores import INDICATOR_SCORES
 from raynas.settings.search import SearchSettings
 
 
@@ -36,7 +36,7 @@ def _refuse_other_last_rates(pretrain: PretrainSettings) -> None:
 
 def _refuse_unread_indicators(pretrain: PretrainSettings, search: SearchSettings) -> None:
     """Refuse scores of indicators where no batch norm learns: all would stay what they were."""
-    reads = is_sum(search.score) and not search.traits.is_differentiable
+    reads = search.score in INDICATOR_SCORES and not search.traits.is_differentiable
     if pretrain.trainable == "weights" and reads:
         raise UserError(
             f"--search.score {search.score} with --pretrain.trainable weights: it is read off "

@@ -9,7 +9,7 @@ from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.pretrain_refusals import refuse_unworkable_pretraining
 from raynas.settings.ranges import refuse_out_of_range
 from raynas.settings.retrain import RetrainSettings
-from raynas.settings.scores import INDICATOR_SCORES, SCORES, ZERO_COST_SCORES, is_sum
+from raynas.settings.scores import SCORES, SUMS, ZERO_COST_SCORES, is_sum
 from raynas.settings.search import SearchSettings
 from raynas.storage.rival_names import OF_START
 
@@ -77,7 +77,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
     if search.traits.needs_sums and not is_sum(score):
         raise UserError(
             f"--search {search.strategy} with --search.score {score}: it needs a sum over layers; "
-            f"use one of {', '.join(INDICATOR_SCORES)}, or --search evolution"
+            f"use one of {', '.join(SUMS)}, or --search evolution"
         )
 
 

@@ -2,8 +2,9 @@
 
 A new score has its name and its line here, and the function that computes it: in
 ``raynas.search.formulas`` if it is a sum of what each layer says by itself, in
-``raynas.nets.proxies`` if it looks at an untrained network. Settings, refusals, the report and
-comparisons read this list.
+``raynas.nets.proxies`` if it looks at an untrained network, in ``raynas.nets.feature_errors`` if
+it looks at the weights that a run begins from. Settings, refusals, the report and comparisons read
+this list.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ IndicatorScore = Literal[
     "balanced_saliency",
 ]
 """Names of sums over layers, read off the pretrained batch norms (F0 to F7, and a mix)."""
+StartScore = Literal["feature_error"]
+"""Names of sums over layers, read off the trained weights that a run begins from."""
 SingleScore = Literal[
     "accuracy",
     "random",
@@ -35,7 +38,7 @@ SingleScore = Literal[
     "az_trainability",
 ]
 """Names of scores that a trial of its own computes for each architecture."""
-ScoreName = IndicatorScore | SingleScore
+ScoreName = IndicatorScore | StartScore | SingleScore
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class Score:
     Attributes:
         text: What it is.
         needs_supernet: Whether it reads or runs a pretrained supernet.
+        needs_start: Whether it reads trained weights that the run begins from.
         layer_indicator: Whether it reads the layer indicators: never, as a weight of layers that
             a sign of 0 switches off, or always.
     """
 
     text: str
     needs_supernet: bool = True
+    needs_start: bool = False
     layer_indicator: Literal["never", "weight", "always"] = "never"
 
 
@@ -64,6 +69,9 @@ SCORES: dict[ScoreName, Score] = {
     "taylor": Score("F6: first-order importance of scales"),
     "saliency": Score("F7: roots of the importance of scales and shifts"),
     "balanced_saliency": Score("importance and ReLU inputs, as shares of their stage"),
+    "feature_error": Score(
+        "how much of the start's features a layer loses", needs_supernet=False, needs_start=True
+    ),
     "accuracy": Score("validation accuracy with the supernet's weights (SPOS)"),
     "random": Score("a random number", needs_supernet=False),
     "naswot": Score("patterns of activations differ between images", needs_supernet=False),
@@ -79,11 +87,12 @@ SCORES: dict[ScoreName, Score] = {
 """All scores by name, in the order in which ``--help`` lists them."""
 
 INDICATOR_SCORES: tuple[IndicatorScore, ...] = get_args(IndicatorScore)
+SUMS: tuple[IndicatorScore | StartScore, ...] = (*INDICATOR_SCORES, *get_args(StartScore))
 ZERO_COST_SCORES: frozenset[str] = frozenset(
-    name for name, score in SCORES.items() if not score.needs_supernet
+    name for name, score in SCORES.items() if not (score.needs_supernet or score.needs_start)
 )
 
 
 def is_sum(name: str) -> bool:
     """Return whether a score is a sum over layers, not computed by a trial for each network."""
-    return name in INDICATOR_SCORES
+    return name in SUMS

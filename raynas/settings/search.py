@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from raynas.costs.costs import KINDS, Kind
 from raynas.errors import UserError
 from raynas.settings.ranges import Interval
-from raynas.settings.scores import ScoreName, is_sum
+from raynas.settings.scores import SCORES, ScoreName, is_sum
 from raynas.settings.strategies import STRATEGIES, Strategy, StrategyName
 
 _OBJECTIVES = ("score", *KINDS)
@@ -72,6 +72,11 @@ class SearchSettings:
     def scores_by_trials(self) -> bool:
         """Whether a trial scores each architecture; otherwise scores are sums over layers."""
         return self.traits.maximises_score and not is_sum(self.score)
+
+    @property
+    def reads_start(self) -> bool:
+        """Whether the score is read off trained weights that the run begins from."""
+        return self.traits.maximises_score and SCORES[self.score].needs_start
 
     @property
     def score_words(self) -> str:

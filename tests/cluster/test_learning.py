@@ -152,8 +152,8 @@ class TestNothingLearned:
     @pytest.mark.parametrize(
         ("accuracy", "told"),
         [
-            (None, "no short training ended well; the score stays the supernet's"),
-            (0.1, "8 short trainings tell no networks apart; the score stays the supernet's"),
+            (None, "no short training ended well; the score stays as it is"),
+            (0.1, "8 short trainings tell no networks apart; the score stays as it is"),
         ],
     )
     def test_trainings_that_fail_or_are_all_equal_leave_the_score_as_it_was(

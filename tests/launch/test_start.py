@@ -101,8 +101,8 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
     flags = (
         *(flag for flag in TINY if flag != "--no-export"),
         *("--data", few_photographs, "--space", "mobilenet_v3_small", "--start", str(weights)),
-        *("--resolution", "48", "--max-macs", "2.5M", "--method", "random", "--recipe", "None"),
-        *("--retrain.top-k", "1"),
+        *("--resolution", "48", "--max-macs", "2.5M", "--method", "feature_error"),
+        *("--pretrain.epochs", "0", "--recipe", "None", "--retrain.top-k", "1"),
     )
     end = in_process.run(run, *flags)
     assert end.code == 0, end.errors
@@ -116,6 +116,14 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
     over = [name for name, row in rows.items() if row["macs"] > 2_500_000]
     assert over == ["start"]
     assert f"rivals    start with {rows['start']['macs'] / 1e6:.3f}M MACs (" in end.output
+    table = store.table("indicators", ["kind", "value"])
+    assert set(table["kind"].to_pylist()) == {"score"}
+    assert max(table["value"].to_pylist()) == 0.0 > min(table["value"].to_pylist())
+    assert "every candidate is fitted to the features of the start" in end.output
+    assert (
+        "What each candidate adds to the score feature_error"
+        in store.read_bytes("report.html").decode()
+    )
     assert "the start itself, with" in end.output
 
     models = {name: store.read_bytes(row["checkpoint"]) for name, row in rows.items()}
@@ -128,6 +136,7 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
     weights.unlink()
     again = in_process.run(run, *flags)
     assert again.code == 0, again.errors
+    assert "every candidate is fitted" not in again.output  # it was recorded
     for name, row in rows.items():
         assert store.read_bytes(row["checkpoint"]) == models[name], name
     config = json.loads(store.read_bytes("exports/rival-narrow_start/config.json"))
@@ -142,6 +151,7 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
         (("--start", "weights.pt"), "there is no such file"),
         (("--space", "darts_cells_small", "--start", "mobilenet_v2"), "is a space of cells"),
         (("--pretrain.initialisation", "start"), "add --start SOURCE"),
+        (("--method", "feature_error"), "--search.score feature_error: it is read off trained"),
         (("--rivals", "narrow_start,start"), "--rivals narrow_start: no trained weights are named"),
         (
             ("--space", "darts_cells_small", "--start", "mobilenet_v2", "--rivals", "scaled_start"),

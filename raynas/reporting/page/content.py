@@ -145,7 +145,9 @@ def _weights(snapshot: RunSnapshot) -> Section | None:
 
 def _indicators(snapshot: RunSnapshot) -> Section | None:
     name, title = "indicators", "What the supernet says of each candidate"
-    if not snapshot.pretrains or snapshot.settings.pretrain.trainable == "weights":
+    if snapshot.reads_start:
+        title = "What the trained weights say of each candidate"
+    elif not snapshot.pretrains or snapshot.settings.pretrain.trainable == "weights":
         return None
     table = heat_map(snapshot)
     if table is None:

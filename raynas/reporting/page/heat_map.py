@@ -12,10 +12,15 @@ _TINTS = 6  # shades
 
 
 def heat_map(snapshot: RunSnapshot) -> Table | None:
-    """Return the indicator that the score is made of, a row a layer; None: nothing recorded."""
+    """Return the indicator that the score is made of, a row a layer; None: nothing recorded.
+
+    Of a score that is read off trained weights, what each candidate adds to it.
+    """
     score = snapshot.settings.search.score
     kinds = set(snapshot.indicators["kind"])
-    kind = score if score in kinds and is_sum(score) else "block"
+    kind: str = score if score in kinds and is_sum(score) else "block"
+    if snapshot.reads_start:
+        kind = "score"
     rows = snapshot.indicators[snapshot.indicators["kind"] == kind].dropna(subset=["candidate"])
     if rows.empty:
         return None
@@ -30,6 +35,8 @@ def heat_map(snapshot: RunSnapshot) -> Table | None:
         for layer in grid.index
     ]
     caption = f"Indicator {kind} after step {rows['step'].max() + 1:,}"
+    if snapshot.reads_start:
+        caption = f"What each candidate adds to the score {score}"
     return Table(caption, columns, cells, sorts=False)
 
 

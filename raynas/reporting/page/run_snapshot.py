@@ -130,6 +130,11 @@ class RunSnapshot:
         """Whether the method trains a supernet at all."""
         return bool(self.settings.pretrain.epochs)
 
+    @property
+    def reads_start(self) -> bool:
+        """Whether candidates are scored by the weights that the run begins from."""
+        return self.settings.search.reads_start
+
 
 def take_snapshot(store: RunStore, methods: Path) -> RunSnapshot:
     """Return what a run folder holds now.

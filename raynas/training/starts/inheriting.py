@@ -14,10 +14,12 @@ from raynas.data.batches import Batches, on_device
 from raynas.data.crops import CENTRE
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
+from raynas.nets.feature_errors import feature_errors
 from raynas.nets.inheritance import inherit_, inherit_supernet_
 from raynas.nets.initialisation import frozen_supernet
 from raynas.nets.refitting import refit_, refit_supernet_
 from raynas.nets.smaller_images import SmallerImages
+from raynas.search.formulas import Array
 from raynas.seeds import Stream
 from raynas.settings.pretrain import PretrainSettings
 from raynas.spaces.chain import SearchSpace
@@ -111,6 +113,19 @@ def inherited_supernet(
     inherit_supernet_(supernet, source)
     refit_supernet_(supernet, source, moment_images(dataset, seed, torch.device("cpu")))
     return supernet.state_dict()
+
+
+def start_errors(space: SearchSpace, dataset: Dataset, seed: int, start: Start) -> list[Array]:
+    """Return how much of a start's features each candidate loses, ``e[l][i]``.
+
+    Args:
+        space: The searched space.
+        dataset: The images, by some of which candidates are fitted and measured.
+        seed: Seed of the run.
+        start: The trained weights.
+    """
+    images = moment_images(dataset, seed, torch.device("cpu"))
+    return feature_errors(space, start.network(space), images)
 
 
 def keep_supernet(store: RunStore, state: State) -> None:
