@@ -18,7 +18,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.strategies.strategy import (
     Scores,
     SearchStrategy,
-    negligible_forecast,
+    forecast_of_sums,
     record_gap,
     settled,
 )
@@ -132,7 +132,7 @@ def _probe_score(
 
 def _forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
     if not settings.search.scores_by_trials:
-        return negligible_forecast(plan, settings, speeds)
+        return forecast_of_sums(plan, settings, speeds)
     waves = math.ceil(num_scored(plan, settings) / plan.scorers)
     seconds = speeds.start + TUNE_SECONDS + waves * (speeds.search + _TRIAL_SECONDS)
     return stage(seconds, plan.scorers * plan.gpus_per_worker)

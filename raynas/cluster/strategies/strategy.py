@@ -21,6 +21,7 @@ from raynas.settings.settings import Settings
 from raynas.settings.strategies import StrategyName
 from raynas.spaces.architecture import Architecture
 from raynas.storage.usage import StageUsage
+from raynas.training.starts.inheriting import moment_count
 
 Table = list[Array]
 """T[l][i], what candidate i of layer l adds to a score."""
@@ -50,6 +51,7 @@ class Scores:
 
 
 _SECONDS = 1.0  # of a search whose scores are sums
+_FITS = 7.0  # times that an image counts which all candidates of EfficientNet-Lite0 are fitted to
 
 
 class Winners(Protocol):
@@ -66,10 +68,18 @@ class Winners(Protocol):
         """Return those that are worth training and are known so far, best first."""
 
 
-def negligible_forecast(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
-    """Return the forecast of a search that only adds up numbers."""
-    del plan, settings, speeds
-    return stage(_SECONDS, 0)
+def forecast_of_sums(plan: Plan, settings: Settings, speeds: Speeds) -> StageUsage:
+    """Return the forecast of a search that adds up numbers, read off trained weights or not.
+
+    To read them takes as long as it takes to train the largest network on some times the images.
+    """
+    seconds = _SECONDS
+    if settings.search.reads_start:
+        median, _ = speeds.epochs
+        work = plan.costs.largest.macs / speeds.network_macs
+        images = moment_count(plan.facts.resolution, plan.facts.train)
+        seconds += _FITS * work * median * images / plan.facts.train
+    return stage(seconds, 0)
 
 
 def no_probe_task(plan: Plan, settings: Settings) -> None:
@@ -93,7 +103,7 @@ class SearchStrategy:
     search: Callable[[Run, Scores], Winners]
     plan_words: Callable[[Plan, Settings], str]
     probe_task: Callable[[Plan, Settings], ProbeTask | None] = no_probe_task
-    forecast: Callable[[Plan, Settings, Speeds], StageUsage] = negligible_forecast
+    forecast: Callable[[Plan, Settings, Speeds], StageUsage] = forecast_of_sums
     gpus: Callable[[Plan], float] = lambda _: 0.0
 
 

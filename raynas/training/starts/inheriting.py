@@ -40,17 +40,26 @@ State = Mapping[str, torch.Tensor]
 def moment_images(dataset: Dataset, seed: int, device: torch.device) -> torch.Tensor:
     """Return the training images that inherited layers are fitted to, normalised.
 
-    They are 256, of more than 128 pixels as many as have no more pixels together.
-
     Args:
-        dataset: The images; of a smaller training part all of them.
+        dataset: The images, of which there are ``moment_count``.
         seed: Seed of the run.
         device: Where they are wanted.
     """
-    fitting = max(_PIXELS // dataset.resolution**2, 1)
-    count = min(_IMAGES, fitting, len(dataset.train))
+    count = moment_count(dataset.resolution, len(dataset.train))
     batches = Batches(dataset, count, seed, Stream.MOMENTS, crops=CENTRE)
     return on_device(batches(0), dataset, device)[0]
+
+
+def moment_count(resolution: int, train: int) -> int:
+    """Return how many images layers are fitted to.
+
+    They are 256, of more than 128 pixels as many as have no more pixels together.
+
+    Args:
+        resolution: Height and width of the images in pixels.
+        train: Training images.
+    """
+    return min(_IMAGES, max(_PIXELS // resolution**2, 1), train)
 
 
 def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come from

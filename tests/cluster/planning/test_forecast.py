@@ -74,6 +74,18 @@ class TestArithmetic:
         slow = usage(SMALL, start=3.0, isometry=20.0, step=2.0)
         assert slow.stages["pretrain"].seconds == 2 * steps + 23
 
+    def test_a_search_that_fits_candidates_to_a_start_takes_longer_the_slower_trainings_are(
+        self,
+    ) -> None:
+        settings = replace(search(score="feature_error"), start="weights.pth")
+        sums, fits, slow = (
+            usage(asked, epochs=(epoch, epoch)).stages["search"].seconds
+            for asked, epoch in ((SMALL, 10.0), (settings, 10.0), (settings, 20.0))
+        )
+
+        assert slow - sums == pytest.approx(2 * (fits - sums))
+        assert fits > sums == 1.0
+
     def test_a_pretraining_of_no_steps_is_not_in_the_forecast(self) -> None:
         assert "pretrain" not in usage(untrained("random"), search=1.0).stages
 
