@@ -4,6 +4,7 @@ From the root of the project, on one machine or as the entry point of a Ray job:
 
     python launch/search.py
     python launch/search.py --data DIR --space mobilenet_v2 --max-macs 330M --run RUN
+    python launch/search.py --data DIR --max-macs 60M --resolutions 96,112,128 --run RUN
     ray job submit --working-dir . -- python launch/search.py --data s3://... --run s3://...
 
 Running the same command again continues where it stopped. Exit codes: 0 done, 1 a stage
@@ -22,6 +23,7 @@ from rich.console import Console
 
 from raynas.cluster.learning import learn
 from raynas.cluster.pretraining import pretrain
+from raynas.cluster.resolutions import RunAt, do_each, folder_of_resolutions, plan_each, runs_at
 from raynas.cluster.retraining import retrain
 from raynas.cluster.rivals import train_rivals
 from raynas.cluster.run import Run, end, recorded_run, settings_of
@@ -29,17 +31,22 @@ from raynas.cluster.run_setup import begun, planned, run_folder
 from raynas.cluster.searching import score, search
 from raynas.cluster.teaching import train_teacher
 from raynas.cluster.tune.trackers import Tracker
+from raynas.errors import UserError
 from raynas.export.run_exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
 from raynas.recording.repair import warning_of_loss
 from raynas.recording.warm_start import latency_table_of
+from raynas.reporting.page.resolutions import write_resolutions_page
 from raynas.reporting.page.writing import reporting
+from raynas.reporting.resolution_summary import print_resolutions
+from raynas.reporting.resolutions import compare_resolutions
 from raynas.reporting.summary import print_report
 from raynas.settings.following import with_length
 from raynas.settings.given import given
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
 from raynas.settings.recipes import load_recipe, recipes_beside
+from raynas.settings.resolutions import read_resolutions
 from raynas.settings.settings import Settings
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
@@ -61,6 +68,11 @@ class Command:
     from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Run folder of the same space, data and seed, to take over all of it that is the same;
     --pretrained takes its supernet alone, --start trained weights for other images, too."""
+    resolutions: str | None = None
+    """Sides of images in pixels, such as 96,112,128: search at each of them within the same limits,
+    since smaller images buy channels and layers, and print which best network of all is the most
+    accurate on validation images. Each takes a supernet, a search and trainings of its own, in
+    RUN/at-96 and so on; unset: one run, at --resolution."""
     track: Tracker | None = None
     """Show the training curves of the trials in mlflow, wandb or tensorboard, too."""
     dry_run: bool = False
@@ -76,7 +88,7 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: run_command(parse(words), make_console()))
+    return exit_code(lambda: run_or_compare(parse(words), make_console()))
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -87,6 +99,10 @@ def parse(argv: Sequence[str]) -> Command:
     if earlier and settings.latency_table is None:
         settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
     command = with_flags(Command(settings), words_of_today(argv), __doc__)
+    if command.resolutions is not None:
+        for flag in ("--resolution", "--images.resolution"):
+            if values_of(flag, argv):
+                raise UserError(f"{flag} with --resolutions: give one of the two")
     return replace(command, settings=given(command.settings))
 
 
@@ -108,6 +124,32 @@ def defaults(method: str, argv: Sequence[str]) -> Settings:
     lengths = {name: values_of(f"--retrain.{name}", argv) for name in ("epochs", "seen")}
     given = [name for name, values in lengths.items() if values and values[-1] != "None"]
     return with_length(settings, given, "flags")
+
+
+def run_or_compare(command: Command, console: Console) -> None:
+    """Do a run, or one at each of several resolutions."""
+    if command.resolutions is None:
+        run_command(command, console)
+    else:
+        search_at_each(command, read_resolutions(command.resolutions), console)
+
+
+def search_at_each(command: Command, resolutions: Sequence[int], console: Console) -> None:
+    """Do a run at each resolution, whole and one after another, and say which is the best."""
+    store = folder_of_resolutions(command.settings, resolutions, command.run)
+    runs = runs_at(command.settings, resolutions, store, command.pretrained, command.from_)
+    if command.dry_run:
+        plan_each(runs, console, not command.skip_forecast, command.verbose)
+        return
+
+    def run_one(at: RunAt) -> None:
+        own = replace(command, settings=at.settings, run=at.store.address)
+        run_command(replace(own, pretrained=at.pretrained, from_=at.warm_start), console)
+
+    do_each(runs, run_one, console, command.verbose)
+    found = compare_resolutions({each.resolution: each.store for each in runs})
+    write_resolutions_page(store, found, console.print)
+    print_resolutions(store, found, console)
 
 
 def run_command(command: Command, console: Console) -> None:

@@ -40,6 +40,7 @@ from raynas.spaces.loading import SPACES, load_space, space_module_name
 from raynas.spaces.protocol import Space
 from raynas.storage.lock import RunLock
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.resolution_folders import refuse_several
 from raynas.storage.rival_names import is_of_library
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import name_of
@@ -130,6 +131,8 @@ def planned(
     refuse_untrackable(track, store)
     recorded = recorded_run(store, asked)
     probing = options.get("probing", not recorded)
+    if not recorded:
+        refuse_several(store)
     if not recorded and not probing:
         refuse_budget(asked)
     settings, supernet = _to_begin_with(settings_of(recorded, asked), recorded, options)

@@ -108,6 +108,17 @@ def missing(store: RunStore, settings: Settings) -> list[str]:
     return tables + [path for path in models if not store.has(path)]
 
 
+def is_whole_run(store: RunStore, settings: Settings) -> bool:
+    """Return whether a run is finished and lacks nothing that its command would make again.
+
+    Args:
+        store: The run folder.
+        settings: Those of the run.
+    """
+    row = read_run(store)
+    return row is not None and row["finished"] is not None and not missing(store, settings)
+
+
 def lost_for_good(store: RunStore, settings: Settings) -> list[str]:
     """Return a sentence for what a finished run lacks that no command makes again."""
     if not _pretrains(settings) or store.list_files("tables/steps"):  # which may be damaged

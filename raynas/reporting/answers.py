@@ -79,8 +79,19 @@ def compare(store: RunStore, first: Row, second: Row) -> Paired | None:
     Returns:
         None where one of them has no answers, or they are to other images.
     """
-    pair = [recorded_answers(store, row) for row in (first, second)]
-    known = [answers for answers in pair if answers is not None]
-    if len(known) < 2 or not np.array_equal(known[0].label, known[1].label):
+    return compare_answers(recorded_answers(store, first), recorded_answers(store, second))
+
+
+def compare_answers(first: RecordedAnswers | None, second: RecordedAnswers | None) -> Paired | None:
+    """Return how a network compares with another one, perhaps of another run on the same images.
+
+    Args:
+        first: What it answered; None: that is not recorded.
+        second: What the other one answered.
+
+    Returns:
+        None where one of them has no answers, or they are to other images.
+    """
+    if first is None or second is None or not np.array_equal(first.label, second.label):
         return None
-    return compare_paired(known[0].right, known[1].right)
+    return compare_paired(first.right, second.right)

@@ -16,6 +16,7 @@ from raynas.storage.run_store import RunStore
 
 Row = Mapping[str, Any]
 _PARTS = {"val_accuracy": "validation", "test_accuracy": "test"}
+_OWN = "the best network of the run"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def verdict(store: RunStore) -> Verdict | None:
     Validation images decide where both sides have accuracies on them; a network that was trained
     on them, too, is compared on the test. Only rivals within the limits count.
     """
-    ended = [row for row in _finished(store) if not _beyond(row, _limits(store))]
+    ended = rivals_within_limits(store)
     outcomes = store.rows("outcomes")
     networks = networks_of(outcomes)
     if not ended or not networks:
@@ -66,7 +67,8 @@ def verdict(store: RunStore) -> Verdict | None:
         return None
     wins = rival[column] > number
     paired = compare(store, best, rival)
-    details = (*([paired_words(paired, rival)] if paired else []), _cost_words(best, rival))
+    pair = _OWN, rival_words(rival)
+    details = (*([paired_words(paired, *pair)] if paired else []), _cost_words(best, rival))
     text = _sentence(best, rival, column, number, len(ended), wins)
     return Verdict(rival, wins, text, paired, details)
 
@@ -90,21 +92,27 @@ def _sentence(  # noqa: PLR0913 - what it says
     )
 
 
-def paired_words(paired: Paired, rival: Row) -> str:
-    """Return how the search's best network compares with a rival on the same test images."""
+def paired_words(paired: Paired, first: str, second: str) -> str:
+    """Return how a network compares with another one on the same test images.
+
+    Args:
+        paired: The comparison.
+        first: What it is called.
+        second: What the other one is called.
+    """
     points, low, high = (100 * each for each in (paired.difference, paired.low, paired.high))
     told = "tell" if paired.is_settled else "do not tell"
+    p_value = f"p = {paired.p_value:.2g}"
     return (
-        f"on the same {paired.images:,} test images the accuracy of the best network of the run "
-        f"less that of {rival_words(rival)} is {points:+.2f} points [{low:+.2f}, {high:+.2f}] "
-        "(paired 95 % interval, bootstrap over images; exact McNemar test: p = "
-        f"{paired.p_value:.2g}), so these images {told} the two apart"
+        f"on the same {paired.images:,} test images the accuracy of {first} less that of {second} "
+        f"is {points:+.2f} points [{low:+.2f}, {high:+.2f}] (paired 95 % interval, bootstrap over "
+        f"images; exact McNemar test: {p_value}), so these images {told} the two apart"
     )
 
 
 def _cost_words(best: Row, rival: Row) -> str:
     """Return what an image costs both networks; latencies where both are known."""
-    networks = ("the best network of the run", best), (rival_words(rival), rival)
+    networks = (_OWN, best), (rival_words(rival), rival)
     timed = all(row["latency_ms"] is not None for _, row in networks)
     costs = [
         f"{name} takes {show_quantity(row['macs'])} MACs"
@@ -138,6 +146,12 @@ def beyond_lines(store: RunStore) -> list[str]:
         for row, beyond in found
         if beyond
     ]
+
+
+def rivals_within_limits(store: RunStore) -> list[dict[str, Any]]:
+    """Return the rivals of a run that were trained to their end and count, the best first."""
+    limits = _limits(store)
+    return [row for row in _finished(store) if not _beyond(row, limits)]
 
 
 def _finished(store: RunStore) -> list[dict[str, Any]]:

@@ -227,6 +227,16 @@ class Folder:
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         ]
 
+    def list_folders(self) -> list[str]:
+        """Return the names of the visible folders in the run folder."""
+        selector = pafs.FileSelector("", allow_not_found=True)
+        infos = self._patiently("listing", lambda: self._files.get_file_info(selector))
+        return [
+            info.base_name
+            for info in infos
+            if info.type == pafs.FileType.Directory and not info.base_name.startswith(".")
+        ]
+
     def size(self) -> int:
         """Return the bytes that the run folder takes."""
         selector = pafs.FileSelector("", recursive=True, allow_not_found=True)

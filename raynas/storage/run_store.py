@@ -30,6 +30,7 @@ _SCHEMAS = {
 RUN_COPY = "checkpoints/run.parquet"
 """The row of ``runs`` again: it alone says of which settings everything else is."""
 _RETRIES = 20
+_NAMED = 6  # runs in a folder of runs
 _DAMAGE = (
     "TProtocolException",
     "Corrupt",
@@ -62,10 +63,24 @@ class RunStore(Folder):
                     f"run folder {shown(uri)}: tables/runs is lost; the command that began the run "
                     "restores it from its copy"
                 )
+            if inner := store.inner_runs():
+                names = ", ".join([*inner[:_NAMED], *(["..."] if len(inner) > _NAMED else [])])
+                raise UserError(
+                    f"run folder {shown(uri)}: it holds runs ({names}) and is none itself; name "
+                    f"one of them, such as {store.locate(inner[0])}"
+                )
             raise UserError(
                 f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
             )
         return store
+
+    def inner_runs(self) -> list[str]:
+        """Return the names of the run folders in this folder, as comparisons have them."""
+        return [
+            name
+            for name in sorted(self.list_folders(), key=lambda name: (len(name), name))
+            if self.list_files(f"{name}/tables/runs") or self.has(f"{name}/{RUN_COPY}")
+        ]
 
     def append(self, table: str, rows: Sequence[Row], part: str) -> None:
         """Write rows as the part of that name, replacing an earlier part of the same name.

@@ -166,18 +166,27 @@ def _final_words(plan: Plan, settings: Settings) -> str:
 
 def forecast_line(forecast: Usage) -> str:
     """Return the forecast as a line for a person."""
-    stages = forecast.stages.values()
     times = [f"{name} {_show_range(stage)}" for name, stage in forecast.stages.items()]
+    return f"{'forecast':<9} {', '.join(times)}, in all {total_words([forecast])}"
+
+
+def total_words(forecasts: Sequence[Usage]) -> str:
+    """Return what runs take, one after another, all stages together.
+
+    Args:
+        forecasts: Of each run.
+    """
+    stages = [stage for each in forecasts for stage in each.stages.values()]
     low, high = map(sum, zip(*(stage.range_seconds for stage in stages), strict=True))
     gpu_hours = sum(stage.gpu_hours for stage in stages)
     written = sum(stage.written_bytes for stage in stages)
+    on_disk = sum(each.disk_bytes or 0 for each in forecasts)
     words = [
-        *times,
-        f"in all {show_seconds(low)} to {show_seconds(high)}",
+        f"{show_seconds(low)} to {show_seconds(high)}",
         *([f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else []),
-        f"{show_bytes(written)} written, {show_bytes(forecast.disk_bytes or 0)} on disk at the end",
+        f"{show_bytes(written)} written, {show_bytes(on_disk)} on disk at the end",
     ]
-    return f"{'forecast':<9} {', '.join(words)}"
+    return ", ".join(words)
 
 
 def _show_range(stage: StageUsage) -> str:

@@ -36,17 +36,17 @@ def make_page(store: RunStore, methods: Path) -> str:
         methods: The folder of the methods' TOML files, to tell which settings differ from them.
     """
     snapshot = take_snapshot(store, methods)
-    style, script = (_read(name) for name in ("page.css", "page.js"))
+    style, script = (read_part(name) for name in ("page.css", "page.js"))
     failed, more_failed = failures(snapshot)
     parts = sections(snapshot)
     page = (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             style=Markup(style),  # noqa: S704 - a file of this package
             script=Markup(script),  # noqa: S704 - a file of this package
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            style_hash=policy_hash(style),
+            script_hash=policy_hash(script),
             snapshot=snapshot,
             answer=answer(snapshot),
             sections=[part for part in parts if not part.is_empty],
@@ -81,14 +81,26 @@ def reporting(store: RunStore, methods: Path, say: Callable[[str], None]) -> Ite
 
 
 def _write(store: RunStore, methods: Path, say: Callable[[str], None]) -> None:
+    write_page(store, lambda: make_page(store, methods), say)
+
+
+def write_page(store: RunStore, make: Callable[[], str], say: Callable[[str], None]) -> None:
+    """Write a page as the report of a folder; a sentence says why if it cannot be made.
+
+    Args:
+        store: The folder.
+        make: Returns the page.
+        say: Prints a line.
+    """
     try:
-        store.write_bytes(PAGE, make_page(store, methods).encode(errors="backslashreplace"))
+        store.write_bytes(PAGE, make().encode(errors="backslashreplace"))
     except Exception as error:  # noqa: BLE001 - whatever it is, the run's results are safe
         say(f"warning: no {PAGE}: {type(error).__name__}: {error}")
 
 
 @lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what makes pages of this package's templates, all values escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -100,11 +112,13 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """Return a style sheet or a script of this package."""
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def policy_hash(text: str) -> str:
+    """Return by which a content security policy allows a style or a script."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest())
     return f"sha256-{digest.decode()}"
 
