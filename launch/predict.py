@@ -30,7 +30,7 @@ from raynas.errors import UserError
 from raynas.export.classifiers import FILES, Classify, Kind, Unreadable, classifier
 from raynas.export.labelled import answers_of, labelled_images
 from raynas.storage.folder import Folder
-from raynas.storage.run_store import RUN_COPY
+from raynas.storage.run_store import RUN_COPY, RunStore, runs_named
 from raynas.storage.uris import shown
 from raynas.terminal.cli import exit_code, make_console, run_script
 
@@ -175,6 +175,11 @@ def _local(export: str, spare: Path) -> Path:
         hint = "wanted the folder of one network, such as RUN/exports/3-0-5"
         if any(map(folder.has, ("tables/runs/run.parquet", "tables/runs/all.parquet", RUN_COPY))):
             hint = "it is a run folder, so name one of its exports, EXPORT/exports/ARCHITECTURE"
+        elif runs := RunStore(export).inner_runs():
+            hint = (
+                f"it holds runs ({runs_named(runs)}), so name an export of one of them, such as "
+                f"EXPORT/{runs[0]}/exports/ARCHITECTURE"
+            )
         raise UserError(f"export {shown(export)}: no config.json in it; {hint}")
     if folder.local_folder is not None:
         return folder.local_folder

@@ -39,6 +39,7 @@ from raynas.nets.supernet import Supernet
 from raynas.reporting.calibration_error import reliability
 from raynas.reporting.confidence import wilson
 from raynas.reporting.paired import compare_paired
+from raynas.reporting.resolutions import compare_resolutions
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.evolution import Evolution
 from raynas.search.exact import best, k_best
@@ -50,6 +51,7 @@ from raynas.settings.images import ImageSettings
 from raynas.settings.methods import load_method
 from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.recipes import load_recipe
+from raynas.settings.resolutions import at_resolutions
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
@@ -108,8 +110,10 @@ __all__ = [
     "TwoLayerHead",
     "UserError",
     "Winners",
+    "at_resolutions",
     "best",
     "compare_paired",
+    "compare_resolutions",
     "cost_table",
     "find_winners",
     "given",

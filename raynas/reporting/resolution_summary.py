@@ -107,5 +107,5 @@ def rival_sentences(found: ResolutionComparison) -> list[str]:
 def left_sentences(found: ResolutionComparison) -> list[str]:
     """Return at which resolutions something is left to do, if there is any."""
     left = [each.resolution for each in found.found if not each.is_finished]
-    sizes = " and ".join(map(str, sorted([*left, *found.nothing_at])))
-    return [f"the same command continues at {sizes} pixels"] if sizes else []
+    sizes = ", ".join(map(str, sorted([*left, *found.nothing_at])))
+    return [f"the same command continues what is left at {sizes} pixels"] if sizes else []

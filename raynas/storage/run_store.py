@@ -64,10 +64,9 @@ class RunStore(Folder):
                     "restores it from its copy"
                 )
             if inner := store.inner_runs():
-                names = ", ".join([*inner[:_NAMED], *(["..."] if len(inner) > _NAMED else [])])
                 raise UserError(
-                    f"run folder {shown(uri)}: it holds runs ({names}) and is none itself; name "
-                    f"one of them, such as {store.locate(inner[0])}"
+                    f"run folder {shown(uri)}: it holds runs ({runs_named(inner)}) and is none "
+                    f"itself; name one of them, such as {store.locate(inner[0])}"
                 )
             raise UserError(
                 f"run folder {shown(uri)}: no run there (no tables/runs); check the path"
@@ -259,6 +258,11 @@ class RunStore(Folder):
         """Return a whole table as a list of dictionaries."""
         rows: list[dict[str, Any]] = self.table(name).to_pylist()
         return rows
+
+
+def runs_named(names: Sequence[str]) -> str:
+    """Return the first names of runs in a folder, for a sentence."""
+    return ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
 
 
 def _is_damage(error: Exception) -> bool:

@@ -338,6 +338,10 @@ class TestPredict:
     ) -> None:
         assert "wanted the folder of one network" in run(predict, pictures, pictures)[2]
         assert "name one of its exports" in run(predict, store.uri, pictures)[2]
+        runs = Path(store.uri).parent
+        said = run(predict, runs, pictures)[2]
+        assert f"it holds runs ({Path(store.uri).name}" in said
+        assert "/exports/ARCHITECTURE" in said
 
     def test_a_missing_file_of_the_export_is_named_with_the_other_way(
         self, run: Any, exported: Path, pictures: Path, tmp_path: Path

@@ -47,8 +47,8 @@ def test_the_policy_allows_the_page_s_own_style_and_script_and_nothing_else(tmp_
     )
 
     assert policy.startswith("default-src 'none'; ")
-    assert writing._hash(style) in policy
-    assert writing._hash(script) in policy
+    assert writing.policy_hash(style) in policy
+    assert writing.policy_hash(script) in policy
     assert "unsafe" not in policy
     assert not re.findall(r"<[^>]*\sstyle=", page)
 
