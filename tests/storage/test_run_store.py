@@ -16,6 +16,7 @@ import pytest
 from raynas.errors import UserError
 from raynas.storage import retry
 from raynas.storage.retry import StorageError
+from raynas.storage.resolution_folders import resolutions_in
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
@@ -320,6 +321,20 @@ def test_opening_a_folder_without_a_run_is_refused(store: RunStore, tmp_path: Pa
         with pytest.raises(UserError, match="no run there"):
             RunStore.open(folder)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_opening_a_folder_of_runs_names_the_runs_that_it_holds(tmp_path: Path) -> None:
+    for number in (128, 96, 8, 16, 24, 32, 48):
+        RunStore.create(str(tmp_path / f"at-{number}")).append("runs", [{"seed": 0}], "run")
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(UserError) as refusal:
+        RunStore.open(str(tmp_path))
+
+    assert str(refusal.value) == (
+        f"run folder {tmp_path}: it holds runs (at-8, at-16, at-24, at-32, at-48, at-96, ...) and "
+        f"is none itself; name one of them, such as {tmp_path}/at-8"
+    )
+    assert resolutions_in(RunStore(str(tmp_path))) == [8, 16, 24, 32, 48, 96, 128]
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
