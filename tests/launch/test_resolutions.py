@@ -28,7 +28,7 @@ SHARE = ("--images.share", "0.2")
 
 @pytest.fixture
 def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
-    """Let the script find two CPUs without starting Ray; return what is asked for speeds."""
+    """Let the script find two CPUs without starting Ray, and begin no run; return its probe."""
 
     @contextmanager
     def connected(**_: bool) -> Iterator[Resources]:
@@ -38,6 +38,7 @@ def pretended_cluster(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     for module in (resolutions, run_setup):
         monkeypatch.setattr(module, "connected", connected)
     monkeypatch.setattr(run_setup, "probe", probe)
+    monkeypatch.setattr(search, "begun", None)
     monkeypatch.setattr(run_setup, "refuse_unfit_nodes", lambda *_: None)  # there are none
     return probe
 

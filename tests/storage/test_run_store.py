@@ -15,8 +15,8 @@ import pytest
 
 from raynas.errors import UserError
 from raynas.storage import retry
-from raynas.storage.retry import StorageError
 from raynas.storage.resolution_folders import resolutions_in
+from raynas.storage.retry import StorageError
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas import SCHEMAS
 from tests.builders import ROOT
