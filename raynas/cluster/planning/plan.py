@@ -13,15 +13,15 @@ from raynas.cluster.planning.plan_refusals import refuse_costly, refuse_misfit_h
 from raynas.cluster.planning.plan_warnings import plan_warnings
 from raynas.cluster.planning.rival_choices import RivalChoices
 from raynas.cluster.planning.rivals import Rivals, plan_rivals
+from raynas.cluster.planning.task_costs import priced, task_of
 from raynas.cluster.planning.teachers import PlannedTeacher
 from raynas.cluster.planning.trial_resources import TrialSize, trial_size
 from raynas.cluster.workers.path_workers import Crew
 from raynas.costs.costs import CostTable
-from raynas.costs.latency_table import LatencyTable, Task
+from raynas.costs.latency_table import LatencyTable
 from raynas.data.crops import crop_words
 from raynas.data.dataset import Dataset
 from raynas.data.sizes import size_words
-from raynas.nets.cost import cost_table
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
@@ -156,10 +156,10 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     pretrain, retrain = settings.pretrain, settings.retrain
     digest = _digest(space, recorded)
     space = searched_space(space, pretrain.layer_indicator)
-    costs, latencies = _costs(space, dataset, settings)
+    costs, latencies = priced(space, dataset, settings)
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
-    choices = RivalChoices(settings, space, _task(dataset), costs, sampler, latencies)
+    choices = RivalChoices(settings, space, task_of(dataset), costs, sampler, latencies)
     choices = _begun_choices(choices, recorded, start, weights)
     rivals = plan_rivals(choices, dataset, recorded)
     num_paths, cycle = paths_of_a_step(space, pretrain, costs)
@@ -253,22 +253,6 @@ def warned(plan: Plan, dataset: Dataset, settings: Settings) -> Plan:
     """
     warnings = plan_warnings(plan.space, dataset, settings, plan.facts, plan.num_steps)
     return replace(plan, warnings=(*warnings, *plan.rivals.warnings))
-
-
-def _task(dataset: Dataset) -> Task:
-    return Task(dataset.channels, dataset.resolution, dataset.num_classes)
-
-
-def _costs(
-    space: Space, dataset: Dataset, settings: Settings
-) -> tuple[CostTable, LatencyTable | None]:
-    """Return what candidates cost, with latencies where a table of them is given."""
-    task = _task(dataset)
-    costs = cost_table(space, task.resolution, task.channels, task.num_classes)
-    if settings.latency_table is None:
-        return costs, None
-    latencies = LatencyTable.read(settings.latency_table)
-    return latencies.added_to(costs, space, task), latencies
 
 
 def _digest(space: Space, recorded: PlanFacts | None) -> str:

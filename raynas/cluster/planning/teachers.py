@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from raynas.cluster.planning.task_costs import task_of
 from raynas.costs.costs import show_amount
-from raynas.costs.latency_table import Task
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
 from raynas.nets.cost import cost_table
@@ -97,7 +97,7 @@ class PlannedTeacher:
             return self.opened
         assert self.chosen is not None
         with torch.random.fork_rng(devices=[]):
-            network = new_network(space, self.chosen, _task(dataset), 0.0)
+            network = new_network(space, self.chosen, task_of(dataset), 0.0)
         facts = self.facts(dataset, space)
         return facts.teacher(TorchNetwork(network), b"")
 
@@ -153,7 +153,7 @@ def _of_library(source: str, dataset: Dataset, weights: LibraryWeights | None) -
     """Return a library's network, which the run trains first, from its weights where it has any."""
     refuse_unknown(source, "--retrain.teacher")
     try:
-        macs = cost_of(Rival(source), _task(dataset)).macs
+        macs = cost_of(Rival(source), task_of(dataset)).macs
     except UserError as error:
         raise UserError(f"--retrain.teacher {source}: {error}") from error
     is_pretrained = weights is not None and bool(weights.content)
@@ -179,7 +179,3 @@ def _opened(source: str, dataset: Dataset, space: Space, kept: RunStore | None) 
             return open_teacher(source, dataset, space)
         source = kept.locate(TEACHER)
     return open_teacher(source, dataset, space)
-
-
-def _task(dataset: Dataset) -> Task:
-    return Task(dataset.channels, dataset.resolution, dataset.num_classes)
