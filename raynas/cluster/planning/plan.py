@@ -160,8 +160,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     refuse_misfit_head(space, dataset, retrain)
     sampler = LegalSampler(costs, settings.limits)
     choices = RivalChoices(settings, space, task_of(dataset), costs, sampler, latencies)
-    choices = _begun_choices(choices, recorded, start, weights)
-    rivals = plan_rivals(choices, dataset, recorded)
+    rivals = _rivals(choices, dataset, recorded, start, weights)
     num_paths, cycle = paths_of_a_step(space, pretrain, costs)
     facts = image_facts(dataset, latencies, digest, recorded)
     trial = trial_size(retrain, resources, recorded.workers_per_trial if recorded else None)
@@ -183,30 +182,43 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
         checkers=retrain.concurrent or trials,
         concurrent=retrain.concurrent or min(trials, settings.num_winners),
         facts=facts,
-        sizes=size_words(dataset),
-        start=start.words if start else "",
-        crops=crop_words(dataset.crops, dataset.evaluation_ratio),
         named=_named(space, costs, settings),
         rivals=rivals,
         latencies=latencies,
-        teacher=teacher,
-        weights=tuple(each for each in (weights or {}).values() if each.content),
     )
+    plan = _with_trained(plan, teacher, start, weights)
     return warned(_with_facts(plan, settings), dataset, settings)
 
 
-def _begun_choices(
+def _rivals(
     choices: RivalChoices,
+    dataset: Dataset,
     recorded: PlanFacts | None,
     start: Start | None,
     weights: Mapping[str, LibraryWeights] | None,
-) -> RivalChoices:
-    """Return choices of rivals that know trained weights, and what a run has chosen before."""
-    return replace(
+) -> Rivals:
+    """Return the networks beside the winners, by trained weights and what a run chose before."""
+    choices = replace(
         choices,
         member=start.architecture if start else None,
         weights=weights or {},
         recorded=recorded.rivals if recorded else {},
+    )
+    return plan_rivals(choices, dataset, recorded)
+
+
+def _with_trained(
+    plan: Plan,
+    teacher: PlannedTeacher | None,
+    start: Start | None,
+    weights: Mapping[str, LibraryWeights] | None,
+) -> Plan:
+    """Return a plan with the trained networks that it learns of or begins from."""
+    return replace(
+        plan,
+        start=start.words if start else "",
+        teacher=teacher,
+        weights=tuple(each for each in (weights or {}).values() if each.content),
     )
 
 
@@ -252,7 +264,12 @@ def warned(plan: Plan, dataset: Dataset, settings: Settings) -> Plan:
         settings: What it does.
     """
     warnings = plan_warnings(plan.space, dataset, settings, plan.facts, plan.num_steps)
-    return replace(plan, warnings=(*warnings, *plan.rivals.warnings))
+    return replace(
+        plan,
+        sizes=size_words(dataset),
+        crops=crop_words(dataset.crops, dataset.evaluation_ratio),
+        warnings=(*warnings, *plan.rivals.warnings),
+    )
 
 
 def _digest(space: Space, recorded: PlanFacts | None) -> str:
