@@ -11,14 +11,9 @@ from typing import Protocol, cast
 from raynas.cluster.planning.node_requirements import on_fit_nodes
 from raynas.cluster.run import Run
 from raynas.cluster.tune.ray_train import trainable
-from raynas.cluster.tune.retrain_trials import (
-    ARCHITECTURES,
-    TrialRecorder,
-    TrialsOf,
-    retrain_trial,
-    run_trials,
-)
+from raynas.cluster.tune.retrain_trials import retrain_trial, run_trials
 from raynas.cluster.tune.schedulers import known_epochs
+from raynas.cluster.tune.trial_recorder import ARCHITECTURES, TrialRecorder, TrialsOf
 from raynas.cluster.tune.tune_searcher import ConfigSearcher, TuneSearcher
 from raynas.errors import StageError
 from raynas.recording.outcomes import Outcomes, TrialEnd

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from raynas.cluster.final_training import Trainings, train
 from raynas.cluster.run import Run
-from raynas.cluster.tune.retrain_trials import RIVALS
+from raynas.cluster.tune.trial_recorder import RIVALS
 from raynas.cluster.tune.tune_searcher import ConfigSearcher
 from raynas.recording.rivals import RivalsTable
 

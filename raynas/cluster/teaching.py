@@ -6,7 +6,7 @@ import safetensors.torch
 
 from raynas.cluster.final_training import Trainings, train
 from raynas.cluster.run import Run
-from raynas.cluster.tune.retrain_trials import TEACHERS
+from raynas.cluster.tune.trial_recorder import TEACHERS
 from raynas.cluster.tune.tune_searcher import ConfigSearcher
 from raynas.errors import StageError
 from raynas.recording.outcomes import TrialEnd

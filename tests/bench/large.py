@@ -28,8 +28,9 @@ from ray import tune
 from analysis.summary import summarise
 from raynas.cluster.planning.connection import connected
 from raynas.cluster.planning.trial_resources import TrialSize
-from raynas.cluster.tune.retrain_trials import TrialRecorder, run_trials
+from raynas.cluster.tune.retrain_trials import run_trials
 from raynas.cluster.tune.searchers import EvolutionSearcher
+from raynas.cluster.tune.trial_recorder import TrialRecorder
 from raynas.costs.costs import CostTable, Limits
 from raynas.nets.cost import cost_table
 from raynas.recording.outcomes import Outcomes, SearchLog

@@ -22,13 +22,10 @@ from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.tune.epoch_trials import TrialInputs
 from raynas.cluster.tune.ray_train import Report, trainable
-from raynas.cluster.tune.retrain_trials import (
-    TrialRecorder,
-    retrain_trial,
-    run_trials,
-)
+from raynas.cluster.tune.retrain_trials import retrain_trial, run_trials
 from raynas.cluster.tune.searchers import EvolutionSearcher
 from raynas.cluster.tune.trackers import Tracking, tracking
+from raynas.cluster.tune.trial_recorder import TrialRecorder
 from raynas.costs.costs import Limits
 from raynas.data.dataset import Dataset
 from raynas.nets.cost import cost_table
