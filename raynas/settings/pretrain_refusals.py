@@ -15,6 +15,7 @@ def refuse_unworkable_pretraining(pretrain: PretrainSettings, search: SearchSett
     """
     _refuse_other_last_rates(pretrain)
     _refuse_lost_scales(pretrain)
+    _refuse_uninherited_norms(pretrain)
     _refuse_unread_indicators(pretrain, search)
     if pretrain.sampling == "macs_bins":
         _refuse_no_bins(pretrain)
@@ -51,6 +52,16 @@ def _refuse_lost_scales(pretrain: PretrainSettings) -> None:
         raise UserError(
             "--pretrain.initialisation start with --pretrain.trainable weights: batch norms have "
             "no scale there, which inherited weights do not work without; use all, or qr"
+        )
+
+
+def _refuse_uninherited_norms(pretrain: PretrainSettings) -> None:
+    """Refuse batch norms beside candidates where these inherit: no network has their like."""
+    if pretrain.initialisation == "start" and pretrain.layer_indicator == "parallel":
+        raise UserError(
+            "--pretrain.initialisation start with --pretrain.layer-indicator parallel: the batch "
+            "norms beside candidates have nothing to inherit, so they would say nothing of their "
+            "layers; use path or none, or qr"
         )
 
 

@@ -38,6 +38,10 @@ BINS: dict[str, Any] = {
             "start with --pretrain.trainable weights: batch norms have no scale there",
         ),
         (
+            {"initialisation": "start", "layer_indicator": "parallel", "sampling": "fair"},
+            "start with --pretrain.layer-indicator parallel: .* have nothing to inherit",
+        ),
+        (
             {"trainable": "weights"},
             "score balanced_saliency with --pretrain.trainable weights: .* of which none learns",
         ),
