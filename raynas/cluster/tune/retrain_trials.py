@@ -18,9 +18,16 @@ from raynas.cluster.tune.epoch_trials import TrialInputs, epochs_of, resume
 from raynas.cluster.tune.experiment import run_experiment
 from raynas.cluster.tune.ray_train import Report
 from raynas.cluster.tune.schedulers import Epochs, make_scheduler, rungs
-from raynas.cluster.tune.trial_recorder import ARCHITECTURES, RIVALS, TEACHERS, VALIDATED
+from raynas.cluster.tune.trial_recorder import (
+    ARCHITECTURES,
+    RIVALS,
+    TEACHERS,
+    VALIDATED,
+    TrialsOf,
+)
 from raynas.cluster.tune.trial_watchdog import Watch, WatchedSearcher
 from raynas.cluster.tune.tune_searcher import TuneSearcher
+from raynas.data.dataset import Dataset
 from raynas.data.whole_training_part import with_whole_training_part
 from raynas.recording.answers import Answering, write_answers, write_mistakes
 from raynas.settings.retrain import RetrainSettings
@@ -44,60 +51,101 @@ def retrain_trial(
     is the same, so only what that run did not do is left.
     """
     inputs.use_threads()
-    trained_on, settings = inputs.trained_on, inputs.settings
-    of = next(each for each in (RIVALS, TEACHERS, ARCHITECTURES) if each.column in config)
-    dataset = inputs.dataset if trained_on == "train" else with_whole_training_part(inputs.dataset)
-    name = of.training(config[of.column], trained_on)
-    path = checkpoint_path(name)
+    settings, store = inputs.settings.retrain, inputs.store
+    dataset = _images(inputs)
+    path = checkpoint_path(_training(config, inputs))
+    retraining = _begun(config, inputs, group, dataset, path)
+    counted = store.written  # bytes that the driver has heard of
+    ahead, seconds = _ahead(retraining, dataset, settings), settings.checkpoint_seconds
+    # a trial that is stopped has no time to save what it has: it waits in its report
+    promised = rungs(settings)
+    told: dict[str, float] = {}
+    for told in epochs_of(
+        retraining, settings.epochs, path, inputs, group, ahead, seconds, promised
+    ):
+        if retraining.epoch < settings.epochs:
+            written = store.written  # once: a checkpoint may be done meanwhile
+            report(_progress(retraining) | told | {"written_bytes": written - counted})
+            counted = written
+    found = _tested(config, inputs, group, dataset, retraining)
+    found["written_bytes"] = store.written - counted
+    report(_progress(retraining) | told | found)
+
+
+def _images(inputs: TrialInputs) -> Dataset:
+    """Return the images of a trial, which may be trained on those for validation, too."""
+    if inputs.trained_on == "train":
+        return inputs.dataset
+    return with_whole_training_part(inputs.dataset)
+
+
+def _of(config: dict[str, Any]) -> TrialsOf:
+    return next(each for each in (RIVALS, TEACHERS, ARCHITECTURES) if each.column in config)
+
+
+def _training(config: dict[str, Any], inputs: TrialInputs) -> str:
+    """Return the name of a training, as part of the names of files."""
+    of = _of(config)
+    return of.training(config[of.column], inputs.trained_on)
+
+
+def _begun(
+    config: dict[str, Any],
+    inputs: TrialInputs,
+    group: DataParallelGroup,
+    dataset: Dataset,
+    path: str,
+) -> Retraining:
+    """Return a training as its checkpoint left it, or else at its beginning."""
     chosen = chosen_of(config.get("chosen") or config["architecture"])
     retraining = Retraining(
         inputs.space,
         chosen,
         dataset,
-        settings.retrain,
-        settings.seed,
+        inputs.settings.retrain,
+        inputs.settings.seed,
         inputs.device,
         group,
         inputs.beginning(chosen, dataset, continued=inputs.begun(path) is not None),
         teacher=inputs.teacher,
     )
-    store, last = inputs.store, settings.retrain.epochs
     resume(retraining, path, inputs, group)
-    counted = store.written  # bytes that the driver has heard of
-    # the last report waits for the test, too, and for statistics that are averaged anew
-    again = settings.retrain.recalibration_batches / retraining.steps_per_epoch
-    ahead = 1 + (len(dataset.val) + len(dataset.test)) / len(dataset.train) + again
-    seconds = settings.retrain.checkpoint_seconds
-    # a trial that is stopped has no time to save what it has: it waits in its report
-    promised = rungs(settings.retrain)
-    told: dict[str, float] = {}
-    for told in epochs_of(retraining, last, path, inputs, group, ahead, seconds, promised):
-        if retraining.epoch < last:
-            written = store.written  # once: a checkpoint may be done meanwhile
-            report(_progress(retraining) | told | {"written_bytes": written - counted})
-            counted = written
-    # the one time that anyone looks at the test part
-    look = last_look(
-        retraining.evaluate,
-        dataset,
-        torch.device(inputs.device),
-        group,
-        config.get("temperature"),
-    )
+    return retraining
+
+
+def _ahead(retraining: Retraining, dataset: Dataset, settings: RetrainSettings) -> float:
+    """Return how many epochs' time may pass before a report, at most.
+
+    The last one waits for the test, too, and for statistics that are averaged anew.
+    """
+    again = settings.recalibration_batches / retraining.steps_per_epoch
+    return 1 + (len(dataset.val) + len(dataset.test)) / len(dataset.train) + again
+
+
+def _tested(
+    config: dict[str, Any],
+    inputs: TrialInputs,
+    group: DataParallelGroup,
+    dataset: Dataset,
+    retraining: Retraining,
+) -> dict[str, Any]:
+    """Look at the test part, the one time that anyone does; write weights and answers."""
+    temperature = config.get("temperature")
+    device = torch.device(inputs.device)
+    look = last_look(retraining.evaluate, dataset, device, group, temperature)
+    store, of, name = inputs.store, _of(config), _training(config, inputs)
     if group.rank == 0 and of is not TEACHERS:
-        answering = Answering(name, config[of.column], of is RIVALS, trained_on)
+        answering = Answering(name, config[of.column], of is RIVALS, inputs.trained_on)
         write_answers(store, answering, look.answers)
         write_mistakes(store, answering, look.answers["test"], dataset.test)
     if group.rank == 0:
         store.write_bytes(model_path(name), retraining.weights())
-    found = {
+    return {
         "test_accuracy": look.test.accuracy,
         "test_balanced_accuracy": look.test.balanced_accuracy,
         "test_images": len(dataset.test),
         "temperature": look.temperature,
-        "written_bytes": store.written - counted,
     }
-    report(_progress(retraining) | told | found)
 
 
 def _progress(retraining: Retraining) -> dict[str, Any]:
