@@ -5,6 +5,7 @@ the library's own network can be built, outputs of the two are compared.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -12,15 +13,17 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
+from raynas.nets.rivals import known_names
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
-from raynas.training.starts.libraries import recognised
+from raynas.training.starts.libraries import PACKAGES, recognised
 from raynas.training.starts.lookup import find_source
-from raynas.training.starts.source import Source, Tensors, without_counters
+from raynas.training.starts.source import Source, Tensors, refuse, without_counters
 from raynas.training.starts.start import Start
 
 _SIDE = 96  # pixels of images of noise
@@ -38,7 +41,10 @@ def load_start(text: str, space: Space) -> Start:
     Raises:
         UserError: There are no such weights, or they fit no network that the space knows by name.
     """
-    return start_of(find_source(text), chain_of(space, f"--start {shown(text)}"))
+    chain = chain_of(space, f"--start {shown(text)}")
+    if not chain.published and text in (*PACKAGES, *known_names()):  # nothing is downloaded
+        refuse(text, f"{_no_member(chain)}; {_advice(_publishing(text))}")
+    return start_of(find_source(text), chain)
 
 
 def start_of(source: Source, space: SearchSpace) -> Start:
@@ -52,22 +58,69 @@ def start_of(source: Source, space: SearchSpace) -> Start:
         space: The searched space.
 
     Raises:
-        UserError: None fits; names the first layer that differs, and both shapes.
+        UserError: None fits; names the first layer that differs, both shapes, and the shipped
+            space that has the network, if one does.
+    """
+    try:
+        return _in_space(source, space)
+    except _MisfitError as misfit:
+        source.refuse(f"{misfit}; {_advice(_fitting(source))}")
+
+
+class _MisfitError(Exception):
+    """Says why weights fit no network of a space; what to do is not known there."""
+
+
+def _in_space(source: Source, space: SearchSpace) -> Start:
+    """Return weights in the network of a space that they belong to.
+
+    Raises:
+        _MisfitError: None fits.
+        UserError: They contradict what is said of them.
     """
     if source.architecture is not None:
         return _started(source, space, _own_architecture(source, space), source.architecture)
-    errors: list[UserError] = []
+    misfits: list[_MisfitError] = []
     for name, architecture in _published(source, space):
         try:
             return _started(recognised(source, name), space, architecture, name)
-        except UserError as error:
-            errors.append(error)
-    if not errors:
-        source.refuse(
-            f"space {space.name} has no published network that could have these weights; use a "
-            "space such as efficientnet_lite0 or mobilenet_v2_imagenet"
-        )
-    raise errors[0]
+        except _MisfitError as misfit:
+            misfits.append(misfit)
+    if not misfits:
+        raise _MisfitError(_no_member(space))
+    raise misfits[0]
+
+
+def _no_member(space: SearchSpace) -> str:
+    return f"space {space.name} has no published network that could have these weights"
+
+
+def _fitting(source: Source) -> str | None:
+    """Return the shipped space that has the network of some weights."""
+    for name, space in _shipped_chains():
+        with suppress(_MisfitError, UserError):
+            _in_space(source, space)
+            return name
+    return None
+
+
+def _publishing(network: str) -> str | None:
+    """Return the shipped space that publishes a network of that name."""
+    return next((name for name, each in _shipped_chains() if network in dict(each.published)), None)
+
+
+def _shipped_chains() -> Iterator[tuple[str, SearchSpace]]:
+    for name in names_in(SPACES):
+        space = load_space(name, SPACES)
+        if isinstance(space, SearchSpace):
+            yield name, space
+
+
+def _advice(space: str | None) -> str:
+    """Return what to do: use the space that has the network, if one does."""
+    if space is None:
+        return "choose other weights, or a space that has this network"
+    return f"search_spaces/{space} has this network: use --space {space}"
 
 
 def _own_architecture(source: Source, space: SearchSpace) -> Architecture:
@@ -91,7 +144,8 @@ def _started(source: Source, space: SearchSpace, architecture: Architecture, nam
     """Return a source's weights in a network, which computes the same with them.
 
     Raises:
-        UserError: A tensor has another shape, or outputs differ.
+        _MisfitError: A tensor has another shape, or outputs differ.
+        UserError: It tells another number of classes apart than is said.
     """
     with torch.device("meta"):
         names = without_counters(subnet(space, architecture, 3, 1).state_dict())
@@ -108,7 +162,7 @@ def _started(source: Source, space: SearchSpace, architecture: Architecture, nam
         )
     _fill_(network, source.tensors)
     if source.module is not None:
-        _refuse_other_outputs(source, network, name)
+        _refuse_other_outputs(source, network, name, space)
     return Start(
         source=shown(source.text),
         origin=source.origin,
@@ -129,9 +183,8 @@ def _refuse_misfit(source: Source, wanted: Tensors, name: str, space: SearchSpac
             place = _place(own[0], space) if own else "the end"
             here = f"wants {_shape(own[1])}" if own else "wants nothing more"
             there = f"{found[0]} is {_shape(found[1])}" if found else "there is nothing more"
-            source.refuse(
-                f"it does not fit {name} of space {space.name}: {place} {here}, but {there}; "
-                "choose other weights, or a space that has this network"
+            raise _MisfitError(
+                f"it does not fit {name} of space {space.name}: {place} {here}, but {there}"
             )
 
 
@@ -156,7 +209,9 @@ def _fill_(network: nn.Module, tensors: Tensors) -> None:
 
 
 @torch.no_grad()
-def _refuse_other_outputs(source: Source, network: nn.Module, name: str) -> None:
+def _refuse_other_outputs(
+    source: Source, network: nn.Module, name: str, space: SearchSpace
+) -> None:
     """Refuse a network that computes something else with the same weights than the library's.
 
     Padding, activations and epsilons have no tensors that would tell.
@@ -171,8 +226,7 @@ def _refuse_other_outputs(source: Source, network: nn.Module, name: str) -> None
     source.module.float()
     difference = (outputs - wanted).abs().max() / wanted.abs().max()
     if not difference <= _TOLERANCE:
-        source.refuse(
-            f"{name} of this space has layers of the same shapes but computes something else "
-            f"(outputs differ by {difference:.1e} of the largest, wanted {_TOLERANCE:g}); choose a "
-            "space that has this very network"
+        raise _MisfitError(
+            f"{name} of space {space.name} has layers of the same shapes but computes something "
+            f"else (outputs differ by {difference:.1e} of the largest, wanted {_TOLERANCE:g})"
         )

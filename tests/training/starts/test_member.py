@@ -74,6 +74,21 @@ def test_weights_of_another_network_are_refused_with_the_first_layer_and_both_sh
 
     assert "layer 4 (3.weight) wants 144 x 1 x 5 x 5" in said
     assert "features.4.conv.1.0.weight is 144 x 1 x 3 x 3" in said
+    assert said.endswith(
+        "search_spaces/mobilenet_v2_imagenet has this network: use --space mobilenet_v2_imagenet"
+    )
+
+
+def test_weights_by_name_are_not_downloaded_for_a_space_that_cannot_have_them() -> None:
+    said = refusal("mobilenet_v3_large", shipped_space("small_mobile"))
+
+    assert said == (
+        "--start mobilenet_v3_large: space small_mobile has no published network that could have "
+        "these weights; search_spaces/mobilenet_v3_large has this network: use --space "
+        "mobilenet_v3_large"
+    )
+    assert "has no published network" in (resnet := refusal("resnet18", build_space()))
+    assert resnet.endswith("choose other weights, or a space that has this network")
 
 
 def test_weights_with_a_tensor_too_few_are_refused(tmp_path: Path) -> None:
@@ -86,7 +101,10 @@ def test_weights_with_a_tensor_too_few_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_space_without_a_published_network_takes_no_foreign_weights(mobilenet: Path) -> None:
-    assert "space tiny has no published network" in refusal(mobilenet, build_space())
+    said = refusal(mobilenet, build_space())
+
+    assert "space tiny has no published network that could have these weights; search_" in said
+    assert said.endswith("use --space mobilenet_v2_imagenet")
 
 
 def test_a_member_of_equal_shapes_that_computes_something_else_is_refused(mobilenet: Path) -> None:
@@ -101,7 +119,10 @@ def test_a_member_of_equal_shapes_that_computes_something_else_is_refused(mobile
         for block in MOBILENET.blocks
     )
 
-    assert "computes something else" in refusal(mobilenet, replace(MOBILENET, blocks=blocks))
+    said = refusal(mobilenet, replace(MOBILENET, blocks=blocks))
+
+    assert "computes something else" in said
+    assert said.endswith("use --space mobilenet_v2_imagenet")
 
 
 @pytest.mark.parametrize(
