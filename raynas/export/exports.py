@@ -28,6 +28,7 @@ from raynas.export.model_card import model_card
 from raynas.export.module_source import largest_difference, module_source
 from raynas.export.onnx_files import OnnxFiles, Quantise, onnx_files
 from raynas.export.parts import Part, show_shape, whole_part
+from raynas.export.provenance import data_of, found_by
 from raynas.export.rivals import chosen_network, is_rival, parts_of_chosen
 from raynas.nets.rivals import Rival
 from raynas.recording.rows import versions
@@ -37,10 +38,8 @@ from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.folder import Folder
-from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
-from raynas.storage.uris import name_of
 from raynas.training.checkpoints import read_model
 from raynas.training.new_network import new_network
 
@@ -51,7 +50,6 @@ _FILES = {
     "onnx": "model.onnx",
     "int8": "model.int8.onnx",
 }
-_NAMED = ("data", "space", "method", "recipe", "start")  # settings that may be paths
 Row = dict[str, Any]
 
 
@@ -193,8 +191,7 @@ class Exports:
 
     def _config(self, outcome: Row, parts: Sequence[Part], files: dict[str, bytes]) -> Row:
         facts, settings = self.facts, self._settings
-        named = {name: getattr(settings, name) for name in _NAMED}
-        names = {name: _public(each) for name, each in named.items() if each is not None}
+        networks = len({row["architecture"] for row in self._outcomes})
         return {
             "format": FORMAT,
             "architecture": outcome["architecture"],
@@ -205,56 +202,33 @@ class Exports:
             "classes": facts.classes,
             "input": {"name": "images", "shape": ["N", *self._image]},
             "output": {"name": "logits", "shape": ["N", len(facts.classes)]},
-            "preprocessing": {
-                "resolution": facts.resolution,
-                "channels": facts.channels,
-                "mean": facts.mean,
-                "std": facts.std,
-                "bits": settings.images.bits,
-                "crop": "middle square",
-                "ratio": facts.evaluation_ratio,
-                "resize": "bilinear",
-            },
+            "preprocessing": self._preprocessing(),
             "accuracy": accuracies_of(outcome, facts),
             **confidences_of(self.store, outcome),
             **{name: outcome[name] for name in ("macs", "params")},
-            "layers": [
-                {
-                    "name": part.name,
-                    "operation": part.operation,
-                    "input": part.arriving,
-                    "output": part.leaving,
-                    "macs": part.cost.macs,
-                    "params": part.cost.params,
-                }
-                for part in parts
-            ],
-            "data": {
-                "name": names["data"],
-                **{part: getattr(facts, part) for part in ("train", "val", "test")},
-                "skipped": len(facts.skipped),
-                "class_counts": facts.class_counts,
-            },
-            "found_by": {
-                "run": self._run["run"],
-                "method": names["method"],
-                "score": settings.search.score if settings.search.traits.maximises_score else None,
-                "search": settings.search.strategy,
-                "seed": self._run["seed"],
-                "rank": outcome["rank"],
-                "networks": len({row["architecture"] for row in self._outcomes}),
-                "trained_on": "all" if is_on_all(outcome) else "train",
-                "epochs": outcome["epochs"],
-                "git_commit": self._run["git_commit"],
-                "versions": json.loads(self._run["versions"]),
-                "settings": json.loads(settings.to_json()) | names,
-            },
+            "layers": [part.to_row() for part in parts],
+            "data": data_of(facts, settings),
+            "found_by": found_by(self._run, settings, outcome, networks),
             "export": asdict(self._export),
             "exported_with": versions("torch", "onnx", "onnxscript", "onnxruntime"),
             "files": {name: _FILES[name] for name in _FILES if name in files},
             "weights_bytes": len(files["weights"]),
             "bytes": {_FILES[name]: len(content) for name, content in files.items()},
             "made_of": self._made_of(outcome),
+        }
+
+    def _preprocessing(self) -> Row:
+        """Return how an image becomes what the network takes."""
+        facts = self.facts
+        return {
+            "resolution": facts.resolution,
+            "channels": facts.channels,
+            "mean": facts.mean,
+            "std": facts.std,
+            "bits": self._settings.images.bits,
+            "crop": "middle square",
+            "ratio": facts.evaluation_ratio,
+            "resize": "bilinear",
         }
 
     def _genotype(self, outcome: Row) -> str | None:
@@ -282,8 +256,3 @@ class Exports:
                 self.folder.delete(f"{folder}/{name}")
         for name, content in contents.items():
             self.folder.write_bytes(f"{folder}/{name}", content)
-
-
-def _public(location: str) -> str:
-    """Return the name of data, space, method or recipe without the folders above it."""
-    return name_of(location.rstrip("/")) or location

@@ -3,6 +3,7 @@
 import copy
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,6 +37,17 @@ class Part:
     arriving: Shape
     leaving: Shape
     cost: Cost
+
+    def to_row(self) -> dict[str, Any]:
+        """Return it as config.json lists it."""
+        return {
+            "name": self.name,
+            "operation": self.operation,
+            "input": self.arriving,
+            "output": self.leaving,
+            "macs": self.cost.macs,
+            "params": self.cost.params,
+        }
 
 
 def parts_of(
