@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from raynas.data.dataset import Dataset
+from raynas.errors import UserError
 from raynas.nets.cost import map_sides
 from raynas.spaces.protocol import Space
 
@@ -67,15 +68,46 @@ def _resizing(space: Space, resolution: int, middle: int) -> Iterator[str]:
 
 def _maps(space: Space, dataset: Dataset) -> Iterator[str]:
     """Say where feature maps are single pixels: kernels of all sizes do the same there."""
-    resolution, channels = dataset.resolution, dataset.channels
-    sides = map_sides(space, resolution, channels)
-    single = sides.count(1)
-    if not single:
-        return
+    single, layers = _single_pixels(space, dataset)
+    if single:
+        yield (
+            f"at {dataset.resolution} pixels {single} of {layers} {space.part}s of {space.name} "
+            "see maps of one pixel, where kernels of all sizes do the same; "
+            f"{_enough(space, dataset)}, or use a smaller space"
+        )
+
+
+def refuse_tiny_images(space: Space, dataset: Dataset, start: str) -> None:
+    """Refuse images of whose maps most trained kernels would see a single pixel.
+
+    Args:
+        space: The searched space.
+        dataset: The images, as they are after resizing.
+        start: What a person called the trained weights, without keys.
+
+    Raises:
+        UserError: Says how many layers would, and which resolution is enough.
+    """
+    single, layers = _single_pixels(space, dataset)
+    if 2 * single > layers:
+        raise UserError(
+            f"--start {start}: at {dataset.resolution} pixels {single} of {layers} {space.part}s "
+            f"of {space.name} see maps of one pixel, where trained kernels are worth nothing but "
+            f"in their middle; {_enough(space, dataset)}"
+        )
+
+
+def _single_pixels(space: Space, dataset: Dataset) -> tuple[int, int]:
+    """Return how many layers see maps of one pixel, and how many there are."""
+    sides = map_sides(space, dataset.resolution, dataset.channels)
+    return sides.count(1), len(sides)
+
+
+def _enough(space: Space, dataset: Dataset) -> str:
+    """Return which resolution leaves no layer with a map of one pixel."""
+    resolution = dataset.resolution
     larger = range(resolution // 8 * 8 + 8, resolution + _FITTING + 1, 8)
-    enough = next((side for side in larger if 1 not in map_sides(space, side, channels)), None)
-    advice = f"--resolution {enough} is enough" if enough else "raise --resolution"
-    yield (
-        f"at {resolution} pixels {single} of {len(sides)} {space.part}s of {space.name} see maps "
-        f"of one pixel, where kernels of all sizes do the same; {advice}, or use a smaller space"
-    )
+    for side in larger:
+        if 1 not in map_sides(space, side, dataset.channels):
+            return f"--resolution {side} is enough"
+    return "raise --resolution"

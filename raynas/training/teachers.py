@@ -23,11 +23,14 @@ from raynas.storage.uris import shown, split
 from raynas.training.checkpoints import read_model
 from raynas.training.exported_teachers import CONFIG, config_of, facts_of, of_export
 from raynas.training.onnx_network import OnnxNetwork
+from raynas.training.starts.checkpoint_files import ENDINGS
 from raynas.training.teacher import Teacher
 from raynas.training.teacher_file import TeacherFacts, as_tensor, opened
 from raynas.training.trained_networks import recorded_space
 
 _KINDS = "an export or a run of raynas, an ONNX file, or a network of torchvision or timm"
+
+_EXPORT_AGAIN = "export it again as one file, for any number of images"
 
 _NO_RUNTIME = "onnxruntime is not installed; pip install 'raynas[onnx]'"
 
@@ -61,6 +64,8 @@ def _content(source: str, dataset: Dataset, space: Space) -> bytes:
             return _of_graph(source, dataset)
         if name.lower().endswith(".safetensors"):
             return Folder(folder).read_bytes(name)
+        if name.lower().endswith(ENDINGS):
+            _refuse(source, f"weights alone do not say of which network they are; wanted {_KINDS}")
         if Folder(source).has(CONFIG):
             return of_export(Folder(source), source, space)
     except FileNotFoundError as error:
@@ -101,7 +106,9 @@ def _runnable(graph: bytes, source: str) -> OnnxNetwork:
     except ImportError as error:
         _refuse(source, _NO_RUNTIME, error)
     except Exception as error:  # noqa: BLE001 - whatever onnxruntime raises
-        _refuse(source, f"onnxruntime cannot load it ({_first_line(error)})", error)
+        _refuse(
+            source, f"onnxruntime cannot load it ({_first_line(error)}); {_EXPORT_AGAIN}", error
+        )
 
 
 def _of_run(source: str, space: Space) -> bytes:
@@ -159,7 +166,9 @@ def _refuse_misfit(teacher: Teacher, source: str, dataset: Dataset) -> None:
     except ImportError as error:
         _refuse(source, _NO_RUNTIME, error)
     except Exception as error:  # noqa: BLE001 - whatever a network or onnxruntime raises
-        _refuse(source, f"it cannot take two such images ({_first_line(error)})", error)
+        _refuse(
+            source, f"it cannot take two such images ({_first_line(error)}); {_EXPORT_AGAIN}", error
+        )
     if logits.shape != (2, dataset.num_classes):
         _refuse(
             source,

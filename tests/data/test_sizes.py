@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from raynas.data.dataset import Dataset
-from raynas.data.sizes import size_warnings, size_words
+from raynas.data.sizes import refuse_tiny_images, size_warnings, size_words
+from raynas.errors import UserError
 from raynas.nets.cost import map_sides
 from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture
@@ -104,3 +105,17 @@ def test_the_shipped_spaces_learn_at_odd_resolutions(space: str, resolution: int
     loss.backward()
 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+class TestRefusals:
+    def test_trained_kernels_are_refused_where_most_of_them_would_see_one_pixel(self) -> None:
+        space = shipped_space("mobilenet_v2_imagenet")
+        refuse_tiny_images(space, dataset(32), "weights.pt")
+
+        with pytest.raises(UserError) as refusal:
+            refuse_tiny_images(space, dataset(16), "weights.pt")
+        assert str(refusal.value) == (
+            "--start weights.pt: at 16 pixels 14 of 23 layers of mobilenet_v2_imagenet see maps of "
+            "one pixel, where trained kernels are worth nothing but in their middle; --resolution "
+            "40 is enough"
+        )

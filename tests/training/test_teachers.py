@@ -268,7 +268,8 @@ def test_a_damaged_or_unfit_export_is_refused_in_a_sentence(
     [
         ("nothing", None, "there is nothing of that name; wanted an export or a run of raynas"),
         ("gone.onnx", None, "a file is missing"),
-        ("bad.onnx", b"no graph", "onnxruntime cannot load it"),
+        ("bad.onnx", b"no graph", "onnxruntime cannot load it .*; export it again as one file"),
+        ("weights.pth", b"", "weights alone do not say of which network they are; wanted an exp"),
         ("two.onnx", lambda: linear(classes=2)[1], r"shape \(2, 2\), wanted \(2, 3\)"),
         ("colour.onnx", lambda: linear(channels=3)[1], "images of 3 channels, and these have 1"),
         ("other.safetensors", b"\x00" * 16, "it is no teacher that a run of raynas has kept"),

@@ -63,8 +63,8 @@ def read_checkpoint(text: str, content: bytes) -> Tensors:
             _refuse_damaged(text)
         refuse(
             text,
-            "it holds more than tensors, to read which code that it names would be executed, and "
-            "none is; save network.state_dict() alone, as safetensors or by torch.save",
+            "it holds more than tensors, and to read the rest would execute code that it names, so "
+            "it is not read; save network.state_dict() alone, as safetensors or by torch.save",
         )
     except Exception:  # noqa: BLE001 - what is cut off or no pickle raises whatever comes next
         _refuse_damaged(text)

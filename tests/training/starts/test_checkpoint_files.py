@@ -64,7 +64,7 @@ def test_a_file_that_would_execute_code_is_refused_and_executes_none(
     content = {"state_dict": NETWORK.state_dict(), "args": Harmful(harm)}
     file = saved(tmp_path / "a.pt", content, _use_new_zipfile_serialization=is_zip)
 
-    assert "code that it names would be executed, and none is" in refusal(file)
+    assert "would execute code that it names, so it is not read" in refusal(file)
     assert not harm.exists()
 
 
