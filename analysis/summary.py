@@ -225,7 +225,7 @@ def _search_line(search: Search) -> str:
 def _outcomes_table(outcomes: list[dict[str, Any]], balanced: bool) -> TextTable:
     means = ("val bal. %", "test bal. %") if balanced else ()
     on_all = any(map(is_on_all, outcomes))
-    columns = outcome_columns("val %", "test %", means, latency=False, on_all=on_all)
+    columns = outcome_columns("val %", "test %", means, on_all=on_all)
     return TextTable(columns, [_cells(row, balanced, on_all) for row in outcomes])
 
 

@@ -34,6 +34,7 @@ from raynas.cluster.tune.trackers import Tracker
 from raynas.errors import UserError
 from raynas.export.run_exports import export_finished
 from raynas.recording.damage import lost_for_good, missing
+from raynas.recording.measured_times import measure_times
 from raynas.recording.repair import warning_of_loss
 from raynas.recording.warm_start import latency_table_of
 from raynas.reporting.page.resolutions import write_resolutions_page
@@ -188,6 +189,7 @@ def run_command(command: Command, console: Console) -> None:
             winners = search(run, scores)  # evolution or another strategy, within the limits
             retrain(run, winners)  # from scratch, as Tune trials
             train_rivals(run)  # if asked for: what people would take instead
+            measure_times(store, run.plan.space, run.plan.facts)  # of an image, all in turn
             if command.export:
                 export(run)
             end(run)

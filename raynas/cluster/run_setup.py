@@ -32,6 +32,7 @@ from raynas.data.sizes import refuse_tiny_images
 from raynas.errors import StageError
 from raynas.nets.rivals import refuse_unknown
 from raynas.recording.images_table import refuse_changed_images
+from raynas.recording.measured_times import measure_times
 from raynas.recording.reuse import refuse_foreign, with_pretraining_of
 from raynas.settings.compatibility import refuse_unfit
 from raynas.settings.following import by_images
@@ -101,6 +102,7 @@ def open_run(
     with planned(settings, store, console or make_console(), **options) as run, begun(run):
         yield run
         if run.store.parts("outcomes"):
+            measure_times(run.store, run.plan.space, run.plan.facts)
             end(run)
 
 

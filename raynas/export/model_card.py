@@ -15,7 +15,9 @@ import jinja2
 from raynas.costs.costs import Limits, show_bytes, show_quantity
 
 Config = Mapping[str, Any]
-_LATER = dict.fromkeys(("genotype", "temperature", "calibration", "verdict", "int8", "rival"))
+_LATER = dict.fromkeys(
+    ("genotype", "temperature", "calibration", "verdict", "int8", "rival", "measured_ms")
+)
 
 
 def model_card(config: Config) -> str:

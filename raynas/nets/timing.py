@@ -8,6 +8,7 @@ run: on an idle device both clocks agree, on a busy one only this one tells how 
 Source: the look-up tables of ProxylessNAS (Cai et al. 2019) and Once-for-All (Cai et al. 2020).
 """
 
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from raynas.spaces.chain import SearchSpace
 
 _LEAST_SECONDS = 1e-3  # of a sample: shorter ones are dominated by the clock and the interpreter
 _WARM_UPS = 3
+_LEAST_ROUNDS = 3
 Array = npt.NDArray[np.float64]
 
 
@@ -128,14 +130,7 @@ def measure(
         parts = _Parts(space, setup)
         numbers = alike(space, setup)
         work = parts.work(numbers) + [parts.net(each) for each in architectures]
-        loops = [clock.loops(run) for run in work]
-        seconds, walls = np.zeros((2, len(work), rounds))
-        rng = random_numbers(0, Stream.TIMING)
-        for column in range(rounds):
-            for row in rng.permutation(len(work)):
-                work[row]()  # its weights and kernels are at hand again
-                seconds[row, column], walls[row, column] = clock.seconds(work[row], loops[row])
-            advance(column + 1)
+        seconds, walls = clock.in_turn(work, rounds, advance)
     first = 1 + max(chain.from_iterable(numbers)) + 1
     candidates = tuple(tuple(seconds[1 + number] for number in row) for row in numbers)
     kind = setup.chosen_device
@@ -163,13 +158,32 @@ def latency_of(network: nn.Module, setup: Setup, rounds: int = 21, quantile: flo
         rounds: How many times it is timed.
         quantile: Of these times, the one that counts.
     """
-    with _threads(setup.threads), torch.no_grad():
+    return latencies_of([network], setup, rounds, quantile)[0]
+
+
+def latencies_of(
+    networks: Sequence[nn.Module],
+    setup: Setup,
+    rounds: int = 21,
+    quantile: float = 0.5,
+    within_seconds: float = math.inf,
+) -> list[int]:
+    """Return the times of networks for a batch on this machine, taken in turn, in nanoseconds.
+
+    Args:
+        networks: Take images of the setup.
+        setup: Under which circumstances.
+        rounds: How many times each is timed.
+        quantile: Of these times, the one that counts.
+        within_seconds: After so many there is no further round, of three at least.
+    """
+    with _threads(setup.threads), torch.no_grad(), torch.random.fork_rng(devices=[]):
         clock, device = _Clock(setup), torch.device(setup.chosen_device)
         shape = setup.batch, setup.channels, setup.resolution, setup.resolution
-        run = _run(network.to(device).eval(), torch.randn(shape, device=device))
-        loops = clock.loops(run)
-        seconds = [clock.seconds(run, loops)[0] for _ in range(rounds)]
-    return round(float(np.quantile(seconds, quantile)) * 1e9)
+        images = torch.randn(shape, device=device)
+        work = [_run(network.to(device).eval(), images) for network in networks]
+        seconds, _ = clock.in_turn(work, rounds, within_seconds=within_seconds)
+    return [round(float(np.quantile(each, quantile)) * 1e9) for each in seconds]
 
 
 class _Parts:
@@ -226,6 +240,31 @@ class _Clock:
         is_fine = time.get_clock_info("thread_time").resolution <= _LEAST_SECONDS / 1000
         self.name = "thread" if is_alone and is_fine else "wall"
         self._now = time.thread_time if self.name == "thread" else time.perf_counter
+
+    def in_turn(
+        self,
+        work: Sequence[Callable[[], object]],
+        rounds: int,
+        advance: Callable[[int], object] = lambda _: None,
+        within_seconds: float = math.inf,
+    ) -> tuple[Array, Array]:
+        """Return the seconds of everything (N x R), by this clock and by the one on the wall.
+
+        Every round has an order of its own.
+        """
+        loops = [self.loops(run) for run in work]
+        rng, started = random_numbers(0, Stream.TIMING), time.monotonic()
+        seconds, walls = np.zeros((2, len(work), rounds))
+        done = 0
+        while done < rounds and (
+            done < _LEAST_ROUNDS or time.monotonic() - started < within_seconds
+        ):
+            for row in rng.permutation(len(work)):
+                work[row]()  # its weights and kernels are at hand again
+                seconds[row, done], walls[row, done] = self.seconds(work[row], loops[row])
+            done += 1
+            advance(done)
+        return seconds[:, :done], walls[:, :done]
 
     def loops(self, run: Callable[[], object]) -> int:
         """Warm something up; return how often it must run for a sample that a clock can tell."""

@@ -111,12 +111,13 @@ def paired_words(paired: Paired, first: str, second: str) -> str:
 
 
 def _cost_words(best: Row, rival: Row) -> str:
-    """Return what an image costs both networks; latencies where both are known."""
+    """Return what an image costs both networks; times where both are known."""
     networks = (_OWN, best), (rival_words(rival), rival)
-    timed = all(row["latency_ms"] is not None for _, row in networks)
+    known = (each for each in ("measured_ms", "latency_ms") if best[each] and rival[each])
+    time = next(known, None)
     costs = [
         f"{name} takes {show_quantity(row['macs'])} MACs"
-        + (f" and {row['latency_ms']:.3g} ms" if timed else "")
+        + (f" and {row[time]:.3g} ms" if time else "")
         for name, row in networks
     ]
     return f"for an image {' and '.join(costs)}"

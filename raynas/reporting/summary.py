@@ -53,7 +53,11 @@ def print_report(store: RunStore, console: Console) -> None:
 
 
 def outcome_columns(
-    val: str, test: str, balanced: tuple[str, ...], latency: bool, on_all: bool = False
+    val: str,
+    test: str,
+    balanced: tuple[str, ...],
+    times: tuple[str, ...] = (),
+    on_all: bool = False,
 ) -> list[Column]:
     """Return the columns of a table of outcomes, the least important of which go first.
 
@@ -61,7 +65,7 @@ def outcome_columns(
         val: Heading of validation accuracies.
         test: Heading of test accuracies.
         balanced: Headings of the balanced ones, if they are shown.
-        latency: Whether latencies are.
+        times: Headings of latencies, if they are shown.
         on_all: Whether it is that a network was trained on all images.
     """
     return [
@@ -70,7 +74,7 @@ def outcome_columns(
         Column("score", lesser=7),
         Column("MACs", lesser=5),
         Column("params", lesser=8),
-        *([Column("latency", lesser=6)] if latency else []),
+        *(Column(name, lesser=6) for name in times),
         Column(val, lesser=2),
         Column(test, lesser=3),
         *(Column(name, lesser=5) for name in balanced),
@@ -86,7 +90,7 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
     accuracies = {"val\naccuracy": "val_accuracy", "test\naccuracy": "test_accuracy"}
     if is_imbalanced(facts):
         accuracies |= {f"{of} balanced": f"{of}_balanced_accuracy" for of in ("val", "test")}
-    latencies = ["latency"] if any(row["latency_ms"] for row in outcomes) else []
+    times = _times(outcomes)
     on_all = any(map(is_on_all, outcomes))
     val, test, *balanced = accuracies
     rows = [
@@ -96,7 +100,7 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
             "-" if row["score"] is None else f"{row['score']:.3f}",
             show_quantity(row["macs"]),
             show_quantity(row["params"]),
-            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
+            *(_milliseconds(row[column]) for column in times.values()),
             *(_share(row[column]) for column in accuracies.values()),
             *([row["trained_on"] or "train"] if on_all else []),
             str(row["epochs"]),
@@ -104,20 +108,20 @@ def _outcomes_table(store: RunStore, outcomes: Sequence[Mapping[str, Any]]) -> T
         )
         for row in outcomes
     ]
-    columns = outcome_columns(val, test, tuple(balanced), bool(latencies), on_all)
+    columns = outcome_columns(val, test, tuple(balanced), tuple(times), on_all)
     return TextTable(columns, rows, f"Outcomes of {store.name}")
 
 
 def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return a row for each network that stands beside the winners."""
-    latencies = ["latency"] if any(row["latency_ms"] for row in rivals) else []
+    times = _times(rivals)
     begun = ["began from"] if tell_beginnings(rivals) else []
     columns = [
         Column("rival", folds=True),
         *(Column(name, is_text=True, lesser=7) for name in begun),
         Column("MACs", lesser=5),
         Column("params", lesser=8),
-        *(Column(name, lesser=6) for name in latencies),
+        *(Column(name, lesser=6) for name in times),
         Column("val\naccuracy", lesser=2),
         Column("test\naccuracy", lesser=3),
         Column("epochs", lesser=9),
@@ -129,7 +133,7 @@ def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
             *(str(row["begun_from"]) for _ in begun),
             show_quantity(row["macs"]),
             show_quantity(row["params"]),
-            *(f"{row['latency_ms']:.3g} ms" for _ in latencies),
+            *(_milliseconds(row[column]) for column in times.values()),
             _share(row["val_accuracy"]),
             _share(row["test_accuracy"]),
             str(row["epochs"]),
@@ -138,6 +142,20 @@ def _rivals_table(rivals: Sequence[Mapping[str, Any]]) -> TextTable:
         for row in rivals
     ]
     return TextTable(columns, rows, "Rivals, trained likewise")
+
+
+def _times(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the headings of latencies that are known, and their columns."""
+    columns = {"latency": "latency_ms", "measured": "measured_ms"}
+    return {
+        name: column
+        for name, column in columns.items()
+        if any(row[column] is not None for row in rows)
+    }
+
+
+def _milliseconds(time: float | None) -> str:
+    return "-" if time is None else f"{time:.3g} ms"
 
 
 def _rival_name(row: Mapping[str, Any]) -> str:

@@ -7,6 +7,13 @@ import pyarrow as pa
 STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 LATENCY = (FLOAT, "milliseconds by the run's table of latencies; null: it had none")
+MEASURED = (
+    FLOAT,
+    (
+        "median milliseconds of an image in torch, float32, on one CPU thread of the driver, also "
+        "where GPUs trained; all networks of the run in turn; null: not measured"
+    ),
+)
 MACS, PARAMS = (INT, "multiply-adds of an image"), (INT, "parameters")
 TRAINED_ON = (STRING, "train, or all: validation images, too, so no accuracy there; null: train")
 TEMPERATURE = (

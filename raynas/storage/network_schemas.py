@@ -10,6 +10,7 @@ from raynas.storage.columns import (
     INT,
     LATENCY,
     MACS,
+    MEASURED,
     PARAMS,
     STRING,
     TEMPERATURE,
@@ -40,6 +41,7 @@ NETWORK_SCHEMAS: dict[str, pa.Schema] = {
             "genotype": (STRING, "of a network of cells, for people; null: layers in a chain"),
             "trained_on": TRAINED_ON,
             "temperature": TEMPERATURE,
+            "measured_ms": MEASURED,
         },
     ),
     "teacher_epochs": table_of(
@@ -78,6 +80,7 @@ NETWORK_SCHEMAS: dict[str, pa.Schema] = {
             "trained_on": TRAINED_ON,
             "temperature": TEMPERATURE,
             "begun_from": (STRING, "new weights, start, or a library's; null: an older run"),
+            "measured_ms": MEASURED,
         },
     ),
 }

@@ -1,5 +1,7 @@
 """The network that a training begins with: one of the space, of a library, or made of the start."""
 
+import safetensors.torch
+import torch
 from torch import nn
 
 from raynas.costs.latency_table import Task
@@ -40,3 +42,18 @@ def new_network(space: Space, chosen: Chosen, task: Task, dropout: float) -> nn.
         if isinstance(part, nn.Dropout) and part.p > 0:
             part.p = dropout
     return network
+
+
+def trained_network(space: Space, chosen: Chosen, task: Task, weights: bytes) -> nn.Module:
+    """Return a network with its weights, in eval mode; torch's generator stays as it was.
+
+    Args:
+        space: In which an architecture lies.
+        chosen: Which network it is.
+        task: Channels and resolution of the images, and their classes.
+        weights: Its state, a safetensors file.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = new_network(space, chosen, task, dropout=0.0)
+    network.load_state_dict(safetensors.torch.load(weights))
+    return network.eval()

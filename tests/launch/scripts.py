@@ -48,7 +48,10 @@ SPEEDS = Speeds(
 )
 SHORT = (*TINY, "--pretrain.epochs", "6")  # for a hundred images or so
 STEPS = 40  # an epoch of 1,222 digits, rounded up to equal counts
-TIMES = {"seconds", "images_per_second", "waiting_share", "started", "finished", "trial", "workers"}
+TIMES = {
+    *("seconds", "images_per_second", "waiting_share", "started", "finished", "measured_ms"),
+    *("trial", "workers"),
+}
 
 
 class Launcher:

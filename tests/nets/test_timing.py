@@ -1,5 +1,6 @@
 """Timing candidates and networks: everything, as often as asked, in the clock that fits."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
-from raynas.nets.timing import Setup, alike, device_name, measure
+from raynas.nets.timing import Setup, alike, device_name, latencies_of, measure
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_space, shipped_space
 
@@ -103,3 +104,22 @@ def test_a_gpu_that_torch_does_not_find_is_refused() -> None:
     assert Setup(1, 3, 8, 3).chosen_device == "cpu"
     with pytest.raises(UserError, match="--device cuda: torch finds no GPU"):
         measure(build_space(), [], Setup(1, 3, 8, 3, device="cuda"), 1)
+
+
+def test_networks_take_turns_and_a_slow_one_is_told_from_a_fast_one() -> None:
+    calls: list[str] = []
+
+    def network(name: str, loops: int) -> nn.Module:
+        busy = Slow(loops).build(3, 8, 1)
+        busy.register_forward_pre_hook(lambda *_: calls.append(name))
+        return busy
+
+    networks = [network("fast", 1), network("slow", 200)]
+    state = torch.get_rng_state()
+    fast, slow = latencies_of(networks, SETUP, within_seconds=0)
+
+    assert 0 < fast < slow / 20
+    runs = "".join(name[0] for name in calls[calls.index("slow") :])
+    assert len(re.findall("s+", runs)) >= 2  # the fast one runs between the rounds of the slow one
+    assert calls.count("slow") < 21
+    assert torch.equal(torch.get_rng_state(), state)

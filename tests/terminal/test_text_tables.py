@@ -24,7 +24,7 @@ def shown(table: TextTable, width: int) -> list[str]:
 
 def outcomes(architecture: str) -> TextTable:
     row = ["1", architecture, "22.5164", "293.111M", "3.001M", "93.89", "93.49", "20", "finished"]
-    columns = outcome_columns("val %", "test %", (), latency=False)
+    columns = outcome_columns("val %", "test %", ())
     return TextTable(columns, [row, ["2", *row[1:]]])
 
 

@@ -138,11 +138,14 @@ def _exported(architecture: str, snapshot: RunSnapshot) -> dict[str, Any]:
 def _facts(
     best: dict[str, Any], accuracy: Accuracy, config: dict[str, Any]
 ) -> list[tuple[str, str]]:
-    latency = best.get("latency_ms")
+    latency, measured = best.get("latency_ms"), best.get("measured_ms")
     shown = {
         "Multiply-adds of one image": show_quantity(best["macs"]),
         "Parameters": show_quantity(best["params"]),
-        "Latency": None if latency is None else f"{latency:.3g} ms",
+        "Latency by the table": None if latency is None else f"{latency:.3g} ms",
+        "Time of one image": None
+        if measured is None
+        else f"{measured:.3g} ms in torch on one CPU thread",
         "Validation accuracy": percent(best["val_accuracy"]) if accuracy.part == "test" else None,
         "Trained on": "all training and validation images" if is_on_all(best) else None,
         "Balanced test accuracy": _known(best.get("test_balanced_accuracy")),

@@ -28,6 +28,11 @@ from raynas.reporting.rank_correlation import checked
 from raynas.reporting.summary import gap_lines, rival_lines, spent_lines
 from raynas.storage.usage import Usage
 
+_MEASURED = (
+    "What an image takes was measured in torch, in float32, on one CPU thread of the machine that "
+    "drove the run, all networks in turn."
+)
+
 
 def sections(snapshot: RunSnapshot) -> list[Section]:
     """Return the sections that the run has, or will have."""
@@ -60,7 +65,8 @@ def _outcomes(snapshot: RunSnapshot) -> Section:
         "Every network that was retrained, ranked by validation accuracy. "
         "A click on a heading sorts."
     )
-    return Section(name, title, lead, tables=[listings.outcomes(snapshot)], is_open=True)
+    notes = [_MEASURED] if any(row.get("measured_ms") for row in snapshot.outcomes) else []
+    return Section(name, title, lead, notes, tables=[listings.outcomes(snapshot)], is_open=True)
 
 
 def _rivals(snapshot: RunSnapshot) -> Section | None:

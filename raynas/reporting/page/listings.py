@@ -1,6 +1,6 @@
 """The tables of the page: outcomes, front, generations, updates, gains, agreement, times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -32,26 +32,24 @@ MOST_ROWS = 200  # of a table; the rest is in the run folder
 def outcomes(snapshot: RunSnapshot) -> Table:
     """Return every retrained network, the best first."""
     rows, store = snapshot.outcomes, snapshot.store
+    times = _known_times(rows)
     columns = [
         Column("Rank", sorted_by=True),
         Column("Architecture", is_text=True),
         Column("Test", falls=True),
         Column("Validation", falls=True),
         Column("MACs"),
+        *map(Column, times),
         Column("Params"),
         Column("Score", falls=True),
         Column("Epochs"),
         Column("Status", is_text=True),
     ]
-    cells = [_outcome(row, row is snapshot.best) for row in rows[:MOST_ROWS]]
+    cells = [_outcome(row, times.values(), row is snapshot.best) for row in rows[:MOST_ROWS]]
     if is_imbalanced(snapshot.plan):
         columns += [Column("Balanced test", falls=True), Column("Balanced val.", falls=True)]
         for row, line in zip(rows, cells, strict=False):
             line += [share(row.get(f"{part}_balanced_accuracy")) for part in ("test", "val")]
-    if any(not is_missing(row.get("latency_ms")) for row in rows):
-        columns.append(Column("Latency (ms)"))
-        for row, line in zip(rows, cells, strict=False):
-            line.append(plain(row.get("latency_ms"), "{:.3g}"))
     if rows and (of_candidates := searched_by(store)):
         columns += [Column("Score of blocks"), Column("Score of skips")]
         for row, line in zip(rows, cells, strict=False):
@@ -67,13 +65,24 @@ def outcomes(snapshot: RunSnapshot) -> Table:
     return Table("Retrained networks", columns, cells, rest)
 
 
-def _outcome(row: Row, is_best: bool) -> list[Cell]:
+def _known_times(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the headings of the latencies of an image that are known, and their columns."""
+    columns = {"Latency by table (ms)": "latency_ms", "Measured (ms)": "measured_ms"}
+    return {
+        name: column
+        for name, column in columns.items()
+        if any(not is_missing(row.get(column)) for row in rows)
+    }
+
+
+def _outcome(row: Row, times: Iterable[str], is_best: bool) -> list[Cell]:
     return [
         replace(plain(row["rank"], "{:.0f}"), look="chosen" if is_best else ""),
         word(row["architecture"], "code" + " long" * (len(row["architecture"]) > _LONG)),
         share(row["test_accuracy"]),
         share(row["val_accuracy"]),
         quantity(row["macs"]),
+        *(plain(row.get(time), "{:.3g}") for time in times),
         quantity(row["params"]),
         plain(row["score"], "{:.4f}"),
         plain(row["epochs"], "{:.0f}"),
@@ -84,14 +93,15 @@ def _outcome(row: Row, is_best: bool) -> list[Cell]:
 def rivals(rows: Sequence[Row]) -> Table:
     """Return the networks that stand beside the winners, the most accurate one first."""
     begun = ["Began from"] if tell_beginnings(rows) else []
+    times = _known_times(rows)
     columns = [
         Column("Network", is_text=True),
         *(Column(name, is_text=True) for name in begun),
         Column("Test", falls=True),
         Column("Validation", falls=True),
         Column("MACs"),
+        *map(Column, times),
         Column("Params"),
-        Column("Latency (ms)"),
         Column("Epochs"),
         Column("Status", is_text=True),
     ]
@@ -102,8 +112,8 @@ def rivals(rows: Sequence[Row]) -> Table:
             share(row["test_accuracy"]),
             share(row["val_accuracy"]),
             quantity(row["macs"]),
+            *(plain(row[column], "{:.3g}") for column in times.values()),
             quantity(row["params"]),
-            plain(row["latency_ms"], "{:.3g}"),
             plain(row["epochs"], "{:.0f}"),
             word(row["status"], f"status {row['status'].split()[0]}"),
         ]
