@@ -15,6 +15,7 @@ from raynas.storage.rival_names import NARROW, NEW_WEIGHTS, RANDOM, SCALED, STAR
 from raynas.storage.run_store import RunStore
 
 Row = Mapping[str, Any]
+_WORDS = {RANDOM, START}  # names of rivals that are words, and begin a sentence like others
 _PARTS = {"val_accuracy": "validation", "test_accuracy": "test"}
 _OWN = "the best network of the run"
 
@@ -41,7 +42,7 @@ class Verdict:
     @property
     def paragraph(self) -> str:
         """All of it, as sentences."""
-        return " ".join(f"{line[0].upper()}{line[1:]}." for line in (self.text, *self.details))
+        return " ".join(as_sentence(line, [self.rival]) for line in (self.text, *self.details))
 
 
 def verdict(store: RunStore) -> Verdict | None:
@@ -121,6 +122,18 @@ def _cost_words(best: Row, rival: Row) -> str:
         for name, row in networks
     ]
     return f"for an image {' and '.join(costs)}"
+
+
+def as_sentence(line: str, rivals: Sequence[Row]) -> str:
+    """Return a printed line as a sentence; the name of a network keeps its spelling.
+
+    Args:
+        line: As it is printed, without a full stop.
+        rivals: Whose names it may begin with.
+    """
+    names = {str(row[column]) for row in rivals for column in ("rival", "network")} - _WORDS
+    is_name = line.startswith(tuple(names))
+    return f"{line}." if is_name else f"{line[:1].upper()}{line[1:]}."
 
 
 def rival_words(rival: Row) -> str:

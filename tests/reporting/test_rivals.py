@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from raynas.recording.answers import Answering, write_answers
-from raynas.reporting.rivals import verdict
+from raynas.reporting.rivals import as_sentence, verdict
 from raynas.reporting.summary import print_report
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
@@ -48,6 +48,33 @@ def test_a_rival_that_is_ahead_is_told_with_both_numbers_and_intervals(tmp_path:
         "than the best network of the run: 0.8000 against 0.7500 (on the test 0.6900 "
         "[0.643, 0.733] against 0.7250 [0.679, 0.766])"
     )
+    assert found.paragraph.startswith("mobilenet_v2@0.5, which nobody had to search for, ")
+    assert ". For an image the best network of the run takes " in found.paragraph
+
+
+def test_times_are_told_where_both_were_measured_and_else_those_of_the_table(
+    tmp_path: Path,
+) -> None:
+    measured = rival("mobilenet_v2", measured_ms=3.21, latency_ms=5.0)
+    both = verdict(run_with(tmp_path / "both", measured, measured_ms=1.234, latency_ms=7.0))
+    one = verdict(run_with(tmp_path / "one", measured, latency_ms=7.0))
+    neither = verdict(run_with(tmp_path / "neither", measured))
+    assert both
+    assert one
+    assert neither
+
+    assert " MACs and 1.23 ms and mobilenet_v2@0.5 takes 10k MACs and 3.21 ms" in both.details[-1]
+    assert " MACs and 7 ms and mobilenet_v2@0.5 takes 10k MACs and 5 ms" in one.details[-1]
+    assert neither.details[-1].endswith(" MACs and mobilenet_v2@0.5 takes 10k MACs")
+
+
+def test_names_of_networks_keep_their_spelling_at_the_beginning_of_a_sentence() -> None:
+    rows = [rival("efficientnet_b0"), rival("start", network="0-1"), rival("random", network="0")]
+
+    assert as_sentence("efficientnet_b0 is left out", rows) == "efficientnet_b0 is left out."
+    assert as_sentence("efficientnet_b0@0.5, with", rows) == "efficientnet_b0@0.5, with."
+    assert as_sentence("start is left out", rows) == "Start is left out."
+    assert as_sentence("a random network", rows) == "A random network."
 
 
 def test_a_tie_is_no_victory_and_the_search_is_named_first(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from raynas.reporting.queries import (
     score_name,
 )
 from raynas.reporting.rank_correlation import checked
+from raynas.reporting.rivals import as_sentence
 from raynas.reporting.summary import gap_lines, rival_lines, spent_lines
 from raynas.storage.usage import Usage
 
@@ -80,7 +81,7 @@ def _rivals(snapshot: RunSnapshot) -> Section | None:
         "What people would take without a search, trained by the same recipe on the same images, "
         "as wide as the limits allow."
     )
-    notes = [_sentence(line) for line in rival_lines(snapshot.store)]
+    notes = [as_sentence(line, rows) for line in rival_lines(snapshot.store)]
     return Section(name, title, lead, notes, tables=[listings.rivals(rows)], is_open=True)
 
 
