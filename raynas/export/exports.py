@@ -134,7 +134,7 @@ class Exports:
         config = self._config(outcome, parts, files) | {"checks": checks, "left_out": left_out}
         config["int8"] = made.int8 and made.int8.to_row()
         self._write(outcome["architecture"], files, config)
-        said = [f"no {name}, {why}" for name, why in left_out.items()]
+        said = _reasons(left_out)
         said += [made.int8.sentence] if made.int8 else []
         return [f"{outcome['architecture']}: {sentence}" for sentence in said]
 
@@ -256,3 +256,11 @@ class Exports:
                 self.folder.delete(f"{folder}/{name}")
         for name, content in contents.items():
             self.folder.write_bytes(f"{folder}/{name}", content)
+
+
+def _reasons(left_out: dict[str, str]) -> list[str]:
+    """Return why there are no files, those that have one reason together."""
+    names: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        names.setdefault(why, []).append(name)
+    return [f"no {' and no '.join(each)}, {why}" for why, each in names.items()]

@@ -46,7 +46,8 @@ def onnx_files(
         content = onnx_bytes(network, images)
         checks = {"onnx": largest_onnx_difference(content, images, logits)}
     except OnnxError as error:
-        return OnnxFiles(left_out={"model.onnx": str(error)})
+        names = ("model.onnx", "model.int8.onnx") if quantise else ("model.onnx",)
+        return OnnxFiles(left_out=dict.fromkeys(names, str(error)))
     files = {"onnx": content}
     if quantise is None:
         return OnnxFiles(files, checks)

@@ -208,7 +208,8 @@ class TestWhatIsMissing:
         export_finished(store, SPACE, named_dataset(), said.append)
 
         assert said[0] == (
-            f"export: {SECOND}: no model.onnx, not_there not installed; pip install 'raynas[onnx]'"
+            f"export: {SECOND}: no model.onnx and no model.int8.onnx, not_there not "
+            "installed; pip install 'raynas[onnx]'"
         )
         card = (folder_of(store, SECOND) / "README.md").read_text()
         assert "There is no `model.onnx`: not_there not installed" in card
