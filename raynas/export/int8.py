@@ -19,7 +19,7 @@ from raynas.data.batches import in_order, normalise
 from raynas.data.dataset import Dataset, Images, Part
 from raynas.export.onnx import OnnxError
 from raynas.export.quantisation import SCHEMES, Scheme, quantised
-from raynas.nets.timing import device_name
+from raynas.nets.processors import device_name
 from raynas.reporting.paired import Paired, compare_paired
 from raynas.seeds import Stream, random_numbers
 from raynas.training.onnx_network import OnnxNetwork

@@ -11,11 +11,9 @@ Source: the look-up tables of ProxylessNAS (Cai et al. 2019) and Once-for-All (C
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
+from raynas.nets.processors import device_name, threads_of_torch
 from raynas.seeds import Stream, random_numbers
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace
@@ -125,7 +124,7 @@ def measure(
         rounds: R, how many times each is timed.
         advance: Told how many rounds are done.
     """
-    with _threads(setup.threads), torch.no_grad():
+    with threads_of_torch(setup.threads), torch.no_grad():
         clock = _Clock(setup)
         parts = _Parts(space, setup)
         numbers = alike(space, setup)
@@ -177,7 +176,7 @@ def latencies_of(
         quantile: Of these times, the one that counts.
         within_seconds: After so many there is no further round, of three at least.
     """
-    with _threads(setup.threads), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with threads_of_torch(setup.threads), torch.no_grad(), torch.random.fork_rng(devices=[]):
         clock, device = _Clock(setup), torch.device(setup.chosen_device)
         shape = setup.batch, setup.channels, setup.resolution, setup.resolution
         images = torch.randn(shape, device=device)
@@ -286,25 +285,3 @@ class _Clock:
         """Wait for what a GPU was told to do; a CPU has done it."""
         if self._is_gpu:
             torch.cuda.synchronize()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def device_name(device: str) -> str:
-    """Return what the device is, in words."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -10,7 +10,8 @@ from torch import nn
 
 from raynas.errors import UserError
 from raynas.nets.operations import MBConv
-from raynas.nets.timing import Setup, alike, device_name, latencies_of, measure
+from raynas.nets.processors import device_name
+from raynas.nets.timing import Setup, alike, latencies_of, measure
 from raynas.spaces.architecture import Architecture
 from tests.builders import build_space, shipped_space
 
