@@ -28,7 +28,6 @@ from raynas.cluster.run import Run, begin, end, recorded_run, settings_of
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
 from raynas.data.dataset import Dataset
 from raynas.data.loading import read_images
-from raynas.data.sizes import refuse_tiny_images
 from raynas.errors import StageError
 from raynas.nets.rivals import refuse_unknown
 from raynas.recording.images_table import refuse_changed_images
@@ -256,10 +255,7 @@ def _read(
     space = _space(settings)
     start = _start(space, settings, store, continued)
     dataset, images = _images_of(space, settings)
-    if start is None:
-        return space, None, dataset, images
-    refuse_tiny_images(space, dataset, start.source)
-    return space, start, start.normalised(dataset), images
+    return space, start, start.normalised(dataset) if start else dataset, images
 
 
 def _start(space: Space, settings: Settings, store: RunStore, continued: bool) -> Start | None:

@@ -21,7 +21,7 @@ from raynas.costs.costs import CostTable
 from raynas.costs.latency_table import LatencyTable
 from raynas.data.crops import crop_words
 from raynas.data.dataset import Dataset
-from raynas.data.sizes import size_words
+from raynas.data.sizes import refuse_tiny_images, size_words
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.settings.given import named_architectures
 from raynas.settings.pretrain import PretrainSettings
@@ -157,7 +157,7 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     digest = _digest(space, recorded)
     space = searched_space(space, pretrain.layer_indicator)
     costs, latencies = priced(space, dataset, settings)
-    refuse_misfit_head(space, dataset, retrain)
+    _refuse_small_images(space, dataset, settings, start)
     sampler = LegalSampler(costs, settings.limits)
     choices = RivalChoices(settings, space, task_of(dataset), costs, sampler, latencies)
     rivals = _rivals(choices, dataset, recorded, start, weights)
@@ -188,6 +188,15 @@ def make_plan(  # noqa: PLR0913 - all that a plan follows from
     )
     plan = _with_trained(plan, teacher, start, weights)
     return warned(_with_facts(plan, settings), dataset, settings)
+
+
+def _refuse_small_images(
+    space: Space, dataset: Dataset, settings: Settings, start: Start | None
+) -> None:
+    """Refuse images too small for a second head, or for the kernels of trained weights."""
+    refuse_misfit_head(space, dataset, settings.retrain)
+    if start:
+        refuse_tiny_images(space, dataset, start.source)
 
 
 def _rivals(
