@@ -205,7 +205,7 @@ class Exports:
             "preprocessing": self._preprocessing(),
             "accuracy": accuracies_of(outcome, facts),
             **confidences_of(self.store, outcome),
-            **{name: outcome[name] for name in ("macs", "params", "measured_ms")},
+            **{name: outcome.get(name) for name in ("macs", "params", "measured_ms")},
             "layers": [part.to_row() for part in parts],
             "data": data_of(facts, settings),
             "found_by": found_by(self._run, settings, outcome, networks),

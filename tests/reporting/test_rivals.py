@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from raynas.recording.answers import Answering, write_answers
+from raynas.reporting.page import listings
 from raynas.reporting.rivals import as_sentence, verdict
 from raynas.reporting.summary import print_report
 from raynas.settings.settings import Settings
@@ -66,6 +67,19 @@ def test_times_are_told_where_both_were_measured_and_else_those_of_the_table(
     assert " MACs and 1.23 ms and mobilenet_v2@0.5 takes 10k MACs and 3.21 ms" in both.details[-1]
     assert " MACs and 7 ms and mobilenet_v2@0.5 takes 10k MACs and 5 ms" in one.details[-1]
     assert neither.details[-1].endswith(" MACs and mobilenet_v2@0.5 takes 10k MACs")
+
+
+def test_times_stand_beside_macs_in_the_console_and_on_the_page(tmp_path: Path) -> None:
+    store = run_with(tmp_path, rival("mobilenet_v2", measured_ms=3.21), measured_ms=1.234)
+    printed = Console(width=80, record=True)
+    print_report(store, printed)
+    shown = printed.export_text()
+    names = [column.name for column in listings.rivals(store.rows("rivals")).columns]
+
+    assert "1.23 ms" in shown
+    assert "3.21 ms" in shown
+    assert names[names.index("MACs") + 1] == "Measured (ms)"
+    assert "Latency by table (ms)" not in names
 
 
 def test_names_of_networks_keep_their_spelling_at_the_beginning_of_a_sentence() -> None:
