@@ -23,10 +23,12 @@ from raynas.training.checkpoints import read_metadata
 from raynas.training.data_parallel_group import ALONE, DataParallelGroup
 from raynas.training.evaluation import Evaluation, evaluate
 from raynas.training.retraining import Retraining
+from raynas.training.starts.inheriting import begin_from_
 from tests.builders import shipped_cells
 from tests.data.samples import MIRRORED, build_dataset, tiny_space
 from tests.settings.published import PRDARTS
 from tests.training.reads import Reads
+from tests.training.starts.conftest import SPACE, build_start
 
 pytestmark = pytest.mark.slow
 
@@ -112,6 +114,17 @@ def by_recipe(group: DataParallelGroup = ALONE) -> Retraining:
     space = replace(shipped_cells(), nodes=2, cells=3)
     path = Architecture([0] * space.num_layers)
     return Retraining(space, path, build_dataset(), settings, 0, group=group)
+
+
+def inheriting(group: DataParallelGroup = ALONE) -> Retraining:
+    """Return a retraining that begins from trained weights, which its layers are fitted to."""
+    start, path = build_start(), Architecture((1, 1))
+    dataset = start.normalised(build_dataset(crops=MIRRORED))
+
+    def begin(network: nn.Module) -> frozenset[str]:
+        return begin_from_(network, start, SPACE, dataset, seed=0)
+
+    return Retraining(SPACE, path, dataset, USUAL, 0, group=group, begin=begin)
 
 
 def search(group: DataParallelGroup = ALONE, warmup: int = 0, crops: Crops = CENTRE) -> GateSearch:
@@ -242,6 +255,8 @@ def work(rank: int, folder: Path) -> None:
         "plain": train(plain(group), 2).to_bytes(),
         "uneven": train(uneven(group), 2).to_bytes(),
         "recipe": train(by_recipe(group), 2).to_bytes(),
+        "begun": inheriting(group).to_bytes(),
+        "inheriting": train(inheriting(group), 2).to_bytes(),
         "whole": train(whole, 1).to_bytes(),
         "again": train(again, 1).to_bytes(),
         "search": train(search(group, warmup=1, crops=MIRRORED), 3).to_bytes(),
@@ -340,7 +355,7 @@ def test_a_step_of_several_workers_asks_the_device_for_nothing(folder: Path) -> 
         assert json.loads((folder / f"reads-{rank}").read_text()) == []
 
 
-@pytest.mark.parametrize("name", ["plain", "whole", "search", "recipe"])
+@pytest.mark.parametrize("name", ["plain", "whole", "search", "recipe", "inheriting"])
 def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     folder: Path, name: str
 ) -> None:
@@ -349,6 +364,16 @@ def test_all_workers_have_the_same_bits_weights_and_statistics_alike(
     assert rows(first) == rows(second)
     for key, value in tensors(first).items():
         assert torch.equal(value, tensors(second)[key]), key
+
+
+def test_each_worker_inherits_the_weights_that_one_alone_inherits(folder: Path) -> None:
+    alone = tensors(inheriting().to_bytes())
+    for rank in range(WORKERS):
+        for key, value in tensors((folder / f"begun-{rank}").read_bytes()).items():
+            assert torch.equal(value, alone[key]), key
+    stem = "network.0.0.weight"
+
+    assert torch.equal(alone[stem], build_start().tensors["0.0.weight"])
 
 
 def test_two_workers_search_as_one_does_if_batch_norms_do_not_look_at_their_batches(
