@@ -75,6 +75,24 @@ def pass_on_(norm: nn.BatchNorm2d, features: torch.Tensor) -> None:
     take_statistics_(norm, features)
 
 
+@torch.no_grad()
+def restate_network_(network: nn.Module, images: torch.Tensor) -> None:
+    """Restate all batch norms of a network, in place, by the statistics of some images.
+
+    Trained weights meet other images than those they were trained on. In training mode each batch
+    norm then subtracts other means, and the network computes something else than it has learned.
+    Restated, it computes the same as in evaluation mode, which does not change.
+
+    Args:
+        network: With running statistics; each batch norm works once for an image.
+        images: N x C x H x W, normalised. All go through a layer at once.
+    """
+    was_training = network.training
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    changed_forward(network.eval(), images, norms, restate_)
+    network.train(was_training)
+
+
 def changed_forward(
     module: nn.Module, x: torch.Tensor, norms: Iterable[nn.BatchNorm2d], change: NormChange
 ) -> torch.Tensor:

@@ -19,8 +19,8 @@ from raynas.training.checkpoints import is_whole
 from raynas.training.data_parallel_group import DataParallelGroup
 from raynas.training.new_network import Chosen
 from raynas.training.retraining import Begin
-from raynas.training.starts.inheriting import begin_from_
-from raynas.training.starts.library_weights import begin_from_library_, weights_path
+from raynas.training.starts.inheriting import begin_from_, begin_library_
+from raynas.training.starts.library_weights import weights_path
 from raynas.training.starts.start import read_start
 from raynas.training.teacher import Teacher
 
@@ -56,14 +56,15 @@ class TrialInputs:
             dataset: The images that it is trained on.
             continued: Whether a checkpoint takes the place of these weights.
         """
+        seed = self.settings.seed
         if isinstance(chosen, Rival):
             if not chosen.pretrained:
                 return None
             content = self.store.read_bytes(weights_path(chosen.name))
-            return lambda network: begin_from_library_(network, content)
+            return lambda network: begin_library_(network, content, dataset, seed, continued)
         if self.settings.start is None:
             return None
-        start, seed = read_start(self.store), self.settings.seed
+        start = read_start(self.store)
         return lambda network: begin_from_(network, start, self.space, dataset, seed, continued)
 
     def begun(self, path: str) -> RunStore | None:

@@ -1,5 +1,8 @@
 """Networks and supernets that begin from trained weights: inherited, then fitted to the images.
 
+Batch norms are restated by the statistics of some training images, so that training begins with
+the function that was learned.
+
 Source: Fang et al., Fast Neural Network Adaptation (ICLR 2020, arXiv 2001.02525), for the
 inheritance; layers that it changed are fitted to what they computed before, on training images.
 """
@@ -17,6 +20,7 @@ from raynas.errors import UserError
 from raynas.nets.feature_errors import feature_errors
 from raynas.nets.inheritance import inherit_, inherit_supernet_
 from raynas.nets.initialisation import frozen_supernet
+from raynas.nets.norm_statistics import restate_network_
 from raynas.nets.refitting import refit_, refit_supernet_
 from raynas.nets.smaller_images import SmallerImages
 from raynas.search.formulas import Array
@@ -27,6 +31,7 @@ from raynas.spaces.protocol import Space
 from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole
 from raynas.training.snapshots import snapshot
+from raynas.training.starts.library_weights import begin_from_library_
 from raynas.training.starts.start import Start
 
 SUPERNET = "start_supernet.safetensors"
@@ -89,9 +94,34 @@ def begin_from_(  # noqa: PLR0913 - a network, and all that its weights come fro
     device = next(chain.parameters()).device
     source = start.network(space).to(device)
     inheritance = inherit_(chain, source)
-    if inheritance.changed and not continued:
-        refit_(chain, source, moment_images(dataset, seed, device))
+    if not continued:
+        images = moment_images(dataset, seed, device)
+        if inheritance.changed:
+            refit_(chain, source, images)
+        restate_network_(network, images)
     return frozenset(f"{prefix}{name}" for name in inheritance.names)
+
+
+def begin_library_(
+    network: nn.Module, content: bytes, dataset: Dataset, seed: int, continued: bool = False
+) -> frozenset[str]:
+    """Give a library's network its trained weights, as ``begin_from_`` does those of the space.
+
+    Args:
+        network: In place, on the device on which it is trained.
+        content: What ``library_weights`` found.
+        dataset: The images that it is to be trained on.
+        seed: Seed of the run.
+        continued: Whether a checkpoint takes the place of all weights.
+
+    Returns:
+        The names of the parameters that are inherited.
+    """
+    names = begin_from_library_(network, content)
+    if not continued:
+        device = next(network.parameters()).device
+        restate_network_(network, moment_images(dataset, seed, device))
+    return names
 
 
 def _chain_of(network: nn.Module) -> tuple[nn.Sequential, str]:

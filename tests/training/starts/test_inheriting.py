@@ -34,7 +34,7 @@ from tests.training.starts.conftest import SPACE, build_start
 
 OTHER = Architecture((1, 1))
 SETTINGS = PretrainSettings(initialisation="start", epochs=1)
-TRAINED = RetrainSettings(epochs=1, batch=16)
+TRAINED = RetrainSettings(epochs=1, batch=16, dropout=0.0)
 
 
 def begun(
@@ -53,13 +53,19 @@ def begun(
     return Retraining(SPACE, path, dataset, TRAINED, 0, begin=begin), names
 
 
-def test_the_member_itself_begins_as_what_the_start_computes() -> None:
-    training, names = begun(build_start().architecture)
-    found = training.evaluated.state_dict()
+def test_the_member_itself_begins_as_what_the_start_computes_in_either_mode() -> None:
+    start = build_start()
+    training, names = begun(start.architecture)
+    network = training.evaluated
+    images = moment_images(start.normalised(build_dataset(classes=7)), 0, torch.device("cpu"))
+    with torch.no_grad():
+        wanted = start.network(SPACE)(images)
 
-    assert found.keys() == build_start().tensors.keys()
-    assert all(torch.equal(found[name], each) for name, each in build_start().tensors.items())
-    assert names == {name for name, _ in training.evaluated.named_parameters()}
+        torch.testing.assert_close(network.eval()(images), wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(network.train()(images), wanted, rtol=1e-4, atol=1e-4)
+        elsewhere = start.network(SPACE).train()(images)
+    assert not torch.allclose(elsewhere, wanted, atol=0.1), "its own statistics are others"
+    assert names == {name for name, _ in network.named_parameters()}
 
 
 def test_other_classes_have_a_classifier_as_it_is_drawn_for_every_training() -> None:

@@ -9,11 +9,13 @@ from torchvision import models
 from raynas.costs.latency_table import Task
 from raynas.nets.rivals import Rival
 from raynas.storage.run_store import RunStore
+from raynas.training.starts.inheriting import begin_library_, moment_images
 from raynas.training.starts.library_weights import (
     LibraryWeights,
     begin_from_library_,
     library_weights,
 )
+from tests.data.samples import build_dataset
 
 NAME = "shufflenet_v2_x0_5"
 
@@ -44,6 +46,21 @@ def test_a_network_begins_with_its_library_s_features_and_a_new_classifier(
     assert names == {name for name, _ in network.named_parameters()} - {"fc.weight", "fc.bias"}
     network.fc = cached.fc = torch.nn.Identity()
     assert torch.equal(network(images), cached(images))
+
+
+def test_training_begins_with_what_the_library_s_network_computes_of_these_images(
+    cached: torch.nn.Module,
+) -> None:
+    dataset = build_dataset(side=32)
+    network = Rival(NAME, pretrained=True).build(Task(3, 32, dataset.num_classes))
+    begin_library_(network, library_weights(NAME).content, dataset, seed=0)
+    images = moment_images(dataset, 0, torch.device("cpu"))
+    network.fc = cached.fc = torch.nn.Identity()
+
+    with torch.no_grad():
+        wanted = cached(images)
+        torch.testing.assert_close(network.eval()(images), wanted, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(network.train()(images), wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_a_grey_image_gives_what_its_colours_would(cached: torch.nn.Module) -> None:
