@@ -27,10 +27,11 @@ def refuse_unfit(space: Space, settings: Settings) -> None:
         _refuse_drop_path(space, settings)
         _refuse_auxiliary(space, settings)
         return
-    if settings.pretrain.epochs > 0:
+    if settings.pretrain.epochs > 0 or settings.search.reads_start:
         fitting = ", ".join(sorted(ZERO_COST_SCORES))
+        what = "reads weights" if settings.search.reads_start else "pretrains a supernet"
         raise UserError(
-            f"--space {space.name} with --method {settings.method}: it pretrains a supernet whose "
+            f"--space {space.name} with --method {settings.method}: it {what} whose "
             f"layers stand in a chain, but {space.name} is a space of cells; use a method without "
             f"pretraining ({fitting}), a differentiable search (prdarts, pcdarts, darts), or a "
             "space such as small_mobile"
@@ -56,12 +57,13 @@ def _refuse_named(settings: Settings) -> None:
 
 def _refuse_start(space: Space, settings: Settings) -> None:
     """Refuse trained weights where networks are cells, and a score of them where there are none."""
-    if settings.start is None and settings.search.reads_start:
+    is_chain = isinstance(space, SearchSpace)
+    if is_chain and settings.start is None and settings.search.reads_start:
         raise UserError(
             f"--search.score {settings.search.score}: it is read off trained weights, and "
             "none are named; add --start SOURCE, such as efficientnet_lite0"
         )
-    if settings.start is not None and not isinstance(space, SearchSpace):
+    if settings.start is not None and not is_chain:
         raise UserError(
             f"--start {shown(settings.start)} with --space {space.name}: layers in a "
             f"chain inherit trained weights, but {space.name} is a space of cells; leave --start "

@@ -46,6 +46,10 @@ def test_chains_take_every_method_but_differentiable_ones(method: str) -> None:
     """Refusing would raise, as the tests beside show."""
     settings = load_method(method, METHODS)
     assert settings.method == method
+    if settings.search.reads_start:
+        with pytest.raises(UserError, match=r"it is read off trained weights.* add --start"):
+            refuse_unfit(build_space("RN"), settings)
+        settings = replace(settings, start="weights.pth")
     if method not in BY_GATES:
         refuse_unfit(build_space("RN"), settings)
         return
@@ -94,11 +98,15 @@ SKIPPABLE = build_space("RN", identity=True)
         (build_space("RI"), with_bonus(), "no layer of tiny can be skipped"),
         (build_space("RN"), with_bonus(PARALLEL), "with --pretrain.layer-indicator parallel no"),
         (SKIPPABLE, with_bonus(BARE, score="bnnas"), "use path, and --pretrain.sampling fair_id"),
-        (SKIPPABLE, with_bonus(score="accuracy"), "is no sum over layers to add it to; use one of"),
+        (
+            SKIPPABLE,
+            with_bonus(score="accuracy"),
+            "is no sum over indicators to add it to; use one of",
+        ),
         (
             SKIPPABLE,
             with_bonus(PretrainSettings(epochs=0), score="naswot"),
-            "--search.score naswot is no sum over layers to add it to; use one of bnnas",
+            "--search.score naswot is no sum over indicators to add it to; use one of bnnas",
         ),
         (shipped_cells(), with_bonus(), "are no layers to be skipped; use a space such as"),
         (
