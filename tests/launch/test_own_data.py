@@ -24,6 +24,7 @@ pytestmark = pytest.mark.cluster
 QUICK = (
     *TINY,
     *shlex.split("--search exact --pretrain.batch 16 --retrain.batch 16 --retrain.top-k 1"),
+    *("--rivals", "none"),  # photographs would have large ones
 )
 
 

@@ -43,6 +43,8 @@ def started(num_cpus: int | None, **messages: Any) -> Iterator[None]:
     import ray  # noqa: PLC0415 - after the environment is set
 
     _guard_with_token()
+    # else Ray begins with a process for each CPU, which takes seconds and serves few workers
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     wanted = {"num_cpus": num_cpus, "include_dashboard": False, **messages}
     with ExitStack() as folders:
         try:

@@ -187,12 +187,20 @@ GUARDED = """
 import os, subprocess, sys, threading
 from pathlib import Path
 from raynas.cluster.planning.connection import connected
+def is_idle_worker(process):
+    try:
+        ours = os.environ["RAY_AUTH_TOKEN"].encode() in (process / "environ").read_bytes()
+        return ours and (process / "cmdline").read_bytes().startswith(b"ray::IDLE")
+    except OSError:  # it has ended meanwhile, or is somebody else's
+        return False
+
 join = "from ray import init; import sys; init(sys.argv[1], log_to_driver=False); print('JOINED')"
 
 def work():
     with connected(num_cpus=1):
         import ray
         address = ray.get_runtime_context().gcs_address
+        print("idle", sum(map(is_idle_worker, Path("/proc").glob("[0-9]*"))))
         print("answer", ray.get(ray.remote(lambda: 1).remote()))
         for mode, kept in (("token", True), ("disabled", False)):
             names = () if kept else ("RAY_AUTH_TOKEN",)
@@ -218,7 +226,10 @@ thread.join()
 def test_a_cluster_started_here_works_in_a_thread_and_a_batch_job_and_lets_nobody_in(
     tmp_path: Path,
 ) -> None:
-    """The TMPDIR of the job is too long for sockets; the token is in no file."""
+    """The TMPDIR of the job is too long for sockets; the token is in no file.
+
+    No worker is there before anything is to be done.
+    """
     home, long = tmp_path / "home", tmp_path / ("somebody_with_a_long_name" * 4)
     home.mkdir()
     long.mkdir()
@@ -233,7 +244,7 @@ def test_a_cluster_started_here_works_in_a_thread_and_a_batch_job_and_lets_nobod
         timeout=200,
     )
 
-    lines = ["answer 1", "token True", "disabled False", "private 0o700", "left False"]
+    lines = ["idle 0", "answer 1", "token True", "disabled False", "private 0o700", "left False"]
     assert done.stdout.splitlines() == lines, done.stderr
     assert list(home.iterdir()) == []
 
