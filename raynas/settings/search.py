@@ -25,8 +25,8 @@ class SearchSettings:
     that holds all operations (PR-DARTS), or none where --architecture names networks; --search X
     for short."""
     score: ScoreName = "balanced_saliency"
-    """Sums of indicators (F0 to F7, balanced_saliency), accuracy of subnets, or a zero-cost score
-    (launch/METHODS.md)."""
+    """Sums of indicators (F0 to F7, balanced_saliency), of what layers lose of the features of
+    --start (feature_error), accuracy of subnets, or a zero-cost score (launch/METHODS.md)."""
     layer_weight_sign: Literal[-1, 0, 1] = 1
     """Sign s of the layer weight in layer_weighted and zscore."""
     identity_weight: Annotated[float, Interval("(-inf, inf)")] = 1.0
