@@ -11,7 +11,6 @@ and start name the same class. Fits and errors use training images, judged are a
 import sys
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from raynas.cluster import run_setup
@@ -28,11 +27,12 @@ from raynas.nets.operations import Identity
 from raynas.nets.refitting import refit_
 from raynas.search.constrained_sampling import LegalSampler
 from raynas.search.exact import best
-from raynas.seeds import Stream
+from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace
 from raynas.training.new_network import Chosen, new_network
 from raynas.training.starts.member import load_start
+from tests.bench.uses import Use
 
 NAME = "efficientnet_lite0"
 SHARES = (0.35, 0.5, 0.65)
@@ -75,7 +75,7 @@ def main(data: str, resolution: int = 96, count: int = 64) -> None:
 
     table = [-row for row in feature_errors(space, source, fitted)]
     costs = cost_table(space, resolution, task.channels, task.num_classes)
-    whole, rng = costs.of(start.architecture).macs, np.random.default_rng(0)
+    whole, rng = costs.of(start.architecture).macs, random_numbers(0, Stream.BENCH, Use.FEATURES)
     for share in SHARES:
         limits = Limits(max_macs=int(share * whole))
         found, _ = best(table, costs, limits)

@@ -31,3 +31,5 @@ class Use(IntEnum):
     """Networks and seeds that are drawn again for an interval."""
     SALIENCY = 13
     """Numbers in place of what a supernet says."""
+    FEATURES = 14
+    """Networks whose features are compared with those of trained weights."""
