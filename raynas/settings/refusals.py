@@ -28,7 +28,7 @@ def refuse_unworkable(settings: "Settings") -> None:
         parse_budget(settings.budget)
     pretrain, search = settings.pretrain, settings.search
     refuse_unworkable_pretraining(pretrain, search)
-    _refuse_misfits(pretrain, search)
+    _refuse_misfits(pretrain, search, bool(settings.architecture))
     _refuse_other_gpus(settings.retrain)
     _refuse_endless_rise(settings.retrain)
     _refuse_idle_finals(settings)
@@ -49,8 +49,14 @@ def _refuse_squares_to_cut(settings: "Settings") -> None:
         )
 
 
-def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
-    """Refuse samplings, scores and strategies that do not fit each other."""
+def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings, is_given: bool) -> None:
+    """Refuse samplings, scores and strategies that do not fit each other.
+
+    Args:
+        pretrain: Of the supernet.
+        search: What reads it.
+        is_given: Whether a person names networks, so that no score is read.
+    """
     indicator, sampling, score = pretrain.layer_indicator, pretrain.sampling, search.score
     is_fair = not pretrain.trains_one_path
     if is_fair and (sampling == "fair_identity") != (indicator == "path"):
@@ -66,7 +72,7 @@ def _refuse_misfits(pretrain: PretrainSettings, search: SearchSettings) -> None:
             f"--search.score {score}: it needs a layer indicator, but --pretrain.layer-indicator "
             "is none; use bnnas or taylor, or path"
         )
-    if not search.traits.maximises_score:
+    if is_given or not search.traits.maximises_score:
         return
     if pretrain.epochs == 0 and SCORES[score].needs_supernet:
         free = ", ".join(sorted(ZERO_COST_SCORES))

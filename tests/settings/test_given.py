@@ -5,6 +5,7 @@ import pytest
 from raynas.errors import UserError
 from raynas.settings.compatibility import refuse_unfit
 from raynas.settings.given import given, named_architectures
+from raynas.settings.pretrain import PretrainSettings
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from tests.builders import shipped, shipped_space
@@ -20,6 +21,12 @@ def test_named_architectures_leave_nothing_to_pretrain_to_check_and_to_search() 
     assert not settings.search.traits.maximises_score
     assert settings.num_winners == 2
     refuse_unfit(shipped("small_mobile"), settings)
+
+
+def test_named_architectures_need_no_supernet_whatever_the_score() -> None:
+    asked = Settings(architecture=NAMED.architecture, pretrain=PretrainSettings(epochs=0.0))
+
+    assert given(asked) == given(Settings(architecture=NAMED.architecture))
 
 
 def test_settings_without_a_name_stay_as_they_are() -> None:

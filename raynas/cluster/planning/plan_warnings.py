@@ -8,6 +8,7 @@ from raynas.data.sizes import are_photographs, size_warnings
 from raynas.nets.rivals import known_names
 from raynas.reporting.class_balance import class_warnings
 from raynas.reporting.part_roles import role_warnings
+from raynas.settings.scores import SCORES
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace
 from raynas.spaces.protocol import Space
@@ -30,6 +31,7 @@ def plan_warnings(
         *role_warnings(facts, settings.images),
         *_few_steps(steps, len(dataset.train), settings),
         *_random_weights(space, dataset, settings),
+        *_idle_supernet(settings, steps),
     )
 
 
@@ -44,6 +46,18 @@ def _random_weights(space: Space, dataset: Dataset, settings: Settings) -> list[
     said = (
         f"{len(dataset.train):,} photographs teach random weights little; networks that begin from "
         f"trained ones are mostly better, such as by {advice}"
+    )
+    return [said]
+
+
+def _idle_supernet(settings: Settings, steps: int) -> list[str]:
+    """Return a sentence where a supernet is trained that the score does not read."""
+    search = settings.search
+    if not steps or not search.traits.maximises_score or SCORES[search.score].needs_supernet:
+        return []
+    said = (
+        f"--search.score {search.score} does not read the supernet that is pretrained for "
+        f"{settings.pretrain.epochs:g} epochs; --pretrain.epochs 0 does without it"
     )
     return [said]
 

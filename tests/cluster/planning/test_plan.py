@@ -519,6 +519,16 @@ class TestLines:
         assert plan(enough).warnings == ()
         assert plan(untrained("naswot")).warnings[0].startswith("retraining")
 
+    def test_a_supernet_that_the_score_does_not_read_is_warned_of(self) -> None:
+        read = pretrain(epochs=13)
+        unread = replace(read, search=replace(read.search, score="naswot"))
+
+        assert plan(unread).warnings[-1] == (
+            "--search.score naswot does not read the supernet that is pretrained for 13 epochs; "
+            "--pretrain.epochs 0 does without it"
+        )
+        assert not [each for each in plan(read).warnings if "does not read" in each]
+
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
