@@ -9,6 +9,7 @@ inheritance; layers that it changed are fitted to what they computed before, on 
 
 from collections.abc import Mapping
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
@@ -162,9 +163,19 @@ def start_errors(space: SearchSpace, dataset: Dataset, seed: int, start: Start) 
         dataset: The images, by some of which candidates are fitted and measured.
         seed: Seed of the run.
         start: The trained weights.
+
+    Raises:
+        UserError: Only the start's own candidates can have its features.
     """
     images = moment_images(dataset, seed, torch.device("cpu"))
-    return feature_errors(space, start.network(space), images)
+    errors = feature_errors(space, start.network(space), images)
+    if not any((np.isfinite(row) & (row > 0)).any() for row in errors):
+        raise UserError(
+            f"--search.score feature_error with --space {space.name}: none of its other candidates "
+            "can be fitted to the start's features, since they are no inverted residuals as its "
+            "blocks are; use --method fair_isometry"
+        )
+    return errors
 
 
 def keep_supernet(store: RunStore, state: State) -> None:

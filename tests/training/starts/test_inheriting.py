@@ -21,6 +21,7 @@ from raynas.storage.run_store import RunStore
 from raynas.training.gradients import PathGradients, build_supernet
 from raynas.training.retraining import Retraining
 from raynas.training.scoring import SubnetAccuracy, make_score
+from raynas.training.starts import inheriting
 from raynas.training.starts.inheriting import (
     SUPERNET,
     begin_from_,
@@ -28,6 +29,7 @@ from raynas.training.starts.inheriting import (
     keep_supernet,
     kept_supernet,
     moment_images,
+    start_errors,
 )
 from tests.data.samples import MIRRORED, build_dataset
 from tests.training.starts.conftest import SPACE, build_start
@@ -188,3 +190,18 @@ class TestSupernet:
         assert {(row["initialisation"], row["batch_norm"]) for row in rows} == {("start", True)}
         assert len(rows) == len(drawn) / 4
         assert rows[0]["phi"] != drawn[0]["phi"]
+
+
+@pytest.mark.parametrize("least", [0.25, np.inf])
+def test_a_space_that_leaves_nothing_to_choose_by_features_is_refused(
+    monkeypatch: pytest.MonkeyPatch, least: float
+) -> None:
+    errors = [np.array([0.0, np.inf]), np.array([0.0, least])]
+    monkeypatch.setattr(inheriting, "feature_errors", lambda *_: errors)
+    measured = partial(start_errors, SPACE, build_dataset(), 0, build_start())
+
+    if np.isfinite(least):
+        assert measured() == errors
+    else:
+        with pytest.raises(UserError, match="none of its other candidates can be fitted"):
+            measured()
