@@ -181,7 +181,7 @@ def test_trainings_that_begin_from_weights_are_fine_tuned_unless_a_recipe_is_nam
     plain = search.parse(["--start", "mobilenet_v2", "--recipe", "None"]).settings
 
     assert tuned.recipe == "fine_tuning"
-    assert tuned.retrain.inherited_factor < 1
+    assert tuned.retrain.optimiser == "adamw"
     assert named.recipe == "modern"
     assert (plain.recipe, plain.retrain) == (None, Settings().retrain)
     assert search.parse([]).settings.recipe is None

@@ -90,14 +90,14 @@ def test_the_modern_recipe_is_torchvision_s_but_for_what_it_says_is_scaled() -> 
     assert found.epochs > RetrainSettings().epochs
 
 
-def test_the_recipe_of_fine_tuning_is_short_and_gentle_with_what_is_inherited() -> None:
+def test_the_recipe_of_fine_tuning_is_short_and_gentle() -> None:
     found = load_recipe("fine_tuning", RECIPES, Settings())
     retrain, usual = found.retrain, RetrainSettings()
 
     assert retrain.epochs < usual.epochs
     assert 0 < retrain.warmup_epochs < 1 < retrain.epochs
-    assert 0 < retrain.inherited_factor < 1
-    assert 0 < retrain.weight_decay < usual.weight_decay
+    assert (retrain.optimiser, retrain.inherited_factor) == ("adamw", 1.0)
+    assert retrain.learning_rate < usual.learning_rate
     assert (retrain.mixup, retrain.cutmix, retrain.augment) == (0.0, 0.0, "none")
     assert found.images.crop_area > Settings().images.crop_area
 
