@@ -51,9 +51,11 @@ from raynas.settings.resolutions import read_resolutions
 from raynas.settings.settings import Settings
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
+from raynas.training.starts.member import space_with
 
 METHODS = Path(__file__).parent / "settings"
-FINE_TUNING = "fine_tuning"
+FEATURES, FINE_TUNING = "feature_error", "fine_tuning"
+"""Method and recipe of runs that begin from trained weights, where none is named."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> Command:
     """Return the command: flags over the recipe's TOML file over the method's over defaults."""
-    named = values_of("--method", argv)
-    settings = defaults(named[-1] if named else Settings().method, argv)
+    settings = defaults(method_of(argv), argv)
     earlier = values_of("--from", argv)
     if earlier and settings.latency_table is None:
         settings = replace(settings, latency_table=latency_table_of(earlier[-1]))
@@ -107,10 +108,18 @@ def parse(argv: Sequence[str]) -> Command:
     return replace(command, settings=given(command.settings))
 
 
+def method_of(argv: Sequence[str]) -> str:
+    """Return the method that flags name, or the one that suits what they begin from."""
+    named, starts = values_of("--method", argv), values_of("--start", argv)
+    usual = FEATURES if starts and starts[-1] != "None" else Settings().method
+    return named[-1] if named else usual
+
+
 def defaults(method: str, argv: Sequence[str]) -> Settings:
     """Return the settings that flags change: those of a recipe over those of a method.
 
-    Where trained weights are the start and no recipe is named, that is the one of fine-tuning.
+    Where trained weights are the start and no recipe is named, that is the one of fine-tuning, and
+    where no space is named, it is the shipped one that publishes the network of that name.
 
     Args:
         method: Its name or path.
@@ -120,6 +129,8 @@ def defaults(method: str, argv: Sequence[str]) -> Settings:
     starts = values_of("--start", argv)
     begins = starts[-1] != "None" if starts else settings.start is not None
     recipe = named[-1] if named else FINE_TUNING if begins else "None"
+    if starts and not values_of("--space", argv):
+        settings = replace(settings, space=space_with(starts[-1]) or settings.space)
     if recipe != "None":
         settings = load_recipe(recipe, recipes_beside(METHODS), settings)
     lengths = {name: values_of(f"--retrain.{name}", argv) for name in ("epochs", "seen")}

@@ -143,6 +143,13 @@ def _refuse_no_start(settings: "Settings") -> None:
             "--pretrain.initialisation start: no trained weights are named; add --start SOURCE, "
             "such as efficientnet_lite0, or use qr"
         )
+    no_supernet = settings.pretrain.epochs == 0 and not settings.architecture
+    if settings.pretrain.initialisation == "start" and no_supernet:
+        raise UserError(
+            f"--pretrain.initialisation start with --method {settings.method}: no supernet is "
+            "pretrained (--pretrain.epochs 0) that could begin from these weights; use --method "
+            "fair_saliency, or leave one of the two out"
+        )
     for name in settings.rival_names:
         if name in OF_START and settings.start is None:
             raise UserError(

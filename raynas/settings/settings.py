@@ -36,12 +36,14 @@ class Settings:
     """Everything that decides a run's result; recorded with it and compared on resume."""
 
     space: str = "small_mobile"
-    """Search space: a name in search_spaces/ or a path to a Python file with a SPACE."""
+    """Search space: a name in search_spaces/ or a path to a Python file with a SPACE; unset, with
+    --start NAME: the one that publishes the network of that name."""
     data: str = "digits"
     """digits, cifar10, cifar100, fashion-mnist, a folder of class folders (with or without
     train/ and val/), or a folder of Parquet files with image and label."""
     method: str = "fair_saliency"
-    """Method: a name in launch/settings/ or a path to a TOML file of settings."""
+    """Method: a name in launch/settings/ or a path to a TOML file of settings; unset, with --start:
+    feature_error, which reads the trained weights and pretrains no supernet."""
     max_macs: Annotated[Quantity, Interval("[1, inf)")] | None = None
     """Most multiply-adds per image (papers say FLOPs), such as 330M; unset: no limit."""
     max_params: Annotated[Quantity, Interval("[1, inf)")] | None = None

@@ -28,7 +28,7 @@ FLAGS = (
     *(flag for flag in TINY if flag != "--no-export"),
     *("--trainings", "1", "--training-epochs", "1", "--retrain.epochs", "1"),
     *("--retrain.top-k", "1", "--rivals", "random", "--pretrain.batch", "8"),
-    *("--pretrain.initialisation", "start", "--recipe", "None"),
+    *("--method", "fair_saliency", "--pretrain.initialisation", "start", "--recipe", "None"),
 )
 
 
@@ -101,8 +101,8 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
     flags = (
         *(flag for flag in TINY if flag != "--no-export"),
         *("--data", few_photographs, "--space", "mobilenet_v3_small", "--start", str(weights)),
-        *("--resolution", "48", "--max-macs", "2.5M", "--method", "feature_error"),
-        *("--pretrain.epochs", "0", "--recipe", "None", "--retrain.top-k", "1"),
+        *("--resolution", "48", "--max-macs", "2.5M", "--pretrain.epochs", "0"),
+        *("--recipe", "None", "--retrain.top-k", "1"),
     )
     end = in_process.run(run, *flags)
     assert end.code == 0, end.errors
@@ -151,6 +151,10 @@ def test_beside_a_run_s_winners_stands_what_a_person_makes_of_its_start_without_
         (("--start", "weights.pt"), "there is no such file"),
         (("--space", "darts_cells_small", "--start", "mobilenet_v2"), "is a space of cells"),
         (("--pretrain.initialisation", "start"), "add --start SOURCE"),
+        (
+            ("--start", "mobilenet_v2", "--pretrain.initialisation", "start"),
+            "start with --method feature_error: no supernet is pretrained",
+        ),
         (("--method", "feature_error"), "--search.score feature_error: it is read off trained"),
         (("--rivals", "narrow_start,start"), "--rivals narrow_start: no trained weights are named"),
         (
@@ -173,6 +177,32 @@ def test_a_start_that_cannot_be_is_refused_in_a_sentence_and_nothing_is_made(
     assert said in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_runs_that_begin_from_weights_read_them_unless_a_method_is_named() -> None:
+    asked = {
+        (): Settings().method,
+        ("--start", "mobilenet_v2"): "feature_error",
+        ("--start", "mobilenet_v2", "--method", "naswot"): "naswot",
+        ("--start", "None"): Settings().method,
+    }
+
+    for flags, method in asked.items():
+        settings = search.parse(flags).settings
+        assert settings.method == method
+        assert settings.search.reads_start == (method == "feature_error")
+
+
+def test_a_network_s_name_says_which_space_is_searched_unless_one_is_named() -> None:
+    asked = {
+        ("--start", "mobilenet_v2"): "mobilenet_v2_imagenet",
+        ("--start", "efficientnet_lite0", "--space", "small_mobile"): "small_mobile",
+        ("--start", "weights.pt"): Settings().space,
+        (): Settings().space,
+    }
+
+    for flags, space in asked.items():
+        assert search.parse(flags).settings.space == space
 
 
 def test_trainings_that_begin_from_weights_are_fine_tuned_unless_a_recipe_is_named() -> None:

@@ -57,7 +57,8 @@ def _idle_supernet(settings: Settings, steps: int) -> list[str]:
         return []
     said = (
         f"--search.score {search.score} does not read the supernet that is pretrained for "
-        f"{settings.pretrain.epochs:g} epochs; --pretrain.epochs 0 does without it"
+        f"{settings.pretrain.epochs:g} epochs; --pretrain.epochs 0 does without it, "
+        "--method fair_saliency reads one"
     )
     return [said]
 

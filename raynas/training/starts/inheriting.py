@@ -173,7 +173,7 @@ def start_errors(space: SearchSpace, dataset: Dataset, seed: int, start: Start) 
         raise UserError(
             f"--search.score feature_error with --space {space.name}: none of its other candidates "
             "can be fitted to the start's features, since they are no inverted residuals as its "
-            "blocks are; use --method fair_isometry"
+            "blocks are; use --method fair_saliency"
         )
     return errors
 

@@ -43,7 +43,7 @@ def load_start(text: str, space: Space) -> Start:
     """
     chain = chain_of(space, f"--start {shown(text)}")
     if not chain.published and text in (*PACKAGES, *known_names()):  # nothing is downloaded
-        refuse(text, f"{_no_member(chain)}; {_advice(_publishing(text))}")
+        refuse(text, f"{_no_member(chain)}; {_advice(space_with(text))}")
     return start_of(find_source(text), chain)
 
 
@@ -104,8 +104,8 @@ def _fitting(source: Source) -> str | None:
     return None
 
 
-def _publishing(network: str) -> str | None:
-    """Return the shipped space that publishes a network of that name."""
+def space_with(network: str) -> str | None:
+    """Return the name of the shipped space that publishes a network of that name, if one does."""
     return next((name for name, each in _shipped_chains() if network in dict(each.published)), None)
 
 

@@ -525,7 +525,7 @@ class TestLines:
 
         assert plan(unread).warnings[-1] == (
             "--search.score naswot does not read the supernet that is pretrained for 13 epochs; "
-            "--pretrain.epochs 0 does without it"
+            "--pretrain.epochs 0 does without it, --method fair_saliency reads one"
         )
         assert not [each for each in plan(read).warnings if "does not read" in each]
 
