@@ -105,6 +105,18 @@ def test_it_is_several_times_smaller_and_made_of_pairs_of_quantise_and_dequantis
     assert small.float_bytes == len(whole)
 
 
+def test_zero_points_of_weights_are_left_out_since_they_are_zero(small: Int8) -> None:
+    """They and those of biases would be a twentieth of a small network's file."""
+    graph = onnx.load_model_from_string(small.content).graph
+    constants = {each.name for each in graph.initializer}
+    read = [node for node in graph.node if node.op_type == "DequantizeLinear"]
+    of_constants = [node for node in read if node.input[0] in constants]
+
+    assert {len(node.input) for node in of_constants} == {2}
+    assert {len(node.input) for node in read if node not in of_constants} == {3}
+    assert constants <= {name for node in graph.node for name in node.input}
+
+
 @pytest.mark.parametrize(("bits", "largest"), [(7, 64), (8, 127)])
 def test_dense_weights_have_the_bits_of_the_scheme_and_depthwise_ones_eight(
     bits: int, largest: int, whole: bytes, digits: Dataset
