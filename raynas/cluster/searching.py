@@ -8,6 +8,7 @@ from raynas.cluster.run import Run
 from raynas.cluster.strategies.evolution import score_by_trials
 from raynas.cluster.strategies.strategy import Scores, Winners, load_strategy
 from raynas.recording.rows import score_rows, winner_rows
+from raynas.recording.warm_start import SCORE
 from raynas.search.experts import single_expert
 from raynas.search.formulas import Array
 from raynas.search.indicators import score_experts, score_table
@@ -42,21 +43,24 @@ def score(run: Run, supernet: Pretraining | None) -> Scores:
     assert supernet, "indicators are read off a supernet"
     indicators = supernet.indicators()
     table = score_table(indicators, plan.chain, settings)
-    rows = score_rows(plan.chain, table, plan.num_steps - 1, "score")
-    run.store.append("indicators", rows, part="score")
+    rows = score_rows(plan.chain, table, plan.num_steps - 1, SCORE)
+    run.store.append("indicators", rows, part=SCORE)
     return Scores(table, score_experts(indicators, plan.chain, settings))
 
 
 def _read_start(run: Run) -> list[Array]:
     """Return minus the feature errors of candidates, measured once and then recorded."""
-    plan, store = run.plan, run.store
-    if "score" in store.parts("indicators"):
-        return recorded_table(store.rows("indicators"), plan.chain, "score")
-    assert run.start, "refused before"
-    run.stages.print("score     every candidate is fitted to the features of the start")
-    errors = start_errors(plan.chain, run.dataset, run.settings.seed, run.start)
-    table = [-row for row in errors]
-    store.append("indicators", score_rows(plan.chain, table, 0, "score"), part="score")
+    chain, store = run.plan.chain, run.store
+    if SCORE in store.parts("indicators"):
+        return recorded_table(store.rows("indicators"), chain, SCORE)
+    if run.earlier and run.earlier.features:
+        table = recorded_table(run.earlier.features.rows("indicators"), chain, SCORE)
+    else:
+        assert run.start, "refused before"
+        run.stages.print("score     every candidate is fitted to the features of the start")
+        errors = start_errors(chain, run.dataset, run.settings.seed, run.start)
+        table = [-row for row in errors]
+    store.append("indicators", score_rows(chain, table, 0, SCORE), part=SCORE)
     return table
 
 

@@ -20,7 +20,10 @@ from raynas.storage.uris import inside
 
 LATENCIES = "latency.parquet"
 """The copy of a run's table of latencies in its folder."""
+SCORE = "score"
+"""The part of the table ``indicators`` that has a run's score, before it learned."""
 _WORDS = {"trainings": "trainings, where the same networks are chosen"}
+_WHOLE: dict[Part, str] = {"pretraining": "pretraining", "features": "errors of features"}
 
 
 def latency_table_of(folder: str) -> str | None:
@@ -110,6 +113,12 @@ class Earlier:
         fits = self._settings.search.traits.is_differentiable and not self._differing("searches")
         return self.source if fits else None
 
+    @property
+    def features(self) -> RunStore | None:
+        """The run folder whose score of the start's features is the new run's, too, or None."""
+        fits = self._settings.search.reads_start and not self._differing("features")
+        return self.source if fits and SCORE in self.source.parts("indicators") else None
+
     def scores(self) -> dict[str, float]:
         """Return scores that trials computed, by architecture; none where sums are cheap."""
         if not self._settings.search.scores_by_trials or self._differing("scores"):
@@ -131,21 +140,18 @@ class Earlier:
         parts: tuple[tuple[Part, int, bool], ...] = (  # what, how many, whether it is wanted
             ("pretraining", int(self.pretraining is not None), settings.pretrain.epochs > 0),
             ("searches", num_searched, settings.search.traits.is_differentiable),
+            ("features", int(self.features is not None), settings.search.reads_start),
             ("scores", len(self.scores()), settings.search.scores_by_trials),
             ("checks", len(self.checks()), settings.num_trainings > 0),
             ("trainings", trainings, True),
         )
         latencies = self._settings.latency_table == latency_table_of(self.source.address)
         with_table = latencies and self._settings.latency_table is not None
-        taken = [
-            "pretraining" if part == "pretraining" else f"{n:,} {_WORDS.get(part, part)}"
-            for part, n, _ in parts
-            if n
-        ]
+        taken = [_WHOLE.get(part) or f"{n:,} {_WORDS.get(part, part)}" for part, n, _ in parts if n]
         taken += ["table of latencies"] if with_table else []
         lines = [f"from      {self.source.uri}: {'; '.join(taken) or 'nothing'}"]
         for part, count, wanted in parts:
             if wanted and not count:
                 reason = "; ".join(self._differing(part)) or "it has none that ended"
-                lines.append(f"anew      {part} ({reason})")
+                lines.append(f"anew      {_WHOLE.get(part, part)} ({reason})")
         return lines

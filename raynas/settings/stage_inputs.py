@@ -8,7 +8,7 @@ from typing import Literal
 
 from raynas.storage.plan_facts import PlanFacts
 
-Part = Literal["pretraining", "scores", "checks", "trainings", "searches"]
+Part = Literal["pretraining", "features", "scores", "checks", "trainings", "searches"]
 """What of a run another one may take over."""
 
 GROUPS: Mapping[str, frozenset[str]] = {
@@ -40,7 +40,6 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "pretrain.epochs",
             "pretrain.batch",
             "pretrain.trainable",
-            "pretrain.layer-indicator",
             "pretrain.sampling",
             "pretrain.bins-from",
             "pretrain.bins-to",
@@ -61,10 +60,11 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "pretrain.records",
         }
     ),
+    "candidates": frozenset({"pretrain.layer-indicator"}),  # which may add the identity
     "initialisation": frozenset({"pretrain.initialisation"}),  # also of naswot in a check
+    "score": frozenset({"search.score"}),
     "scoring": frozenset(
         {
-            "search.score",
             "search.recalibration-batches",
             "search.recalibration-batch",
             "search.score-images",
@@ -182,8 +182,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
 """Every setting by its flag, in one group each, but for those that decide no result."""
 
 _DECIDE: Mapping[Part, frozenset[str]] = {
-    "pretraining": frozenset({"task", "supernet", "initialisation"}),
-    "scores": frozenset({"task", "supernet", "initialisation", "scoring"}),
+    "pretraining": frozenset({"task", "supernet", "candidates", "initialisation"}),
+    "features": frozenset({"task", "candidates", "score"}),
+    "scores": frozenset({"task", "supernet", "candidates", "initialisation", "score", "scoring"}),
     "checks": frozenset({"task", "initialisation", "trial", "training", "check"}),
     "trainings": frozenset({"task", "trial", "training", "epochs"}),
     "searches": frozenset({"task", "trial", "gates"}),
@@ -192,6 +193,7 @@ _DECIDE: Mapping[Part, frozenset[str]] = {
 # What a plan has made of settings that leave it open.
 _PLANNED: Mapping[Part, tuple[str, ...]] = {
     "pretraining": ("shards",),
+    "features": (),
     "scores": ("shards",),
     "checks": ("workers_per_trial", "teacher"),
     "trainings": ("workers_per_trial", "teacher"),

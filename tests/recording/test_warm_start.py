@@ -11,7 +11,7 @@ from raynas.costs.costs import Cost, CostTable
 from raynas.errors import UserError
 from raynas.recording.outcomes import known_scores
 from raynas.recording.pretraining_log import CHECKPOINT
-from raynas.recording.warm_start import Earlier, latency_table_of
+from raynas.recording.warm_start import SCORE, Earlier, latency_table_of
 from raynas.settings.search import SearchSettings
 from raynas.settings.settings import Settings
 from raynas.spaces.architecture import Architecture
@@ -144,6 +144,40 @@ def test_scores_that_are_sums_are_not_taken_over_for_they_cost_nothing(tmp_path:
 
     assert earlier.scores() == {}
     assert not any("scores" in line.replace(str(tmp_path), "") for line in earlier.lines())
+
+
+def test_errors_of_features_are_taken_over_whatever_supernets_are_told(tmp_path: Path) -> None:
+    read = SearchSettings(score="feature_error")
+    settings = replace(SINGLE, start="weights.pth", search=read)
+    store = earlier_run(tmp_path / "first", settings)
+    store.append("indicators", [{"layer": 0, "candidate": 0, "kind": "score"}], SCORE)
+    other = replace(settings, max_macs=7, pretrain=replace(settings.pretrain, epochs=9.0))
+
+    assert look(store, other).features is store
+    assert "errors of features" in look(store, other).lines()[0]
+    no_identity = replace(settings.pretrain, layer_indicator="none", sampling="fair")
+    without = replace(settings, pretrain=no_identity)
+    assert_features_anew(look(store, without), "pretrain.layer-indicator: recorded 'path', now")
+    store.drop("indicators", lambda _: True)
+    assert_features_anew(look(store, settings), "it has none that ended")
+
+
+def test_a_score_of_a_supernet_is_not_taken_for_one_of_features(tmp_path: Path) -> None:
+    settings = replace(SINGLE, start="weights.pth", search=SearchSettings())
+    store = earlier_run(tmp_path / "first", settings)
+    store.append("indicators", [{"layer": 0, "candidate": 0, "kind": "score"}], SCORE)
+    reading = replace(settings, search=SearchSettings(score="feature_error"))
+
+    assert look(store, settings).features is None
+    assert_features_anew(look(store, reading), "search.score: recorded 'balanced_saliency', now")
+
+
+def assert_features_anew(earlier: Earlier, reason: str) -> None:
+    """Assert that errors of features are measured anew, and that the reason is said."""
+    (line,) = [each for each in earlier.lines() if each.startswith("anew      errors of features")]
+
+    assert earlier.features is None
+    assert reason in line
 
 
 def test_scores_that_failed_are_computed_again(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_methods_are_those_of_their_page() -> None:
     readme = (FOLDER.parent / "METHODS.md").read_text()
 
     assert [method for method in METHODS if f"| `{method}`" not in readme] == []
-    assert f"| `{Settings().method}` (default)" in readme
+    assert f"| `{Settings().method}` (default without `--start`)" in readme
+    assert "| `feature_error` (default with `--start`)" in readme
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_a_setting_that_nobody_has_thought_about_decides_every_part(part: Part) 
         ("images.crop", set(PARTS)),
         ("pretrain.epochs", {"pretraining", "scores"}),
         ("pretrain.initialisation", {"pretraining", "scores", "checks"}),
+        ("pretrain.layer-indicator", {"pretraining", "features", "scores"}),
+        ("search.score", {"features", "scores"}),
         ("search.score-images", {"scores"}),
         ("training-epochs", {"checks"}),
         ("retrain.epochs", {"trainings"}),
