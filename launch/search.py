@@ -42,7 +42,7 @@ from raynas.reporting.page.writing import reporting
 from raynas.reporting.resolution_summary import print_resolutions
 from raynas.reporting.resolutions import compare_resolutions
 from raynas.reporting.summary import print_report
-from raynas.settings.following import with_length
+from raynas.settings.following import LENGTHS, with_length
 from raynas.settings.given import given
 from raynas.settings.methods import load_method
 from raynas.settings.older_names import words_of_today
@@ -133,7 +133,7 @@ def defaults(method: str, argv: Sequence[str]) -> Settings:
         settings = replace(settings, space=space_with(starts[-1]) or settings.space)
     if recipe != "None":
         settings = load_recipe(recipe, recipes_beside(METHODS), settings)
-    lengths = {name: values_of(f"--retrain.{name}", argv) for name in ("epochs", "seen")}
+    lengths = {name: values_of(f"--retrain.{name}", argv) for name in LENGTHS}
     given = [name for name, values in lengths.items() if values and values[-1] != "None"]
     return with_length(settings, given, "flags")
 

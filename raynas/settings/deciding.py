@@ -74,6 +74,7 @@ LATER = {
     ("start", None),
     ("budget", None),
     ("retrain.seen", None),
+    ("retrain.least-steps", 0),
 }
 
 

@@ -15,11 +15,15 @@ from raynas.errors import UserError
 from raynas.settings.deciding import flat
 from raynas.settings.settings import Settings
 
+LENGTHS = ("epochs", "seen", "least-steps")
+"""Settings of ``[retrain]`` that say how long it takes."""
+
 
 def by_images(settings: Settings, num_images: int) -> Settings:
-    """Return settings whose epochs show a network as many images as ``retrain.seen`` says.
+    """Return settings whose epochs follow from ``retrain.seen`` and ``retrain.least_steps``.
 
-    Epochs are ceil(seen / training images), and 1 at least.
+    Epochs are ceil(seen / training images) where ``seen`` is given, 1 at least, and as many as
+    make the least steps of ceil(training images / batch) an epoch.
 
     Args:
         settings: What was asked for.
@@ -29,10 +33,10 @@ def by_images(settings: Settings, num_images: int) -> Settings:
         UserError: So few epochs that the rate never falls after its warm-up.
     """
     retrain = settings.retrain
-    if retrain.seen is None:
-        return settings
-    epochs = max(math.ceil(retrain.seen / num_images), 1)
-    if retrain.warmup_epochs >= epochs:
+    steps = math.ceil(num_images / retrain.batch)
+    shown = retrain.epochs if retrain.seen is None else math.ceil(retrain.seen / num_images)
+    epochs = max(shown, math.ceil(retrain.least_steps / steps), 1)
+    if retrain.seen is not None and retrain.warmup_epochs >= epochs:
         raise UserError(
             f"--retrain.seen {retrain.seen:,}: of {num_images:,} training images these are no more "
             f"epochs ({epochs}) than --retrain.warmup-epochs {retrain.warmup_epochs:g}; raise it, "
@@ -42,7 +46,9 @@ def by_images(settings: Settings, num_images: int) -> Settings:
 
 
 def with_length(settings: Settings, named: Collection[str], where: str) -> Settings:
-    """Return settings in which epochs that somebody names count, not images seen of somewhere else.
+    """Return settings in which a length that somebody names counts, not one of somewhere else.
+
+    Epochs take the place of images seen, and either of the two that of the least steps.
 
     Args:
         settings: They have the values that are named, or are to get them.
@@ -57,9 +63,12 @@ def with_length(settings: Settings, named: Collection[str], where: str) -> Setti
             f"{where}: got epochs and seen of retrain, which both say how long it takes; leave one "
             "of the two out"
         )
-    if "epochs" not in named or settings.retrain.seen is None:
-        return settings
-    return dataclasses.replace(settings, retrain=dataclasses.replace(settings.retrain, seen=None))
+    retrain = settings.retrain
+    if "epochs" in named:
+        retrain = dataclasses.replace(retrain, seen=None)
+    if {"epochs", "seen"} & set(named) and "least-steps" not in named:
+        retrain = dataclasses.replace(retrain, least_steps=0)
+    return dataclasses.replace(settings, retrain=retrain)
 
 
 def what_follows(asked: Settings, settings: Settings) -> dict[str, Any]:

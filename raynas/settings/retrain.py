@@ -22,6 +22,9 @@ class RetrainSettings:
     seen: Annotated[Quantity, Interval("[1, inf)")] | None = None
     """Training images that a network is shown in all, such as 100k: their passes are as many as
     that takes, whatever --retrain.epochs of a method says; unset: --retrain.epochs."""
+    least_steps: Annotated[int, Interval("[0, inf)")] = 0
+    """Steps of the optimiser at least: few images are passed over more often than --retrain.epochs
+    of a recipe says, until there are as many; 0: as often as it says."""
     batch: Annotated[int, Interval("[2, inf)")] = 64
     """Images in a batch."""
     optimiser: Literal["sgd", "rmsprop", "adamw"] = "sgd"

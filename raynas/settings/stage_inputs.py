@@ -171,6 +171,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
             "differentiable.scheduler",
             "retrain.top-k",
             "retrain.seen",  # what follows from it is compared, retrain.epochs
+            "retrain.least-steps",  # the same
             "retrain.on",
             "retrain.final-k",
             "retrain.scheduler",

@@ -20,6 +20,7 @@ from raynas.settings.methods import load_method
 from raynas.settings.recipes import load_recipe
 from raynas.settings.retrain import RetrainSettings
 from raynas.settings.settings import Settings, differences
+from tests.builders import ROOT
 
 
 def retrained(**settings: float | None) -> Settings:
@@ -38,6 +39,34 @@ def test_the_fewest_epochs_are_chosen_that_show_the_images_asked_for(
 
 def test_without_images_to_see_the_epochs_are_as_asked_for() -> None:
     assert by_images(retrained(epochs=7), 100) == retrained(epochs=7)
+
+
+@given(st.integers(0, 2000), st.integers(1, 10**5), st.integers(2, 256), st.integers(1, 40))
+def test_few_images_are_passed_over_until_there_are_the_least_steps_and_no_more_often(
+    steps: int, images: int, batch: int, epochs: int
+) -> None:
+    settings = retrained(least_steps=steps, batch=batch, epochs=epochs)
+    found, per_epoch = by_images(settings, images).retrain.epochs, -(-images // batch)
+
+    assert found >= epochs
+    assert found * per_epoch >= steps
+    assert found == epochs or (found - 1) * per_epoch < steps
+
+
+def test_a_length_that_somebody_names_takes_the_place_of_the_least_steps() -> None:
+    settings = retrained(least_steps=400, epochs=5)
+
+    for name in ("epochs", "seen"):
+        assert with_length(settings, [name], "flags").retrain.least_steps == 0
+        assert with_length(settings, [name, "least-steps"], "flags").retrain.least_steps == 400
+    assert with_length(settings, [], "flags") == settings
+
+
+def test_fine_tuning_takes_five_epochs_of_some_thousand_images_and_more_of_fewer() -> None:
+    recipe = load_recipe("fine_tuning", ROOT / "launch" / "recipes", Settings())
+
+    epochs = {images: by_images(recipe, images).retrain.epochs for images in (100, 2714, 50_000)}
+    assert epochs == {100: 100, 2714: 5, 50_000: 5}
 
 
 def test_epochs_that_all_are_warm_up_are_refused_by_the_images_they_come_from() -> None:

@@ -431,6 +431,7 @@ LATER = (
     "retrain.temperature",
     "budget",
     "retrain.seen",
+    "retrain.least-steps",
 )
 
 

@@ -1,5 +1,6 @@
 """The plan of a run and its forecast as lines for a person."""
 
+import math
 from collections.abc import Sequence
 
 from raynas.cluster.planning.connection import Resources
@@ -141,9 +142,12 @@ def _learn_words(plan: Plan, settings: Settings) -> str:
 
 
 def _shown_words(plan: Plan, settings: Settings) -> str:
-    """Return how many images epochs show that follow from them."""
-    shown = settings.retrain.epochs * plan.facts.train
-    return "" if settings.retrain.seen is None else f" ({shown:,} images shown)"
+    """Return what the epochs follow from, where not from what was asked for alone."""
+    retrain, images = settings.retrain, plan.facts.train
+    if retrain.seen is not None:
+        return f" ({retrain.epochs * images:,} images shown)"
+    fewer = (retrain.epochs - 1) * math.ceil(images / retrain.batch)
+    return f" ({retrain.least_steps:,} steps at least)" if fewer < retrain.least_steps else ""
 
 
 def _worker_words(plan: Plan) -> str:
