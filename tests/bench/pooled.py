@@ -1,11 +1,13 @@
 """Runs of several seeds, pooled over the test images that they share: winners against rivals.
 
     python -m tests.bench.pooled RUN RUN...
+    python -m tests.bench.pooled RUN RUN... against RUN RUN...
 
-Of each run its best network is compared with each rival by name. Runs share the test images, not
-the networks: an image's difference is the mean over the runs, and images are drawn anew, so that
-the answers to an image stay together. The interval is of these runs; other seeds may differ by
-more, which the differences of single runs show. Accuracies and points are percentages.
+Of each run its best network is compared with each rival by name, or with the best network of the
+run at the same place behind "against": the same seed under another setting. Runs share the test
+images, not the networks: an image's difference is the mean over the runs, and images are drawn
+anew, so that the answers to an image stay together. The interval is of these runs; other seeds may
+differ by more, which the differences of single runs show. Accuracies and points are percentages.
 """
 
 import sys
@@ -20,7 +22,7 @@ from rich.console import Console
 
 from raynas.costs.costs import show_quantity
 from raynas.errors import UserError
-from raynas.reporting.answers import recorded_answers
+from raynas.reporting.answers import RecordedAnswers, recorded_answers
 from raynas.reporting.paired import bootstrap_interval
 from raynas.reporting.rivals import trained
 from raynas.storage.outcome_rows import networks_of
@@ -83,30 +85,55 @@ def pairs_of(stores: Sequence[RunStore]) -> dict[str, list[Pair]]:
     """
     found: dict[str, list[Pair]] = defaultdict(list)
     for store in stores:
-        networks = networks_of(store.rows("outcomes"))
-        best = recorded_answers(store, networks[0]) if networks else None
-        if best is None:
-            raise UserError(f"run folder {store.uri}: no answers there; finish the run by raynas")
+        best = _best(store)
         for row in trained(store.rows("rivals")):
             answers = recorded_answers(store, row) if row["status"] == "finished" else None
             if answers is not None:
-                right = np.stack([best.right, answers.right])
-                macs = networks[0]["macs"], row["macs"]
-                found[row["rival"]].append(Pair(best.label, right, macs))
+                found[row["rival"]].append(_pair(best, (row["macs"], answers)))
     if not found:
         raise UserError("run folders: no rivals with answers there; begin runs with --rivals")
-    labels = [pair.label for pairs in found.values() for pair in pairs]
-    if any(not np.array_equal(labels[0], each) for each in labels):
-        raise UserError("run folders: their test images differ; pool runs that share them")
     return found
+
+
+def pairs_against(stores: Sequence[RunStore], others: Sequence[RunStore]) -> list[Pair]:
+    """Return what the best networks of runs answered beside those of other runs, one for each.
+
+    Raises:
+        UserError: A run has no answers, there are not as many others, or test images differ.
+    """
+    if len(stores) != len(others):
+        counts = f"{len(stores)} before against, {len(others)} behind it"
+        raise UserError(f"run folders: {counts}; give as many")
+    return [_pair(_best(one), _best(other)) for one, other in zip(stores, others, strict=True)]
+
+
+def _best(store: RunStore) -> tuple[int, RecordedAnswers]:
+    """Return the MACs and the answers of a run's best network."""
+    networks = networks_of(store.rows("outcomes"))
+    best = recorded_answers(store, networks[0]) if networks else None
+    if best is None:
+        raise UserError(f"run folder {store.uri}: no answers there; finish the run by raynas")
+    return networks[0]["macs"], best
+
+
+def _pair(winner: tuple[int, RecordedAnswers], rival: tuple[int, RecordedAnswers]) -> Pair:
+    if not np.array_equal(winner[1].label, rival[1].label):
+        raise UserError("run folders: their test images differ; compare runs that share them")
+    right = np.stack([winner[1].right, rival[1].right])
+    return Pair(winner[1].label, right, (winner[0], rival[0]))
 
 
 def pool(pairs: Sequence[Pair]) -> Pooled:
     """Return what runs say together.
 
     Args:
-        pairs: One of each run, on the same images.
+        pairs: One of each run.
+
+    Raises:
+        UserError: Runs have not the same test images.
     """
+    if any(not np.array_equal(pairs[0].label, each.label) for each in pairs):
+        raise UserError("run folders: their test images differ; pool runs that share them")
     winner, rival = np.mean([pair.right.mean(axis=1) for pair in pairs], axis=0).tolist()
     macs = np.mean([pair.macs for pair in pairs], axis=0).tolist()
     by_image = np.mean([pair.differences for pair in pairs], axis=0)
@@ -142,7 +169,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show(folders: Sequence[str], console: Console) -> None:
     if not folders:
         raise UserError("run folders: got none, wanted at least one")
-    found = pairs_of([RunStore.open(folder) for folder in folders])
+    end = folders.index("against") if "against" in folders else len(folders)
+    stores = [
+        [RunStore.open(each) for each in part] for part in (folders[:end], folders[end + 1 :])
+    ]
+    found = {"the other run": pairs_against(*stores)} if stores[1] else pairs_of(stores[0])
     console.print(table_of({name: pool(pairs) for name, pairs in found.items()}))
     count = len(next(iter(found.values()))[0].label)
     print(f"{count:,} test images; points: winner less rival, paired bootstrap over images, 95 %")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from raynas.recording.answers import Answering, write_answers
+from raynas.reporting.answers import recorded_answers
 from raynas.storage.run_store import RunStore
 from raynas.training.answers import Answers
-from tests.bench.pooled import main, pairs_of, pool
+from tests.bench.pooled import main, pairs_against, pairs_of, pool
 from tests.reporting.page.runs import make_run, outcome
 
 IMAGES = 400
@@ -60,3 +61,23 @@ def test_runs_on_other_images_or_without_rivals_or_answers_are_refused(
     one.drop("rivals", lambda _: True)
     assert main([one.uri]) == 2
     assert "no rivals with answers" in capsys.readouterr().err
+
+
+def test_runs_are_compared_with_those_of_the_same_seeds_under_another_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = run_of(tmp_path / "a", 0), run_of(tmp_path / "b", 7)
+    strange = run_of(tmp_path / "c", 0, label=1)
+    (pair,) = pairs_against([one], [other])
+    found = [recorded_answers(run, run.rows("outcomes")[0]) for run in (one, other)]
+    rights = [each.right.mean() for each in found if each is not None]
+
+    assert pair.differences.mean() == pytest.approx(rights[0] - rights[1])
+    assert main([one.uri, "against", other.uri]) == 0
+    printed = capsys.readouterr().out
+    (row,) = (line for line in printed.splitlines() if line.startswith("the other"))
+    assert f"{100 * rights[1]:.2f}" in row
+    assert main([one.uri, "against", strange.uri]) == 2
+    assert "their test images differ" in capsys.readouterr().err
+    assert main([one.uri, other.uri, "against", other.uri]) == 2
+    assert "2 before against, 1 behind it" in capsys.readouterr().err
