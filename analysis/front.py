@@ -5,8 +5,8 @@
 Accuracies are percentages (validation hollow, test filled). The cost is what the (first) run
 minimised beside the score, or multiply-adds of one image; several costs have a panel each.
 A point is on the front if nothing as cheap is as accurate; limits of the search that lie near
-are dotted lines. ``paint`` draws one panel on axes of
-your own.
+are dotted lines. Where one run is drawn, crosses are its rivals, which nobody searched for.
+``paint`` draws one panel on axes of your own.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,9 @@ from raynas.reporting.figures.front import (
     draw_front,
     legend_entries,
     near_limits,
+    rivals_to_draw,
     run_look,
+    with_rivals,
 )
 from raynas.settings.settings import Settings
 from raynas.storage.run_store import RunStore
@@ -106,15 +108,21 @@ def draw(stores: Sequence[RunStore], cost: Kind | None = None) -> Figure:
     *panels, below = figure.subplots(len(heights), 1, height_ratios=heights)
     for axes, each in zip(panels, costs, strict=True):
         limits = _common_limits(stores)
-        paint(axes, points, each, limits)
-        limited = bool(near_limits(points, each, limits))
-        entries = _entries(stores, limited=limited)
+        rivals = _rivals(stores, each)
+        paint(axes, points, each, limits, rivals)
+        limited = bool(near_limits(with_rivals(points, rivals), each, limits))
+        entries = _entries(stores, limited=limited, rivals=len(rivals) > 0)
         axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1))
     title = plot_style.describe(stores[0]) if len(stores) == 1 else f"{len(stores)} runs"
     panels[0].set_title(title)
     below.axis("off")
     below.text(0, 1, "\n".join(listing), va="top", family=plot_style.MONOSPACE, fontsize=8)
     return figure
+
+
+def _rivals(stores: Sequence[RunStore], cost: Kind) -> pd.DataFrame:
+    """Return the rivals of a run; of several runs none, for their names are the same."""
+    return rivals_to_draw(stores[0].rows("rivals") if len(stores) == 1 else (), cost)
 
 
 def _common_limits(stores: Sequence[RunStore]) -> Limits:
@@ -124,7 +132,11 @@ def _common_limits(stores: Sequence[RunStore]) -> Limits:
 
 
 def paint(
-    axes: Axes, points: pd.DataFrame, cost: Kind = "macs", limits: Limits = NO_LIMITS
+    axes: Axes,
+    points: pd.DataFrame,
+    cost: Kind = "macs",
+    limits: Limits = NO_LIMITS,
+    rivals: pd.DataFrame | None = None,
 ) -> None:
     """Draw accuracy against one cost, with both fronts and a label at each point.
 
@@ -133,6 +145,7 @@ def paint(
         points: As ``read_points`` returns them.
         cost: What the x-axis shows.
         limits: Drawn where they lie near the points.
+        rivals: As of ``rivals_to_draw``: drawn as crosses.
 
     Raises:
         UserError: No point has that cost: the run had no table of latencies.
@@ -143,12 +156,12 @@ def paint(
             f"--cost {cost}: no outcome has one; a run has latencies if it was given a "
             "--latency-table"
         )
-    draw_front(axes, known, cost, limits)
+    draw_front(axes, known, cost, limits, rivals)
 
 
-def _entries(stores: Sequence[RunStore], *, limited: bool) -> list[Line2D]:
+def _entries(stores: Sequence[RunStore], *, limited: bool, rivals: bool) -> list[Line2D]:
     """Return the legend: what fillings and lines mean, then the runs' markers."""
-    entries = legend_entries(limited=limited)
+    entries = legend_entries(limited=limited, rivals=rivals)
     for index in range(len(stores) if len(stores) > 1 else 0):
         colour, marker = run_look(index)
         name = f"run {_letter(index)}"

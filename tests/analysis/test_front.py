@@ -216,6 +216,32 @@ def test_limits_that_lie_near_the_points_are_dotted_lines_and_others_are_left_ou
     assert near_limits(points, "macs", Limits(max_macs=401, min_macs=100)) == [100]
 
 
+def test_rivals_of_one_run_are_crosses_with_names_that_no_front_counts(
+    invent: Callable[..., InventedRun],
+) -> None:
+    beside = [
+        {"rival": "random", "network": "3-1", "status": "finished", "macs": 100},
+        {"rival": "narrow_start", "network": "narrow_start@0.5 of 2-2", "status": "finished"},
+        {"rival": "start", "network": "2-2", "status": "left out"},
+    ]
+    run, other = invent("one"), invent("other")
+    rows = [{"val_accuracy": 0.9, "test_accuracy": 0.8, "macs": 500} | row for row in beside]
+    run.store.append("rivals", rows, "all")
+    axes = panel(run, [outcome(1, 300, 0.7, 0.6), outcome(2, 200, 0.6, 0.65)])
+
+    *_, hollow, filled = axes.collections
+    assert np.asarray(hollow.get_offsets()).tolist() == [[100, 0.9], [500, 0.9]]
+    assert np.asarray(filled.get_offsets()).tolist() == [[100, 0.8], [500, 0.8]]
+    assert [text.get_text() for text in axes.texts] == ["1", "2", "random", "narrow_start@0.5"]
+    assert stairs(axes)["--"] == [[200, 0.6], [300, 0.7], [300, 0.7]]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert "not searched for" in [text.get_text() for text in legend.get_texts()]
+    panel(other, [outcome(1, 300, 0.7, 0.6)])
+    several = front.draw([run.store, other.store]).axes[0]
+    assert "random" not in [text.get_text() for text in several.texts]
+
+
 def test_the_limits_of_runs_are_drawn_where_all_had_them(
     invent: Callable[..., InventedRun],
 ) -> None:

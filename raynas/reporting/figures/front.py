@@ -1,5 +1,8 @@
 """Accuracy against what networks cost: validation hollow, test filled, and both Pareto fronts."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,6 +12,7 @@ from matplotlib.patheffects import Normal, Stroke
 from raynas.costs.costs import Kind, Limits
 from raynas.reporting import plot_style
 from raynas.reporting.queries import pareto
+from raynas.storage.rival_names import RANDOM, shown_rival
 
 COST_COLUMNS: dict[Kind, str] = {"macs": "macs", "params": "params", "latency": "latency_ms"}
 COST_LABELS: dict[Kind, str] = {
@@ -17,11 +21,42 @@ COST_LABELS: dict[Kind, str] = {
     "latency": "Latency by the run's table (ms)",
 }
 NO_LIMITS = Limits()
+RIVAL_LOOK = plot_style.GREY, "X"
+"""Colour and marker of networks that nobody searched for."""
+_ACCURACIES = ["val_accuracy", "test_accuracy"]
+_COLUMNS = [*COST_COLUMNS.values(), *_ACCURACIES]
 _MOST_LABELS = 40  # points; where there are more, those on a front alone are labelled
 
 
+def rivals_to_draw(rivals: Sequence[Mapping[str, Any]], cost: Kind) -> pd.DataFrame:
+    """Return the networks that nobody searched for, with their names as column ``label``.
+
+    Args:
+        rivals: Rows of the table ``rivals``; those that were not trained to their end, or have no
+            accuracy or not that cost, are left out.
+        cost: What the x-axis shows.
+    """
+    finished = [row for row in rivals if row["status"] == "finished"]
+    points = pd.DataFrame(finished, columns=_COLUMNS).astype(dict.fromkeys(_COLUMNS, float))
+    names = [
+        RANDOM if row["rival"] == RANDOM else shown_rival(row["rival"], row["network"])
+        for row in finished
+    ]
+    return points.assign(label=names).dropna(subset=[COST_COLUMNS[cost], "val_accuracy"])
+
+
+def with_rivals(points: pd.DataFrame, rivals: pd.DataFrame | None) -> pd.DataFrame:
+    """Return all that is drawn."""
+    given = [points] if rivals is None or rivals.empty else [points, rivals]
+    return pd.concat(given, ignore_index=True)
+
+
 def draw_front(
-    axes: Axes, points: pd.DataFrame, cost: Kind = "macs", limits: Limits = NO_LIMITS
+    axes: Axes,
+    points: pd.DataFrame,
+    cost: Kind = "macs",
+    limits: Limits = NO_LIMITS,
+    rivals: pd.DataFrame | None = None,
 ) -> None:
     """Draw accuracy against one cost, with both fronts, labels at points, and the limits.
 
@@ -31,16 +66,21 @@ def draw_front(
             ``label`` and, for several runs, ``run``: an index that gives colour and marker.
         cost: What the x-axis shows.
         limits: What the search had to keep.
+        rivals: As of ``rivals_to_draw``: crosses, which no front counts.
     """
     column = COST_COLUMNS[cost]
+    known = with_rivals(points, rivals)
     _draw_points(axes, points, column)
-    for limit in near_limits(points, cost, limits):
+    if rivals is not None and len(rivals):
+        _draw_stems(axes, rivals, column)
+        _draw_accuracies(axes, rivals, column, RIVAL_LOOK)
+    for limit in near_limits(known, cost, limits):
         axes.axvline(limit, color=plot_style.GREY, linestyle=":", linewidth=1.2, zorder=0.6)
     fronts = _draw_fronts(axes, points, column)
     axes.set_xlabel(COST_LABELS[cost])
     axes.set_ylabel("Accuracy (%)")
-    axes.margins(0.08)
-    _draw_labels(axes, points if len(points) <= _MOST_LABELS else fronts, column)
+    axes.margins(0.12 if len(known) > len(points) else 0.08)  # names of rivals are long
+    _draw_labels(axes, known if len(known) <= _MOST_LABELS else fronts, column)
     if cost != "latency":
         plot_style.show_quantities(axes.xaxis)
     plot_style.show_percent(axes.yaxis)
@@ -71,11 +111,12 @@ def near_limits(points: pd.DataFrame, cost: Kind, limits: Limits) -> list[float]
     ]
 
 
-def legend_entries(*, limited: bool = False) -> list[Line2D]:
-    """Return what fillings and lines mean.
+def legend_entries(*, limited: bool = False, rivals: bool = False) -> list[Line2D]:
+    """Return what fillings, lines and crosses mean.
 
     Args:
         limited: Whether a limit is drawn.
+        rivals: Whether rivals are.
     """
     grey, black = plot_style.GREY, plot_style.BLACK
     entries = [
@@ -84,28 +125,37 @@ def legend_entries(*, limited: bool = False) -> list[Line2D]:
         Line2D([], [], ls="--", lw=0.9, c=black, label="front, validation"),
         Line2D([], [], ls="-", lw=0.9, c=black, label="front, test"),
     ]
-    return [*entries, Line2D([], [], ls=":", lw=1.2, c=grey, label="limit")] if limited else entries
+    colour, marker = RIVAL_LOOK
+    beside = [Line2D([], [], marker=marker, ls="", c=colour, label="not searched for")]
+    limit = [Line2D([], [], ls=":", lw=1.2, c=grey, label="limit")]
+    return [*entries, *(beside if rivals else []), *(limit if limited else [])]
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame, column: str) -> None:
     """Draw validation and test of an architecture on one vertical line."""
-    accuracies = ["val_accuracy", "test_accuracy"]
-    lowest, highest = points[accuracies].min(axis=1), points[accuracies].max(axis=1)
-    rasterized = len(points) > plot_style.MOST_VECTORS
-    stems = axes.vlines(points[column], lowest, highest, color=plot_style.FAINT, linewidth=1)
-    stems.set(zorder=0.7, rasterized=rasterized)
+    _draw_stems(axes, points, column)
     for run, rows in points.groupby("run"):
-        colour, marker = run_look(int(str(run)))
-        for accuracy, filling in zip(accuracies, ("none", colour), strict=True):
-            axes.scatter(
-                rows[column],
-                rows[accuracy],
-                s=42,
-                marker=marker,
-                edgecolors=colour,
-                c=filling,
-                rasterized=rasterized,
-            )
+        _draw_accuracies(axes, rows, column, run_look(int(str(run))))
+
+
+def _draw_stems(axes: Axes, points: pd.DataFrame, column: str) -> None:
+    lowest, highest = points[_ACCURACIES].min(axis=1), points[_ACCURACIES].max(axis=1)
+    stems = axes.vlines(points[column], lowest, highest, color=plot_style.FAINT, linewidth=1)
+    stems.set(zorder=0.7, rasterized=len(points) > plot_style.MOST_VECTORS)
+
+
+def _draw_accuracies(axes: Axes, points: pd.DataFrame, column: str, look: tuple[str, str]) -> None:
+    colour, marker = look
+    for accuracy, filling in zip(_ACCURACIES, ("none", colour), strict=True):
+        axes.scatter(
+            points[column],
+            points[accuracy],
+            s=42,
+            marker=marker,
+            edgecolors=colour,
+            c=filling,
+            rasterized=len(points) > plot_style.MOST_VECTORS,
+        )
 
 
 def _draw_fronts(axes: Axes, points: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -113,10 +163,8 @@ def _draw_fronts(axes: Axes, points: pd.DataFrame, column: str) -> pd.DataFrame:
 
     A higher cost never hurts a front.
     """
-    fronts = [pareto(points, accuracy, column) for accuracy in ("val_accuracy", "test_accuracy")]
-    for front, accuracy, dashes in zip(
-        fronts, ("val_accuracy", "test_accuracy"), ("--", "-"), strict=True
-    ):
+    fronts = [pareto(points, accuracy, column) for accuracy in _ACCURACIES]
+    for front, accuracy, dashes in zip(fronts, _ACCURACIES, ("--", "-"), strict=True):
         axes.step(
             [*front[column], points[column].max()],
             [*front[accuracy], front[accuracy].max()],
@@ -138,13 +186,14 @@ def _draw_labels(axes: Axes, points: pd.DataFrame, column: str) -> None:
     known = points.fillna({"test_accuracy": points["val_accuracy"]})
     validation, test = (
         axes.transLimits.transform(known[[column, accuracy]].to_numpy()) * panel
-        for accuracy in ("val_accuracy", "test_accuracy")
+        for accuracy in _ACCURACIES
     )
     taken = np.concatenate([validation, test])
     for label, *ends in zip(points["label"], validation, test, strict=True):
         (x, low), (_, high) = sorted(ends, key=lambda end: float(end[1]))
         box = np.array([4 + 5.5 * len(label), 9.0])  # points that a label needs
-        sides = [(x, high + 10), (x, low - 10), (x + box[0], high), (x - box[0], high)]
+        middle = float(np.clip(x, box[0] / 2, panel[0] - box[0] / 2))  # within the panel
+        sides = [(middle, high + 10), (middle, low - 10), (x + box[0], high), (x - box[0], high)]
         room = [float((np.abs(taken - side) / box).max(axis=1).min()) for side in sides]
         side = sides[int(np.argmax(np.minimum(room, 1.0)))]
         taken = np.vstack([taken, side])

@@ -93,11 +93,12 @@ def _front(snapshot: RunSnapshot) -> Section:
     if not known:
         return Section(name, title, is_empty=True)
     fronts = {kind: pareto(points, "val_accuracy", "cost") for kind, points in known.items()}
+    rivals = snapshot.store.rows("rivals")
     return Section(
         name,
         title,
         "Left is cheaper, up is better. Trainings that were stopped early are left out.",
-        figures=[front(points, kind, limits) for kind, points in known.items()],
+        figures=[front(points, kind, limits, rivals) for kind, points in known.items()],
         tables=[listings.front(points, kind) for kind, points in fronts.items()],
     )
 

@@ -1,5 +1,6 @@
 """The figure of the front: what networks cost, and how accurate they are."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ from raynas.reporting.figures.front import (
     draw_front,
     legend_entries,
     near_limits,
+    rivals_to_draw,
+    with_rivals,
 )
 from raynas.reporting.page.embedding import PageFigure, page_figure
 from raynas.reporting.page.parts import percent
@@ -43,14 +46,22 @@ def points_of(outcomes: list[dict[str, Any]], kind: Kind) -> pd.DataFrame:
     )
 
 
-def front(points: pd.DataFrame, kind: Kind, limits: Limits = NO_LIMITS) -> PageFigure:
+def front(
+    points: pd.DataFrame,
+    kind: Kind,
+    limits: Limits = NO_LIMITS,
+    rivals: Sequence[Mapping[str, Any]] = (),
+) -> PageFigure:
     """Return accuracy against a cost.
 
     Args:
         points: As of ``points_of``.
         kind: The cost.
         limits: What the search had to keep.
+        rivals: Rows of the table ``rivals``.
     """
+    beside = rivals_to_draw(rivals, kind)
+    known = with_rivals(points, beside)
     best, words = pareto(points, "val_accuracy", "cost"), COST_NAMES[kind]
     ends = best.iloc[[0, -1]] if len(best) > 1 else best
     told = " to ".join(
@@ -60,12 +71,16 @@ def front(points: pd.DataFrame, kind: Kind, limits: Limits = NO_LIMITS) -> PageF
     does = "lies" if len(best) == 1 else "lie"
     count = f"{len(best):,} of {len(points):,} trained networks {does} on the validation front"
     limited = "".join(f" The search kept {words}." for words in limits.only([kind]).words)
+    crosses = " Crosses are networks that nobody searched for." if len(beside) else ""
     against = f"accuracy against {words[0].lower()}{words[1:]}"
     return page_figure(
         f"{against[0].upper()}{against[1:]}",
         f"Scatter plot of {against}. {count}: {told}.",
-        f"{count}: {told}. Numbers are ranks; on a front is what nothing as cheap equals.{limited}",
-        lambda axes: draw_front(axes, points, kind, limits),
-        entries=legend_entries(limited=bool(near_limits(points, kind, limits))),
+        f"{count}: {told}. Numbers are ranks; on a front is what nothing as cheap equals."
+        f"{crosses}{limited}",
+        lambda axes: draw_front(axes, points, kind, limits, beside),
+        entries=legend_entries(
+            limited=bool(near_limits(known, kind, limits)), rivals=bool(len(beside))
+        ),
         height=3.6,
     )
