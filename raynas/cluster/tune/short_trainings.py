@@ -126,6 +126,10 @@ class CheckRecorder(Recorder):
         self._concurrent = run.plan.checkers
         self._recorded = set(run.store.parts("checks"))
 
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Tell what is left: where all trials begin at once, their first ends tell no pace."""
+        self._tell_progress("")
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write what the training came to."""
         del iteration, trials, info
@@ -151,6 +155,9 @@ class CheckRecorder(Recorder):
         }
         self._store.append("checks", [row | found], part=text)
         self._recorded.add(text)
+        self._tell_progress(text)
+
+    def _tell_progress(self, text: str) -> None:
         waiting = [1.0] * (self._planned - len(self._recorded))
         left = longest_queue(waiting, self._concurrent)
         self._advance(len(self._recorded), text, left)

@@ -84,6 +84,10 @@ class TrialRecorder(Recorder):
         self._on_end = on_end
         self._concurrent = concurrent
 
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Tell what is left: where all trials begin at once, their first reports tell no pace."""
+        self._advance(sum(self._done.values()), left=self._left())
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:

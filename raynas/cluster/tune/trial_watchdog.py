@@ -55,6 +55,11 @@ class Watch(Recorder):
         except StorageError as error:
             self._error = error
 
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Hand on that the experiment begins."""
+        if self._recorder is not None:
+            self._recorder.setup(*args, **info)
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """End the experiment if the storage or a node has failed it; kill who hangs."""
         del iteration, info

@@ -208,6 +208,7 @@ class TestTables:
             assert [row["epoch"] for row in rows] == [1, 2]
             assert len({row["trial"] for row in rows}) == 1
         assert fifo.trials(BROKEN) == []
+        assert (fifo.bar.shown[0], fifo.bar.left[0]) == (0, 2)  # told before any report
         assert fifo.bar.shown[-1] == 4
 
     def test_outcomes_are_ranked_by_validation_accuracy_with_the_failed_one_last(
@@ -346,7 +347,7 @@ class TestWarmStart:
                 assert warm.store.read_bytes(file) == fifo.store.read_bytes(file)
 
     def test_only_the_end_of_what_was_trained_is_reported(self, warm: Experiment) -> None:
-        assert warm.bar.shown == [2, 4]
+        assert warm.bar.shown == [0, 2, 4]
         assert warm.bar.left[-1] in {2, 0}  # epochs of the broken one, unless it has failed
 
 

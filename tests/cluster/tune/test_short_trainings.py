@@ -16,7 +16,7 @@ from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.run import Run
 from raynas.cluster.tune import short_trainings
 from raynas.cluster.tune.searchers import ListSearcher
-from raynas.cluster.tune.short_trainings import brief, train_briefly
+from raynas.cluster.tune.short_trainings import CheckRecorder, brief, train_briefly
 from raynas.errors import StageError
 from raynas.nets.operations import MBConv
 from raynas.search.formulas import Array
@@ -177,6 +177,16 @@ class TestWithoutTrials:
 
         with pytest.raises(StageError, match="learn: it ended early; run the same command again"):
             train_briefly(build_run(tmp_path / "run"), SCORES, len(SCORES))
+
+    def test_what_is_left_is_told_before_any_ends_so_that_the_first_ends_tell_a_pace(
+        self, tmp_path: Path
+    ) -> None:
+        run, told = build_run(tmp_path / "run", cpus=2.0), list[tuple[Any, ...]]()
+        run.store.append("checks", [{"architecture": "0-2", "status": "finished"}], part="0-2")
+        recorder = CheckRecorder(run, SETTINGS.retrain, SCORES, 4, lambda *of: told.append(of))
+        recorder.setup()
+
+        assert told == [(1, "", 2.0)]  # the longest of two queues of three
 
     def test_trainings_are_short_of_one_length_and_as_many_at_a_time_as_fit(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
