@@ -53,7 +53,7 @@ class SearchSettings:
     """Probability that a mutation redraws a layer's candidate."""
     min_distance: Annotated[int, Interval("[1, inf)")] = 1
     """Layers in which the networks that are retrained differ from each other at least, where there
-    are such; by a learned score a fifth of the layers at least."""
+    are such; by a learned score and by feature_error a fifth of the layers at least."""
     recalibration_batches: Annotated[int, Interval("[1, inf)")] = 20
     """Training batches that give a subnet's batch norms their statistics before its accuracy."""
     recalibration_batch: Annotated[int, Interval("[2, inf)")] | None = None

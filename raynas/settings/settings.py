@@ -142,13 +142,15 @@ class Settings:
     def winner_distance(self, num_layers: int) -> int:
         """Return in how many layers networks that are retrained differ at least.
 
-        A learned score is not sure of a single layer, so there a fifth of them differ.
+        A learned score is not sure of a single layer, nor is one of features that a layer loses,
+        so there a fifth of them differ.
 
         Args:
             num_layers: Of the space.
         """
-        learns = self.num_trainings and not self.search.goals
-        return max(self.search.min_distance, math.ceil(num_layers / 5) if learns else 1)
+        estimates = self.num_trainings or self.search.reads_start
+        unsure = estimates and not self.search.goals
+        return max(self.search.min_distance, math.ceil(num_layers / 5) if unsure else 1)
 
     @property
     def digest(self) -> str:

@@ -676,9 +676,10 @@ def test_a_score_that_is_a_sum_learns_from_what_half_of_the_retraining_takes(
         (Settings(trainings=0, search=SearchSettings(min_distance=3)), 22, 3),
         (Settings(search=SearchSettings(min_distance=7)), 22, 7),
         (Settings(search=SearchSettings(objectives="score,macs")), 22, 1),
+        (Settings(trainings=0, search=SearchSettings(score="feature_error")), 22, 5),
     ],
 )
-def test_networks_found_by_a_learned_score_differ_in_a_fifth_of_the_layers(
+def test_networks_found_by_a_learned_score_or_by_features_differ_in_a_fifth_of_the_layers(
     settings: Settings, layers: int, distance: int
 ) -> None:
     assert settings.winner_distance(layers) == distance
