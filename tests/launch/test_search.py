@@ -262,8 +262,9 @@ def test_a_run_under_another_limit_takes_over_what_is_the_same(
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(1200)
 def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_that_step(
-    launcher: Launcher, whole: tuple[Path, Ended], tmp_path: Path
+    launcher: Launcher, in_process: InProcess, whole: tuple[Path, Ended], tmp_path: Path
 ) -> None:
     """No checkpoint is due for hours, so the one that appears is the signal's."""
     store, run = RunStore(str(tmp_path / "run")), tmp_path / "run"
@@ -288,7 +289,7 @@ def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_t
     assert not store.has(LOCK)
     assert half_written(run) == []
 
-    end = launcher.run(run, *flags)
+    end = in_process.run(run, *flags)
 
     assert end.code == 0, end.errors
     assert store.rows("steps")[: len(saved)] == saved  # not done again: equal times
