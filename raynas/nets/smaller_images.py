@@ -18,7 +18,7 @@ from raynas.spaces.chain import SearchSpace
 from raynas.storage.rival_names import SCALED
 
 LEAST_PIXELS = 32  # of a side; fewer leave most networks single pixels at their ends
-STEP_PIXELS = 8
+STEP_PIXELS = 4
 
 
 class SmallerImages(nn.Module):

@@ -110,11 +110,11 @@ def test_the_larger_neighbours_of_what_is_made_of_the_start_exceed_the_limit(sha
     scaled, narrow = (decided.choose(name) for name in ("scaled_start", "narrow_start"))
     assert isinstance(scaled.chosen, ScaledNetwork)
     assert isinstance(narrow.chosen, NarrowNetwork)
-    larger = replace(scaled.chosen, resolution=scaled.chosen.resolution + 8)
+    larger = replace(scaled.chosen, resolution=scaled.chosen.resolution + 4)
     wider = replace(narrow.chosen, hundredths=narrow.chosen.hundredths + 1)
 
     assert max(scaled.cost.macs, narrow.cost.macs) <= limit
-    assert scaled.chosen.resolution % 8 == 0
+    assert scaled.chosen.resolution % 4 == 0
     for each in (larger, wider):
         assert each.cost(SPACE, decided.task).macs > limit
 
