@@ -5,8 +5,10 @@ by itself whether searching was worth it.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from raynas.cluster.final_training import Trainings, train
+from raynas.cluster.planning.rival_choices import PlannedRival
 from raynas.cluster.run import Run
 from raynas.cluster.tune.trial_recorder import RIVALS
 from raynas.cluster.tune.tune_searcher import ConfigSearcher
@@ -32,6 +34,13 @@ def train_rivals(run: Run) -> None:
     left = [each for each in rivals.planned if not table.is_settled(each.name)]
     if not left:
         return
-    searcher = ConfigSearcher([{"rival": each.name, "chosen": str(each.chosen)} for each in left])
+    searcher = ConfigSearcher([_config(run, each) for each in left])
     each = replace(settings.retrain, top_k=len(rivals.planned), scheduler="fifo")
     train(run, searcher, Trainings("rivals", each, settings.retrain.on, RIVALS), table.add)
+
+
+def _config(run: Run, rival: PlannedRival) -> dict[str, Any]:
+    """Return what a trial trains; under its name an earlier run may have another network."""
+    name, network = rival.name, str(rival.chosen)
+    anew = run.earlier is not None and not run.earlier.has_rival(name, network)
+    return {"rival": name, "chosen": network, "anew": anew}

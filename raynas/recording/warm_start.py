@@ -107,6 +107,15 @@ class Earlier:
         """The run folder whose trained networks are what the new run would train, or None."""
         return None if self._differing("trainings") else self.source
 
+    def has_rival(self, name: str, network: str) -> bool:
+        """Return whether that run's rival of a name is the same network; limits may decide which.
+
+        Args:
+            name: Of the rival.
+            network: Its text, as runs record it.
+        """
+        return self._plans[0].rivals.get(name) == network
+
     @property
     def searches(self) -> RunStore | None:
         """The run folder whose differentiable searches are the new run's as well, or None."""

@@ -409,7 +409,7 @@ def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    named = ("--architecture", "000000", "--max-macs", "400k")
+    named = ("--architecture", "222222", "--max-macs", "400k")
     flags = [*TINY, *named, "--rivals", "shufflenet_v2_x1_0, random,vgg11"]
     code = search.main(["--run", str(run), *flags])
     printed = capsys.readouterr().out
@@ -437,6 +437,19 @@ def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
     assert search.main(["--run", str(run), *flags]) == 0
     assert {row["rival"] for row in rows_of(run, "rivals")} == set(rivals)
     assert (run / "models" / "rival-random.safetensors").stat().st_mtime_ns >= trained
+
+    least = rivals["random"]["macs"] + 1  # so that another network is drawn
+    other = tmp_path / "other"
+    more = [*flags, "--min-macs", str(least), "--from", str(run)]
+    assert search.main(["--run", str(other), *more]) == 0
+    again = {row["rival"]: row for row in rows_of(other, "rivals") if row["status"] == "finished"}
+    same = {name for name in again if again[name]["network"] == rivals[name]["network"]}
+    seconds = [
+        {row["rival"]: row["seconds"] for row in RunStore(str(folder)).rows("rival_epochs")}
+        for folder in (run, other)
+    ]
+    assert same == {"shufflenet_v2_x1_0"}
+    assert same == {name for name in again if seconds[0][name] == seconds[1][name]}  # taken over
 
 
 @pytest.mark.slow

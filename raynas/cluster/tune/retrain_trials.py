@@ -7,7 +7,7 @@ Tune's own folder is temporary: raynas resumes from its tables and never restore
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -48,8 +48,11 @@ def retrain_trial(
 
     All workers of a group report, since Ray Train waits for all of them; rank 0 writes the files.
     What an earlier run has trained with the same settings is where the trial begins: the training
-    is the same, so only what that run did not do is left.
+    is the same, so only what that run did not do is left. Where ``config["anew"]`` is true, that
+    run has another network under this name.
     """
+    if config.get("anew"):
+        inputs = replace(inputs, earlier=None)
     inputs.use_threads()
     settings, store = inputs.settings.retrain, inputs.store
     dataset = _images(inputs)
