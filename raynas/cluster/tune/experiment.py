@@ -4,7 +4,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ray
 from ray import tune
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 
 class Recorder(tune.Callback):
@@ -13,6 +15,50 @@ class Recorder(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles its callbacks, and nothing is ever restored from there."""
         return {}
+
+
+PLACEMENT_GROUP = "placement_group"
+"""What results of trials with several workers name: the group that holds their resources."""
+
+
+class GroupsRemoved(Recorder):
+    """Frees the resources of the workers of a trial that has ended, however it did.
+
+    Ray Train leaves that to a process that asks Ray's dashboard, for trials that are stopped or
+    killed; without a dashboard the next trial would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        """Know of no group."""
+        self._groups: dict[str, str] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Keep which group a trial has."""
+        del iteration, trials, info
+        if PLACEMENT_GROUP in result:
+            self._groups[trial.trial_id] = result[PLACEMENT_GROUP]
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Remove the group of a trial that is done, or was stopped."""
+        del iteration, trials, info
+        self._remove(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Remove the group of a trial that failed for good."""
+        del iteration, trials, info
+        self._remove(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Remove the group of a trial that will be tried again, by another group."""
+        del iteration, trials, info
+        self._remove(trial)
+
+    def _remove(self, trial: Any) -> None:
+        group = self._groups.pop(trial.trial_id, None)
+        if group is not None:  # else it has one worker, or none has reported
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
 
 
 class QuietReporter(tune.ProgressReporter):
@@ -58,7 +104,7 @@ def run_experiment(
                 storage_path=folder,
                 verbose=0,
                 progress_reporter=QuietReporter(),
-                callbacks=list(callbacks),
+                callbacks=[*callbacks, GroupsRemoved()],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=max_failures),
             ),

@@ -14,9 +14,11 @@ import ray
 from ray import train, tune
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util import get_current_placement_group
 
 from raynas.cluster.planning.trial_resources import TrialSize
 from raynas.cluster.ray_internals import POLL_SECONDS
+from raynas.cluster.tune.experiment import PLACEMENT_GROUP
 from raynas.training.data_parallel_group import DataParallelGroup
 
 Report = Callable[[dict[str, Any]], None]
@@ -73,4 +75,10 @@ def _join(given: dict[str, Any]) -> None:
     context = train.get_context()
     group = DataParallelGroup(context.get_world_rank(), context.get_world_size())
     needs = ray.get(given["needs"][0])
-    given["work"](given["config"], **needs, group=group, report=train.report)
+    given["work"](given["config"], **needs, group=group, report=_report)
+
+
+def _report(found: dict[str, Any]) -> None:
+    """Report what was found, and which placement group ends with the trial."""
+    own = get_current_placement_group()
+    train.report(found if own is None else found | {PLACEMENT_GROUP: own.id.hex()})

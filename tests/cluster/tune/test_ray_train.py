@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from ray.util import placement_group_table
 
 from raynas.cluster.planning.connection import Resources, ship_by_value
 from raynas.cluster.planning.trial_resources import TrialSize
@@ -85,6 +86,11 @@ def is_there(process: str) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
+def states_of_groups() -> set[str]:
+    """Return in which states placement groups are."""
+    return {group["state"] for group in placement_group_table().values()}
+
+
 @pytest.fixture(scope="module")
 def bereft(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Return an experiment of one trial, of which a worker was killed after the first epoch."""
@@ -126,6 +132,22 @@ class TestKilledWorker:
         files = [file for file in (bereft.folder / "run").rglob("*") if file.is_file()]
 
         assert {file.suffix for file in files} == {".parquet", ".safetensors"}
+
+
+@pytest.mark.slow
+def test_what_workers_of_a_stopped_trial_held_is_free_again(
+    cluster: Resources, tmp_path: Path
+) -> None:
+    """The tests' Ray has no dashboard to ask; ASHA stops a trial after its last epoch, too."""
+    del cluster
+    retrain = RetrainSettings(top_k=1, epochs=2, batch=24, scheduler="asha", max_failures=0)
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    experiment = begin(folder, retrain)
+    run_together(experiment, concurrent=1)
+
+    assert experiment.outcome(GOOD)["status"] == "finished"
+    wait_until(lambda: states_of_groups() == {"REMOVED"})
 
 
 @pytest.mark.chaos
