@@ -21,8 +21,7 @@ COST_LABELS: dict[Kind, str] = {
     "latency": "Latency by the run's table (ms)",
 }
 NO_LIMITS = Limits()
-RIVAL_LOOK = plot_style.GREY, "X"
-"""Colour and marker of networks that nobody searched for."""
+_RIVAL_LOOK = plot_style.GREY, "X"  # colour and marker
 _ACCURACIES = ["val_accuracy", "test_accuracy"]
 _COLUMNS = [*COST_COLUMNS.values(), *_ACCURACIES]
 _MOST_LABELS = 40  # points; where there are more, those on a front alone are labelled
@@ -73,7 +72,7 @@ def draw_front(
     _draw_points(axes, points, column)
     if rivals is not None and len(rivals):
         _draw_stems(axes, rivals, column)
-        _draw_accuracies(axes, rivals, column, RIVAL_LOOK)
+        _draw_accuracies(axes, rivals, column, _RIVAL_LOOK)
     for limit in near_limits(known, cost, limits):
         axes.axvline(limit, color=plot_style.GREY, linestyle=":", linewidth=1.2, zorder=0.6)
     fronts = _draw_fronts(axes, points, column)
@@ -125,7 +124,7 @@ def legend_entries(*, limited: bool = False, rivals: bool = False) -> list[Line2
         Line2D([], [], ls="--", lw=0.9, c=black, label="front, validation"),
         Line2D([], [], ls="-", lw=0.9, c=black, label="front, test"),
     ]
-    colour, marker = RIVAL_LOOK
+    colour, marker = _RIVAL_LOOK
     beside = [Line2D([], [], marker=marker, ls="", c=colour, label="not searched for")]
     limit = [Line2D([], [], ls=":", lw=1.2, c=grey, label="limit")]
     return [*entries, *(beside if rivals else []), *(limit if limited else [])]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,10 @@ def is_there(process: str) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-def states_of_groups() -> set[str]:
-    """Return in which states placement groups are."""
-    return {group["state"] for group in placement_group_table().values()}
+def states_of_groups(before: Collection[str]) -> set[str]:
+    """Return in which states placement groups are but those that were there before."""
+    groups = placement_group_table()
+    return {group["state"] for name, group in groups.items() if name not in before}
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +145,11 @@ def test_what_workers_of_a_stopped_trial_held_is_free_again(
     retrain = RetrainSettings(top_k=1, epochs=2, batch=24, scheduler="asha", max_failures=0)
     folder = tmp_path / "stopped"
     folder.mkdir()
-    experiment = begin(folder, retrain)
+    experiment, before = begin(folder, retrain), set(placement_group_table())
     run_together(experiment, concurrent=1)
 
     assert experiment.outcome(GOOD)["status"] == "finished"
-    wait_until(lambda: states_of_groups() == {"REMOVED"})
+    wait_until(lambda: states_of_groups(before) == {"REMOVED"}, seconds=60)
 
 
 @pytest.mark.chaos
