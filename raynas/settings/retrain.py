@@ -84,8 +84,8 @@ class RetrainSettings:
     """balanced: an image counts in the loss by the inverse of how frequent its class is."""
     teacher: str | None = None
     """Network whose answers are learned beside the labels (distillation): an export or a run of
-    raynas, an ONNX file of the same classes, or a name of torchvision or timm (timm/NAME), which is
-    trained on the images first; unset: none."""
+    raynas, an ONNX file of the same classes, or, trained on the images first, a name of torchvision
+    or timm (timm/NAME), or start, the network of --start; unset: none."""
     teacher_weight: Annotated[float, Interval("[0, 1]")] = 0.5
     """Share of the loss that compares with the teacher; the rest, with the labels."""
     temperature: Annotated[float, Interval("(0, inf)")] = 2.0
