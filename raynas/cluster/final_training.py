@@ -65,7 +65,7 @@ def train(
     plan, each = run.plan, trainings.settings
     trained_on, of = trainings.trained_on, trainings.of
     concurrent = min(plan.checkers, each.top_k)
-    advance = run.stages.stage(trainings.stage, each.top_k * each.epochs, "epochs")
+    advance = run.stages.stage(trainings.stage, each.top_k * each.epochs, "epochs", concurrent)
 
     def take_in(end: TrialEnd) -> None:
         if end.error:

@@ -93,15 +93,16 @@ class Stages:
         """Take in a forecast: the seconds of each stage by its name."""
         self._expected = dict(seconds)
 
-    def stage(self, name: str, total: int, unit: str) -> Advance:
+    def stage(self, name: str, total: int, unit: str, at_a_time: int = 1) -> Advance:
         """Begin a stage and return what moves it on.
 
         Args:
             name: The stage.
             total: Units of work in all.
             unit: What is counted.
+            at_a_time: Units that are worked on at once, where a queue tells what is left.
         """
-        begun = _Stage(name, total, unit, self._expected.get(name))
+        begun = _Stage(name, total, unit, Remaining(total / at_a_time, self._expected.get(name)))
         self._begun.append(begun)
         if self._bars is None:
             return lambda done, text="", left=None: self._move(begun, done, text, left)
@@ -135,9 +136,9 @@ class Stages:
 class _Stage:
     """A stage that has begun: how far it is, and how long it still takes."""
 
-    def __init__(self, name: str, total: int, unit: str, expected: float | None) -> None:
+    def __init__(self, name: str, total: int, unit: str, remaining: Remaining) -> None:
         self.name, self.total, self._unit = name, total, unit
-        self.remaining = Remaining(total, expected)
+        self.remaining = remaining
         self._started = self._said = time.monotonic()
         self._ended: float | None = None
         self._done, self._text = 0, ""

@@ -66,6 +66,17 @@ def test_what_is_left_may_be_less_than_the_units_because_several_are_worked_on_a
     assert "about 50 s left" in last or "about 49 s left" in last or "about 51 s left" in last
 
 
+def test_a_forecast_counts_down_where_several_units_are_worked_on_at_once() -> None:
+    stages, output = log(every=0.05)
+    with stages:
+        stages.expect({"rivals": 60.0})
+        advance = stages.stage("rivals", 80, "epochs", at_a_time=2)
+        advance(0, left=40)
+        time.sleep(0.1)
+
+    assert "0/80 epochs, 0 s, about 60 s left" in output.getvalue()
+
+
 def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
     output = io.StringIO()
     stages = Stages(Console(file=output, force_terminal=True, force_interactive=True, width=120))

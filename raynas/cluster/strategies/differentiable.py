@@ -81,7 +81,7 @@ def _run_searches(run: Run, space: CellSpace) -> None:
     if not left:
         return
     whole = differentiable.epochs * differentiable.seeds
-    advance = run.stages.stage("search", whole, "epochs")
+    advance = run.stages.stage("search", whole, "epochs", plan.searches)
     recorder = GateRecorder(run.store, space, settings, advance, plan.searches)
     work = trainable(
         on_fit_nodes(gate_trial, run.demands),

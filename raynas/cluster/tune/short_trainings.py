@@ -54,7 +54,7 @@ def train_briefly(run: Run, chosen: Mapping[Architecture, float], planned: int) 
         size,
         inputs=replace(run.trial_inputs(), settings=replace(settings, retrain=short)),
     )
-    advance = run.stages.stage("learn", planned, "networks")
+    advance = run.stages.stage("learn", planned, "networks", run.plan.checkers)
     recorder = CheckRecorder(run, short, chosen, planned, advance)
     with run.spending("learn", run.plan.checkers * size.all_gpus):
         run_trials(work, searcher, [recorder], short, size, run.plan.checkers)
