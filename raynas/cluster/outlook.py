@@ -20,7 +20,7 @@ from raynas.costs.latency_table import LatencyTable
 from raynas.data.dataset import Dataset
 from raynas.errors import UserError
 from raynas.recording.warm_start import Earlier, latency_table_of
-from raynas.settings.following import what_follows
+from raynas.settings.following import by_images, what_follows
 from raynas.settings.settings import Settings
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
@@ -63,6 +63,7 @@ class Outlook:
             resources: The cluster's.
         """
         settings = self.settings
+        asked = by_images(asked, self.plan.facts.train)
         search = self.strategy.plan_words(self.plan, settings)
         limit = settings.budget
         budget = budget_words(parse_budget(limit), asked, settings, self.taken) if limit else ""

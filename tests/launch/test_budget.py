@@ -74,6 +74,13 @@ class TestPlan:
         assert speeds.call_count == 3
         assert list(tmp_path.iterdir()) == []
 
+        few = ["--retrain.least-steps", "400", "--budget"]
+        for budget, said in (("10h", "20 epochs (400 steps at least), "), ("4min", "14 epochs, ")):
+            assert search.main([*flags, *few, budget]) == 0
+            output = capsys.readouterr().out
+            assert f"3 networks for {said}" in output
+        assert "\nbudget    4min: 8 trainings (of 16), 14 epochs (of 20); up to " in output
+
     @pytest.mark.parametrize(
         ("flags", "words"),
         [

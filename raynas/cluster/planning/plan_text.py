@@ -146,8 +146,10 @@ def _shown_words(plan: Plan, settings: Settings) -> str:
     retrain, images = settings.retrain, plan.facts.train
     if retrain.seen is not None:
         return f" ({retrain.epochs * images:,} images shown)"
-    fewer = (retrain.epochs - 1) * math.ceil(images / retrain.batch)
-    return f" ({retrain.least_steps:,} steps at least)" if fewer < retrain.least_steps else ""
+    per_epoch = math.ceil(images / retrain.batch)
+    fewer, steps = (retrain.epochs - 1) * per_epoch, retrain.epochs * per_epoch
+    follows = fewer < retrain.least_steps <= steps  # a budget may allow fewer
+    return f" ({retrain.least_steps:,} steps at least)" if follows else ""
 
 
 def _worker_words(plan: Plan) -> str:

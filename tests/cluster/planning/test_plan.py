@@ -520,10 +520,12 @@ class TestLines:
         assert plan(untrained("naswot")).warnings[0].startswith("retraining")
 
     def test_epochs_that_follow_from_the_least_steps_say_so(self) -> None:
-        settings = replace(SMALL, retrain=replace(SMALL.retrain, epochs=9, least_steps=400))
-        said = "".join(lines_of(plan(settings), settings, LAPTOP))
+        for epochs, words in ((8, ""), (9, " (9 steps at least)"), (10, "")):
+            retrain = replace(SMALL.retrain, epochs=epochs, least_steps=9)
+            settings = replace(SMALL, retrain=retrain)
+            said = "".join(lines_of(plan(settings), settings, LAPTOP))
 
-        assert " for 9 epochs (400 steps at least), " in said
+            assert f" for {epochs} epochs{words}, " in said
 
     def test_a_supernet_that_the_score_does_not_read_is_warned_of(self) -> None:
         read = pretrain(epochs=13)
