@@ -82,6 +82,7 @@ def whole(cluster: Resources, tmp_path_factory: pytest.TempPathFactory) -> Ended
     return run(cluster, tmp_path_factory.mktemp("whole") / "run")
 
 
+@pytest.mark.slow
 def test_every_seed_leaves_all_its_epochs_and_gates_and_its_genotype_is_retrained(
     whole: Ended,
 ) -> None:
@@ -106,6 +107,7 @@ def test_every_seed_leaves_all_its_epochs_and_gates_and_its_genotype_is_retraine
     assert "\npretrain  none\n" in whole.output
 
 
+@pytest.mark.slow
 def test_a_search_as_a_trial_is_that_of_its_seed_alone(whole: Ended) -> None:
     settings = search.parse(TINY).settings
     space, dataset = run_setup.load(settings)

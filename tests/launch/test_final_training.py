@@ -70,6 +70,7 @@ def trained(run: Path, trained_on: str) -> list[dict[str, Any]]:
     return [row for row in rows_of(run, "outcomes") if row["trained_on"] == trained_on]
 
 
+@pytest.mark.slow
 class TestRanked:
     def test_the_plan_says_which_part_serves_for_what(self, ranked: tuple[Path, Ended]) -> None:
         _, end = ranked

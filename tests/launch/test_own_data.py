@@ -54,6 +54,7 @@ def odd(in_process: InProcess, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return run, in_process.run(run, "--data", str(root), "--resolution", "28", *QUICK)
 
 
+@pytest.mark.slow
 class TestOddFiles:
     def test_the_plan_tells_sizes_classes_and_what_is_left_out(
         self, odd: tuple[Path, Ended]

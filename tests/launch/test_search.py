@@ -238,6 +238,7 @@ class TestWholeRun:
         assert files_of(run) == before
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_run_under_another_limit_takes_over_what_is_the_same(
     whole: tuple[Path, Ended], in_process: InProcess, tmp_path: Path
@@ -261,6 +262,7 @@ def test_a_run_under_another_limit_takes_over_what_is_the_same(
     assert row["warm_start"] == row["pretrained"] == before.uri
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(1200)
 def test_sigterm_saves_a_pretraining_at_once_and_the_same_command_goes_on_from_that_step(
@@ -388,6 +390,7 @@ SPACE = SearchSpace(
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_space_of_ones_own_on_ones_own_images_runs_to_its_end(
     in_process: InProcess, tmp_path: Path

@@ -71,6 +71,7 @@ def row_of(run: Path) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.slow
 def test_the_exact_search_finds_the_optimum_and_its_check_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +219,7 @@ def test_an_evolution_scored_by_trials_goes_on_after_an_interruption_and_scores_
     assert "gap" not in output
 
 
+@pytest.mark.slow
 def test_random_search_pretrains_nothing_and_trains_the_best_draw(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -388,6 +390,7 @@ def test_a_latency_that_cannot_be_and_a_table_of_something_else_are_refused_in_t
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_named_architectures_are_trained_without_a_search_and_reported_without_a_score(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -405,6 +408,7 @@ def test_named_architectures_are_trained_without_a_search_and_reported_without_a
     assert ">nan<" not in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_rivals_are_trained_beside_the_winners_and_a_second_time_nothing_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
