@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from raynas.data.dataset import Dataset
-from raynas.data.loading import load_dataset
+from raynas.data.loading import as_recorded, load_dataset
 from raynas.errors import StageError, UserError
 from raynas.export.rivals import winning_rivals
 from raynas.export.run_exports import exports_of
@@ -114,7 +114,7 @@ def _chosen(store: RunStore, command: Command) -> list[dict[str, Any]]:
 def _dataset(
     moved: str | None, settings: Settings, facts: PlanFacts, usual_resolution: int
 ) -> Dataset | None:
-    """Return the images of the run; None where they are gone and not needed."""
+    """Return the images of the run, as it normalised them; None where they are not needed."""
     try:
         dataset = load_dataset(
             moved or settings.data, settings.images, settings.seed, usual_resolution
@@ -134,7 +134,7 @@ def _dataset(
             f"data {moved or settings.data}: not the images of the run, which had "
             f"{facts.train:,} to train in {len(facts.classes):,} classes"
         )
-    return dataset
+    return as_recorded(dataset, facts)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import tyro
 
 from raynas.data.batches import normalise
 from raynas.data.dataset import Dataset
-from raynas.data.loading import load_dataset
+from raynas.data.loading import as_recorded, load_dataset
 from raynas.errors import UserError
 from raynas.nets.inner_products import measure_paths
 from raynas.recording.pretraining_log import CHECKPOINT
@@ -31,6 +31,7 @@ from raynas.search.sampling import fair_paths
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.run_store import RunStore
 from raynas.storage.schemas_beside_runs import INNER_PRODUCTS, INNER_PRODUCTS_FILE
 from raynas.terminal.cli import exit_code, run_script
@@ -84,10 +85,12 @@ def measure(command: Command) -> None:
             "the command that began it, or name another"
         )
     outlive_output()
-    settings = Settings.from_json(store.rows("runs")[0]["settings"])
+    row = store.rows("runs")[0]
+    settings = Settings.from_json(row["settings"])
     space = chain_of(recorded_space(store, command.space), "launch/theorem.py")
     where = command.data or settings.data
-    dataset = load_dataset(where, settings.images, settings.seed, space.resolution)
+    images = load_dataset(where, settings.images, settings.seed, space.resolution)
+    dataset = as_recorded(images, PlanFacts.from_json(row["plan"]))
     rows = measured(store, space, dataset, settings, command.pairs)
     table = pa.Table.from_pylist(rows, schema=INNER_PRODUCTS)
     sink = pa.BufferOutputStream()

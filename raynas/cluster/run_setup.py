@@ -6,12 +6,10 @@ Everything that cannot work is refused here, before anything trains.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import pyarrow as pa
 import torch
 from rich.console import Console
@@ -27,7 +25,7 @@ from raynas.cluster.planning.speeds import Speeds
 from raynas.cluster.run import Run, begin, end, recorded_run, settings_of
 from raynas.cluster.tune.trackers import Tracker, refuse_untrackable, tracking
 from raynas.data.dataset import Dataset
-from raynas.data.loading import read_images
+from raynas.data.loading import as_recorded, read_images
 from raynas.errors import StageError
 from raynas.nets.rivals import refuse_unknown
 from raynas.recording.images_table import refuse_changed_images
@@ -146,7 +144,7 @@ def planned(
         ship_by_value(space_module_name(settings.space))
         if recorded:
             refuse_changed_images(store, images)
-            dataset = _normalised_as_recorded(dataset, PlanFacts.from_json(recorded["plan"]))
+            dataset = as_recorded(dataset, PlanFacts.from_json(recorded["plan"]))
         begins = start, supernet, options.get("warm_start")
         request = Request(asked, store, space, dataset, resources, recorded, *begins)
         outlook = request.outlook(settings)
@@ -265,14 +263,6 @@ def _start(space: Space, settings: Settings, store: RunStore, continued: bool) -
     if continued and is_whole(store, START):
         return read_start(store)
     return load_start(settings.start, searched_space(space, settings.pretrain.layer_indicator))
-
-
-def _normalised_as_recorded(dataset: Dataset, facts: PlanFacts) -> Dataset:
-    """Return the images with the run's own mean: another machine may hold them all in memory."""
-    if facts.mean is None or facts.std is None:
-        return dataset
-    mean, std = (np.array(each, np.float32) for each in (facts.mean, facts.std))
-    return replace(dataset, mean=mean, std=std)
 
 
 def _measured(outlook: Outlook, dataset: Dataset, stages: Stages) -> Speeds | None:

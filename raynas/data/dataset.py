@@ -10,6 +10,7 @@ a validation part without a test part is the test (``raynas.data.splits``).
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -234,6 +235,10 @@ class Dataset:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> "Dataset":
+        """Return it with a mean and a deviation of each channel that are not its own."""
+        return replace(self, mean=np.array(mean, np.float32), std=np.array(std, np.float32))
 
     @property
     def class_counts(self) -> dict[str, list[int]]:

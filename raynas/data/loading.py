@@ -24,6 +24,7 @@ from raynas.data.survey import Survey, survey
 from raynas.data.validation import refuse_corrupt, refuse_parts, refuse_unusable
 from raynas.seeds import Stream, random_numbers
 from raynas.settings.images import ImageSettings
+from raynas.storage.plan_facts import PlanFacts
 from raynas.storage.uris import shown
 
 Numbers = npt.NDArray[np.int64]
@@ -60,6 +61,16 @@ def load_dataset(
 ) -> Dataset:
     """Return the data set of ``read_images``, read by this process."""
     return read_images(data, settings, seed, usual_resolution, say)[0]
+
+
+def as_recorded(dataset: Dataset, facts: PlanFacts) -> Dataset:
+    """Return the images of a run with the mean and the deviation that it recorded.
+
+    They may be those of trained weights, and another machine may look at other images for them.
+    """
+    if facts.mean is None or facts.std is None:
+        return dataset
+    return dataset.normalised_by(facts.mean, facts.std)
 
 
 def read_images(  # noqa: PLR0913 - what is read, and who reads

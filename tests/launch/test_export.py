@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -203,7 +204,9 @@ class TestExport:
         assert code == 2
         assert "no network there was trained to its end" in errors
 
-    def test_images_that_have_moved_are_found_by_the_flag(self, run: Any, tmp_path: Path) -> None:
+    def test_images_that_have_moved_are_found_and_normalised_as_in_the_run(
+        self, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         moved = tmp_path / "moved"
         write_tree(
             moved,
@@ -216,7 +219,10 @@ class TestExport:
                 for label in "abc"
             },
         )
-        lettered = replace(named_dataset(), class_names=("a", "b", "c"))
+        mean, std = np.array([[0.25], [0.75]], np.float32)  # as of trained weights
+        lettered = replace(named_dataset(), class_names=("a", "b", "c"), mean=mean, std=std)
+        made = mock.Mock(side_effect=exports_of)
+        monkeypatch.setattr(export, "exports_of", made)
         other = build_run(str(tmp_path / "run"), SPACE, [SECOND], lettered, data="/gone")
         code, output, errors = run(export, other.uri, "--no-onnx", "--data", moved)
 
@@ -224,6 +230,8 @@ class TestExport:
         assert "noise" not in output
         config = json.loads(other.read_bytes(f"exports/{SECOND}/config.json"))
         assert config["checks"]["images"] == "16 validation images"
+        dataset = made.call_args.args[2]
+        assert (dataset.mean, dataset.std) == (mean, std)
 
 
 class TestPredict:

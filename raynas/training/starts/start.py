@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import safetensors.torch
@@ -67,10 +67,10 @@ class Start:
         if self.normalisation is None:
             return dataset
         mean, std = (
-            np.array(each if len(each) == dataset.channels else [np.mean(each)] * dataset.channels)
+            each if len(each) == dataset.channels else [float(np.mean(each))] * dataset.channels
             for each in self.normalisation
         )
-        return replace(dataset, mean=mean.astype(np.float32), std=std.astype(np.float32))
+        return dataset.normalised_by(mean, std)
 
     @property
     def num_params(self) -> int:
