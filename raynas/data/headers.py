@@ -16,7 +16,7 @@ from raynas.data.in_blocks import Say, Spread, in_threads, silent, with_progress
 from raynas.data.pixel_formats import is_grey
 from raynas.storage.retry import StorageError
 
-_VERSION = 1  # of what is kept
+_VERSION = 2  # of what is kept
 HEADERS = pa.schema(
     {"width": pa.int32(), "height": pa.int32(), "channels": pa.int8(), "is_deep": pa.bool_()}
 )

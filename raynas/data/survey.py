@@ -16,7 +16,7 @@ from raynas.data.encoded_images import Raws
 from raynas.data.image_index import ImageIndex
 from raynas.data.in_blocks import Say, Spread, in_threads, silent, with_progress
 
-_VERSION = 1  # of what is kept
+_VERSION = 2  # of what is kept
 
 
 class Survey(NamedTuple):

@@ -100,7 +100,8 @@ def read_row(path: Path, row: int) -> RowContent:
     Raises:
         FileNotFoundError: It is not there.
     """
-    file = _opened(path).fileno()
+    opened = _opened(path)  # has a name until the end: closed is what the cache drops meanwhile
+    file = opened.fileno()
     end = os.fstat(file).st_size - 8
     count = _number(file, end)
     offsets = end - count - 8 * (count + 1)

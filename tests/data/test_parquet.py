@@ -314,6 +314,15 @@ class TestUnpackedRows:
 
         assert first_pixel(images[3]) == 3
 
+    def test_a_row_is_read_to_its_end_though_other_threads_drop_its_open_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where two threads open the file at once, of which the cache keeps one."""
+        images = open_source(self.large_group(tmp_path, monkeypatch)).images
+        monkeypatch.setattr(unpacked_rows, "_opened", lambda path: path.open("rb"))
+
+        assert list(map(first_pixel, images)) == list(range(12))
+
     def test_a_file_that_was_written_again_is_unpacked_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
