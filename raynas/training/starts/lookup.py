@@ -7,7 +7,7 @@ from raynas.nets.rivals import TIMM, known_names
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown, split
-from raynas.training.starts.checkpoint_files import ENDINGS, read_tensors
+from raynas.training.starts.checkpoint_files import ENDINGS, SAFETENSORS, read_tensors
 from raynas.training.starts.libraries import PACKAGES, from_package, from_timm, from_torchvision
 from raynas.training.starts.raynas_folders import CONFIG, from_export, from_run
 from raynas.training.starts.source import Source, refuse
@@ -43,7 +43,9 @@ def _from_file(text: str) -> Source:
         content = Folder(folder).read_bytes(name)
     except FileNotFoundError:
         refuse(text, "there is no such file; check the path")
-    return Source(text, "", "file", read_tensors(text, name.lower(), content))
+    tensors = read_tensors(text, name.lower(), content)
+    is_ordered = not name.lower().endswith(SAFETENSORS)
+    return Source(text, "", "file", tensors, is_ordered=is_ordered)
 
 
 def _from_folder(text: str) -> Source:

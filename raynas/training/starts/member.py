@@ -6,7 +6,6 @@ the library's own network can be built, outputs of the two are compared.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from itertools import zip_longest
 
 import torch
@@ -150,7 +149,8 @@ def _started(source: Source, space: SearchSpace, architecture: Architecture, nam
     with torch.device("meta"):
         names = without_counters(subnet(space, architecture, 3, 1).state_dict())
     if set(names) == set(source.tensors):  # of raynas; files may have lost the order
-        source = replace(source, tensors={name: source.tensors[name] for name in names})
+        source = source.in_order_of(names)
+    _refuse_not_finite(source)
     channels, num_classes = source.channels, source.num_classes
     with torch.random.fork_rng(devices=[]):
         network = subnet(space, architecture, channels, num_classes).eval()
@@ -175,8 +175,25 @@ def _started(source: Source, space: SearchSpace, architecture: Architecture, nam
     )
 
 
+def _refuse_not_finite(source: Source) -> None:
+    """Refuse weights of which no network can be made, as of a training that diverged."""
+    for name, tensor in source.tensors.items():
+        count = int((~torch.isfinite(tensor)).sum())
+        if count:
+            source.refuse(
+                f"{count:,} of the {tensor.numel():,} numbers of {name} are not finite; choose "
+                "other weights, or an earlier checkpoint of that training"
+            )
+
+
 def _refuse_misfit(source: Source, wanted: Tensors, name: str, space: SearchSpace) -> None:
     """Refuse tensors of other shapes or of another number, by the first that differs."""
+    if not source.is_ordered:
+        raise _MisfitError(
+            f"its tensors have other names than those of {name} of space {space.name}, and a file "
+            "of safetensors keeps no order by which layers could be told, as one of torch.save "
+            "does (of an export, name the folder)"
+        )
     pairs = zip_longest(wanted.items(), source.tensors.items())
     for own, found in pairs:
         if own is None or found is None or own[1].shape != found[1].shape:

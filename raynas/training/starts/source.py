@@ -1,6 +1,6 @@
 """Trained weights as they were found: tensors in a network's order, and what they expect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -33,6 +33,7 @@ class Source:
         architecture: The text of one of a space of raynas; None: the source tells none.
         space: The name of that space.
         said_classes: Classes that it is said to tell apart; None: nothing is said.
+        is_ordered: Whether the order of the tensors is that of the layers.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Source:
     architecture: str | None = None
     space: str | None = None
     said_classes: int | None = None
+    is_ordered: bool = True
 
     @property
     def num_classes(self) -> int:
@@ -79,7 +81,17 @@ class Source:
         own, names = self.tensors, list(without_counters(module.state_dict()))
         found = own if set(own) == set(names) else dict(zip(names, own.values(), strict=True))
         module.load_state_dict(found, strict=False)
-        return replace(self, tensors={name: found[name] for name in names}, module=module.eval())
+        return replace(self.in_order_of(names, found), module=module.eval())
+
+    def in_order_of(self, names: Iterable[str], tensors: Tensors | None = None) -> "Source":
+        """Return the same in the order of a network's layers.
+
+        Args:
+            names: Of all its tensors, in that order.
+            tensors: By these names; None: its own have them.
+        """
+        found = self.tensors if tensors is None else tensors
+        return replace(self, tensors={name: found[name] for name in names}, is_ordered=True)
 
 
 def refuse(text: str, why: str) -> NoReturn:

