@@ -59,7 +59,8 @@ def refuse_foreign(source: RunStore, settings: Settings, facts: PlanFacts | None
     recorded = source.rows("runs")
     if not recorded or not is_pretrained(source):
         raise UserError(
-            f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended; "
+            f"--pretrained {source.uri}: wanted a run folder whose pretraining has ended, which "
+            "runs without a supernet have none of; "
             "check the path, or leave the flag out"
         )
     before = PlanFacts.from_json(recorded[0]["plan"])

@@ -3,6 +3,7 @@
 Names of libraries are no trained networks for a run's classes: a run trains them first.
 """
 
+import difflib
 from typing import NoReturn
 
 import safetensors.torch
@@ -28,7 +29,10 @@ from raynas.training.teacher import Teacher
 from raynas.training.teacher_file import TeacherFacts, as_tensor, opened
 from raynas.training.trained_networks import recorded_space
 
-_KINDS = "an export or a run of raynas, an ONNX file, or a network of torchvision or timm"
+_KINDS = (
+    "an export or a run of raynas, an ONNX file, a network of torchvision or timm, or start, the "
+    "network of --start"
+)
 
 _EXPORT_AGAIN = "export it again as one file, for any number of images"
 
@@ -72,7 +76,9 @@ def _content(source: str, dataset: Dataset, space: Space) -> bytes:
         _refuse(source, f"a file is missing ({error}); check the path", error)
     store = RunStore(source)
     if not (store.has(RUN_COPY) or store.parts("runs")):
-        _refuse(source, f"there is nothing of that name; wanted {_KINDS}")
+        near = difflib.get_close_matches(source, known_names(), n=1)
+        hint = f"did you mean {near[0]}? Wanted is {_KINDS}" if near else f"wanted {_KINDS}"
+        _refuse(source, f"there is nothing of that name; {hint}")
     return _of_run(source, space)
 
 

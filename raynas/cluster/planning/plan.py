@@ -277,7 +277,11 @@ def warned(plan: Plan, dataset: Dataset, settings: Settings) -> Plan:
         plan,
         sizes=size_words(dataset),
         crops=crop_words(dataset.crops, dataset.evaluation_ratio),
-        warnings=(*warnings, *plan.rivals.warnings),
+        warnings=(
+            *warnings,
+            *plan.rivals.warnings,
+            *(plan.teacher.warnings if plan.teacher else ()),
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from raynas.settings.retrain import RetrainSettings
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.protocol import Space
 from raynas.storage.plan_facts import PlanFacts
-from raynas.storage.rival_names import START, shown_rival
+from raynas.storage.rival_names import NEW_WEIGHTS, START, shown_rival
 from raynas.storage.run_store import RunStore
 from raynas.storage.uris import shown
 from raynas.training.checkpoints import is_whole
@@ -38,12 +38,21 @@ class PlannedTeacher:
         opened: It is there already; None: the run trains it first.
         chosen: What the run trains; None: it is there.
         macs: Multiply-adds of an image of what the run trains.
+        why_new: Why that does not begin from trained weights in a run that does.
     """
 
     name: str
     opened: Teacher | None = None
     chosen: Rival | Architecture | None = None
     macs: int = 0
+    why_new: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence if it begins from less than it could."""
+        if not self.why_new:
+            return ()
+        return (f"teacher {self.name} begins from new weights: {self.why_new}",)
 
     @property
     def recorded(self) -> str:
@@ -62,7 +71,8 @@ class PlannedTeacher:
         else:
             amount = show_amount("macs", self.macs)
             name = shown_rival(self.name, str(self.chosen))
-            what = f"{name} with {amount}, trained first for {settings.epochs} epochs"
+            begun = f" from {NEW_WEIGHTS}" if self.why_new else ""
+            what = f"{name} with {amount}, trained first{begun} for {settings.epochs} epochs"
         share = f"{settings.teacher_weight:g} of the loss at temperature {settings.temperature:g}"
         return f"{what}; {share}"
 
@@ -157,7 +167,9 @@ def _of_library(source: str, dataset: Dataset, weights: LibraryWeights | None) -
     except UserError as error:
         raise UserError(f"--retrain.teacher {source}: {error}") from error
     is_pretrained = weights is not None and bool(weights.content)
-    return PlannedTeacher(source, chosen=Rival(source, pretrained=is_pretrained), macs=macs)
+    why_new = weights.words if weights and not is_pretrained else ""
+    chosen = Rival(source, pretrained=is_pretrained)
+    return PlannedTeacher(source, chosen=chosen, macs=macs, why_new=why_new)
 
 
 def _of_start(start: Start | None, dataset: Dataset, space: Space) -> PlannedTeacher:

@@ -118,7 +118,8 @@ def test_a_network_that_is_trained_first_has_a_stand_in_and_is_found_once_it_is_
         ("vgg11", "--retrain.teacher vgg11: vgg11 cannot take images of 8 x 8 pixels"),
         ("timm/resnet19", "--retrain.teacher timm/resnet19|--retrain.teacher resnet19"),
         ("start", "--retrain.teacher start: the run begins from no trained network"),
-        ("resnet19", "--retrain.teacher resnet19: there is nothing of that name"),
+        ("resnet19", "--retrain.teacher resnet19: there is nothing of that name; did you mean res"),
+        ("nothing", "there is nothing of that name; wanted .*, or start, the network of --start"),
     ],
 )
 def test_a_teacher_that_cannot_be_trained_is_refused(
@@ -153,6 +154,20 @@ def test_the_start_itself_and_networks_with_weights_of_their_library_are_trained
     assert own.facts(DATASET, RESIDUAL).architecture == str(start.architecture)
     assert named.recorded == "resnet18, pretrained"
     assert named.words(RetrainSettings()).startswith("resnet18, pretrained with ")
+    assert named.warnings == ()
+
+
+def test_a_teacher_whose_trained_weights_cannot_be_had_says_so(tmp_path: Path) -> None:
+    store, start = RunStore(str(tmp_path / "run")), build_start()
+    weights = {"resnet18": LibraryWeights("resnet18", b"", "torchvision could not download them")}
+    settings = RetrainSettings(teacher="resnet18", epochs=7)
+    new = plan_teacher(settings, DATASET, RESIDUAL, store, None, start, "path", weights)
+    assert new is not None
+
+    assert ", trained first from new weights for 7 epochs; " in new.words(settings)
+    assert new.warnings == (
+        "teacher resnet18 begins from new weights: torchvision could not download them",
+    )
 
 
 def test_without_one_there_is_none(tmp_path: Path) -> None:
