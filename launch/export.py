@@ -42,7 +42,7 @@ class Command:
     architecture: str | None = None
     """Export that network alone, such as 3-0-5."""
     onnx: bool = True
-    """Write model.onnx as well, if its packages are installed."""
+    """Whether model.onnx is written as well, if its packages are installed."""
     export: ExportSettings = field(default_factory=ExportSettings)
     """How model.int8.onnx is made; unset: as the run's settings say."""
     out: str | None = None

@@ -83,7 +83,7 @@ class Command:
     skip_forecast: bool = False
     """Do without the forecast and its probe of some seconds; with --dry-run: the plan alone."""
     export: bool = True
-    """Write each trained network as a folder that needs no raynas, under RUN/exports."""
+    """Whether each trained network is written as a folder that needs no raynas: RUN/exports."""
     verbose: bool = False
     """Show Ray's own messages and what its workers print."""
 
@@ -198,8 +198,8 @@ def run_command(command: Command, console: Console) -> None:
             scores = score(run, supernet)  # read off the batch norms, or by trials
             scores = learn(run, scores)  # from short trainings of a few networks
             winners = search(run, scores)  # evolution or another strategy, within the limits
-            retrain(run, winners)  # from scratch, as Tune trials
-            train_rivals(run)  # if asked for: what people would take instead
+            retrain(run, winners)  # from scratch or from the start, as Tune trials
+            train_rivals(run)  # what people would take instead
             measure_times(store, run.plan.space, run.plan.facts)  # of an image, all in turn
             if command.export:
                 export(run)

@@ -43,7 +43,7 @@ class DifferentiableSettings:
     momentum: Annotated[float, Interval("(0, 1)")] = 0.9
     """Momentum of SGD."""
     nesterov: bool = True
-    """Nesterov's form of that momentum."""
+    """Whether that momentum has Nesterov's form."""
     weight_decay: Annotated[float, Interval("[0, inf)")] = 5e-4
     """Weight decay of the weights."""
     clip: Annotated[float, Interval("[0, inf)")] = 5.0

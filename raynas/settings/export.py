@@ -14,8 +14,8 @@ class ExportSettings:
     """What is written of each trained network."""
 
     int8: bool = True
-    """Write model.int8.onnx as well: model.onnx with whole numbers of 8 bits, several times
-    smaller; it takes some seconds a network."""
+    """Whether model.int8.onnx is written, too: model.onnx with whole numbers of 8 bits, several
+    times smaller; it takes some seconds a network."""
     max_drop: Annotated[float, Interval("[0, 1]")] = 0.01
     """Most validation accuracy, as a share of the images, that model.int8.onnx may lose against
     model.onnx; one that loses more is not written."""

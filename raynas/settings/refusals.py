@@ -38,6 +38,7 @@ def refuse_unworkable(settings: "Settings") -> None:
     _refuse_unmeasured(settings)
     _refuse_empty_bands(settings)
     _refuse_no_start(settings)
+    _refuse_none_and_others(settings)
 
 
 def _refuse_squares_to_cut(settings: "Settings") -> None:
@@ -156,6 +157,15 @@ def _refuse_no_start(settings: "Settings") -> None:
                 f"--rivals {name}: no trained weights are named; add --start SOURCE, such as "
                 "efficientnet_lite0, or leave it out"
             )
+
+
+def _refuse_none_and_others(settings: "Settings") -> None:
+    """Refuse rivals that are said to be none, and named."""
+    names = {name.strip() for name in settings.rivals.split(",")}
+    if "none" in names and len(names) > 1:
+        raise UserError(
+            f"--rivals {settings.rivals}: got none and others; leave none out, or the others"
+        )
 
 
 def _refuse_other_gpus(retrain: RetrainSettings) -> None:

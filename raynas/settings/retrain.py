@@ -45,7 +45,7 @@ class RetrainSettings:
     momentum: Annotated[float, Interval("(0, 1)")] = 0.9
     """Momentum of sgd and rmsprop; the first beta of adamw."""
     nesterov: bool = True
-    """Momentum of sgd that looks ahead (Nesterov's); else the plain one."""
+    """Whether the momentum of sgd looks ahead (Nesterov's)."""
     weight_decay: Annotated[float, Interval("[0, inf)")] = 5e-4
     """Weight decay of what --retrain.decayed says."""
     decayed: Literal["weights", "convolutions", "all"] = "weights"

@@ -577,6 +577,11 @@ def test_rivals_are_names_each_once_and_auto_stands_beside_them(
     assert (settings.rival_names, settings.has_auto_rivals) == (names, is_auto)
 
 
+def test_rivals_that_are_none_and_others_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^--rivals none, auto: got none and others; leave"):
+        Settings(rivals="none, auto")
+
+
 class TestObjectives:
     @pytest.mark.parametrize(
         ("objectives", "goals"),

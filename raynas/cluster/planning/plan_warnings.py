@@ -8,6 +8,7 @@ from raynas.data.sizes import are_photographs, size_warnings
 from raynas.nets.rivals import known_names
 from raynas.reporting.class_balance import class_warnings
 from raynas.reporting.part_roles import role_warnings
+from raynas.settings.retrain import RetrainSettings
 from raynas.settings.scores import SCORES
 from raynas.settings.settings import Settings
 from raynas.spaces.chain import SearchSpace
@@ -32,6 +33,7 @@ def plan_warnings(
         *_few_steps(steps, len(dataset.train), settings),
         *_random_weights(space, dataset, settings),
         *_idle_supernet(settings, steps),
+        *_idle_distillation(settings.retrain),
     )
 
 
@@ -59,6 +61,20 @@ def _idle_supernet(settings: Settings, steps: int) -> list[str]:
         f"--search.score {search.score} does not read the supernet that is pretrained for "
         f"{settings.pretrain.epochs:g} epochs; --pretrain.epochs 0 does without it, "
         "--method fair_saliency reads one"
+    )
+    return [said]
+
+
+def _idle_distillation(retrain: RetrainSettings) -> list[str]:
+    """Return a sentence where it is said how much a teacher counts, and there is none."""
+    asked, unasked = (
+        (each.teacher_weight, each.temperature) for each in (retrain, RetrainSettings())
+    )
+    if retrain.teacher is not None or asked == unasked:
+        return []
+    said = (
+        "--retrain.teacher-weight and --retrain.temperature do nothing without a teacher; "
+        "name one by --retrain.teacher"
     )
     return [said]
 

@@ -537,6 +537,20 @@ class TestLines:
         )
         assert not [each for each in plan(read).warnings if "does not read" in each]
 
+    @pytest.mark.parametrize("given", [{"teacher_weight": 0.9}, {"temperature": 4.0}])
+    def test_how_much_a_teacher_counts_is_warned_of_where_there_is_none(
+        self, given: dict[str, float]
+    ) -> None:
+        settings = pretrain(epochs=13)
+
+        unread = replace(settings, retrain=replace(settings.retrain, **given))
+
+        assert plan(unread).warnings[-1] == (
+            "--retrain.teacher-weight and --retrain.temperature do nothing without a teacher; "
+            "name one by --retrain.teacher"
+        )
+        assert not [each for each in plan(settings).warnings if "without a teacher" in each]
+
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
