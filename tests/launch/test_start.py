@@ -196,6 +196,7 @@ def test_runs_that_begin_from_weights_read_them_unless_a_method_is_named() -> No
 def test_a_network_s_name_says_which_space_is_searched_unless_one_is_named() -> None:
     asked = {
         ("--start", "mobilenet_v2"): "mobilenet_v2_imagenet",
+        ("--start", "timm/mobilenetv2_100"): "mobilenet_v2_imagenet",
         ("--start", "efficientnet_lite0", "--space", "small_mobile"): "small_mobile",
         ("--start", "weights.pt"): Settings().space,
         (): Settings().space,

@@ -100,10 +100,25 @@ def from_timm(text: str) -> Source:
         module = timm.create_model(name, pretrained=True)
     wanted = cast("dict[str, Any]", module.pretrained_cfg)
     normalisation = as_normalisation(wanted["mean"], wanted["std"])
-    plain = name.partition(".")[0]
-    published = next((ours for ours, theirs in _TIMM_NAMES.items() if theirs == plain), plain)
     tensors = without_counters(module.state_dict())
-    return Source(text, published, "timm", tensors, normalisation, module.eval())
+    return Source(text, published_name(text), "timm", tensors, normalisation, module.eval())
+
+
+def published_name(text: str) -> str:
+    """Return the name by which spaces publish a network of a package, torchvision or timm.
+
+    Args:
+        text: As ``--start`` names it; timm's may end in what they were trained on.
+    """
+    if not text.startswith(TIMM):
+        return text
+    name = text.removeprefix(TIMM).partition(".")[0]
+    return next((ours for ours, theirs in _TIMM_NAMES.items() if theirs == name), name)
+
+
+def is_of_library(text: str) -> bool:
+    """Return whether weights are named that a package ships or a library downloads."""
+    return text in (*PACKAGES, *known_names()) or text.startswith(TIMM)
 
 
 def recognised(source: Source, name: str) -> Source:

@@ -54,6 +54,8 @@ def _from_folder(text: str) -> Source:
     try:
         store = RunStore.open(text)
     except UserError:
+        if within := _exports_in(text):
+            refuse(text, f"it holds exports; give one of them, such as {within[0]}, or the run")
         known = [*PACKAGES, *known_names()]
         near = difflib.get_close_matches(text, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "wanted one such as efficientnet_lite0"
@@ -63,3 +65,10 @@ def _from_folder(text: str) -> Source:
             f"or of a run; {hint}"
         ) from None
     return from_run(text, store)
+
+
+def _exports_in(text: str) -> list[str]:
+    """Return the folders of exports that lie in a folder, such as the exports of a run."""
+    folder = Folder(text)
+    names = sorted(name for name in folder.list_folders() if folder.has(f"{name}/{CONFIG}"))
+    return [folder.locate(name) for name in names]

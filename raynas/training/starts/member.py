@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
-from raynas.nets.rivals import known_names
 from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.spaces.architecture import Architecture
@@ -20,7 +19,7 @@ from raynas.spaces.chain import SearchSpace, chain_of
 from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
-from raynas.training.starts.libraries import PACKAGES, recognised
+from raynas.training.starts.libraries import is_of_library, published_name, recognised
 from raynas.training.starts.lookup import find_source
 from raynas.training.starts.source import Source, Tensors, refuse, without_counters
 from raynas.training.starts.start import Start
@@ -41,7 +40,7 @@ def load_start(text: str, space: Space) -> Start:
         UserError: There are no such weights, or they fit no network that the space knows by name.
     """
     chain = chain_of(space, f"--start {shown(text)}")
-    if not chain.published and text in (*PACKAGES, *known_names()):  # nothing is downloaded
+    if not chain.published and is_of_library(text):  # nothing is downloaded
         refuse(text, f"{_no_member(chain)}; {_advice(space_with(text))}")
     return start_of(find_source(text), chain)
 
@@ -104,8 +103,13 @@ def _fitting(source: Source) -> str | None:
 
 
 def space_with(network: str) -> str | None:
-    """Return the name of the shipped space that publishes a network of that name, if one does."""
-    return next((name for name, each in _shipped_chains() if network in dict(each.published)), None)
+    """Return the name of the shipped space that publishes a network, if one does.
+
+    Args:
+        network: Its name, as ``--start`` takes it.
+    """
+    known = published_name(network)
+    return next((name for name, each in _shipped_chains() if known in dict(each.published)), None)
 
 
 def _shipped_chains() -> Iterator[tuple[str, SearchSpace]]:

@@ -17,7 +17,7 @@ from raynas.nets.inverted_residual import InvertedResidual
 from raynas.spaces.chain import SearchSpace
 from raynas.training.starts import libraries
 from raynas.training.starts.lookup import find_source
-from raynas.training.starts.member import load_start, start_of
+from raynas.training.starts.member import load_start, space_with, start_of
 from tests.builders import SHARED_DATA, build_space, shipped_space
 from tests.training.starts.conftest import random_network
 
@@ -121,8 +121,17 @@ def test_weights_by_name_are_not_downloaded_for_a_space_that_cannot_have_them() 
         "these weights; search_spaces/mobilenet_v3_large has this network: use --space "
         "mobilenet_v3_large"
     )
-    assert "has no published network" in (resnet := refusal("resnet18", build_space()))
-    assert resnet.endswith("choose other weights, or a space that has this network")
+    for name in ("resnet18", "timm/resnet18.a1_in1k"):
+        said = refusal(name, build_space())
+        assert "has no published network" in said
+        assert said.endswith("choose other weights, or a space that has this network")
+
+
+def test_a_network_is_the_one_that_a_space_publishes_by_whichever_library_it_is_named() -> None:
+    assert space_with("mobilenet_v3_large") == "mobilenet_v3_large"
+    assert space_with("timm/mobilenetv3_large_100.ra_in1k") == "mobilenet_v3_large"
+    assert space_with("timm/tf_efficientnet_lite0") == "efficientnet_lite0"
+    assert space_with("timm/resnet18") is None
 
 
 def test_weights_with_a_tensor_too_few_are_refused(tmp_path: Path) -> None:

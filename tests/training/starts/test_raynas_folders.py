@@ -70,6 +70,14 @@ def test_a_network_of_another_space_is_refused_by_what_its_own_is(run: RunStore)
     assert "has no published network" not in said
 
 
+def test_a_folder_of_exports_is_refused_by_what_to_give_instead(run: RunStore) -> None:
+    exports = f"{run.uri}/exports"
+
+    assert refusal(exports).endswith(
+        f"it holds exports; give one of them, such as {exports}/{BEST}, or the run"
+    )
+
+
 def test_a_network_with_identity_does_not_fit_a_space_without(run: RunStore) -> None:
     assert "layer 1: got candidate 4, wanted 0 to 3" in refusal(f"{run.uri}/exports/{BEST}", PLAIN)
 
