@@ -137,6 +137,7 @@ def test_the_example_of_the_page_is_a_run_and_its_result_a_network_also_in_a_thr
     example = textwrap.dedent((api.__doc__ or "").split("same way:\n", 1)[1].split("\nEvery")[0])
     small = Settings(
         max_macs=400_000,
+        trainings=0,
         pretrain=PretrainSettings(epochs=1.0, workers=1),
         search=SearchSettings(generations=2, population=6, parents=3, mutations=2, crossovers=2),
         retrain=RetrainSettings(top_k=1, epochs=1),

@@ -63,8 +63,8 @@ def with_rival(folder: Path, rival: Chosen, **values: Any) -> RunStore:
     [
         Rival("mobilenet_v2", 0.25),
         Rival("efficientnet_b0", 0.2, pretrained=True),
-        MEMBER,
-        ScaledNetwork(MEMBER, 24),
+        pytest.param(MEMBER, marks=pytest.mark.slow),
+        pytest.param(ScaledNetwork(MEMBER, 24), marks=pytest.mark.slow),
         NarrowNetwork(MEMBER, 60),
     ],
     ids=str,

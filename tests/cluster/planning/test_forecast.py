@@ -284,6 +284,7 @@ class TestProbe:
             _everywhere(broken, ray.put((plan(), build_dataset(), SMALL)), 1, 1, 0.0)
         assert cluster
 
+    @pytest.mark.slow
     @pytest.mark.cluster
     def test_what_would_fail_the_run_is_raised_as_the_run_would_raise_it(
         self, cluster: Resources

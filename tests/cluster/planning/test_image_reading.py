@@ -17,8 +17,6 @@ from raynas.data.sources import open_source
 from raynas.settings.images import ImageSettings
 from tests.data.samples import numbered_tree
 
-pytestmark = pytest.mark.cluster
-
 
 @pytest.fixture
 def in_small_tasks(cluster: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +39,15 @@ def killed_elsewhere(images: Raws) -> list[str]:
     return [image.name for image in images]
 
 
+def test_a_node_that_does_not_see_the_files_calls_none_of_them_broken(tmp_path: Path) -> None:
+    images = open_source(numbered_tree(tmp_path)).images
+    (tmp_path / "class0" / "000.png").unlink()
+    with pytest.raises(FileNotFoundError):
+        image_reading._on_block(read_headers, images, slice(0, 7))
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.usefixtures("in_small_tasks")
 class TestTasks:
     def test_other_processes_read_what_threads_read_in_the_same_order(self, tmp_path: Path) -> None:
@@ -64,14 +71,6 @@ class TestTasks:
         found = [name for _, names in on_all_nodes(killed_elsewhere, images) for name in names]
 
         assert found == [image.name for image in images]
-
-    def test_a_node_that_does_not_see_the_files_calls_none_of_them_broken(
-        self, tmp_path: Path
-    ) -> None:
-        images = open_source(numbered_tree(tmp_path)).images
-        (tmp_path / "class0" / "000.png").unlink()
-        with pytest.raises(FileNotFoundError):
-            image_reading._on_block(read_headers, images, slice(0, 7))
 
     def test_a_whole_data_set_is_verified_by_them(self, tmp_path: Path) -> None:
         data = numbered_tree(tmp_path)

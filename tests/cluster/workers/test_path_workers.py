@@ -198,6 +198,7 @@ class Unreachable(Listener):
             self.address = closed.getsockname()[:2]
 
 
+@pytest.mark.slow
 def test_an_exception_on_a_worker_ends_the_stage_with_its_traceback(cluster: Resources) -> None:
     del cluster
     with (
@@ -209,7 +210,7 @@ def test_an_exception_on_a_worker_ends_the_stage_with_its_traceback(cluster: Res
     assert str(failed.value).strip().endswith("ZeroDivisionError: 48")
 
 
-@pytest.mark.parametrize("transport", ["fast", "calls"])
+@pytest.mark.parametrize("transport", ["fast", pytest.param("calls", marks=pytest.mark.slow)])
 def test_an_exception_in_a_step_names_the_step_and_its_paths(
     cluster: Resources, transport: Transport
 ) -> None:
