@@ -13,6 +13,8 @@ from raynas.cluster.planning.connection import Resources, connected
 
 # Threads that spin for each other on a busy machine cost more than these small sums.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's workers give way to everything else (15), also to tests in other processes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Compiled once, not by each of the many processes; asserts take pytest long to rewrite.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
