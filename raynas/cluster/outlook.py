@@ -13,6 +13,7 @@ from raynas.cluster.planning.plan import Plan, make_plan, warned, with_lengths
 from raynas.cluster.planning.plan_text import plan_lines
 from raynas.cluster.planning.rivals import weights_of_libraries
 from raynas.cluster.planning.speeds import Speeds
+from raynas.cluster.planning.task_costs import task_of
 from raynas.cluster.planning.teachers import plan_teacher
 from raynas.cluster.strategies.strategy import SearchStrategy, load_strategy
 from raynas.costs.budget import parse_budget
@@ -116,7 +117,7 @@ class Request:
         facts = PlanFacts.from_json(self.recorded["plan"]) if self.recorded else None
         own = _with_own_table(settings, self.store) if self.recorded else settings
         space, dataset = self.space, self.dataset
-        weights = weights_of_libraries(settings, self.store, facts)
+        weights = weights_of_libraries(settings, self.store, facts, task_of(dataset))
         begins = self.start, settings.pretrain.layer_indicator, weights
         teacher = plan_teacher(settings.retrain, dataset, space, self.store, facts, *begins)
         start = self.start

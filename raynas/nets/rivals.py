@@ -149,6 +149,23 @@ def cost_of(rival: Rival, task: Task) -> Cost:
     return cost
 
 
+def shapes_of(rival: Rival, task: Task) -> dict[str, torch.Size]:
+    """Return the shapes of all that decides what a network computes, by the library's names.
+
+    Raises:
+        UserError: It cannot take such images.
+    """
+    cost_of(rival, task)  # says what does not work
+    tensors = _without_weights(rival, task).state_dict()
+    return {name: each.shape for name, each in tensors.items() if each.dim()}
+
+
+def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d]:
+    """Return the convolution that sees the images, and its name."""
+    named = network.named_modules()
+    return next((name, part) for name, part in named if isinstance(part, nn.Conv2d))
+
+
 def _without_weights(rival: Rival, task: Task) -> nn.Module:
     """Return a network on the meta device, where it takes no memory if its builder allows that."""
     with torch.random.fork_rng(devices=[]):
@@ -203,8 +220,7 @@ def _options(name: str, task: Task) -> dict[str, Any]:
 
 def _of_channels(network: nn.Module, channels: int) -> nn.Module:
     """Return a network for colour as one for images of so many channels."""
-    named = [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Conv2d)]
-    name, first = named[0]
+    name, first = first_convolution(network)
     taps: Any = {
         name: getattr(first, name) for name in ("kernel_size", "stride", "padding", "dilation")
     }

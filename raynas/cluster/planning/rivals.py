@@ -8,6 +8,7 @@ has a few photographs would take a family that everyone knows.
 from dataclasses import dataclass
 
 from raynas.cluster.planning.rival_choices import PlannedRival, RivalChoices
+from raynas.costs.latency_table import Task
 from raynas.data.dataset import Dataset
 from raynas.data.sizes import are_photographs
 from raynas.errors import UserError
@@ -91,7 +92,7 @@ def auto_names(choices: RivalChoices, dataset: Dataset) -> tuple[str, ...]:
 
 
 def weights_of_libraries(
-    settings: Settings, store: RunStore, recorded: PlanFacts | None
+    settings: Settings, store: RunStore, recorded: PlanFacts | None, task: Task
 ) -> dict[str, LibraryWeights]:
     """Return trained weights of the libraries' networks that a run names, by their names.
 
@@ -101,6 +102,7 @@ def weights_of_libraries(
         settings: Name rivals and a teacher.
         store: The run folder.
         recorded: What a run that is continued has recorded: only those that it began from then.
+        task: What they are to classify.
     """
     if settings.start is None:
         return {}
@@ -110,4 +112,5 @@ def weights_of_libraries(
     if recorded:
         begun = (*recorded.rivals.values(), recorded.teacher or "")
         names &= {Rival.parse(text).name for text in begun if text.endswith(PRETRAINED)}
-    return {name: library_weights(name, store if recorded else None) for name in sorted(names)}
+    kept = store if recorded else None
+    return {name: library_weights(name, task, kept) for name in sorted(names)}

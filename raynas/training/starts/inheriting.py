@@ -33,6 +33,7 @@ from raynas.storage.run_store import RunStore
 from raynas.training.checkpoints import is_whole
 from raynas.training.snapshots import snapshot
 from raynas.training.starts.library_weights import begin_from_library_
+from raynas.training.starts.source import as_normalisation
 from raynas.training.starts.start import Start
 
 SUPERNET = "start_supernet.safetensors"
@@ -118,7 +119,8 @@ def begin_library_(
     Returns:
         The names of the parameters that are inherited.
     """
-    names = begin_from_library_(network, content)
+    normalisation = as_normalisation(dataset.mean.tolist(), dataset.std.tolist())
+    names = begin_from_library_(network, content, normalisation)
     if not continued:
         device = next(network.parameters()).device
         restate_network_(network, moment_images(dataset, seed, device))

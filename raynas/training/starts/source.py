@@ -50,7 +50,7 @@ class Source:
     @property
     def num_classes(self) -> int:
         """Classes that its last layer tells apart."""
-        return len(list(self.tensors.values())[-1])
+        return next(len(each) for each in reversed(list(self.tensors.values())) if each.dim())
 
     @property
     def channels(self) -> int:

@@ -197,7 +197,7 @@ def test_only_runs_that_begin_from_trained_weights_ask_for_those_of_libraries(
     asked: list[str] = []
     monkeypatch.setattr(
         "raynas.cluster.planning.rivals.library_weights",
-        lambda name, _: (asked.append(name), WEIGHTS["mobilenet_v2"])[1],
+        lambda name, *_: (asked.append(name), WEIGHTS["mobilenet_v2"])[1],
     )
     store = RunStore(str(tmp_path))
     named = "mobilenet_v2,random,start,resnet18"
@@ -209,7 +209,7 @@ def test_only_runs_that_begin_from_trained_weights_ask_for_those_of_libraries(
         }
     )
 
-    assert weights_of_libraries(Settings(rivals="mobilenet_v2"), store, None) == {}
-    weights_of_libraries(Settings(start="S", rivals=named), store, None)
-    weights_of_libraries(Settings(start="S", rivals=named), store, begun)
+    assert weights_of_libraries(Settings(rivals="mobilenet_v2"), store, None, Task(3, 32, 3)) == {}
+    weights_of_libraries(Settings(start="S", rivals=named), store, None, Task(3, 32, 3))
+    weights_of_libraries(Settings(start="S", rivals=named), store, begun, Task(3, 32, 3))
     assert asked == ["mobilenet_v2", "resnet18", "mobilenet_v2"]
