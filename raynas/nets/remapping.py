@@ -116,7 +116,7 @@ def can_remap(target: nn.Module, source: nn.Module) -> bool:
 
 
 def is_alike(target: nn.Module, source: nn.Module) -> bool:
-    """Return whether two modules have the same kinds of parts and the same shapes."""
+    """Return whether two modules compute the same with the same weights, as far as parts tell."""
     return _form(target) == _form(source)
 
 
@@ -130,9 +130,17 @@ def copy_tensors_(target: nn.Module, source: nn.Module) -> None:
 
 def _form(module: nn.Module) -> list[tuple[object, ...]]:
     return [
-        (type(part), *(tensor.shape for tensor in part.parameters(recurse=False)))
+        (type(part), _options(part), *(each.shape for each in part.parameters(recurse=False)))
         for part in module.modules()
     ]
+
+
+def _options(part: nn.Module) -> object:
+    """Return what a part computes by besides weights, such as strides and dilation."""
+    if isinstance(part, nn.BatchNorm2d):
+        return part.eps  # whether it keeps running statistics is another question
+    is_silent = isinstance(part, nn.Dropout) or next(part.children(), None) is not None
+    return None if is_silent else part.extra_repr()
 
 
 def _parts(block: nn.Module) -> BlockParts:

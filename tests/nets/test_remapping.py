@@ -157,6 +157,24 @@ def test_a_block_of_the_same_form_is_an_exact_copy_with_its_statistics() -> None
         assert all(torch.equal(values[name], v) for name, v in target.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("mine", "other", "alike"),
+    [
+        (nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), True),
+        (nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=3, dilation=3), False),
+        (nn.AvgPool2d(3), nn.AvgPool2d(5), False),
+        (nn.BatchNorm2d(4, eps=1e-3), nn.BatchNorm2d(4), False),
+        (nn.BatchNorm2d(4), nn.BatchNorm2d(4, track_running_stats=False), True),
+        (nn.Sequential(nn.Dropout(0.0)), nn.Sequential(nn.Dropout(0.2)), True),
+        (nn.ReLU(), nn.ReLU6(), False),
+    ],
+)
+def test_only_what_computes_the_same_with_the_same_weights_is_alike(
+    mine: nn.Module, other: nn.Module, alike: bool
+) -> None:
+    assert is_alike(nn.Sequential(mine), nn.Sequential(other)) == alike
+
+
 @pytest.mark.parametrize("nearest", [None, MBConv(3, 2), MBConv(5, 3)])
 def test_a_further_layer_adds_nothing_and_its_last_scale_has_a_gradient(
     nearest: MBConv | None,
