@@ -129,6 +129,7 @@ def build_run(
     architectures: Sequence[str],
     dataset: Dataset | None = None,
     stopped: Sequence[str] = (),
+    space_digest: str | None = None,
     **settings: Any,
 ) -> RunStore:
     """Write a run folder whose networks were trained to the end, but for those stopped."""
@@ -145,6 +146,7 @@ def build_run(
         class_counts=dataset.class_counts,
         mean=dataset.mean.tolist(),
         std=dataset.std.tolist(),
+        space_digest=space_digest,
     )
     row = run_row(store.name, chosen, facts) | {"started": datetime(2026, 3, 1, tzinfo=UTC)}
     store.append("runs", [row], "run")

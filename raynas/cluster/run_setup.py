@@ -262,7 +262,7 @@ def _start(space: Space, settings: Settings, store: RunStore, continued: bool) -
         return None
     if continued and is_whole(store, START):
         return read_start(store)
-    return load_start(settings.start, searched_space(space, settings.pretrain.layer_indicator))
+    return load_start(settings.start, space, settings.pretrain.layer_indicator)
 
 
 def _measured(outlook: Outlook, dataset: Dataset, stages: Stages) -> Speeds | None:

@@ -8,7 +8,7 @@ from raynas.storage.plan_facts import PlanFacts
 
 IMAGES = ("keeps_val", "classes", "channels", "resolution", "train", "val", "test", "skipped")
 """What must agree where images are the same; the rest follows from them."""
-_LATER = ("mean", "std", "space_digest")  # runs of an older raynas may lack them
+_LATER = ("mean", "std", "space_digest", "start")  # runs of an older raynas may lack them
 _NOISE = 1e-6  # of sums in another order
 
 

@@ -38,6 +38,7 @@ class PlanFacts:
         rivals: Which network each name beside the winners has come to: its name with its width,
             or an architecture that was drawn.
         auto_rivals: The names that ``--rivals auto`` came to; None: it was not asked for, or older.
+        start: Digest of the weights that it begins from; None: of random ones, or older.
         teacher: Digest of the network whose answers are learned, or which one is trained for that.
         asked: Settings that were worked out, by name: what was asked for in their place.
     """
@@ -66,6 +67,7 @@ class PlanFacts:
     workers_per_trial: int = 1
     rivals: Mapping[str, str] = field(default_factory=dict)
     auto_rivals: Sequence[str] | None = None
+    start: str | None = None
     teacher: str | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
 

@@ -65,12 +65,17 @@ def test_a_compacted_pretraining_is_taken_over_like_any_other(tmp_path: Path) ->
 
 def test_a_supernet_of_other_images_or_another_space_is_refused(tmp_path: Path) -> None:
     source = pretrained(tmp_path / "first")
-    facts = PlanFacts(train=80, mean=[0.5], space_digest="a")
+    facts = PlanFacts(train=80, mean=[0.5], space_digest="a", start="s")
     row = source.rows("runs")[0]
     source.append("runs", [row | {"plan": facts.to_json()}], "run")
     refuse_foreign(source, SETTINGS, facts)
 
-    others: tuple[dict[str, Any], ...] = ({"train": 81}, {"mean": [0.6]}, {"space_digest": "b"})
+    others: tuple[dict[str, Any], ...] = (
+        {"train": 81},
+        {"mean": [0.6]},
+        {"space_digest": "b"},
+        {"start": "t"},
+    )
     for other in others:
         (name,) = other
         with pytest.raises(UserError, match=rf"--pretrained .* were others \({name}: recorded"):

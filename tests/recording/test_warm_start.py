@@ -20,7 +20,7 @@ from raynas.storage.run_store import RunStore
 from raynas.training.scoring import Remembered, Scorer
 
 COSTS = CostTable(((10, 20), (10, 20)), ((1, 2), (1, 2)), Cost(5, 5))
-FACTS = PlanFacts(classes=["a", "b"], train=80, space_digest="a")
+FACTS = PlanFacts(classes=["a", "b"], train=80, space_digest="a", start="s")
 SINGLE = replace(Settings(trainings=2), search=SearchSettings(score="accuracy"))
 
 
@@ -205,6 +205,7 @@ def test_a_pretraining_that_has_not_ended_is_none(tmp_path: Path) -> None:
         (replace(SINGLE, data="more"), FACTS, "data: recorded 'digits', now 'more'"),
         (SINGLE, replace(FACTS, train=81), "train: recorded 80, now 81"),
         (SINGLE, replace(FACTS, space_digest="b"), "space_digest: recorded 'a', now 'b'"),
+        (SINGLE, replace(FACTS, start="t"), "start: recorded 's', now 't'"),
     ],
 )
 def test_another_space_other_images_and_another_seed_are_refused(

@@ -63,7 +63,9 @@ def test_what_is_left_may_be_less_than_the_units_because_several_are_worked_on_a
     last = output.getvalue().splitlines()[-1]
 
     assert "4/1000 epochs" in last
-    assert "about 50 s left" in last or "about 49 s left" in last or "about 51 s left" in last
+    left = re.search(r"about (\d+) s left", last)
+    assert left
+    assert 45 <= int(left[1]) < 70  # 498 of 0.1 s and what a busy machine adds; not 996
 
 
 def test_a_forecast_counts_down_where_several_units_are_worked_on_at_once() -> None:

@@ -226,6 +226,7 @@ def _with_trained(
     return replace(
         plan,
         start=start.words if start else "",
+        facts=replace(plan.facts, start=start.digest if start else None),
         teacher=teacher,
         weights=tuple(each for each in (weights or {}).values() if each.content),
     )

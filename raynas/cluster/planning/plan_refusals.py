@@ -62,6 +62,11 @@ def refuse_other_data(recorded: PlanFacts, facts: PlanFacts) -> None:
     if changed := changed_roles(recorded, facts):
         raise UserError(f"run folder: {changed}; choose another --run")
     for name, before, now in other_facts(recorded, facts):
+        if name == "start":
+            raise UserError(
+                f"run folder: the weights that it begins from were others (digest {before}, now "
+                f"{now}); bring them back, or choose another --run"
+            )
         raise UserError(
             f"run folder: its data had {name} {before}, now it has {now}; choose another --run, or "
             "bring the old data back"

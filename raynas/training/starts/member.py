@@ -16,6 +16,7 @@ from raynas.nets.subnet import subnet
 from raynas.seeds import Stream, mixed_seed
 from raynas.spaces.architecture import Architecture
 from raynas.spaces.chain import SearchSpace, chain_of
+from raynas.spaces.digest import refuse_other_space
 from raynas.spaces.loading import SPACES, load_space, names_in
 from raynas.spaces.protocol import Space
 from raynas.storage.uris import shown
@@ -23,26 +24,33 @@ from raynas.training.starts.libraries import is_of_library, published_name, reco
 from raynas.training.starts.lookup import find_source
 from raynas.training.starts.source import Source, Tensors, refuse, without_counters
 from raynas.training.starts.start import Start
+from raynas.training.trained_networks import searched_space
 
 _SIDE = 96  # pixels of images of noise
 _SCALES = 1.0, 10.0  # of these; in a large one activations reach their ceilings
 _TOLERANCE = 1e-5  # of outputs, relative to the largest; computed in double
 
 
-def load_start(text: str, space: Space) -> Start:
+def load_start(text: str, space: Space, layer_indicator: str = "none") -> Start:
     """Return trained weights in the network of a space that they belong to.
 
     Args:
         text: A network's name, a file, an export or a run, as ``find_source`` looks them up.
-        space: The searched space, with identity where the run has it.
+        space: As its file has it.
+        layer_indicator: Of the search, for which layers may be skipped; "none": as the file says.
 
     Raises:
-        UserError: There are no such weights, or they fit no network that the space knows by name.
+        UserError: There are no such weights, they fit no network that the space knows by name, or
+            a run found them in a space whose file has changed since.
     """
-    chain = chain_of(space, f"--start {shown(text)}")
+    where = f"--start {shown(text)}"
+    chain = chain_of(searched_space(space, layer_indicator), where)
     if not chain.published and is_of_library(text):  # nothing is downloaded
         refuse(text, f"{_no_member(chain)}; {_advice(space_with(text))}")
-    return start_of(find_source(text), chain)
+    source = find_source(text)
+    if source.space == space.name:
+        refuse_other_space(source.space_digest, space, where)
+    return start_of(source, chain)
 
 
 def start_of(source: Source, space: SearchSpace) -> Start:
@@ -175,7 +183,7 @@ def _started(source: Source, space: SearchSpace, architecture: Architecture, nam
         normalisation=source.usual_normalisation,
         channels=channels,
         num_classes=num_classes,
-        compared=source.module is not None or source.architecture is not None,
+        compared=source.module is not None or source.space_digest is not None,
     )
 
 

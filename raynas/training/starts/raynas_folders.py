@@ -83,6 +83,7 @@ def from_run(text: str, store: RunStore) -> Source:
         _normalisation(facts),
         architecture=best["architecture"],
         space=str(run["space"]),
+        space_digest=facts.space_digest,
         said_classes=len(facts.classes),
     )
 

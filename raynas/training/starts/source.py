@@ -32,6 +32,7 @@ class Source:
         module: The network as its library builds it, with these weights; None: nothing builds it.
         architecture: The text of one of a space of raynas; None: the source tells none.
         space: The name of that space.
+        space_digest: Its digest; None: the source tells none.
         said_classes: Classes that it is said to tell apart; None: nothing is said.
         is_ordered: Whether the order of the tensors is that of the layers.
     """
@@ -44,6 +45,7 @@ class Source:
     module: nn.Module | None = None
     architecture: str | None = None
     space: str | None = None
+    space_digest: str | None = None
     said_classes: int | None = None
     is_ordered: bool = True
 

@@ -1,8 +1,10 @@
 """Trained weights as those of a network of the searched space, which a run keeps in its folder."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import safetensors.torch
@@ -35,7 +37,8 @@ class Start:
         normalisation: Of the images that they were trained on; None: by their own mean.
         channels: Of these images.
         num_classes: That the network tells apart.
-        compared: Whether its outputs were held against those of the library's network.
+        compared: Whether its outputs were held against those of the library's network, or its space
+            is known to be what it was.
     """
 
     source: str
@@ -71,6 +74,14 @@ class Start:
             for each in self.normalisation
         )
         return dataset.normalised_by(mean, std)
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve letters that differ where the weights or the network do."""
+        found = hashlib.sha256(str(self.architecture).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            found.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()[:12]
 
     @property
     def num_params(self) -> int:

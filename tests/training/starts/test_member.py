@@ -143,6 +143,16 @@ def test_weights_with_a_tensor_too_few_are_refused(tmp_path: Path) -> None:
     assert "head (6.bias) wants 7, but there is nothing more" in refusal(path, MOBILENET)
 
 
+def test_weights_that_end_in_a_single_number_are_refused_by_what_does_not_fit(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "scaled.pt"
+    network = random_network("mobilenet_v2")
+    torch.save({**network.state_dict(), "logit_scale": torch.tensor(2.0)}, path)
+
+    assert "the end wants nothing more, but logit_scale is a number" in refusal(path, MOBILENET)
+
+
 def test_a_space_without_a_published_network_takes_no_foreign_weights(mobilenet: Path) -> None:
     said = refusal(mobilenet, build_space())
 

@@ -10,6 +10,7 @@ from raynas.data.dataset import Dataset
 from raynas.errors import UserError
 from raynas.export.run_exports import exports_of
 from raynas.nets.operations import Identity
+from raynas.spaces.digest import space_digest
 from raynas.storage.outcome_rows import networks_of
 from raynas.storage.run_store import RunStore
 from raynas.training.starts.member import load_start
@@ -68,6 +69,24 @@ def test_a_network_of_another_space_is_refused_by_what_its_own_is(run: RunStore)
     assert "it is of space small_mobile" in said
     assert "give --space small_mobile" in said
     assert "has no published network" not in said
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_run_whose_space_has_changed_since_is_refused_and_of_any_other_it_is_known(
+    tmp_path: Path, images: Dataset, is_same: bool
+) -> None:
+    """Padding, activations and epsilons have no tensors that would tell."""
+    digest = space_digest(PLAIN) if is_same else "other"
+    store = build_run(str(tmp_path / "run"), PLAIN, ["0-3-2-3-1-0"], images, space_digest=digest)
+
+    if is_same:
+        start = load_start(store.uri, PLAIN, "path")
+        assert start.compared
+        assert start.network(SPACE)
+    else:
+        assert "the blocks or operations of its space small_mobile were others (digest other" in (
+            refusal(store.uri, PLAIN)
+        )
 
 
 def test_a_folder_of_exports_is_refused_by_what_to_give_instead(run: RunStore) -> None:
