@@ -47,6 +47,7 @@ from raynas.storage.uris import name_of
 from raynas.terminal.cli import exit_code, make_console, run_script, values_of, with_flags
 from raynas.terminal.output import outlive_output
 from raynas.terminal.progress_bars import Stages
+from raynas.training.starts.member import load_start
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,11 @@ def refuse_impossible(
     """
     space, dataset = load(settings)
     settings = by_images(settings, len(dataset.train))
-    plan = make_plan(space, dataset, settings, resources, None)
+    start = None
+    if settings.start is not None:
+        start = load_start(settings.start, space, settings.pretrain.layer_indicator)
+        dataset = start.normalised(dataset)
+    plan = make_plan(space, dataset, settings, resources, None, start=start)
     refuse_crowding(plan, settings, resources, command.concurrent)
     if truth:
         refuse_misfit(truth, plan.space, f"--truth {command.truth}")

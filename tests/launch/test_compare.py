@@ -232,6 +232,16 @@ def test_a_dry_run_prints_every_method_s_plan_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("pretended_cluster")
+def test_runs_that_begin_from_weights_are_planned_with_them() -> None:
+    words = "--methods feature_error,random --start efficientnet_lite0 --rivals start,random"
+    flags = [*words.split(), "--space", "efficientnet_lite0", "--resolution", "32"]
+    command, methods = compare.parse(flags)
+
+    for settings in methods.values():
+        compare.refuse_impossible(command, settings, Resources(1, 2.0, 0.0), None)
+
+
 def test_flags_win_over_the_methods_but_what_is_not_pretrained_stays_so() -> None:
     flags = ["--methods", "bnnas_spos,random", "--pretrain.epochs", "3", "--max-macs", "1M"]
     _, methods = compare.parse(flags)
