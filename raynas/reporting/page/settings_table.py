@@ -71,11 +71,12 @@ def settings_part(snapshot: RunSnapshot) -> SettingsPart:
 def command(snapshot: RunSnapshot, changed: dict[str, Any]) -> str:
     """Return the command line that gives these settings to the same run folder."""
     words = ["python", "launch/search.py"]
-    method = snapshot.settings.method
-    if method != Settings().method:
-        words += ["--method", str(method)]
-    if snapshot.settings.recipe is not None:
-        words += ["--recipe", snapshot.settings.recipe]
+    settings = snapshot.settings
+    begins = settings.start is not None  # then those that are not said are others
+    if begins or settings.method != Settings().method:
+        words += ["--method", str(settings.method)]
+    if begins or settings.recipe is not None:
+        words += ["--recipe", str(settings.recipe)]
     known = flat(json.loads(Settings().to_json()))
     for name, value in changed.items():
         if name in known:  # an older run may have had settings that are gone

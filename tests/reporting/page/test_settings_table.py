@@ -5,6 +5,8 @@ import json
 import shlex
 from pathlib import Path
 
+import pytest
+
 from raynas.reporting.page.run_snapshot import take_snapshot
 from raynas.reporting.page.settings_table import SettingsPart, settings_part
 from raynas.settings.following import what_follows
@@ -46,6 +48,25 @@ def test_the_command_gives_the_same_settings_to_the_same_folder(tmp_path: Path) 
     assert words[:2] == ["python", "launch/search.py"]
     assert command.settings == settings
     assert command.run == str(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--start efficientnet_lite0",
+        "--start efficientnet_lite0 --method fair_saliency",
+        "--start efficientnet_lite0 --recipe None --max-macs 66M",
+        "--start efficientnet_lite0 --recipe modern --method spos",
+    ],
+)
+def test_the_command_of_a_run_that_begins_from_weights_gives_its_method_and_recipe_again(
+    tmp_path: Path, flags: str
+) -> None:
+    search = load_script("search")
+    settings = search.parse(flags.split()).settings
+    words = shlex.split(part_of(tmp_path, settings).command)
+
+    assert search.parse(words[2:]).settings == settings
 
 
 def test_the_command_has_units_and_says_what_is_false(tmp_path: Path) -> None:
