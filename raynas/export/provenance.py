@@ -6,6 +6,7 @@ from typing import Any
 from raynas.settings.settings import Settings
 from raynas.storage.outcome_rows import is_on_all
 from raynas.storage.plan_facts import PlanFacts
+from raynas.storage.rival_names import NEW_WEIGHTS, START
 from raynas.storage.uris import name_of
 
 Row = dict[str, Any]
@@ -49,10 +50,19 @@ def found_by(run: Row, settings: Settings, outcome: Row, networks: int) -> Row:
         "networks": networks,
         "trained_on": "all" if is_on_all(outcome) else "train",
         "epochs": outcome["epochs"],
+        "begun_from": _begun_from(outcome, names.get("start")),
         "git_commit": run["git_commit"],
         "versions": json.loads(run["versions"]),
         "settings": json.loads(settings.to_json()) | names,
     }
+
+
+def _begun_from(outcome: Row, start: str | None) -> str | None:
+    """Return whose weights the training of a network began from; None: from new ones."""
+    told = outcome.get("begun_from", START)  # winners begin from the start, where there is one
+    if told == START:
+        return start
+    return None if told == NEW_WEIGHTS else told
 
 
 def _public(location: str) -> str:

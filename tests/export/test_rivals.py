@@ -32,9 +32,9 @@ def name_of(rival: Chosen) -> str:
     return "start" if isinstance(rival, Architecture) else rival.name
 
 
-def with_rival(folder: Path, rival: Chosen, **values: Any) -> RunStore:
+def with_rival(folder: Path, rival: Chosen, start: str | None = None, **values: Any) -> RunStore:
     """Return a run of one network and a rival with weights."""
-    store = build_run(str(folder / "run"), SPACE, [BEST])
+    store = build_run(str(folder / "run"), SPACE, [BEST], start=start)
     data = named_dataset()
     torch.manual_seed(0)
     task = Task(data.channels, data.resolution, data.num_classes)
@@ -90,6 +90,34 @@ def test_a_rival_that_is_ahead_is_a_module_and_an_onnx_file_like_a_winner(
     assert f"# A classifier of digits: {config['rival']}\n" in card
     assert config["network"] == str(rival)
     assert "it was ahead of them" in card
+
+
+@pytest.mark.parametrize(
+    ("start", "own", "said"),
+    [
+        (None, None, "- trained from scratch for 1 epochs"),
+        ("weights/lite.pt", "start", "- trained from the weights of lite.pt for 1 epochs"),
+        ("weights/lite.pt", "new weights", "- trained from scratch for 1 epochs"),
+        ("weights/lite.pt", "torchvision, V2", "- trained from the weights of torchvision, V2 for"),
+    ],
+)
+def test_a_card_says_whose_weights_a_network_began_from(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: str | None,
+    own: str | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr(onnx, "PACKAGES", ("onnx", "not_there"))
+    store = with_rival(tmp_path, Rival("mobilenet_v2", 0.25), start=start, begun_from=own)
+    export_finished(store, SPACE, named_dataset(), lambda _: None)
+    folder = tmp_path / "run" / "exports"
+    card = (folder / "rival-mobilenet_v2" / "README.md").read_text()
+    of_winner = "from the weights of lite.pt" if start else "from scratch"
+
+    assert said in card
+    assert ("that of the weights of" in card) == ("from scratch" not in said)
+    assert f"- trained {of_winner} for 3 epochs" in (folder / BEST / "README.md").read_text()
 
 
 def test_one_that_is_behind_is_not_exported(
