@@ -31,7 +31,7 @@ from raynas.export.classifiers import FILES, Classify, Kind, Unreadable, classif
 from raynas.export.labelled import answers_of, labelled_images
 from raynas.storage.folder import Folder
 from raynas.storage.run_store import RUN_COPY, RunStore, runs_named
-from raynas.storage.uris import shown
+from raynas.storage.uris import name_of, shown
 from raynas.terminal.cli import exit_code, make_console, run_script
 
 
@@ -101,6 +101,12 @@ def _judge(folder: Path, command: Command) -> None:
     """Print how many answers to labelled images are right, and which classes are confused."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     given = labelled_images(command.images[0], config["classes"])
+    if given.part != "test" and name_of(command.images[0].rstrip("/")) == config["data"]["name"]:
+        _complain(
+            f"warning: images {shown(command.images[0])}: they have the name of those that the "
+            "network was trained on, and their test part is not known; of images that it was "
+            "trained on the accuracy is too high, so give others"
+        )
     classify = classifier(folder, command.kind, command.export)
     found = answers_of(given, classify, config["classes"], _complain)
     if command.json:

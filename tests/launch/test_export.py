@@ -511,6 +511,17 @@ class TestLabelled:
         assert "of 8 images)" in output
         assert "broken.png: cannot be read (" in errors
 
+    @pytest.mark.parametrize(("named", "warned"), [("digits", True), ("others", False)])
+    def test_images_that_may_be_those_of_the_training_are_warned_of(
+        self, named: str, warned: bool, run: Any, exported: Path, labelled: Path, tmp_path: Path
+    ) -> None:
+        """A folder of classes without parts, which the run has split itself."""
+        shutil.copytree(labelled / "val", tmp_path / named)
+        code, _, errors = run(predict, exported, tmp_path / named, "--labelled")
+
+        assert code == 0
+        assert ("trained on the accuracy is too high, so give others" in errors) == warned
+
     def test_more_than_twelve_classes_show_the_pairs_that_are_confused_most(self) -> None:
         names = tuple(f"class {number}" for number in range(13))
         labels = np.array([0, 0, 0, 1, 1, 2], dtype=np.int32)
