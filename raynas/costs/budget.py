@@ -31,7 +31,7 @@ class Budget:
     def text(self) -> str:
         """The budget as its flag takes it, the same for 120min and 2h."""
         if self.is_gpu_hours:
-            return f"{self.most:g}{_GPU_HOURS}"
+            return f"{_plain(self.most)}{_GPU_HOURS}"
         unit = next((unit for unit in ("h", "min") if self.most % _SECONDS[unit] == 0), "s")
         return f"{self.most / _SECONDS[unit]:.10g}{unit}"
 
@@ -57,7 +57,10 @@ class Budget:
 
     def show(self, taken: float) -> str:
         """Return an amount in its unit, for a person."""
-        return f"{taken:.2g} GPU-hours" if self.is_gpu_hours else show_seconds(taken)
+        if not self.is_gpu_hours:
+            return show_seconds(taken)
+        digits = 2 if taken < 1 else 3
+        return f"{_plain(float(f'{taken:.{digits}g}'))} GPU-hours"
 
 
 def parse_budget(text: str) -> Budget:
@@ -85,6 +88,11 @@ def budget_text(text: str) -> str:
         return parse_budget(text).text
     except UserError:  # with which settings are refused, in one sentence
         return text
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent or needless zeros."""
+    return f"{Decimal(repr(number)).normalize():f}"
 
 
 def _exact(text: str) -> Decimal:

@@ -73,4 +73,9 @@ def test_the_high_end_of_every_stage_counts_and_gpus_for_as_long_as_that() -> No
     assert Budget(100).allows(100)
     assert not Budget(100).allows(100.1)
     assert Budget(9000).show(5400) == "90.0 min"
-    assert Budget(8, is_gpu_hours=True).show(2.54) == "2.5 GPU-hours"
+    shown = {0.0234: "0.023", 2.541: "2.54", 8.04: "8.04", 123.4: "123", 12345.0: "12300"}
+    for taken, words in shown.items():
+        assert Budget(8, is_gpu_hours=True).show(taken) == f"{words} GPU-hours"
+    for text in ("1000000gpuh", "0.00001gpuh", "8gpuh", "7.5gpuh"):
+        assert parse_budget(text).text == text
+        assert parse_budget(parse_budget(text).text) == parse_budget(text)
