@@ -102,12 +102,12 @@ def paired_words(paired: Paired, first: str, second: str) -> str:
         second: What the other one is called.
     """
     points, low, high = (100 * each for each in (paired.difference, paired.low, paired.high))
-    told = "tell" if paired.is_settled else "do not tell"
+    told = "tells" if paired.is_settled else "does not tell"
     p_value = f"p = {paired.p_value:.2g}"
     return (
         f"on the same {paired.images:,} test images the accuracy of {first} less that of {second} "
         f"is {points:+.2f} points [{low:+.2f}, {high:+.2f}] (paired 95 % interval, bootstrap over "
-        f"images; exact McNemar test: {p_value}), so these images {told} the two apart"
+        f"images; exact McNemar test: {p_value}), and the interval {told} the two apart"
     )
 
 

@@ -79,7 +79,10 @@ NETWORK_SCHEMAS: dict[str, pa.Schema] = {
             "test_images": (INT, "images of the test, for the accuracy's interval"),
             "trained_on": TRAINED_ON,
             "temperature": TEMPERATURE,
-            "begun_from": (STRING, "new weights, start, or a library's; null: an older run"),
+            "begun_from": (
+                STRING,
+                "new weights, start, or a library's; null: left out, or an older run",
+            ),
             "measured_ms": MEASURED,
         },
     ),

@@ -107,7 +107,7 @@ def test_the_two_best_are_compared_on_the_same_test_images(tmp_path: Path) -> No
         "test: on the same 200 test images the accuracy of the best network at 48 pixels less that "
         "of the best network at 64 pixels is +15.00 points [+"
     )
-    assert line.endswith("p = 1.9e-09), so these images tell the two apart")
+    assert line.endswith("p = 1.9e-09), and the interval tells the two apart")
 
 
 def test_answers_to_other_images_are_not_compared(tmp_path: Path) -> None:

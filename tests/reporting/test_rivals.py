@@ -160,12 +160,12 @@ def test_networks_are_compared_on_the_same_images_at_what_they_cost(tmp_path: Pa
         "on the same 200 test images the accuracy of the best network of the run less that of "
         "mobilenet_v2@0.5 is +15.00 points [+"
     )
-    assert apart.details[0].endswith("p = 1.9e-09), so these images tell the two apart")
+    assert apart.details[0].endswith("p = 1.9e-09), and the interval tells the two apart")
     assert apart.details[1] == (
         "for an image the best network of the run takes 12.3k MACs and 1.5 ms and "
         "mobilenet_v2@0.5 takes 10k MACs and 2.5 ms"
     )
-    assert alike.details[0].endswith("p = 1), so these images do not tell the two apart")
+    assert alike.details[0].endswith("p = 1), and the interval does not tell the two apart")
     assert apart.text in apart.paragraph.replace("The best", "the best", 1)
     assert apart.paragraph.endswith("2.5 ms.")
 

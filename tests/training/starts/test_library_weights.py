@@ -80,7 +80,7 @@ def test_a_network_begins_with_its_library_s_features_and_a_new_classifier(
     assert torch.equal(network(images), cached(images))
 
 
-@pytest.mark.parametrize("name", [NAME, "googlenet"])
+@pytest.mark.parametrize("name", [NAME, pytest.param("googlenet", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("wanted", [OTHERS, GREY], ids=["colours", "grey"])
 def test_it_sees_images_that_are_normalised_otherwise_as_its_library_does(
     name: str, wanted: Normalisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
