@@ -46,10 +46,13 @@ def of_export(folder: Folder, source: str, space: Space) -> bytes:
         return replace(facts, **known).packed(_own_names(weights, config))
     if folder.has(GRAPH_FILE):
         return facts.packed(as_tensor(folder.read_bytes(GRAPH_FILE)))
+    what, remedy = "a network that was made of a run's start", ""
+    if config["space"] is not None:
+        what = f"a network of the space {config['space']}, which raynas does not ship"
+        remedy = "give --space its file, or "
     raise UserError(
-        f"--retrain.teacher {shown(source)}: it is a network of the space {config['space']}, which "
-        f"raynas does not ship, and the export has no {GRAPH_FILE}; give --space its file, or "
-        "export it with pip install 'raynas[onnx]'"
+        f"--retrain.teacher {shown(source)}: it is {what}, and the export has no {GRAPH_FILE}; "
+        f"{remedy}export it with pip install 'raynas[onnx]'"
     )
 
 
@@ -92,11 +95,11 @@ def _network_of(config: dict[str, Any], space: Space) -> dict[str, Any] | None:
         return {"rival": config["layers"][0]["operation"]}
     settings = config["found_by"]["settings"]
     shipped = settings["space"] if settings["space"] in names_in(SPACES) else None
-    is_index = config["architecture"][:1].isdigit()  # a random one has another name
-    if not is_index or (shipped is None and config["space"] != space.name):
+    architecture = config.get("network") or config["architecture"]  # which a rival has a name for
+    if not architecture[:1].isdigit() or (shipped is None and config["space"] != space.name):
         return None
     return {
-        "architecture": config["architecture"],
+        "architecture": architecture,
         "space": config["space"],
         "shipped": shipped,
         "layer_indicator": settings["pretrain"]["layer_indicator"],

@@ -17,17 +17,20 @@ from raynas.errors import UserError
 from raynas.export import onnx as exported_onnx
 from raynas.export.run_exports import export_finished, exports_of
 from raynas.nets.rivals import Rival
+from raynas.nets.smaller_images import ScaledNetwork
 from raynas.nets.subnet import subnet
 from raynas.spaces.architecture import Architecture
 from raynas.storage.outcome_rows import networks_of
 from raynas.storage.run_store import RunStore
+from raynas.training.new_network import Chosen
+from raynas.training.starts.member import load_start
 from raynas.training.teacher import OnnxFile, Teacher, TorchNetwork
 from raynas.training.teacher_file import TeacherFacts, digest_of, opened
 from raynas.training.teachers import is_trained_first, open_teacher
 from raynas.training.trained_networks import load_network
 from tests.builders import shipped_space
 from tests.data.samples import build_dataset
-from tests.export.test_rivals import with_rival
+from tests.export.test_rivals import MEMBER, with_rival
 from tests.exported import LITE, build_run, named_dataset
 
 CPU = torch.device("cpu")
@@ -125,6 +128,30 @@ class TestAnswers:
         found = teacher.network.network.state_dict()
         assert found.keys() == weights.keys()
         assert all(torch.equal(found[name], weights[name]) for name in found)
+
+    @pytest.mark.parametrize(
+        ("rival", "name"), [(MEMBER, "start"), (ScaledNetwork(MEMBER, 4), "scaled_start")]
+    )
+    def test_a_rival_s_export_that_is_of_a_space_is_built_and_one_made_of_a_start_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival: Chosen, name: str
+    ) -> None:
+        monkeypatch.setattr(exported_onnx, "PACKAGES", ("not_there",))
+        store = with_rival(tmp_path, rival)
+        space = shipped_space("small_mobile", identity=True)
+        export_finished(store, space, DATASET, lambda _: None)
+        export = f"{store.address}/exports/rival-{name}"
+
+        if name == "start":
+            found = open_teacher(export, DATASET, SPACE).network
+            assert isinstance(found, TorchNetwork)
+            weights = safetensors.torch.load(store.read_bytes("models/rival-start.safetensors"))
+            assert all(torch.equal(e, weights[n]) for n, e in found.network.state_dict().items())
+            assert load_start(export, space).architecture == MEMBER
+            return
+        with pytest.raises(UserError, match=r"it is a network that was made of a run's start, and"):
+            open_teacher(export, DATASET, SPACE)
+        with pytest.raises(UserError, match=r"^--start .* is a network of no space; name that run"):
+            load_start(export, space)
 
     @pytest.mark.parametrize("side", [None, 12])
     def test_an_onnx_file_answers_as_torch_does(self, tmp_path: Path, side: int | None) -> None:

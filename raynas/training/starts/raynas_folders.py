@@ -48,6 +48,12 @@ def from_export(text: str) -> Source:
         if isinstance(error, UserError):
             raise
         refuse(text, f"its {CONFIG} or {WEIGHTS} is missing or damaged; export the network again")
+    if space is None and len(parts) > 1:
+        refuse(
+            text,
+            f"it is {architecture}, which was made of a run's start and is a network of no space; "
+            "name that run, or another of its exports",
+        )
     origin = "an export of raynas"
     if space is None:
         return Source(text, architecture.partition("@")[0], origin, tensors, normalisation)
