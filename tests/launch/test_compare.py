@@ -233,13 +233,22 @@ def test_a_dry_run_prints_every_method_s_plan_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("pretended_cluster")
-def test_runs_that_begin_from_weights_are_planned_with_them() -> None:
+def test_runs_that_begin_from_weights_are_planned_with_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans: list[Any] = []
+    monkeypatch.setattr(compare, "refuse_crowding", lambda plan, *_: plans.append(plan))
     words = "--methods feature_error,random --start efficientnet_lite0 --rivals start,random"
     flags = [*words.split(), "--space", "efficientnet_lite0", "--resolution", "32"]
     command, methods = compare.parse(flags)
-
     for settings in methods.values():
         compare.refuse_impossible(command, settings, Resources(1, 2.0, 0.0), None)
+
+    first, second = plans
+    assert [each.name for each in first.rivals.planned] == ["start", "random"]
+    assert second.rivals.planned == ()  # they are trained once
+    for plan in plans:
+        assert plan.facts.mean == pytest.approx([127 / 255])
 
 
 def test_flags_win_over_the_methods_but_what_is_not_pretrained_stays_so() -> None:
