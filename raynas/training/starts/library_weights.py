@@ -69,10 +69,14 @@ def library_weights(name: str, task: Task, kept: RunStore | None = None) -> Libr
         wanted = shapes_of(Rival(name), task)
     except UserError as error:
         return LibraryWeights(name, b"", str(error).partition(": ")[2])
+    normalisation = _HALVES if name in _TRANSFORMING else source.normalisation or IMAGENET
+    if source.channels != len(normalisation[0]):  # of pixels that were rearranged
+        return LibraryWeights(
+            name, b"", "its first convolution does not see the images as they are"
+        )
     if misfit := _misfit(source.tensors, wanted, task):
         return LibraryWeights(name, b"", misfit)
     tensors = {each: tensor.contiguous() for each, tensor in source.tensors.items()}
-    normalisation = _HALVES if name in _TRANSFORMING else source.usual_normalisation
     metadata = {"origin": source.origin, "normalisation": json.dumps(normalisation)}
     return LibraryWeights(name, safetensors.torch.save(tensors, metadata), source.origin)
 

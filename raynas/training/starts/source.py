@@ -56,8 +56,8 @@ class Source:
 
     @property
     def channels(self) -> int:
-        """Channels of its images, which its first convolution takes."""
-        return next(each.shape[1] for each in self.tensors.values() if each.dim() == 4)
+        """Channels of its images, which its first convolution takes; 0: it has none."""
+        return next((each.shape[1] for each in self.tensors.values() if each.dim() == 4), 0)
 
     @property
     def usual_normalisation(self) -> Normalisation | None:

@@ -9,6 +9,7 @@ import pytest
 
 from raynas.cluster.planning.connection import Resources
 from raynas.cluster.planning.plan import Plan, make_plan, warned, with_lengths
+from raynas.cluster.planning.plan_refusals import refuse_other_data
 from raynas.cluster.planning.plan_text import plan_lines
 from raynas.cluster.strategies.strategy import load_strategy
 from raynas.data.dataset import Dataset
@@ -391,6 +392,11 @@ class TestFacts:
         assert np.array_equal(np.array(facts["mean"], dtype=np.float32), dataset.mean)
         assert np.array_equal(np.array(facts["std"], dtype=np.float32), dataset.std)
         assert facts["class_counts"] == {"train": [16] * 3, "val": [8] * 3, "test": [8] * 3}
+
+    def test_a_run_goes_on_from_the_weights_that_it_began_from_alone(self) -> None:
+        with pytest.raises(UserError, match=r"begins from were others \(digest a, now b\); bring"):
+            refuse_other_data(PlanFacts(start="a"), PlanFacts(start="b"))
+        refuse_other_data(PlanFacts(), PlanFacts(start="b"))  # an older raynas recorded none
 
     def test_a_run_that_an_older_raynas_recorded_goes_on(self) -> None:
         facts = plan().facts

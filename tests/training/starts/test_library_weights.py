@@ -147,6 +147,22 @@ def test_there_are_none_where_another_layer_than_the_first_or_last_does_not_fit(
     )
 
 
+def test_there_are_none_where_the_first_convolution_sees_no_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As behind a rearrangement of pixels, which libraries have too."""
+    tensors = dict(models.get_model(NAME, weights=None).state_dict())
+    tensors["conv1.0.weight"] = tensors["conv1.0.weight"].repeat(1, 16, 1, 1)
+    source = Source(NAME, NAME, "torchvision, V1", without_counters(tensors))
+    monkeypatch.setattr("raynas.training.starts.library_weights.from_torchvision", lambda _: source)
+    found = library_weights(NAME, TASK)
+
+    assert (found.content, found.words) == (
+        b"",
+        "its first convolution does not see the images as they are",
+    )
+
+
 def test_a_run_keeps_them_and_needs_no_library_any_more(
     cached: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
